@@ -1,0 +1,1 @@
+"""The head model: its asset, linear blend skinning, rotations, the landmark fit."""

@@ -1,0 +1,1 @@
+"""Face landmarks: detection, interpolation, crops and normalisation, visibility, index tables."""

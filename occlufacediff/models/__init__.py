@@ -1,0 +1,1 @@
+"""Networks and diffusion: motion prior, denoiser, schedule, samplers, windows, checkpoints."""

@@ -1,0 +1,1 @@
+"""Builds the open head model from freely licensed data."""

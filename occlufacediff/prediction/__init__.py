@@ -1,0 +1,1 @@
+"""Any video to motion and animation."""

@@ -1,0 +1,1 @@
+"""The embedded data set: speaking heads written as archives in MEAD's layout."""

@@ -1,0 +1,1 @@
+"""Data loading, losses and resumable training loops."""
