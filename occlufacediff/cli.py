@@ -1,0 +1,101 @@
+"""The ``occlufacediff`` command. Heavy imports happen inside the commands, so that ``--help`` answers at once."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from occlufacediff import __version__
+from occlufacediff.errors import OccluFaceError
+
+CHECKPOINT = Path("results/synthetic/models")
+HEAD = Path("resources/open_head.npz")
+
+
+class UserErrors(click.Group):
+    """Shows an error meant for the user as one red line and exits with status 2."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run the command; an :class:`OccluFaceError` ends it without a traceback."""
+        try:
+            return super().invoke(ctx)
+        except OccluFaceError as error:
+            click.secho(f"occlufacediff: {error}", fg="red", err=True)
+            sys.exit(2)
+
+
+@click.group(cls=UserErrors, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="occlufacediff")
+def main() -> None:
+    """3D facial motion from talking videos in which part of the face is hidden."""
+
+
+@main.command()
+@click.argument("video", type=click.Path(path_type=Path))
+@click.option(
+    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Results go to OUT/<stem>/."
+)
+@click.option(
+    "--occlusion",
+    type=click.Choice(["none", "mouth", "upper", "random", "audio_driven"]),
+    default="none",
+    show_default=True,
+    help="What to hide from the network on purpose.",
+)
+@click.option(
+    "--mask",
+    type=click.Path(path_type=Path),
+    help="What is hidden in the video itself: one picture, or a folder with one a frame; white = hidden.",
+)
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all random draws.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    default=CHECKPOINT,
+    show_default=True,
+    help="Folder with motion_prior/ and denoiser/.",
+)
+@click.option("--head", type=click.Path(path_type=Path), default=HEAD, show_default=True, help="Head model (.npz).")
+@click.option("--profile", is_flag=True, help="Print how long each step took.")
+def predict(
+    video: Path,
+    out: Path,
+    occlusion: str,
+    mask: Path | None,
+    seed: int,
+    device: str,
+    checkpoint: Path,
+    head: Path,
+    profile: bool,
+) -> None:
+    """Turn VIDEO into facial motion (motion.npz) and a picture of it (animation.mp4)."""
+    from occlufacediff.prediction.command import run
+
+    run(
+        video,
+        out,
+        occlusion=occlusion,
+        mask=mask,
+        seed=seed,
+        device=device,
+        checkpoint=checkpoint,
+        head=head,
+        profile=profile,
+    )
+
+
+@main.command()
+@click.argument("results", type=click.Path(path_type=Path))
+def summary(results: Path) -> None:
+    """Print the table of results in RESULTS (a data set's folder below results/) and where its report lies."""
+    from occlufacediff.reporting.summary import print_summary
+
+    print_summary(results)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,47 @@
+"""Settings of prediction: any video to motion and an animation of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+OcclusionKind = Literal["none", "mouth", "upper", "random", "audio_driven"]
+
+
+@dataclass(frozen=True)
+class PredictionSettings:
+    """How a video is read, sampled and drawn."""
+
+    #: What is hidden from the network on purpose, on top of what a mask file hides.
+    occlusion: OcclusionKind = "none"
+    #: Shortest video accepted, in seconds.
+    min_seconds: float = 1.0
+    #: Solver of the reverse diffusion: ``dpmpp`` (few steps) or ``ddim``.
+    solver: Literal["dpmpp", "ddim"] = "dpmpp"
+    #: Number of solver steps.
+    steps: int = 10
+    #: Edge of one panel of the animation, in pixels (even).
+    panel_px: int = 360
+    #: Edge of the square shown in a panel, in crop edges: 1 shows just the crop, more shows surroundings.
+    view_scale: float = 1.15
+    #: Standard deviation of the smoothing of the view over time, in seconds, so that the picture does not tremble.
+    view_smoothing_s: float = 0.4
+    #: Opacity of the mesh over the picture, 0 to 1.
+    mesh_opacity: float = 0.88
+    #: Part of the head drawn over the picture: a region of the head asset, or ``head`` for all of it.
+    mesh_region: str = "face"
+    #: Renderer of the mesh: ``auto`` takes pytorch3d on a GPU that has it, VTK otherwise.
+    renderer: Literal["auto", "vtk", "pytorch3d"] = "auto"
+
+    def __post_init__(self) -> None:
+        checks = [
+            ("min_seconds", self.min_seconds, self.min_seconds >= 0.4, "at least 0.4"),
+            ("steps", self.steps, 1 <= self.steps <= 1000, "1 to 1000"),
+            ("panel_px", self.panel_px, self.panel_px >= 64 and self.panel_px % 2 == 0, "an even number from 64 up"),
+            ("view_scale", self.view_scale, 0.5 <= self.view_scale <= 4.0, "0.5 to 4"),
+            ("view_smoothing_s", self.view_smoothing_s, 0.0 <= self.view_smoothing_s <= 5.0, "0 to 5"),
+            ("mesh_opacity", self.mesh_opacity, 0.0 < self.mesh_opacity <= 1.0, "more than 0, at most 1"),
+        ]
+        for name, value, holds, needs in checks:
+            if not holds:
+                raise ValueError(f"{name}: got {value!r}, needs {needs}")

@@ -1,0 +1,118 @@
+"""Panels: geometry agrees with the crop's formulas, views are steady, pictures have the sizes encoders need."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from occlufacediff.rendering import animation
+
+
+def test_crop_points_return_to_the_golden_source_pixels(goldens) -> None:
+    with np.load(goldens / "crop.npz", allow_pickle=False) as data:
+        for case in ("inside", "border", "small", "large"):
+            landmarks, form = data[f"{case}_landmarks"], data[f"{case}_tform"]
+            zoom = form[0, 0]
+            box = np.array([-form[0, 2] / zoom, -form[1, 2] / zoom, 223 / zoom])
+            source = animation.crop_to_source(data[f"{case}_lmk_norm"], box)
+            np.testing.assert_allclose(source, landmarks[:, :2], atol=2e-3 * max(1.0, box[2] / 224))
+
+
+@settings(max_examples=30, deadline=None)
+@given(x=st.floats(-50, 400), y=st.floats(-50, 400), size=st.floats(20, 900), panel=st.sampled_from([64, 200, 360]))
+def test_a_point_lands_where_the_picture_shows_it(x: float, y: float, size: float, panel: int) -> None:
+    view = np.array([x, y, size], dtype=np.float32)
+    point = np.array([x + 0.4 * size, y + 0.7 * size], dtype=np.float32)
+    np.testing.assert_allclose(animation.source_to_panel(point, view, panel), [0.4 * panel, 0.7 * panel], atol=0.05)
+
+
+def test_the_picture_and_the_points_agree() -> None:
+    frame = np.zeros((300, 400, 3), dtype=np.uint8)
+    frame[140:161, 240:261] = 255
+    for panel, size in ((256, 200.0), (100, 240.0)):
+        view = np.array([150.0, 60.0, size])
+        picture = animation.view_picture(frame, view, panel).astype(float).mean(axis=2)
+        bright = picture > 128
+        centre = np.argwhere(bright).mean(axis=0)[::-1]
+        np.testing.assert_allclose(centre, animation.source_to_panel(np.array([250.0, 150.0]), view, panel), atol=0.6)
+
+
+def test_the_hidden_region_lands_on_its_points() -> None:
+    hidden = np.zeros((224, 224), dtype=bool)
+    hidden[100:121, 60:81] = True
+    box, view = np.array([30.0, 40.0, 150.0]), np.array([20.0, 30.0, 180.0])
+    opacity = animation.hidden_on_panel(hidden, box, view, 256)
+    centre = np.argwhere(opacity > 0.5).mean(axis=0)[::-1]
+    expected = animation.crop_to_panel(np.array([70 / 112 - 1, 110 / 112 - 1]), box, view, 256)
+    np.testing.assert_allclose(centre, expected, atol=0.6)
+    picture = np.full((256, 256, 3), 250, dtype=np.uint8)
+    covered = animation.hide(picture, opacity)
+    assert (covered[opacity < 0.001] == 250).all()
+    assert (covered[opacity > 0.999] <= 130).all()
+
+
+def test_views_do_not_tremble_and_stay_on_the_face() -> None:
+    rng = np.random.default_rng(3)
+    boxes = np.stack([100 + np.linspace(0, 30, 100), np.full(100, 60.0), np.full(100, 200.0)], axis=1)
+    noisy = boxes + rng.normal(0, 2, boxes.shape)
+    views = animation.steady_views(noisy, 1.2, 10.0)
+    assert np.abs(np.diff(views[:, 2])).max() < 0.2
+    assert np.abs(np.diff(views, 2, axis=0)).max() < 0.2
+    centre = views[:, :2] + views[:, 2:] / 2
+    assert np.abs(centre - boxes[:, :2] - 100)[20:-20].max() < 2.0
+    np.testing.assert_allclose(views[:, 2].mean(), 240, atol=2)
+    still = animation.steady_views(boxes, 1.0, 0.0)
+    np.testing.assert_allclose(still, boxes, rtol=1e-5)
+
+
+def test_seen_points_are_green_and_hidden_ones_red() -> None:
+    points = np.array([[20.0, 20.0], [80.0, 80.0], [20.0, 80.0]], dtype=np.float32)
+    edges = np.array([[0, 1], [1, 2]])
+    picture = animation.landmark_picture(points, np.array([True, False, True]), edges, edges[:0], 100)
+    assert tuple(picture[20, 20]) == animation.SEEN
+    assert tuple(picture[80, 80]) == animation.UNSEEN
+    none = animation.landmark_picture(points, np.zeros(3, dtype=bool), edges, edges, 100)
+    assert tuple(none[20, 20]) == animation.UNSEEN
+
+
+def test_panels_in_a_row_have_even_sizes() -> None:
+    panels = [np.full((64, 64, 3), value, dtype=np.uint8) for value in (10, 90, 200)]
+    picture = animation.side_by_side(panels, ("one", "two", "three"))
+    assert picture.shape[1::-1] == animation.size_of(3, 64)
+    assert picture.shape[0] % 2 == 0
+    assert picture.shape[1] % 2 == 0
+    assert (picture[animation.TITLE_HEIGHT :, -64:] == 200).all()
+
+
+def test_guessed_vertices_are_warm() -> None:
+    hidden = np.zeros((224, 224), dtype=bool)
+    hidden[112:] = True
+    colours = animation.mesh_colours(np.array([[0.0, -0.8], [0.0, 0.8], [5.0, 9.0]], dtype=np.float32), hidden)
+    assert tuple(colours[0]) == animation.MESH_COLOUR
+    assert tuple(colours[1]) == animation.GUESSED_COLOUR
+    assert tuple(animation.mesh_colours(np.zeros((1, 2), np.float32), None)[0]) == animation.MESH_COLOUR
+
+
+def test_triangles_of_a_region() -> None:
+    faces = np.array([[0, 1, 2], [1, 2, 3], [2, 3, 4]])
+    assert animation.region_faces(faces, np.array([1, 2, 3])).tolist() == [[1, 2, 3]]
+    assert animation.region_faces(faces, None).shape == (3, 3)
+
+
+def test_a_pasted_picture_covers_by_its_alpha() -> None:
+    under = np.zeros((8, 8, 3), dtype=np.uint8)
+    over = np.full((8, 8, 4), 200, dtype=np.uint8)
+    over[..., 3] = 0
+    over[:4, :, 3] = 255
+    result = animation.paste(under, over)
+    assert (result[:4] == 200).all()
+    assert (result[4:] == 0).all()
+    assert (animation.paste(under, over, np.full((8, 8), 0.5, np.float32))[:4] == 100).all()
+
+
+@pytest.mark.parametrize("panel", [64, 360])
+def test_titles_are_drawn(panel: int) -> None:
+    strip = animation.side_by_side([np.zeros((panel, panel, 3), np.uint8)] * 2, ("input", "landmarks"))
+    assert strip[: animation.TITLE_HEIGHT].max() > 150
