@@ -1,8 +1,8 @@
 """Panels of the animation: a steady view of the face, the hidden region, the landmarks, titles.
 
 Frames of reference: *source* pixels of the video; *crop* pixels 0..223 of a frame's crop box ``(x0, y0, size)`` with
-``crop = (source - corner) * 223 / size``; crop coordinates in [-1, 1] with ``v = crop / 224 * 2 - 1``; *panel* pixels of
-a view square ``(x0, y0, size)`` in source pixels. All y point down.
+``crop = (source - corner) * 223 / size``; crop coordinates in [-1, 1] with ``v = crop / 224 * 2 - 1``; *panel* pixels
+of a view square ``(x0, y0, size)`` in source pixels. All y point down.
 """
 
 from __future__ import annotations

@@ -1,0 +1,99 @@
+"""Mask files of a user: order, sizes, counts, and where they land on the crop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from occlufacediff.errors import ConfigError
+from occlufacediff.prediction.masks import HiddenFrames, MaskPictures, natural_key
+
+
+def picture(path: Path, size: tuple[int, int], box: tuple[int, int, int, int] | None = None) -> Path:
+    array = np.zeros((size[1], size[0]), dtype=np.uint8)
+    if box:
+        array[box[1] : box[3], box[0] : box[2]] = 255
+    Image.fromarray(array).save(path)
+    return path
+
+
+def test_names_are_taken_in_natural_order(tmp_path: Path) -> None:
+    for number in (10, 9, 1, 100, 2):
+        picture(tmp_path / f"m{number}.png", (224, 224), (0, 0, number, 1))
+    masks = MaskPictures(tmp_path, (640, 480))
+    assert [file.stem for file in masks.files] == ["m1", "m2", "m9", "m10", "m100"]
+    assert [int(masks.hidden(t, np.array([0, 0, 100.0])).sum()) for t in range(5)] == [1, 2, 9, 10, 100]
+    assert natural_key(Path("a")) < natural_key(Path("b2"))
+
+
+def test_one_picture_serves_all_frames(tmp_path: Path) -> None:
+    masks = MaskPictures(picture(tmp_path / "one.png", (224, 224), (5, 6, 9, 9)), (320, 240))
+    masks.check_count(77)
+    hidden = masks.hidden(50, np.array([10, 20, 30.0]))
+    assert hidden.sum() == 12
+    assert hidden[6:9, 5:9].all()
+
+
+def test_a_mask_of_the_videos_size_lands_on_the_crop(tmp_path: Path) -> None:
+    masks = MaskPictures(picture(tmp_path / "v.png", (320, 240), (100, 50, 151, 101)), (320, 240))
+    hidden = masks.hidden(0, np.array([100.0, 50.0, 100.0]))
+    assert hidden[:113, :113].all()
+    assert not hidden[116:].any()
+    assert not hidden[:, 116:].any()
+    assert not masks.hidden(0, np.array([-500.0, -500.0, 100.0])).any()
+
+
+@pytest.mark.parametrize("size", [(319, 240), (240, 320), (1, 1)])
+def test_a_wrong_size_is_named(tmp_path: Path, size: tuple[int, int]) -> None:
+    file = picture(tmp_path / "wrong.png", size)
+    with pytest.raises(ConfigError, match=rf"wrong.png is {size[0]} x {size[1]} pixels, the video is 320 x 240"):
+        MaskPictures(file, (320, 240))
+
+
+def test_a_wrong_number_is_named(tmp_path: Path) -> None:
+    for number in range(3):
+        picture(tmp_path / f"{number}.png", (224, 224))
+    masks = MaskPictures(tmp_path, (320, 240))
+    masks.check_count(3)
+    with pytest.raises(ConfigError, match="holds 3 pictures, the video has 75 frames"):
+        masks.check_count(75)
+
+
+def test_what_is_no_picture_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bad.png").write_bytes(b"not a picture")
+    with pytest.raises(ConfigError, match=r"bad\.png is not a picture"):
+        MaskPictures(tmp_path / "bad.png", (320, 240))
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(ConfigError, match="holds no picture"):
+        MaskPictures(empty, (320, 240))
+    with pytest.raises(ConfigError, match="there is no file or folder"):
+        MaskPictures(tmp_path / "missing", (320, 240))
+
+
+def test_a_truncated_picture_is_refused(tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).integers(0, 255, (224, 224), dtype=np.uint8)
+    Image.fromarray(noise).save(tmp_path / "cut.png")
+    content = (tmp_path / "cut.png").read_bytes()
+    (tmp_path / "cut.png").write_bytes(content[: len(content) // 2])
+    masks = MaskPictures(tmp_path / "cut.png", (320, 240))
+    with pytest.raises(ConfigError, match=r"cut\.png is damaged"):
+        masks.hidden(0, np.array([0, 0, 100.0]))
+
+
+def test_many_frames_are_kept_small() -> None:
+    frames = HiddenFrames()
+    rng = np.random.default_rng(1)
+    masks = []
+    for _ in range(20):
+        mask = np.zeros((224, 224), dtype=bool)
+        x, y = rng.integers(0, 150, 2)
+        mask[y : y + 60, x : x + 70] = True
+        masks.append(mask)
+        frames.append(mask)
+    assert len(frames) == 20
+    for number, mask in enumerate(masks):
+        assert (frames[number] == mask).all()
