@@ -1,0 +1,124 @@
+"""Boxes of face regions in the crop, anchored where speech does not move the face."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.config.occlusion import OcclusionSettings
+
+Float = NDArray[np.float32]
+
+# Index lists of the MediaPipe face mesh; left and right are the picture's.
+LIPS = (
+    61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 146, 91, 181, 84, 17, 314, 405, 321, 375,
+    78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 95, 88, 178, 87, 14, 317, 402, 318, 324,
+)  # fmt: skip
+LEFT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
+RIGHT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
+BROWS = (46, 53, 52, 65, 55, 70, 63, 105, 66, 107, 276, 283, 282, 295, 285, 300, 293, 334, 296, 336)
+LOWER_CONTOUR = (93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323)
+EYE_CORNERS = (33, 133, 362, 263)
+MOUTH_CENTRE = (13, 14)
+EYE_CENTRES = (27, 257)
+
+# A box that reaches further than any crop does in that direction.
+FAR = 4.0
+
+
+def box_around(points: Float, scale: float = 1.0) -> Float:
+    """Boxes (T, 4) `x0 y0 x1 y1` around points (T, N, 2), scaled about their centres."""
+    low, high = points.min(axis=1), points.max(axis=1)
+    centre, half = (low + high) / 2, (high - low) / 2 * scale
+    return np.concatenate([centre - half, centre + half], axis=1)
+
+
+def anchors(lmk_2d: Float) -> tuple[Float, Float]:
+    """Centre (T, 2) of the eye corners and the face unit (T, 1), the span of the outer ones, in crop coordinates."""
+    corners = lmk_2d[:, EYE_CORNERS]
+    unit = np.linalg.norm(corners[:, 3] - corners[:, 0], axis=1, keepdims=True)
+    return corners.mean(axis=1), np.maximum(unit, 1e-3)
+
+
+def steady_box(lmk_2d: Float, indices: tuple[int, ...], margin: float = 0.0) -> Float:
+    """Boxes (T, 4) that hold the given points in all frames and move with the eyes only.
+
+    A box drawn around a moving mouth would itself tell how far the mouth is open. This one is the union over the
+    clip in coordinates relative to the eye corners, so neither its size nor its place depends on the frame's mouth.
+
+    Args:
+        lmk_2d: (T, 468, 2) landmarks in crop coordinates.
+        indices: the points to be held.
+        margin: added on all sides, in face units.
+    """
+    centre, unit = anchors(lmk_2d)
+    relative = (lmk_2d[:, indices] - centre[:, None]) / unit[:, None]
+    low, high = relative.min(axis=(0, 1)) - margin, relative.max(axis=(0, 1)) + margin
+    return np.concatenate([centre + unit * low, centre + unit * high], axis=1)
+
+
+def mouth_box(lmk_2d: Float, *, top: float, margin: float, with_chin: bool, scale: float = 1.0) -> Float:
+    """Boxes (T, 4) over the mouth; with the chin also over all of the lower face, down to the picture's border.
+
+    Args:
+        lmk_2d: (T, 468, 2) landmarks in crop coordinates.
+        top: where the box begins with the chin, from the eye line (0) to the line between the lips (1).
+        margin: added beside cheeks (with the chin), in face units.
+        with_chin: hide lips, chin and lower cheeks; else the box around the lips times ``scale``.
+    """
+    if not with_chin:
+        return box_around(lmk_2d[:, LIPS], scale)
+    box = steady_box(lmk_2d, (*LIPS, *LOWER_CONTOUR), margin)
+    centre, unit = anchors(lmk_2d)
+    height = (lmk_2d[..., 1] - centre[:, 1:]) / unit
+    edge = min(top * height[:, MOUTH_CENTRE].mean(), height[:, LIPS].min())
+    box[:, 1:2] = centre[:, 1:] + edge * unit
+    box[:, 3] = FAR
+    return box
+
+
+def region_box(kind: str, lmk_2d: Float, rng: np.random.Generator, settings: OcclusionSettings) -> tuple[Float, bool]:
+    """Boxes (T, 4) of a region for evaluation, and whether all but the box is hidden.
+
+    Args:
+        kind: an occlusion of `OCCLUSION_KINDS` but ``none``.
+        lmk_2d: (T, 468, 2) landmarks in crop coordinates.
+        rng: draws scales, sides and places; ``mouth`` with the chin, ``upper`` and ``bottom`` draw nothing.
+        settings: sizes of the boxes.
+
+    Raises:
+        ValueError: no such region.
+    """
+    frames = len(lmk_2d)
+    if kind == "asym":
+        kind = ("left", "right")[int(rng.integers(2))]
+    halves = {"left": (-FAR, -FAR, 0.0, FAR), "right": (0.0, -FAR, FAR, FAR)}
+    whole = (-FAR, -FAR, FAR, FAR)
+    if kind in halves:
+        return np.tile(np.asarray(halves[kind], np.float32), (frames, 1)), False
+    if kind in ("audio_driven", "missing", "every_third"):
+        return np.tile(np.asarray(whole, np.float32), (frames, 1)), False
+    if kind in ("left_eye", "right_eye"):
+        points = lmk_2d[:, LEFT_EYE if kind == "left_eye" else RIGHT_EYE]
+        return box_around(points, rng.uniform(settings.scale_min, settings.scale_max)), False
+    if kind == "contour":
+        return box_around(lmk_2d[:, (*LIPS, *LEFT_EYE, *RIGHT_EYE)], rng.uniform(1.0, 1.6)), True
+    if kind == "random":
+        half = rng.uniform(settings.random_half_min, settings.random_half_max, 2).astype(np.float32)
+        centre = lmk_2d[:, rng.integers(lmk_2d.shape[1])]
+        return np.concatenate([centre - half, centre + half], axis=1), False
+    box = np.tile(np.asarray(whole, np.float32), (frames, 1))
+    if kind == "mouth":
+        scale = 1.0 if settings.mouth_with_chin else rng.uniform(settings.scale_min, settings.scale_max)
+        return mouth_box(
+            lmk_2d,
+            top=settings.mouth_top,
+            margin=settings.mouth_margin,
+            with_chin=settings.mouth_with_chin,
+            scale=scale,
+        ), False
+    if kind in ("upper", "bottom"):
+        edge = steady_box(lmk_2d, (*LEFT_EYE, *RIGHT_EYE, *BROWS))[:, 3]
+        box[:, 3 if kind == "upper" else 1] = edge
+        return box, False
+    raise ValueError(f"occlusion: got {kind!r}, needs an occlusion that hides a region")

@@ -1,0 +1,137 @@
+"""Occlusions of evaluation and prediction, and random masks of training."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from occlufacediff.config.occlusion import OCCLUSION_KINDS, MaskSettings, OcclusionSettings, mask_preset
+from occlufacediff.occlusion.occlude import hidden_span, occlude
+from occlufacediff.occlusion.random_masks import training_mask
+from occlufacediff.occlusion.regions import BROWS, LEFT_EYE, LIPS, RIGHT_EYE
+
+
+def face(frames: int = 75, opening: float = 0.0, seed: int = 0) -> np.ndarray:
+    """A crude face in crop coordinates whose lower lip and chin can be moved without touching anything else."""
+    rng = np.random.default_rng(seed)
+    points = rng.uniform(-0.6, 0.6, (468, 2)).astype(np.float32)
+    points[:, 1] = np.minimum(points[:, 1], 0.05)
+    points[list(BROWS)] = np.stack([np.linspace(-0.35, 0.35, 20), np.full(20, -0.35)], 1)
+    for eye, x in ((LEFT_EYE, -0.2), (RIGHT_EYE, 0.2)):
+        angle = np.linspace(0, 2 * np.pi, 16, endpoint=False)
+        points[list(eye)] = np.stack([x + 0.1 * np.cos(angle), -0.2 + 0.04 * np.sin(angle)], 1)
+    angle = np.linspace(0, 2 * np.pi, 40, endpoint=False)
+    points[list(LIPS)] = np.stack([0.2 * np.cos(angle), 0.35 + 0.08 * np.sin(angle)], 1)
+    points[152] = (0.0, 0.65)
+    clip = np.repeat(points[None], frames, 0)
+    wave = np.abs(np.sin(np.arange(frames) / 3)).astype(np.float32) * opening
+    clip[:, [14, 17, 152], 1] += wave[:, None]
+    return clip
+
+
+@pytest.mark.parametrize("kind", OCCLUSION_KINDS)
+@pytest.mark.parametrize("frames", [1, 30, 75, 200])
+def test_every_kind_gives_masks_that_agree(kind: str, frames: int) -> None:
+    lmk = face(frames)
+    occlusion = occlude(kind, lmk, np.random.default_rng(3), OcclusionSettings())
+    visible = occlusion.lmk_mask(lmk)
+    picture = occlusion.image_mask()
+    assert visible.shape == (frames, 468)
+    assert picture.shape == (frames, 224, 224)
+    pixel = np.trunc(112 * lmk + 112).astype(int)
+    looked_up = picture[np.arange(frames)[:, None], pixel[..., 1], pixel[..., 0]]
+    np.testing.assert_array_equal(visible == 0, looked_up)
+    assert np.array_equal(occlusion.image_mask(slice(0, 1)), picture[:1])
+    assert (kind == "none") == bool(visible.all())
+
+
+def test_what_is_hidden_is_the_region_asked_for() -> None:
+    lmk = face(80, opening=0.1)
+    mouth = occlude("mouth", lmk, np.random.default_rng(0), OcclusionSettings())
+    visible = mouth.lmk_mask(lmk)
+    assert not visible[mouth.frames][:, [*LIPS, 152]].any()
+    assert visible[mouth.frames][:, [*LEFT_EYE, *RIGHT_EYE, *BROWS]].all()
+    assert visible[~mouth.frames].all()
+    upper = occlude("upper", lmk, np.random.default_rng(0), OcclusionSettings())
+    assert not upper.lmk_mask(lmk)[upper.frames][:, [*LEFT_EYE, *RIGHT_EYE, *BROWS]].any()
+    assert upper.lmk_mask(lmk)[:, list(LIPS)].all()
+    assert not occlude("audio_driven", lmk, np.random.default_rng(0), OcclusionSettings()).lmk_mask(lmk).any()
+
+
+def test_the_mouth_box_does_not_tell_how_far_the_mouth_is_open() -> None:
+    lmk = face(80, opening=0.2)
+    boxes = occlude("mouth", lmk, np.random.default_rng(0), OcclusionSettings()).boxes
+    assert (boxes == boxes[0]).all()
+
+
+def test_points_out_of_the_crop_or_unknown_are_hidden() -> None:
+    lmk = face(50)
+    lmk[3, 7] = (1.2, 0.0)
+    lmk[4, 8] = np.nan
+    lmk[5, 9] = (-1.005, 0.0)
+    none = occlude("none", face(50), np.random.default_rng(0), OcclusionSettings())
+    visible = none.lmk_mask(lmk)
+    assert visible[3, 7] == 0
+    assert visible[4, 8] == 0
+    assert visible[5, 9] == 1  # truncation toward zero keeps what lies just left of the border, as published
+    assert visible.sum() == visible.size - 2
+
+
+@given(frames=st.integers(1, 400), seed=st.integers(0, 99), edge=st.integers(0, 20))
+def test_spans_are_long_enough_and_leave_both_ends_visible(frames: int, seed: int, edge: int) -> None:
+    sizes = OcclusionSettings(edge_frames=edge)
+    start, end = hidden_span(frames, np.random.default_rng(seed), sizes)
+    if (start, end) != (0, frames):
+        assert start >= edge
+        assert frames - end >= edge
+        assert end - start >= max(40, 0.6 * frames)
+    else:
+        assert frames - 2 * edge <= max(40, np.ceil(0.6 * frames))
+
+
+def test_equal_generators_give_equal_occlusions() -> None:
+    lmk = face(90)
+    for kind in OCCLUSION_KINDS:
+        a, b = (occlude(kind, lmk, np.random.default_rng([1, 2]), OcclusionSettings()) for _ in range(2))
+        assert np.array_equal(a.lmk_mask(lmk), b.lmk_mask(lmk))
+
+
+@pytest.mark.parametrize("bad", ["nose", ""])
+def test_unknown_kinds_are_refused(bad: str) -> None:
+    with pytest.raises(ValueError, match="needs one of none, mouth"):
+        occlude(bad, face(50), np.random.default_rng(0), OcclusionSettings())
+    with pytest.raises(ValueError, match="lmk_2d"):
+        occlude("mouth", face(50)[:, :68], np.random.default_rng(0), OcclusionSettings())
+
+
+@settings(max_examples=60, deadline=None)
+@given(seed=st.integers(0, 10_000), name=st.sampled_from(["default", "published_visual", "published_audio"]))
+def test_training_masks_are_masks_of_the_samples_own(seed: int, name: str) -> None:
+    lmk = face(64)
+    mask = training_mask(lmk, np.random.default_rng(seed), mask_preset(name))
+    assert mask.shape == (64, 468)
+    assert set(np.unique(mask)) <= {0.0, 1.0}
+    assert np.array_equal(mask, training_mask(lmk, np.random.default_rng(seed), mask_preset(name)))
+
+
+def test_training_masks_follow_their_odds() -> None:
+    lmk = face(64)
+    masks = [training_mask(lmk, np.random.default_rng([7, i]), mask_preset("published_audio")) for i in range(1500)]
+    whole = np.mean([not m.any() for m in masks])
+    half = np.mean([np.array_equal(m.any(1), m.all(1)) and m.any(1).sum() == 32 for m in masks])
+    # A span over all landmarks may cover the whole window, and a span of 32 frames looks like half of the frames.
+    assert 0.27 < whole < 0.34
+    assert 0.17 < half < 0.24
+    nothing = MaskSettings(whole=0, half_frames=0, nothing=1)
+    assert training_mask(lmk, np.random.default_rng(0), nothing).all()
+
+
+@pytest.mark.parametrize(
+    ("values", "field"),
+    [({"whole": 1.5}, "whole"), ({"whole": 0.9, "half_frames": 0.9}, "whole"), ({"half_min": -1.0}, "half_min")],
+)
+def test_odds_out_of_range_are_refused(values: dict[str, float], field: str) -> None:
+    with pytest.raises(ValueError, match=f"{field}: got"):
+        MaskSettings(**values)
