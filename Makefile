@@ -1,0 +1,60 @@
+# `make run`: install, then the whole chain on the embedded data set. `make test`: every check.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := run
+.PHONY: run test format lock unlock clean-results
+
+CORES ?= $(shell nproc)
+ARGS ?=
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+CODE := occlufacediff scripts tests
+RULES := Snakefile rules
+
+run: $(STAMP)
+	@$(BIN)/snakemake --cores $(CORES) $(ARGS)
+	@$(BIN)/occlufacediff summary results/synthetic
+
+# One thread a process: tests run in as many processes as there are cores.
+test: export OMP_NUM_THREADS = 1
+test: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/snakefmt --check $(RULES)
+	$(BIN)/snakemake --lint
+	$(BIN)/mypy
+	$(BIN)/pytest -n $(CORES) --dist loadgroup $(ARGS)
+
+format: $(STAMP)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+	$(BIN)/snakefmt $(RULES)
+
+# The stamp is touched last: an install that was cut off is done again. uv comes from the lock too, by its hash.
+$(STAMP): requirements.lock pyproject.toml
+	@python=; for name in python3.11 python3 python; do \
+	  if $$name -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then python=$$name; break; fi; \
+	done; \
+	if [ -z "$$python" ]; then \
+	  echo "Python 3.11 is needed and neither python3.11, python3 nor python is that version: install it (Debian," \
+	    "Ubuntu: python3.11 and python3.11-venv; or pyenv, conda) and run make again." >&2; exit 1; \
+	fi; \
+	echo "Installing into $(VENV) with $$($$python --version): about 8 GB, some minutes."; \
+	$$python -m venv $(VENV)
+	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.lock
+	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# The index is the machine's own choice and stays out of the file.
+lock:
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
+	  --custom-compile-command 'make lock' --output-file requirements.lock requirements.in
+
+unlock: $(STAMP)
+	$(BIN)/snakemake --unlock
+
+clean-results:
+	rm -rf results resources logs .snakemake
