@@ -1,0 +1,137 @@
+"""What every renderer shares: the screen frame, smooth normals and simple light, all in numpy.
+
+Screen frame: pixels, x right and y DOWN with (0, 0) the upper left corner of the picture (a pixel's centre lies at
+half), depth in pixels and larger towards the viewer.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+Float = NDArray[np.floating]
+Bytes = NDArray[np.uint8]
+
+
+@dataclass(frozen=True)
+class Light:
+    """A distant light.
+
+    Attributes:
+        direction: from the head towards the light, head frame (x right, y up, z to the camera); any length but zero.
+        intensity: brightness of a surface that faces it, per colour channel; 1 keeps the surface's own colour.
+    """
+
+    direction: tuple[float, float, float]
+    intensity: tuple[float, float, float] = (1.0, 1.0, 1.0)
+
+    def __post_init__(self) -> None:
+        if not np.linalg.norm(self.direction) > 0:
+            raise ValueError(f"direction: got {self.direction}, needs a length above 0")
+
+
+#: A soft studio: ambient light, a key light from the upper left and a weaker fill from the right.
+STUDIO = (Light((-0.5, 0.6, 1.0), (0.55, 0.54, 0.52)), Light((0.8, 0.1, 0.6), (0.2, 0.21, 0.23)))
+AMBIENT = 0.42
+
+
+def to_screen(vertices: Float, cam: Float, width: int, height: int) -> NDArray[np.float32]:
+    """Project head-frame points by the weak-perspective camera into the screen frame.
+
+    ``p = s * (X_xy + [tx, ty])``, y negated, pixel ``(p + 1) / 2 * size``; depth is ``s * z`` in the same pixels.
+
+    Args:
+        vertices: (..., V, 3) metres, x right, y up, z towards the camera.
+        cam: (..., 3) ``[s, tx, ty]``.
+        width: picture width in pixels.
+        height: picture height in pixels.
+
+    Returns:
+        (..., V, 3) float32 ``[x, y, depth]`` in pixels.
+    """
+    points = np.asarray(vertices, dtype=np.float32)
+    camera = np.asarray(cam, dtype=np.float32)[..., None, :]
+    scale, half = camera[..., 0], np.float32([width / 2, height / 2])
+    out = np.empty(np.broadcast_shapes(points.shape, camera.shape[:-1] + (3,)), dtype=np.float32)
+    out[..., 0] = (scale * (points[..., 0] + camera[..., 1]) + 1) * half[0]
+    out[..., 1] = (1 - scale * (points[..., 1] + camera[..., 2])) * half[1]
+    out[..., 2] = scale * points[..., 2] * half[0]
+    return out
+
+
+class SmoothNormals:
+    """Area-weighted unit normals of vertices, for one fixed list of triangles."""
+
+    def __init__(self, faces: NDArray[np.integer], n_vertices: int) -> None:
+        """Take ``faces`` (F, 3), anticlockwise seen from outside, of a mesh with ``n_vertices`` vertices."""
+        self.faces = np.asarray(faces, dtype=np.int64)
+        count = len(self.faces)
+        rows, cols = self.faces.T.ravel(), np.tile(np.arange(count), 3)
+        ones = np.ones(3 * count, dtype=np.float32)
+        self._sum_of_faces = sparse.csr_matrix((ones, (rows, cols)), shape=(n_vertices, count))
+
+    def __call__(self, vertices: Float) -> NDArray[np.float32]:
+        """Normals (V, 3) of ``vertices`` (V, 3), same frame; a vertex without area gets zeros."""
+        a, b, c = (np.asarray(vertices, dtype=np.float32)[self.faces[:, k]] for k in range(3))
+        u, v = b - a, c - a
+        cross = np.stack(
+            [
+                u[:, 1] * v[:, 2] - u[:, 2] * v[:, 1],
+                u[:, 2] * v[:, 0] - u[:, 0] * v[:, 2],
+                u[:, 0] * v[:, 1] - u[:, 1] * v[:, 0],
+            ],
+            axis=1,
+        )
+        summed = self._sum_of_faces @ cross
+        length = np.sqrt(np.einsum("ij,ij->i", summed, summed))
+        return summed / np.maximum(length, np.float32(1e-20))[:, None]
+
+
+def shade(
+    colors: Bytes,
+    normals: Float,
+    lights: tuple[Light, ...] = STUDIO,
+    ambient: float = AMBIENT,
+    gloss: float = 0.06,
+) -> Bytes:
+    """Colours under light: ``color * (ambient + sum intensity * max(0, n.l)) + gloss * highlight``.
+
+    Args:
+        colors: (V, 3) uint8, the surface's own colours.
+        normals: (V, 3) unit normals, head frame as the camera sees it (after the head's rotation).
+        lights: distant lights.
+        ambient: light from everywhere, 1 keeps the surface's own colour.
+        gloss: strength of the highlight (Blinn, exponent 24) in parts of white.
+
+    Returns:
+        (V, 3) uint8.
+    """
+    light = np.full((len(normals), 3), ambient, dtype=np.float32)
+    shine = np.zeros(len(normals), dtype=np.float32)
+    for one in lights:
+        direction = np.asarray(one.direction, dtype=np.float32)
+        direction /= np.linalg.norm(direction)
+        middle = direction + np.float32([0, 0, 1])
+        middle /= np.linalg.norm(middle)
+        facing = np.maximum(normals @ direction, 0)
+        light += facing[:, None] * np.asarray(one.intensity, dtype=np.float32)
+        shine += np.maximum(normals @ middle, 0) ** 24 * np.float32(np.mean(one.intensity))
+    lit = colors * light + (255 * gloss) * shine[:, None]
+    return np.clip(lit + 0.5, 0, 255).astype(np.uint8)
+
+
+def over(foreground: Bytes, background: Bytes | tuple[int, int, int]) -> Bytes:
+    """Lay an RGBA picture (H, W, 4), alpha not multiplied in, over an RGB picture (H, W, 3) or one colour."""
+    mixed = np.empty_like(foreground[..., :3])
+    mixed[:] = background
+    alpha = foreground[..., 3]
+    np.copyto(mixed, foreground[..., :3], where=(alpha == 255)[..., None])
+    # Only the few pixels of smoothed edges need arithmetic.
+    edge = np.nonzero((alpha > 0) & (alpha < 255))
+    if len(edge[0]):
+        part = alpha[edge].astype(np.uint32)[:, None]
+        mixed[edge] = (foreground[edge][:, :3] * part + mixed[edge] * (255 - part) + 127) // 255
+    return mixed
