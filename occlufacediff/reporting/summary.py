@@ -1,0 +1,52 @@
+"""The small table that ends `make run`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from occlufacediff.errors import ConfigError
+from occlufacediff.reporting.tables import METRIC_COLUMNS, headline_metric, method_name, pivot, read_table, unit_of
+
+
+def summary_table(results: Path) -> Table:
+    """Table of the headline metric, methods down and occlusions across, the best of a column in bold.
+
+    Args:
+        results: folder of a data set, with ``evaluation/metrics.csv``.
+
+    Raises:
+        ConfigError: no such folder, or no readable metrics in it.
+    """
+    if not results.is_dir():
+        raise ConfigError(f"there is no folder {results}; run the workflow first (`make run`)")
+    metrics = read_table(results / "evaluation" / "metrics.csv", METRIC_COLUMNS)
+    metric = headline_metric(metrics)
+    means = pivot(metrics, metric)
+    clips = int(metrics.loc[metrics["metric"] == metric, "n"].max())
+    title = f"Lip vertex error ({unit_of(metrics, metric)}) on {clips} unseen clips, by what is hidden; less is better"
+    table = Table(title=title, title_justify="left")
+    table.add_column("method")
+    for occlusion in means.columns:
+        table.add_column(str(occlusion).replace("_", " "), justify="right")
+    best = means.min()
+    for method, row in means.iterrows():
+        cells = [
+            f"[bold green]{value:.2f}[/]" if value == best[name] else f"{value:.2f}" for name, value in row.items()
+        ]
+        table.add_row(method_name(str(method)), *cells)
+    return table
+
+
+def print_summary(results: Path, console: Console | None = None) -> None:
+    """Print :func:`summary_table` and where the report lies.
+
+    Raises:
+        ConfigError: no such folder, or no readable metrics in it.
+    """
+    console = console or Console(highlight=False)
+    console.print(summary_table(results))
+    report = results / "report.html"
+    console.print(f"report: {report}" if report.is_file() else f"no report yet ({report})", soft_wrap=True)
