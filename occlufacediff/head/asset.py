@@ -44,7 +44,7 @@ class HeadAsset:
         faces: (F, 3) vertex indices of triangles.
         shapedirs: (V, 3, S) identity basis, metres for one unit of a coefficient.
         expdirs: (V, 3, E) expression basis, metres for one unit of a coefficient.
-        J_regressor: (J, V) joints from the shaped (identity, not expression) vertices.
+        J_regressor: (J, V) joints from the vertices after identity and expression, as FLAME has it.
         parents: (J,) parent of each joint, -1 for the root; a parent comes before its children.
         weights: (V, J) skinning weights, rows sum to 1.
         lmk_face_idx: (L,) triangle of each landmark.
