@@ -1,0 +1,126 @@
+"""Sound to features at the video's frame rate: wav2vec2 (published) or a small network on log-mel (compact)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+#: Samples of the 16 kHz waveform a frame.
+SAMPLES_PER_FRAME = 640
+#: Log-mel rows (100 Hz) a frame.
+MEL_ROWS_PER_FRAME = 4
+
+
+@dataclass(frozen=True)
+class Wav2Vec2Sizes:
+    """Sizes of wav2vec2; the defaults are wav2vec2-base.
+
+    Attributes:
+        hidden_size: channels of the transformer.
+        num_hidden_layers: its layers.
+        num_attention_heads: its heads.
+        intermediate_size: hidden channels of its feed-forward parts.
+        conv_dim: channels of the seven convolutions on the waveform.
+        num_conv_pos_embeddings: kernel of the positional convolution.
+        num_conv_pos_embedding_groups: its groups.
+    """
+
+    hidden_size: int = 768
+    num_hidden_layers: int = 12
+    num_attention_heads: int = 12
+    intermediate_size: int = 3072
+    conv_dim: tuple[int, ...] = (512,) * 7
+    num_conv_pos_embeddings: int = 128
+    num_conv_pos_embedding_groups: int = 16
+
+
+class Wav2Vec2Encoder(nn.Module):
+    """wav2vec2 built from its sizes in code (no download), features resampled to the video's frames.
+
+    Inputs are never masked at random, in training neither.
+
+    Args:
+        sizes: the architecture's sizes.
+    """
+
+    def __init__(self, sizes: Wav2Vec2Sizes) -> None:
+        super().__init__()
+        # transformers takes seconds to import and only this encoder needs it
+        from transformers import Wav2Vec2Config, Wav2Vec2Model
+
+        self.width = sizes.hidden_size
+        config = Wav2Vec2Config(
+            hidden_size=sizes.hidden_size,
+            num_hidden_layers=sizes.num_hidden_layers,
+            num_attention_heads=sizes.num_attention_heads,
+            intermediate_size=sizes.intermediate_size,
+            conv_dim=tuple(sizes.conv_dim),
+            num_conv_pos_embeddings=sizes.num_conv_pos_embeddings,
+            num_conv_pos_embedding_groups=sizes.num_conv_pos_embedding_groups,
+            feat_proj_dropout=0.1,
+        )
+        self.model = Wav2Vec2Model(config)
+
+    def front(self, waveform: Tensor) -> Tensor:
+        """Features (B, C, L) of the convolutions on a waveform (B, N); L is about N / 320."""
+        return self.model.feature_extractor(waveform)
+
+    def forward(self, waveform: Tensor, frames: int) -> Tensor:
+        """Features (B, frames, hidden_size) of a waveform (B, frames * 640), zero mean and unit variance over its clip."""
+        features = functional.interpolate(self.front(waveform), size=frames, mode="linear", align_corners=True)
+        hidden, _ = self.model.feature_projection(features.transpose(1, 2))
+        return self.model.encoder(hidden).last_hidden_state
+
+
+class _DilatedBlock(nn.Module):
+    """Residual block over time at the frame rate: GroupNorm, dilated convolution, GELU, pointwise convolution."""
+
+    def __init__(self, width: int, dilation: int) -> None:
+        super().__init__()
+        self.norm = nn.GroupNorm(1, width)
+        self.conv = nn.Conv1d(width, width, 3, dilation=dilation, padding=dilation)
+        self.point = nn.Conv1d(width, width, 1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x + self.point(functional.gelu(self.conv(self.norm(x))))
+
+
+class LogMelEncoder(nn.Module):
+    """Log-mel at 100 Hz to features at 25 Hz: two strided convolutions, then dilated residual blocks.
+
+    The blocks see 1 + 2 + 4 + 8 = 15 frames, 0.6 s, to either side.
+
+    Args:
+        bands: mel bands.
+        width: channels out.
+        dilations: one residual block each.
+    """
+
+    mel_mean: Tensor
+    mel_std: Tensor
+
+    def __init__(self, *, bands: int = 80, width: int = 128, dilations: tuple[int, ...] = (1, 2, 4, 8)) -> None:
+        super().__init__()
+        self.width = width
+        self.stem = nn.Conv1d(bands, width, 5, stride=2, padding=2)
+        self.down = nn.Conv1d(width, width, 5, stride=2, padding=2)
+        self.blocks = nn.ModuleList(_DilatedBlock(width, dilation) for dilation in dilations)
+        self.register_buffer("mel_mean", torch.zeros(bands))
+        self.register_buffer("mel_std", torch.ones(bands))
+
+    def forward(self, log_mel: Tensor, frames: int) -> Tensor:
+        """Features (B, frames, width) of log-mel (B, 4 * frames, bands)."""
+        x = ((log_mel - self.mel_mean) / self.mel_std).transpose(1, 2)
+        x = functional.gelu(self.down(functional.gelu(self.stem(x))))
+        for block in self.blocks:
+            x = block(x)
+        return x.transpose(1, 2)
+
+    @torch.no_grad()
+    def set_statistics(self, mean: Tensor, std: Tensor, *, floor: float = 1e-2) -> None:
+        """Set the scale of log-mel, (bands,) each, over the training data."""
+        self.mel_mean.copy_(mean)
+        self.mel_std.copy_(std.clamp_min(floor))

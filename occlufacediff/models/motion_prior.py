@@ -1,0 +1,156 @@
+"""The motion prior: an autoencoder of facial motion, 8 frames a latent, with a mean and a variance.
+
+The published size equals FLINT v2; ``published.PRIOR_NAMES`` maps our parameter names to the published ones.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor, nn
+
+from occlufacediff.models.layers import ConvBlock, EncoderLayer, ExpandBlock, Squash, check_frames, distance_bias
+
+
+@dataclass(frozen=True)
+class MotionPriorConfig:
+    """Sizes of the motion prior.
+
+    Attributes:
+        motion_dim: M, values a frame: expression and 3 of the jaw.
+        latent_dim: D, values a latent.
+        width: channels inside.
+        heads: attention heads.
+        feed_forward: hidden channels of the transformer's feed-forward part.
+        dropout: odds in training.
+    """
+
+    motion_dim: int = 103
+    latent_dim: int = 128
+    width: int = 128
+    heads: int = 8
+    feed_forward: int = 384
+    dropout: float = 0.0
+
+    def __post_init__(self) -> None:
+        for name in ("motion_dim", "latent_dim", "width", "heads", "feed_forward"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}: got {getattr(self, name)}, needs at least 1")
+        if self.width % self.heads:
+            raise ValueError(f"heads: got {self.heads}, needs a divisor of width {self.width}")
+
+    @classmethod
+    def published(cls) -> MotionPriorConfig:
+        """FLINT v2: FLAME's 100 expressions and the jaw."""
+        return cls()
+
+    @classmethod
+    def compact(cls, motion_dim: int) -> MotionPriorConfig:
+        """Small enough to train within a minute on two CPU cores."""
+        return cls(motion_dim=motion_dim, latent_dim=64, width=128, heads=4, feed_forward=256)
+
+    def to_dict(self) -> dict[str, object]:
+        """Plain values for a YAML file."""
+        return asdict(self)
+
+
+class _Encoder(nn.Module):
+    def __init__(self, config: MotionPriorConfig) -> None:
+        super().__init__()
+        self.squash = Squash(config.motion_dim, config.width)
+        self.embed = nn.Linear(config.width, config.width)
+        self.layer = EncoderLayer(
+            width=config.width, heads=config.heads, feed_forward=config.feed_forward, dropout=config.dropout
+        )
+        self.mean = nn.Linear(config.width, config.latent_dim)
+        self.logvar = nn.Linear(config.width, config.latent_dim)
+
+    def forward(self, motion: Tensor) -> tuple[Tensor, Tensor]:
+        x = self.embed(self.squash(motion))
+        x = self.layer(x, distance_bias(x.shape[1], self.layer.attention.heads, x.device))
+        return self.mean(x), self.logvar(x)
+
+
+class _Decoder(nn.Module):
+    def __init__(self, config: MotionPriorConfig) -> None:
+        super().__init__()
+        self.expand = ExpandBlock(config.latent_dim, config.width)
+        self.blocks = nn.ModuleList([ConvBlock(config.width, config.width), ConvBlock(config.width, config.width)])
+        self.embed = nn.Linear(config.width, config.width)
+        self.layer = EncoderLayer(
+            width=config.width, heads=config.heads, feed_forward=config.feed_forward, dropout=config.dropout
+        )
+        self.after = nn.Linear(config.width, config.width)
+        self.smooth = nn.Conv1d(config.width, config.motion_dim, 5, padding=2)
+
+    def forward(self, latents: Tensor) -> Tensor:
+        x = self.expand(latents.transpose(1, 2))
+        for block in self.blocks:
+            x = block(x).repeat_interleave(2, dim=2)
+        x = self.embed(x.transpose(1, 2))
+        x = self.layer(x, distance_bias(x.shape[1], self.layer.attention.heads, x.device))
+        return self.smooth(self.after(x).transpose(1, 2)).transpose(1, 2)
+
+
+class MotionPrior(nn.Module):
+    """Autoencoder of motion.
+
+    There is ONE latent space outside of this class: the one that ``encode`` gives and ``decode`` takes. Its scale is set
+    by the buffers ``latent_mean`` and ``latent_std`` (identity as built and as published), so that after training
+    ``set_latent_statistics`` gives the denoiser latents of unit variance.
+
+    Args:
+        config: sizes.
+    """
+
+    motion_mean: Tensor
+    motion_std: Tensor
+    latent_mean: Tensor
+    latent_std: Tensor
+
+    def __init__(self, config: MotionPriorConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.encoder = _Encoder(config)
+        self.decoder = _Decoder(config)
+        self.register_buffer("motion_mean", torch.zeros(config.motion_dim))
+        self.register_buffer("motion_std", torch.ones(config.motion_dim))
+        self.register_buffer("latent_mean", torch.zeros(config.latent_dim))
+        self.register_buffer("latent_std", torch.ones(config.latent_dim))
+
+    def encode(self, motion: Tensor) -> tuple[Tensor, Tensor]:
+        """Mean and log-variance, both (B, T / 8, D), of motion (B, T, M).
+
+        Raises:
+            ValueError: T is no multiple of 8.
+        """
+        check_frames(motion.shape[1])
+        mean, logvar = self.encoder((motion - self.motion_mean) / self.motion_std)
+        return (mean - self.latent_mean) / self.latent_std, logvar - 2.0 * self.latent_std.log()
+
+    def decode(self, latents: Tensor) -> Tensor:
+        """Motion (B, T, M) of latents (B, T / 8, D)."""
+        motion = self.decoder(latents * self.latent_std + self.latent_mean)
+        return motion * self.motion_std + self.motion_mean
+
+    def forward(self, motion: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruction (B, T, M), mean and log-variance; in training decoded from ``mean + exp(logvar / 2) * noise``."""
+        mean, logvar = self.encode(motion)
+        latents = mean
+        if self.training:
+            noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
+            latents = mean + torch.exp(0.5 * logvar) * noise
+        return self.decode(latents), mean, logvar
+
+    @torch.no_grad()
+    def set_motion_statistics(self, mean: Tensor, std: Tensor, *, floor: float = 1e-3) -> None:
+        """Set the scale of motion, (M,) each, before training; ``floor`` keeps still values from being blown up."""
+        self.motion_mean.copy_(mean)
+        self.motion_std.copy_(std.clamp_min(floor))
+
+    @torch.no_grad()
+    def set_latent_statistics(self, mean: Tensor, std: Tensor, *, floor: float = 1e-3) -> None:
+        """Rescale the latent space after training; ``mean``, ``std`` (D,) are of latents as ``encode`` gives them now."""
+        self.latent_mean.add_(mean * self.latent_std)
+        self.latent_std.mul_(std.clamp_min(floor))
