@@ -1,0 +1,142 @@
+"""The parts of the report's page, as plain values for the template."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+import yaml
+
+from occlufacediff.reporting import plots
+from occlufacediff.reporting.tables import (
+    headline_metric,
+    in_order,
+    method_name,
+    metric_name,
+    pivot,
+    unit_of,
+)
+
+SPLITS = ("train", "validation", "test", "unused")
+FPS = 25
+#: Failures listed one by one; a large data set has its others in the manifest.
+MOST_FAILURES = 200
+
+
+def render(parts: dict[str, Any]) -> str:
+    """Fill the template; a name it needs and does not get is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("occlufacediff.reporting", "."),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+    )
+    return environment.get_template("template.html.j2").render(parts)
+
+
+def result_tables(metrics: pd.DataFrame) -> list[dict[str, Any]]:
+    """All metrics as tables, methods down and occlusions across; the headline metric first, the best marked."""
+    first = headline_metric(metrics)
+    names = [first, *[name for name in dict.fromkeys(metrics["metric"].astype(str)) if name != first]]
+    return [_table(metrics, name) for name in names]
+
+
+def _table(metrics: pd.DataFrame, metric: str) -> dict[str, Any]:
+    means = pivot(metrics, metric)
+    unit = unit_of(metrics, metric)
+    digits = 2 if means.abs().max().max() >= 0.2 else 4
+    rows = []
+    for method, row in means.iterrows():
+        cells = [
+            {"text": "" if np.isnan(value) else f"{value:.{digits}f}", "best": value == means[name].min()}
+            for name, value in row.items()
+        ]
+        rows.append({"name": method_name(str(method)), "cells": cells})
+    columns = [str(name).replace("_", " ") for name in means.columns]
+    title = metric_name(metric) + (f", {unit}" if unit else "")
+    return {"title": title, "columns": columns, "rows": rows}
+
+
+def headline_cards(metrics: pd.DataFrame, manifest: pd.DataFrame, occlusion: str) -> list[dict[str, str]]:
+    """The figures at the top: lip vertex error of each method under one occlusion, and the size of the data."""
+    metric = headline_metric(metrics)
+    means, unit = pivot(metrics, metric), unit_of(metrics, metric)
+    cards = []
+    if occlusion in means.columns:
+        cards = [
+            {
+                "value": f"{value:.2f} {unit}",
+                "label": f"{metric_name(metric)}, {occlusion.replace('_', ' ')} hidden: {method_name(str(method))}",
+            }
+            for method, value in means[occlusion].dropna().items()
+        ]
+    good = int((manifest["status"] == "ok").sum())
+    return [*cards, {"value": f"{good} / {len(manifest)}", "label": "clips used / found"}]
+
+
+def split_rows(manifest: pd.DataFrame) -> list[dict[str, Any]]:
+    """Subjects, sentences, clips and minutes of each split, clips that failed left out."""
+    good = manifest[manifest["status"] == "ok"]
+    rows = []
+    for split in in_order(good["split"].astype(str).tolist(), SPLITS):
+        part = good[good["split"] == split]
+        rows.append(
+            {
+                "split": split,
+                "subjects": part["subject"].nunique(),
+                "sentences": part["sentence_id"].nunique(),
+                "clips": len(part),
+                "minutes": f"{part['frames'].sum() / FPS / 60:.1f}",
+            }
+        )
+    return rows
+
+
+def failure_rows(manifest: pd.DataFrame) -> list[dict[str, str]]:
+    """Clips that cannot be used, with reason and message."""
+    failed = manifest[manifest["status"] != "ok"].head(MOST_FAILURES)
+    wanted = ("subject", "clip", "reason", "message")
+    return [{name: _text(row.get(name)) for name in wanted} for row in failed.to_dict("records")]
+
+
+def _text(value: Any) -> str:
+    return "" if value is None or (isinstance(value, float) and np.isnan(value)) else str(value)
+
+
+def fit_part(fits: pd.DataFrame) -> dict[str, Any] | None:
+    """Plots and a table of the landmark fit's errors; None where no clip tells.
+
+    Args:
+        fits: a row a clip, column ``subject`` and numeric columns of errors.
+    """
+    columns = [name for name in fits.select_dtypes("number").columns if fits[name].notna().any()]
+    if fits.empty or not columns:
+        return None
+    names = [str(name).replace("_", " ") for name in columns]
+    by_subject = fits.groupby("subject")[columns].mean()
+    rows = [[str(subject), *[f"{value:.3f}" for value in row]] for subject, row in by_subject.iterrows()]
+    rows.append(["all", *[f"{fits[name].mean():.3f}" for name in columns]])
+    pictures = [
+        plots.histogram(fits[name].to_numpy(), label) for name, label in zip(columns[:2], names[:2], strict=True)
+    ]
+    return {
+        "note": "The head model is fitted to the detected landmarks of each clip; errors are pixels of the 224 crop.",
+        "columns": names,
+        "rows": rows,
+        "plots": pictures,
+    }
+
+
+def config_text(config: dict[str, Any]) -> str:
+    """The configuration as YAML."""
+    return yaml.safe_dump(_plain(config), sort_keys=False, allow_unicode=True, width=110)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(item) for item in value]
+    return value if isinstance(value, (str, int, float, bool)) or value is None else str(value)

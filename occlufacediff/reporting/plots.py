@@ -1,0 +1,165 @@
+"""Plots of the report, each an SVG to be set into the page."""
+
+from __future__ import annotations
+
+import io
+import re
+
+import matplotlib
+
+matplotlib.use("Agg")
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from occlufacediff.reporting.tables import METHOD_ORDER, OCCLUSION_ORDER, in_order, method_name
+
+COLOURS = {
+    "ours": "#0b7a75",
+    "ours_no_audio": "#7fc8c2",
+    "ours_without_sound": "#7fc8c2",
+    "interpolation": "#e2a33d",
+    "neutral": "#b4b8c0",
+}
+SPARE_COLOURS = ("#5b6ee1", "#c2557a", "#7a5ba8", "#4d9de0")
+STYLE = {
+    "font.family": "sans-serif",
+    "font.size": 10,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": "#8a909c",
+    "axes.labelcolor": "#3a404c",
+    "xtick.color": "#3a404c",
+    "ytick.color": "#3a404c",
+    "axes.grid": True,
+    "axes.grid.axis": "y",
+    "grid.color": "#e6e8ec",
+    "axes.axisbelow": True,
+    "svg.fonttype": "none",
+    "svg.hashsalt": "occlufacediff",
+    "figure.constrained_layout.use": True,
+}
+
+
+def colour_of(method: str, number: int = 0) -> str:
+    """Colour that a method keeps in all plots."""
+    return COLOURS.get(method, SPARE_COLOURS[number % len(SPARE_COLOURS)])
+
+
+def svg(figure: Figure) -> str:
+    """The figure as an ``<svg>`` element that fills its parent's width; closes the figure."""
+    buffer = io.StringIO()
+    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
+    plt.close(figure)
+    text = buffer.getvalue()
+    text = text[text.index("<svg") :]
+    return re.sub(r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", re.sub(r'height="[^"]*pt"', "", text, count=1), count=1)
+
+
+def bars_with_spread(by_clip: pd.DataFrame, metric: str, unit: str, seed: int) -> str:
+    """Mean of a metric a method and occlusion as bars, every clip a dot.
+
+    Args:
+        by_clip: columns ``method, occlusion, metric, value``, one row a clip.
+        metric: which one.
+        unit: its unit, for the axis.
+        seed: of the dots' sideways jitter.
+    """
+    chosen = by_clip[by_clip["metric"] == metric]
+    methods = in_order(chosen["method"].astype(str).tolist(), METHOD_ORDER)
+    occlusions = in_order(chosen["occlusion"].astype(str).tolist(), OCCLUSION_ORDER)
+    rng = np.random.default_rng(seed)
+    width = 0.82 / max(1, len(methods))
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(9.6, 3.6))
+        for number, method in enumerate(methods):
+            colour = colour_of(method, number)
+            for place, occlusion in enumerate(occlusions):
+                values = chosen.loc[(chosen["method"] == method) & (chosen["occlusion"] == occlusion), "value"].dropna()
+                if values.empty:
+                    continue
+                x = place + (number - (len(methods) - 1) / 2) * width
+                label = method_name(method) if place == 0 else None
+                axes.bar(x, values.mean(), width * 0.92, color=colour, label=label)
+                spread = rng.uniform(-0.3, 0.3, len(values)) * width
+                axes.plot(x + spread, values, ".", color="#20242c", alpha=0.35, markersize=3, markeredgewidth=0)
+        axes.set_xticks(range(len(occlusions)), [name.replace("_", " ") for name in occlusions])
+        axes.tick_params(axis="x", length=0)
+        axes.set_ylabel(f"{unit}, less is better" if unit else "less is better")
+        axes.set_ylim(bottom=0)
+        axes.legend(frameon=False, ncols=len(methods), loc="upper center", bbox_to_anchor=(0.5, 1.16))
+        return svg(figure)
+
+
+def loss_curves(history: pd.DataFrame) -> str | None:
+    """Training and validation loss over steps, logarithmic; None where there is nothing to draw.
+
+    Args:
+        history: a column ``step`` (or ``epoch``) and numeric columns; those with ``loss`` in their name are drawn, the
+            validation's dashed with marks.
+    """
+    numeric = history.select_dtypes("number")
+    clock = next((name for name in ("step", "epoch") if name in numeric.columns), None)
+    names = [name for name in numeric.columns if "loss" in str(name).lower()]
+    if clock is None or not names or history.empty:
+        return None
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(4.7, 2.9))
+        for number, name in enumerate(names):
+            held_out = "val" in str(name).lower()
+            rows = numeric[[clock, name]].dropna()
+            axes.plot(
+                rows[clock],
+                rows[name],
+                "--o" if held_out else "-",
+                color="#e2a33d" if held_out else ("#0b7a75", *SPARE_COLOURS)[number % 5],
+                markersize=3,
+                linewidth=1.5,
+                label=str(name).replace("_", " "),
+            )
+        if (numeric[names].min() > 0).all():
+            axes.set_yscale("log")
+        axes.set_xlabel(clock)
+        axes.legend(frameon=False)
+        return svg(figure)
+
+
+def clips_by_emotion(manifest: pd.DataFrame) -> str:
+    """Number of clips an emotion, stacked by split."""
+    counts = manifest.pivot_table(index="emotion", columns="split", values="clip", aggfunc="count", fill_value=0)
+    splits = in_order([str(name) for name in counts.columns], ("train", "validation", "test", "unused"))
+    palette = dict(
+        zip(("train", "validation", "test", "unused"), ("#0b7a75", "#7fc8c2", "#e2a33d", "#c9ccd2"), strict=True)
+    )
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(4.7, 2.6))
+        bottom = np.zeros(len(counts))
+        for number, split in enumerate(splits):
+            colour = palette.get(split, SPARE_COLOURS[number % 4])
+            axes.bar(counts.index.astype(str), counts[split], 0.7, bottom=bottom, color=colour, label=split)
+            bottom += counts[split].to_numpy()
+        axes.set_ylabel("clips")
+        axes.tick_params(axis="x", length=0)
+        axes.legend(frameon=False, ncols=len(splits), loc="upper center", bbox_to_anchor=(0.5, 1.22))
+        return svg(figure)
+
+
+def histogram(values: np.ndarray, label: str, axes_label: str = "clips") -> str:
+    """Histogram with the mean marked."""
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(4.7, 2.6))
+        _histogram_on(axes, np.asarray(values, dtype=float), label, axes_label)
+        return svg(figure)
+
+
+def _histogram_on(axes: Axes, values: np.ndarray, label: str, axes_label: str) -> None:
+    values = values[np.isfinite(values)]
+    axes.hist(values, bins=min(24, max(5, len(values) // 3)), color="#7fc8c2", edgecolor="white", linewidth=0.6)
+    mean = float(values.mean())
+    axes.axvline(mean, color="#0b7a75", linewidth=1.5)
+    place = axes.get_xaxis_transform()
+    axes.text(mean, 1.02, f"mean {mean:.2f}", transform=place, color="#0b7a75", ha="center", fontsize=9)
+    axes.set_xlabel(label)
+    axes.set_ylabel(axes_label)
