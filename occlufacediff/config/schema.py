@@ -1,0 +1,92 @@
+"""The whole configuration: what is run, where it comes from, and one section a stage. Standard library only."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal
+
+from occlufacediff.config.acquire import AcquireSettings
+from occlufacediff.config.audio import AudioSettings
+from occlufacediff.config.crop import CropSettings
+from occlufacediff.config.evaluation import EvaluationSettings
+from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.config.openhead import OpenHeadSettings
+from occlufacediff.config.prediction import PredictionSettings
+from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.config.report import ReportSettings
+from occlufacediff.config.split import SplitSettings
+from occlufacediff.config.synthetic import SyntheticSettings
+from occlufacediff.config.training import DenoiserSettings, MotionPriorSettings
+from occlufacediff.config.video import VideoSettings
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+@dataclass(frozen=True)
+class DaskSettings:
+    """How the clips of one subject are spread over processes; results do not depend on it."""
+
+    #: Processes a subject's job; null: the cores given to Snakemake, divided by the number of subjects, at least 1.
+    workers: int | None = None
+    #: Address of a running Dask scheduler that does the work instead, such as ``tcp://node1:8786``; null: none.
+    scheduler: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.workers is not None and self.workers < 1:
+            raise ValueError(f"workers: got {self.workers}, needs 1 or more, or null")
+
+
+@dataclass(frozen=True)
+class Config:
+    """All keys of the configuration."""
+
+    #: Name of the data set; everything derived goes to ``results/<dataset>/``.
+    dataset: str = "synthetic"
+    #: Seed of every random draw, together with a clip's or subject's name.
+    seed: int = 1
+    #: Where the archives come from: made here (``synthetic``), or a folder of archives in MEAD's layout (``local``).
+    source: Literal["synthetic", "local"] = "synthetic"
+    #: With source ``local``: folder that holds ``<subject>/video.tar`` and ``<subject>/audio.tar``.
+    archives: str | None = None
+    #: Subjects to use; null: all of the source.
+    subjects: tuple[str, ...] | None = None
+    #: Folder with the trained ``motion_prior/`` and ``denoiser/`` to use instead of training here; null: train here.
+    checkpoint: str | None = None
+    #: Head model to use (.npz); null: build the open head, ``resources/open_head.npz``.
+    head: str | None = None
+    #: Where networks run: ``auto`` takes a GPU when there is one.
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    #: Video that the target ``predict`` works on; null for every other target.
+    video: str | None = None
+    dask: DaskSettings = field(default_factory=DaskSettings)
+    synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
+    open_head: OpenHeadSettings = field(default_factory=OpenHeadSettings)
+    acquire: AcquireSettings = field(default_factory=AcquireSettings)
+    conversion: VideoSettings = field(default_factory=VideoSettings)
+    audio: AudioSettings = field(default_factory=AudioSettings)
+    landmarks: LandmarkSettings = field(default_factory=LandmarkSettings)
+    crop: CropSettings = field(default_factory=CropSettings)
+    split: SplitSettings = field(default_factory=SplitSettings)
+    reconstruction: ReconstructionSettings = field(default_factory=ReconstructionSettings)
+    motion_prior: MotionPriorSettings = field(default_factory=MotionPriorSettings)
+    denoiser: DenoiserSettings = field(default_factory=DenoiserSettings)
+    evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
+    prediction: PredictionSettings = field(default_factory=PredictionSettings)
+    report: ReportSettings = field(default_factory=ReportSettings)
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.dataset):
+            raise ValueError(f"dataset: got {self.dataset!r}, needs letters, digits, '_', '-' and '.'")
+        if self.seed < 0:
+            raise ValueError(f"seed: got {self.seed}, needs 0 or more")
+        if self.source == "local" and self.archives is None:
+            raise ValueError(
+                "archives: got nothing, needs the folder of the archives because source is 'local' "
+                "(give it with --config archives=FOLDER)"
+            )
+        for name in self.subjects or ():
+            if not _NAME.fullmatch(name):
+                raise ValueError(f"subjects: got {name!r}, needs names of letters, digits, '_', '-' and '.'")
+        if self.subjects is not None and not self.subjects:
+            raise ValueError("subjects: got an empty list, needs names, or null for all subjects of the source")
