@@ -1,0 +1,189 @@
+"""Clips of a split, read from the manifest and the shards' HDF5 files: in memory, or from disk for each window."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from occlufacediff.errors import AssetError
+
+Float = NDArray[np.float32]
+
+LANDMARKS = 468
+MEL_ROWS_PER_FRAME = 4
+SAMPLES_PER_FRAME = 640
+
+
+@dataclass(frozen=True, eq=False)
+class Clip:
+    """One clip of T frames at 25 fps; shapes as in docs/architecture.md.
+
+    Attributes:
+        exp: (T, E).
+        jaw: (T, 3) axis-angle radians.
+        global_pose: (T, 3) axis-angle radians.
+        cam: (T, 3) ``[s, tx, ty]``.
+        shape: (S,).
+        lmk_2d: (T, 468, 2) crop coordinates, or None.
+        log_mel: (4 T, 80), or None.
+        waveform: (640 T,) 16 kHz, zero mean and unit variance over the clip, or None.
+    """
+
+    exp: Float
+    jaw: Float
+    global_pose: Float
+    cam: Float
+    shape: Float
+    lmk_2d: Float | None = None
+    log_mel: Float | None = None
+    waveform: Float | None = None
+
+    def __len__(self) -> int:
+        return len(self.exp)
+
+    @property
+    def motion(self) -> Float:
+        """[exp, jaw] (T, E + 3)."""
+        return np.concatenate([self.exp, self.jaw], axis=1)
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all arrays."""
+        values = (getattr(self, item.name) for item in fields(self))
+        return sum(value.nbytes for value in values if value is not None)
+
+
+def fit_rows(values: Float, rows: int, fill: float) -> Float:
+    """Cut or pad (with ``fill``, at the end) an array to so many rows."""
+    if len(values) >= rows:
+        return values[:rows]
+    rest = np.full((rows - len(values), *values.shape[1:]), fill, values.dtype)
+    return np.concatenate([values, rest])
+
+
+def normalised_waveform(waveform: Float) -> Float:
+    """Zero mean and unit variance over the clip, as wav2vec2's processor does: ``(x - mean) / sqrt(var + 1e-7)``."""
+    return ((waveform - waveform.mean()) / np.sqrt(waveform.var() + 1e-7)).astype(np.float32)
+
+
+def _paths(kind: str, files: Sequence[Path]) -> dict[str, Path]:
+    """Shard files by subject, their stem."""
+    paths = {Path(file).stem: Path(file) for file in files}
+    missing = [path for path in paths.values() if not path.is_file()]
+    if missing:
+        raise AssetError(f"{kind}: {missing[0]} does not exist; run the stage that makes it first")
+    return paths
+
+
+class ClipStore:
+    """The usable clips of a split.
+
+    Args:
+        manifest: the manifest; rows of the split with ``status`` ``ok`` are taken, in its order.
+        split: ``train``, ``validation`` or ``test``.
+        coefficients: shards with coefficients, `<subject>.h5`.
+        clips: shards of the clip store; None reads no landmarks.
+        audio: shards with sound; None reads no sound.
+        sound: which sound is read, ``log_mel`` or ``waveform``.
+        memory_mib: keep all clips in memory when they fit into so many MiB.
+
+    Raises:
+        AssetError: a file or column is missing, or the split is empty.
+    """
+
+    def __init__(
+        self,
+        manifest: Path,
+        split: str,
+        *,
+        coefficients: Sequence[Path],
+        clips: Sequence[Path] | None = None,
+        audio: Sequence[Path] | None = None,
+        sound: str = "log_mel",
+        memory_mib: int = 0,
+    ) -> None:
+        table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
+        needed = {"subject", "clip", "split", "status"}
+        if not needed <= set(table.columns):
+            raise AssetError(f"{manifest}: columns {sorted(needed - set(table.columns))} are missing; rebuild it")
+        table = table[(table["split"] == split) & (table["status"] == "ok")]
+        if table.empty:
+            raise AssetError(f"{manifest}: no usable clip in the {split} split; see its column reason")
+        self.manifest = Path(manifest)
+        self.split = split
+        self.sound = sound
+        self.rows: list[tuple[str, str]] = list(zip(table["subject"], table["clip"], strict=True))
+        self._files = {"coefficients": _paths("coefficients", coefficients)}
+        if clips is not None:
+            self._files["clips"] = _paths("clips", clips)
+        if audio is not None:
+            self._files["audio"] = _paths("audio", audio)
+        for kind, paths in self._files.items():
+            for subject, _ in self.rows:
+                if subject not in paths:
+                    raise AssetError(f"{kind}: no file of subject {subject}, which {manifest} lists in {split}")
+        self._cache: dict[int, Clip] = {}
+        first = self._read(0)
+        if first.nbytes * len(self.rows) <= memory_mib * 2**20:
+            self._cache = {index: self._read(index) for index in range(len(self.rows))}
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def __getitem__(self, index: int) -> Clip:
+        return self._cache[index] if index in self._cache else self._read(index)
+
+    def clip_id(self, index: int) -> str:
+        """`<subject>/<clip>`."""
+        return "/".join(self.rows[index])
+
+    def digest(self) -> str:
+        """Changes when the split's rows or the coefficients' files change."""
+        stamps = [(path.name, path.stat().st_size) for path in self._files["coefficients"].values()]
+        return hashlib.sha256(repr((self.rows, stamps)).encode()).hexdigest()[:16]
+
+    def _group(self, kind: str, index: int) -> h5py.Group:
+        subject, clip = self.rows[index]
+        path = self._files[kind][subject]
+        file = _opened(path, path.stat().st_mtime_ns)
+        if clip not in file:
+            raise AssetError(f"{path}: clip {clip} is missing, which {self.manifest} lists as usable; rebuild the file")
+        return file[clip]
+
+    def _read(self, index: int) -> Clip:
+        group = self._group("coefficients", index)
+        values = {key: group[key][()].astype(np.float32) for key in ("exp", "jaw", "global_pose", "cam", "shape")}
+        frames = len(values["exp"])
+        if "clips" in self._files:
+            lmk = self._group("clips", index)["landmarks"][:, :LANDMARKS].astype(np.float32)
+            if len(lmk) != frames:
+                raise AssetError(
+                    f"{self.clip_id(index)}: {len(lmk)} frames of landmarks, {frames} of coefficients; reconstruct again"
+                )
+            values["lmk_2d"] = lmk
+        if "audio" in self._files:
+            group = self._group("audio", index)
+            if self.sound == "log_mel":
+                mel = group["log_mel"][()].astype(np.float32)
+                values["log_mel"] = fit_rows(mel, MEL_ROWS_PER_FRAME * frames, float(mel.min()))
+            else:
+                wave = fit_rows(group["waveform"][()].astype(np.float32), SAMPLES_PER_FRAME * frames, 0.0)
+                values["waveform"] = normalised_waveform(wave)
+        return Clip(**values)
+
+
+@lru_cache(maxsize=16)
+def _opened(path: Path, stamp: int) -> h5py.File:
+    """An open file, kept for the windows that follow; ``stamp`` tells a replaced file from the old one."""
+    try:
+        return h5py.File(path, "r")
+    except OSError as error:
+        raise AssetError(f"{path}: not a readable HDF5 file ({error}); delete it and run its stage again") from error

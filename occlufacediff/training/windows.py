@@ -1,0 +1,181 @@
+"""Random windows of clips, their augmentation, and batches that depend on the seed and the step alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from occlufacediff.config.occlusion import MaskSettings
+from occlufacediff.config.training import AugmentSettings
+from occlufacediff.occlusion.random_masks import training_mask
+from occlufacediff.training.data import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME, Clip, ClipStore
+
+Float = NDArray[np.float32]
+Batch = dict[str, Tensor]
+
+WINDOW = 64
+#: Half a crop in pixels: noise in pixels over this is noise in crop coordinates.
+HALF_CROP = 112.0
+
+
+def resample(values: Float, positions: Float) -> Float:
+    """Rows of ``values`` (T, ...) at fractional positions (N,), linear between rows, the ends held."""
+    positions = np.clip(positions, 0, len(values) - 1)
+    low = np.minimum(positions.astype(np.int64), max(len(values) - 2, 0))
+    high = np.minimum(low + 1, len(values) - 1)
+    part = (positions - low).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
+    start = values[low]
+    return start + part * (values[high] - start)
+
+
+def window_of(clip: Clip, start: float, tempo: float, silence: float | None = None) -> dict[str, Float]:
+    """A window of 64 frames from ``start``, played ``tempo`` times as fast.
+
+    A clip that ends before the window does holds its last frame, with silence for sound (``silence``, or the least
+    value of the clip's log-mel).
+    """
+    frames = start + tempo * np.arange(WINDOW)
+    result = {key: resample(getattr(clip, key), frames) for key in ("exp", "jaw", "global_pose", "cam")}
+    result["shape"] = clip.shape
+    if clip.lmk_2d is not None:
+        result["lmk_2d"] = resample(clip.lmk_2d, frames)
+    if clip.log_mel is not None:
+        rows = MEL_ROWS_PER_FRAME * start + tempo * np.arange(MEL_ROWS_PER_FRAME * WINDOW)
+        mel = resample(clip.log_mel, rows)
+        mel[rows > len(clip.log_mel) - 1] = clip.log_mel.min() if silence is None else silence
+        result["log_mel"] = mel
+    if clip.waveform is not None:
+        first = int(start) * SAMPLES_PER_FRAME
+        wave = clip.waveform[first : first + WINDOW * SAMPLES_PER_FRAME]
+        result["waveform"] = np.pad(wave, (0, WINDOW * SAMPLES_PER_FRAME - len(wave)))
+    return result
+
+
+def slow_curve(rng: np.random.Generator, channels: int, knots: int = 22) -> Float:
+    """Smooth random curves (64, channels) of about unit spread; with 22 knots they change as fast as speech does."""
+    values = rng.standard_normal((knots, channels)).astype(np.float32)
+    return resample(values, np.linspace(0, knots - 1, WINDOW, dtype=np.float32)) * 1.2
+
+
+def augment_landmarks(lmk_2d: Float, rng: np.random.Generator, settings: AugmentSettings) -> Float:
+    """Turn, scale and shift (64, N, 2) landmarks as a whole, drifting within the window, and add noise."""
+    angle = np.radians(settings.rotation) * rng.standard_normal()
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]], np.float32)
+    drift = slow_curve(rng, 3)
+    scale = 1 + settings.scale * rng.standard_normal() + settings.scale_drift * drift[:, :1]
+    shift = settings.shift * rng.standard_normal(2) + settings.shift_drift * drift[:, 1:]
+    noise = settings.noise_px / HALF_CROP
+    moved = (lmk_2d @ turn) * scale[:, None].astype(np.float32) + shift[:, None].astype(np.float32)
+    moved += noise * rng.standard_normal(moved.shape, dtype=np.float32)
+    moved += 0.5 * noise * rng.standard_normal((1, *moved.shape[1:]), dtype=np.float32)
+    return moved
+
+
+def augment_log_mel(log_mel: Float, rng: np.random.Generator, settings: AugmentSettings) -> Float:
+    """Another voice, loudness, room and microphone for a log-mel (N, bands) of about unit spread."""
+    bands = log_mel.shape[1]
+    position = np.arange(bands, dtype=np.float32) * np.float32(1 + settings.voice * rng.uniform(-1, 1))
+    mel = resample(np.ascontiguousarray(log_mel.T), position).T
+    level = settings.loudness * rng.standard_normal() + settings.slope * rng.standard_normal() * np.linspace(
+        -1, 1, bands
+    )
+    mel = mel + level.astype(np.float32)
+    return mel + settings.mel_noise * rng.random(dtype=np.float32) * rng.standard_normal(mel.shape, dtype=np.float32)
+
+
+class WindowDataset(Dataset[dict[str, Float]]):
+    """Endless random windows: item i is a function of the seed and i alone, whatever came before.
+
+    Clips are gone through in a new random order each round. Augmentation and masks are drawn for each item by itself.
+
+    Args:
+        store: the clips.
+        seed: of the training.
+        augment: random changes; None gives plain windows at random starts.
+        masks: odds of the random masks; None gives no ``lmk_mask``.
+        tempo: motion and sound are played faster and slower by up to this fraction.
+    """
+
+    def __init__(
+        self,
+        store: ClipStore,
+        *,
+        seed: int,
+        augment: AugmentSettings | None = None,
+        masks: MaskSettings | None = None,
+        tempo: float = 0.0,
+    ) -> None:
+        self.store = store
+        self.seed = seed
+        self.augment = augment
+        self.masks = masks
+        self.tempo = tempo
+
+    def __getitem__(self, index: int) -> dict[str, Float]:
+        rng = np.random.default_rng([self.seed, index])
+        turn, place = divmod(index, len(self.store))
+        order = np.random.default_rng([self.seed, turn, 1]).permutation(len(self.store))
+        clip = self.store[int(order[place])]
+        tempo = 1 + self.tempo * rng.uniform(-1, 1) if self.tempo else 1.0
+        room = max(len(clip) - WINDOW * tempo, 0)
+        start = rng.uniform(0, room) if self.tempo else int(rng.integers(int(room) + 1))
+        sample = window_of(clip, start, tempo)
+        if "lmk_2d" in sample:
+            sample["lmk_target"] = sample["lmk_2d"]
+            if self.masks is not None:
+                sample["lmk_mask"] = training_mask(sample["lmk_2d"], rng, self.masks)
+        if self.augment is not None:
+            if "lmk_2d" in sample:
+                sample["lmk_2d"] = augment_landmarks(sample["lmk_2d"], rng, self.augment)
+            if "log_mel" in sample:
+                mel = sample["log_mel"]
+                if self.augment.offset_frames:
+                    lag = MEL_ROWS_PER_FRAME * self.augment.offset_frames * rng.uniform(-1, 1)
+                    mel = resample(mel, np.arange(len(mel)) + np.float32(lag))
+                sample["log_mel"] = augment_log_mel(mel, rng, self.augment)
+        return sample
+
+
+class _Steps:
+    """Batches of item numbers from a step on: step s always asks for the same ones."""
+
+    def __init__(self, first: int, last: int, size: int) -> None:
+        self.first, self.last, self.size = first, last, size
+
+    def __iter__(self) -> Iterator[list[int]]:
+        for step in range(self.first, self.last):
+            yield list(range(step * self.size, (step + 1) * self.size))
+
+    def __len__(self) -> int:
+        return max(self.last - self.first, 0)
+
+
+def collate(samples: list[dict[str, Float]]) -> Batch:
+    """Stack samples to float32 tensors with a batch axis in front."""
+    return {
+        key: torch.from_numpy(np.stack([sample[key] for sample in samples]).astype(np.float32, copy=False))
+        for key in samples[0]
+    }
+
+
+def batches(dataset: WindowDataset, *, first: int, last: int, size: int, workers: int) -> Iterable[Batch]:
+    """Batches of the steps ``first`` up to ``last``; equal for any number of workers."""
+    return DataLoader(
+        dataset,  # type: ignore[arg-type]  # collate turns arrays to tensors
+        batch_sampler=_Steps(first, last, size),
+        num_workers=workers,
+        collate_fn=collate,
+        persistent_workers=False,
+        prefetch_factor=4 if workers else None,
+    )
+
+
+def fixed_windows(store: ClipStore, count: int, masks: MaskSettings | None, seed: int) -> Batch:
+    """Windows for validation, always the same: plain, at most ``count``, with masks of their own."""
+    dataset = WindowDataset(store, seed=seed, masks=masks)
+    return collate([dataset[index] for index in range(min(count, 4 * len(store)))])
