@@ -1,0 +1,118 @@
+"""Identity basis: principal components of heads sampled from MakeHuman's shape targets."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.openhead.makehuman import BaseHead, local_changes
+
+Float = NDArray[np.float64]
+
+_FOLDERS = ("head", "forehead", "eyebrows", "neck", "eyes", "nose", "mouth", "ears", "chin", "cheek")
+_AGES = {"child": 1 / 3, "young": 2 / 3, "old": 1.0}
+_GENDERS = ("female", "male")
+_RACES = ("african", "asian", "caucasian")
+_LEVELS = ("min", "average", "max")
+#: What the right half of a face differs from the left, in parts of the spread.
+_ASYMMETRY = 0.2
+
+
+@dataclass(frozen=True)
+class IdentityBasis:
+    """Mean head and its principal directions.
+
+    Attributes:
+        mean: (V, 3) metres.
+        directions: (V, 3, S) metres for one standard deviation.
+        explained: part of the sampled variance that the S directions carry.
+    """
+
+    mean: Float
+    directions: Float
+    explained: float
+
+
+def identity_basis(
+    head: BaseHead, face: NDArray[np.int64], *, count: int, components: int, local_spread: float, seed: int
+) -> IdentityBasis:
+    """Sample ``count`` heads and keep ``components`` principal directions, each of unit variance.
+
+    Every sampled head is laid on the template by the similarity transform that fits its ``face`` vertices best:
+    position, turn and size belong to the camera, so that a fit has one answer.
+    """
+    rng = np.random.default_rng(seed)
+    offsets = _phenotypes(head, rng, count) + _locals(head, rng, count, local_spread)
+    heads = head.vertices + offsets
+    aligned = np.stack([_laid_on(one, head.vertices, face) for one in heads])
+    # The mean of all heads moves the frame a little; a second round takes that out.
+    aligned = np.stack([_laid_on(one, aligned.mean(axis=0), face) for one in aligned])
+    mean = aligned.mean(axis=0)
+    centred = (aligned - mean).reshape(count, -1)
+    values, vectors = np.linalg.eigh(centred @ centred.T / (count - 1))
+    order = np.argsort(values)[::-1][:components]
+    directions = centred.T @ vectors[:, order] / np.sqrt(count - 1)
+    # Eigenvectors have no sign of their own: make the largest element positive.
+    largest = np.abs(directions).argmax(axis=0)
+    directions *= np.sign(directions[largest, np.arange(len(order))])
+    explained = float(values[order].sum() / values[values > 0].sum())
+    return IdentityBasis(mean, directions.reshape(*mean.shape, -1), explained)
+
+
+def _phenotypes(head: BaseHead, rng: np.random.Generator, count: int) -> Float:
+    """Offsets (count, V, 3) of age, sex, weight, muscle and origin: products of MakeHuman's interpolation weights."""
+    age = rng.uniform(0.45, 1.0, count)
+    gender = np.where(rng.random(count) < 0.5, rng.beta(1, 5, count), rng.beta(5, 1, count))
+    weight, muscle = np.clip(rng.normal(0.5, 0.2, (2, count)), 0, 1)
+    origin = rng.dirichlet((0.6, 0.6, 0.6), count)
+    by_age = _hat(age, np.array(list(_AGES.values())))
+    by_gender = np.stack([1 - gender, gender], axis=1)
+    by_weight, by_muscle = (_hat(value, np.array([0, 0.5, 1])) for value in (weight, muscle))
+    total = np.zeros((count, *head.vertices.shape))
+    folder = "mpfb2/targets/macrodetails"
+    for a, age_name in enumerate(_AGES):
+        for g, gender_name in enumerate(_GENDERS):
+            share = by_age[:, a] * by_gender[:, g]
+            for r, race in enumerate(_RACES):
+                target = head.target(f"{folder}/{race}-{gender_name}-{age_name}.target.gz")
+                total += (share * origin[:, r])[:, None, None] * target
+            for m, muscle_name in enumerate(_LEVELS):
+                for w, weight_name in enumerate(_LEVELS):
+                    name = f"universal-{gender_name}-{age_name}-{muscle_name}muscle-{weight_name}weight"
+                    factor = share * by_muscle[:, m] * by_weight[:, w]
+                    total += factor[:, None, None] * head.target(f"{folder}/{name}.target.gz")
+    return total
+
+
+def _locals(head: BaseHead, rng: np.random.Generator, count: int, spread: float) -> Float:
+    """Offsets (count, V, 3) of local changes; the left and right ones of a pair go together but for a rest."""
+    total = np.zeros((count, *head.vertices.shape))
+    left = np.zeros(count)
+    for side, negative, positive in local_changes(head.root, _FOLDERS):
+        own = rng.normal(0, spread, count)
+        if side == "right":
+            own = np.sqrt(1 - _ASYMMETRY**2) * left + _ASYMMETRY * own
+        left = own if side == "left" else left
+        value = np.clip(own, -1, 1)
+        total += np.maximum(value, 0)[:, None, None] * head.target(positive)
+        total += np.maximum(-value, 0)[:, None, None] * head.target(negative)
+    return total
+
+
+def _hat(values: Float, anchors: Float) -> Float:
+    """Linear interpolation weights (N, K) of ``values`` (N,) between ``anchors`` (K,), ends held."""
+    return np.stack([np.interp(values, anchors, row) for row in np.eye(len(anchors))], axis=1)
+
+
+def _laid_on(vertices: Float, reference: Float, chosen: NDArray[np.int64]) -> Float:
+    """``vertices`` (V, 3) under the similarity that brings its ``chosen`` ones closest to the reference's."""
+    source, target = vertices[chosen], reference[chosen]
+    source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
+    source, target = source - source_mean, target - target_mean
+    u, s, vt = np.linalg.svd(target.T @ source)
+    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt))])
+    rotation = (u * sign) @ vt
+    scale = (s * sign).sum() / (source**2).sum()
+    return scale * (vertices - source_mean) @ rotation.T + target_mean

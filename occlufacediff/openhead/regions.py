@@ -1,0 +1,105 @@
+"""Named parts of the head and its neutral colours."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.openhead.makehuman import BaseHead
+
+Bools = NDArray[np.bool_]
+
+#: Neutral colours, sRGB.
+COLOURS = {
+    "skin": (222, 178, 152),
+    "lips": (186, 92, 92),
+    "brow": (84, 60, 46),
+    "scalp": (74, 54, 42),
+    "white": (238, 236, 232),
+    "iris": (92, 74, 54),
+    "pupil": (18, 16, 16),
+    "teeth": (236, 230, 218),
+    "mouth": (74, 22, 26),
+    "lid": (196, 146, 124),
+}
+
+
+def masks(head: BaseHead) -> dict[str, Bools]:
+    """Masks (V,) by name, from the painted masks and from distances to eyes and lips of the base head."""
+    x, y, z = head.vertices.T
+    count = len(head.vertices)
+    part = {name: np.isin(np.arange(count), ids) for name, ids in head.parts.items()}
+    skin = part["skin"]
+    lips = head.mask("mpfb_lips.jpg") > 0.5
+    face = (head.mask("mpfb_face.jpg") > 0.5) & skin
+    ears = (head.mask("mpfb_ears.jpg") > 0.5) & skin
+    eye = head.vertices[head.parts["left_eye"]].mean(axis=0)
+    around = {
+        side: skin & (((np.abs(x - sign * eye[0])) / 0.031) ** 2 + ((y - eye[1] - 0.006) / 0.026) ** 2 < 1) & (z > 0.08)
+        for side, sign in (("left", 1), ("right", -1))
+    }
+    nose_top, nose_base = eye[1] + 0.006, y[lips].max() + 0.0075
+    half_width = np.interp(y, [nose_base, nose_base + 0.018, nose_top], [0.021, 0.019, 0.010])
+    nose = skin & (y > nose_base) & (y < nose_top) & (np.abs(x) < half_width) & (z > 0.12)
+    jaw_line = y[lips].min() - 0.035
+    neck = skin & ~face & ~ears & (y < jaw_line + 0.02 - 0.25 * (z - 0.14).clip(-0.2, 0)) & (z > -0.2)
+    scalp = skin & ~face & ~ears & ~neck
+    edges = np.sort(
+        np.concatenate([head.faces[:, [0, 1]], head.faces[:, [1, 2]], head.faces[:, [2, 0]]]), axis=1
+    )
+    unique, times = np.unique(edges, axis=0, return_counts=True)
+    boundary = np.isin(np.arange(count), unique[times == 1]) & skin & (y < jaw_line + 0.02)
+    return {
+        "face": face,
+        "lips": lips,
+        "left_eye_region": around["left"],
+        "right_eye_region": around["right"],
+        "eye_region": around["left"] | around["right"],
+        "nose": nose,
+        "forehead": face & (y > eye[1] + 0.032),
+        "ears": ears,
+        "neck": neck,
+        "scalp": scalp,
+        "boundary": boundary,
+        "left_eyeball": part["left_eye"],
+        "right_eyeball": part["right_eye"],
+        "teeth": part["upper_teeth"] | part["lower_teeth"],
+        "mouth_interior": part["mouth_cavity"] & ~lips,
+        "eyelids": (head.mask("mpfb_eyelids.jpg") > 0.5) & ~part["left_eye"] & ~part["right_eye"],
+        "brows": _brows(head.vertices, eye, skin),
+    }
+
+
+def vertex_colours(head: BaseHead, regions: dict[str, Bools]) -> NDArray[np.uint8]:
+    """Neutral colours (V, 3) uint8: skin, lips, brows, short hair, eyes with iris, dark mouth, teeth."""
+    colours = np.empty((len(head.vertices), 3))
+    colours[:] = COLOURS["skin"]
+    _blend(colours, regions["scalp"].astype(float), "scalp")
+    _blend(colours, regions["eyelids"] * 0.35, "lid")
+    _blend(colours, regions["brows"] * 0.85, "brow")
+    _blend(colours, head.mask("mpfb_lips.jpg"), "lips")
+    _blend(colours, regions["mouth_interior"].astype(float), "mouth")
+    for name in ("left_eye_cavity", "right_eye_cavity"):
+        colours[head.parts[name]] = COLOURS["lid"]
+    _blend(colours, regions["teeth"].astype(float), "teeth")
+    for name in ("left_eye", "right_eye"):
+        ids = head.parts[name]
+        offset = head.vertices[ids] - head.vertices[ids].mean(axis=0)
+        angle = np.degrees(np.arccos(offset[:, 2] / np.linalg.norm(offset, axis=1)))
+        colours[ids] = COLOURS["white"]
+        colours[ids[angle < 33]] = COLOURS["iris"]
+        colours[ids[angle < 14]] = COLOURS["pupil"]
+    return (colours + 0.5).astype(np.uint8)
+
+
+def _brows(vertices: NDArray[np.float64], eye: NDArray[np.float64], skin: Bools) -> Bools:
+    """Vertices (V,) within an arc above each eye."""
+    x, y, z = vertices.T
+    along = (np.abs(x) - 0.011) / 0.043
+    middle = eye[1] + 0.0165 + 0.007 * np.sin(np.clip(along, 0, 1) * 2.3)
+    return skin & (along > 0) & (along < 1) & (np.abs(y - middle) < 0.0042) & (z > 0.08)
+
+
+def _blend(colours: NDArray[np.float64], amount: NDArray[np.float64], name: str) -> None:
+    """Mix a named colour into ``colours`` (V, 3) in place by ``amount`` (V,)."""
+    colours += amount[:, None] * (np.array(COLOURS[name], dtype=float) - colours)
