@@ -166,7 +166,7 @@ class ClipStore:
             lmk = self._group("clips", index)["landmarks"][:, :LANDMARKS].astype(np.float32)
             if len(lmk) != frames:
                 raise AssetError(
-                    f"{self.clip_id(index)}: {len(lmk)} frames of landmarks, {frames} of coefficients; reconstruct again"
+                    f"{self.clip_id(index)}: {len(lmk)} frames of landmarks, {frames} of coefficients; fit it again"
                 )
             values["lmk_2d"] = lmk
         if "audio" in self._files:

@@ -166,7 +166,7 @@ def collate(samples: list[dict[str, Float]]) -> Batch:
 def batches(dataset: WindowDataset, *, first: int, last: int, size: int, workers: int) -> Iterable[Batch]:
     """Batches of the steps ``first`` up to ``last``; equal for any number of workers."""
     return DataLoader(
-        dataset,  # type: ignore[arg-type]  # collate turns arrays to tensors
+        dataset,
         batch_sampler=_Steps(first, last, size),
         num_workers=workers,
         collate_fn=collate,
