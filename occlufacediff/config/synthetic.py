@@ -72,5 +72,5 @@ class SyntheticSettings:
         if unknown or not self.emotions or len(set(self.emotions)) != len(self.emotions):
             raise ValueError(f"emotions: got {list(self.emotions)}, needs different ones of {list(KNOWN_EMOTIONS)}")
         for name in ("articulation_spread", "decoy_strength", "head_motion_degrees", "reverberation"):
-            if not 0 <= getattr(self, name):
+            if getattr(self, name) < 0:
                 raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 or more")

@@ -92,14 +92,11 @@ def subject_clips(subject: str, settings: SyntheticSettings) -> list[PlanClip]:
         ValueError: the subject is not in the plan.
     """
     splits = split_subjects(settings)
-    for split, names in splits.items():
-        if subject in names:
-            index = names.index(subject)
-            break
-    else:
-        raise ValueError(
-            f"subject {subject!r} is not in the synthetic plan; known: {', '.join(subject_names(settings))}"
-        )
+    split = next((split for split, names in splits.items() if subject in names), None)
+    if split is None:
+        known = ", ".join(subject_names(settings))
+        raise ValueError(f"subject {subject!r} is not in the synthetic plan; known: {known}")
+    index = splits[split].index(subject)
     ids = split_sentences(settings)[split]
     if split == "train":
         shared = min(settings.shared_sentences, settings.training_clips)

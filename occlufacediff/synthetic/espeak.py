@@ -1,0 +1,129 @@
+"""A small binding to the espeak-ng library that ``espeakng_loader`` brings: text to samples and timed phonemes."""
+
+from __future__ import annotations
+
+import ctypes
+import threading
+from _ctypes import dlclose
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from occlufacediff.errors import AssetError
+
+_SYNCHRONOUS = 2  # the samples come through the callback before the call returns
+_PHONEME_EVENTS = 0x0001
+_DONT_EXIT = 0x8000
+_UTF8 = 1
+_EVENT_END_OF_LIST = 0
+_EVENT_PHONEME = 7
+_RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
+
+_lock = threading.Lock()
+
+
+class _EventId(ctypes.Union):
+    _fields_ = (("number", ctypes.c_int), ("name", ctypes.c_char_p), ("string", ctypes.c_char * 8))
+
+
+class _Event(ctypes.Structure):
+    _fields_ = (
+        ("type", ctypes.c_int),
+        ("unique_identifier", ctypes.c_uint),
+        ("text_position", ctypes.c_int),
+        ("length", ctypes.c_int),
+        ("audio_position", ctypes.c_int),
+        ("sample", ctypes.c_int),
+        ("user_data", ctypes.c_void_p),
+        ("id", _EventId),
+    )
+
+
+_Callback = ctypes.CFUNCTYPE(
+    ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.POINTER(_Event), use_errno=False
+)
+
+
+@dataclass(frozen=True)
+class Spoken:
+    """One utterance: ``samples`` float32 (N,) in [-1, 1] at ``rate`` Hz; phoneme k starts at ``starts[k]`` seconds."""
+
+    samples: np.ndarray
+    rate: int
+    phonemes: tuple[str, ...]
+    starts: np.ndarray
+
+
+def speak(text: str, voice: str, *, words_per_minute: int, pitch: int, pitch_range: int, seed: int) -> Spoken:
+    """Speak ``text`` in this process.
+
+    Args:
+        voice: an espeak-ng voice with an optional variant, such as ``en-us+f2``.
+        words_per_minute: 80 to 450.
+        pitch, pitch_range: 0 to 99, 50 is normal.
+        seed: of the noise in fricatives and the flutter of the voice.
+
+    The library keeps state between utterances that its seed does not reset, so that the same words sound a little
+    different after other words. It is therefore loaded afresh for each utterance (7 ms).
+
+    Raises:
+        AssetError: the library cannot be loaded, or it has no such voice.
+    """
+    import espeakng_loader
+
+    data = Path(espeakng_loader.get_data_path()).parent
+    with _lock:
+        try:
+            library = ctypes.CDLL(str(espeakng_loader.get_library_path()))
+        except OSError as error:
+            raise AssetError(f"espeak-ng cannot be loaded: {error}; reinstall the package espeakng-loader") from error
+        try:
+            return _speak(library, data, text, voice, words_per_minute, pitch, pitch_range, seed)
+        finally:
+            dlclose(library._handle)
+
+
+def _speak(
+    library: ctypes.CDLL,
+    data: Path,
+    text: str,
+    voice: str,
+    words_per_minute: int,
+    pitch: int,
+    pitch_range: int,
+    seed: int,
+) -> Spoken:
+    chunks: list[bytes] = []
+    phonemes: list[str] = []
+    starts: list[int] = []
+
+    def receive(samples: ctypes._Pointer, count: int, events: ctypes._Pointer) -> int:
+        if samples and count > 0:
+            chunks.append(ctypes.string_at(samples, count * 2))
+        index = 0
+        while events[index].type != _EVENT_END_OF_LIST:
+            if events[index].type == _EVENT_PHONEME:
+                phonemes.append(events[index].id.string.decode())
+                starts.append(events[index].sample)
+            index += 1
+        return 0
+
+    callback = _Callback(receive)
+    rate = library.espeak_Initialize(_SYNCHRONOUS, 0, str(data).encode(), _PHONEME_EVENTS | _DONT_EXIT)
+    if rate <= 0:
+        raise AssetError(f"espeak-ng finds no data in {data}; reinstall the package espeakng-loader")
+    try:
+        library.espeak_SetSynthCallback(callback)
+        library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
+        if library.espeak_SetVoiceByName(voice.encode()) != 0:
+            raise AssetError(f"espeak-ng has no voice {voice!r}; `espeak-ng --voices=en` lists what it has")
+        for parameter, value in ((_RATE, words_per_minute), (_VOLUME, 90), (_PITCH, pitch), (_RANGE, pitch_range)):
+            library.espeak_SetParameter(parameter, value, 0)
+        encoded = text.encode()
+        library.espeak_Synth(encoded, ctypes.c_size_t(len(encoded) + 1), 0, 1, 0, _UTF8, None, None)
+        library.espeak_Synchronize()
+    finally:
+        library.espeak_Terminate()
+    samples = np.frombuffer(b"".join(chunks), dtype=np.int16).astype(np.float32) / 32768.0
+    return Spoken(samples, rate, tuple(phonemes), np.asarray(starts, dtype=np.float64) / rate)

@@ -1,0 +1,87 @@
+"""Who a subject is: sex, age, voice and habits of articulation, all from the seed and the subject's name."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from occlufacediff.synthetic.seeding import rng_for
+
+AGES = ("young", "adult", "old")
+#: English voices of espeak-ng, and its male and female variants.
+ACCENTS = ("en-us", "en-gb-x-rp", "en", "en-us-nyc", "en-gb-scotland", "en-gb-x-gbclan", "en-029", "en-gb-x-gbcwmd")
+MALE = ("m1", "m3", "m7", "m2", "m4", "m6", "m8")
+FEMALE = ("f1", "f2", "f3", "f4", "f5")
+
+
+@dataclass(frozen=True)
+class Style:
+    """Habits of articulation: factors about 1, but for those that say otherwise."""
+
+    opening: float
+    """Jaw angle of the most open vowel in radians."""
+    lips: float
+    rounding: float
+    closure: float
+    """Completeness of p, b, m: 1 closes the lips fully."""
+    stress: float
+    """How much more stressed vowels open."""
+    overlap: float
+    """Co-articulation: factor on the time that neighbours overlap."""
+    asymmetry: float
+    """Left minus right over their mean, in [-0.25, 0.25]."""
+    jaw_side: float
+    """Jaw yaw a radian of opening."""
+
+
+@dataclass(frozen=True)
+class Speaker:
+    """A subject of the synthetic data set."""
+
+    name: str
+    sex: str
+    age: str
+    voice: str
+    pitch: int
+    pitch_range: int
+    words_per_minute: int
+    style: Style
+
+
+def speaker(name: str, seed: int, *, spread: float) -> Speaker:
+    """The speaker called ``name`` (`M...` a man, `W...` a woman; the number chooses age and accent).
+
+    Args:
+        spread: 0 gives all speakers the same habits, 1 the default spread.
+    """
+    number = int(name[1:])
+    woman = name.startswith("W")
+    age = AGES[(number + woman) % len(AGES)]
+    rng = rng_for(seed, name, "speaker")
+    variants = FEMALE if woman else MALE
+    accent = ACCENTS[(2 * (number - 101) + woman) % len(ACCENTS)]
+    variant = variants[(number - 101) % len(variants)]
+    aged = {"young": 4, "adult": 0, "old": -3}[age]
+
+    def habit(deviation: float, low: float, high: float) -> float:
+        return float(min(max(1.0 + spread * deviation * rng.standard_normal(), low), high))
+
+    style = Style(
+        opening=0.21 * habit(0.1, 0.75, 1.3),
+        lips=habit(0.1, 0.75, 1.3),
+        rounding=habit(0.1, 0.75, 1.25),
+        closure=1.0 - abs(habit(0.06, 0.8, 1.2) - 1.0),
+        stress=0.14 * habit(0.3, 0.3, 1.7),
+        overlap=habit(0.1, 0.75, 1.3),
+        asymmetry=0.08 * (habit(1.0, -1.5, 3.5) - 1.0),
+        jaw_side=0.04 * (habit(1.0, -1.0, 3.0) - 1.0),
+    )
+    return Speaker(
+        name=name,
+        sex="female" if woman else "male",
+        age=age,
+        voice=f"{accent}+{variant}",
+        pitch=round(48 + aged + rng.uniform(-7, 7)),
+        pitch_range=round(rng.uniform(38, 62)),
+        words_per_minute=round({"young": 166, "adult": 158, "old": 148}[age] + rng.uniform(-7, 7)),
+        style=style,
+    )
