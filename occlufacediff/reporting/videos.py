@@ -1,0 +1,102 @@
+"""Result videos of the report: occluded input | truth | ours | error heat map, on the 224 crop."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.rendering import animation
+from occlufacediff.rendering.overlay import MeshOverlay
+
+TITLES = ("input", "truth", "ours", "distance")
+#: The whole crop as box and view: crop pixels 0..223 are the edge of a panel.
+CROP_BOX = np.array([0.0, 0.0, animation.CROP - 1], dtype=np.float32)
+CROP_VIEW = np.array([0.0, 0.0, animation.CROP], dtype=np.float32)
+GROUND = (24, 28, 36)
+
+
+@dataclass(frozen=True, eq=False)
+class ResultClip:
+    """What a result video shows, T frames.
+
+    Attributes:
+        crops: (T, 224, 224, 3) uint8 RGB.
+        hidden: gives a frame's mask (224, 224), True = hidden.
+        truth: (T, V, 3) vertices, metres, head frame after the head's rotation.
+        ours: (T, V, 3) the same, predicted.
+        cam: (T, 3) ``[s, tx, ty]``.
+    """
+
+    crops: NDArray[np.uint8]
+    hidden: Callable[[int], NDArray[np.bool_]]
+    truth: NDArray[np.float32]
+    ours: NDArray[np.float32]
+    cam: NDArray[np.float32]
+
+
+def heat_colours(millimetres: NDArray[np.floating], hottest: float) -> animation.Picture:
+    """Colours (V, 3) of distances (V,): dark blue for none to bright yellow for ``hottest`` and more."""
+    level = np.clip(np.rint(np.asarray(millimetres) / hottest * 255), 0, 255).astype(np.uint8)
+    return cv2.applyColorMap(level[:, None], cv2.COLORMAP_PLASMA)[:, 0, ::-1]
+
+
+@lru_cache(maxsize=4)
+def _scale_bar(panel: int, hottest: float) -> animation.Picture:
+    """RGBA colour scale for the lower edge of a panel."""
+    width, height = round(panel * 0.62), max(6, panel // 40)
+    picture = Image.new("RGBA", (panel, panel), (0, 0, 0, 0))
+    draw = ImageDraw.Draw(picture)
+    left, top = (panel - width) // 2, panel - height - max(18, panel // 12)
+    ramp = heat_colours(np.linspace(0, hottest, width), hottest)
+    for number, colour in enumerate(ramp):
+        draw.line([(left + number, top), (left + number, top + height)], fill=(*map(int, colour), 255))
+    font = ImageFont.load_default(size=max(10, panel // 22))
+    for place, text, anchor in ((left, "0", "la"), (left + width, f"{hottest:g} mm", "ra")):
+        draw.text((place, top + height + 3), text, font=font, fill=(*animation.PAPER, 255), anchor=anchor)
+    return np.asarray(picture)
+
+
+def result_frames(clip: ResultClip, head: HeadAsset, panel: int, heat_max_mm: float) -> Iterator[animation.Picture]:
+    """Give the frames of a result video, one RGB picture after the other.
+
+    Args:
+        clip: what to show.
+        head: the head model.
+        panel: edge of a panel, pixels.
+        heat_max_mm: distance drawn in the hottest colour, millimetres.
+    """
+    mesh = MeshOverlay(head, panel)
+    for frame in range(len(clip.crops)):
+        hidden, cam = clip.hidden(frame), clip.cam[frame]
+        picture = animation.view_picture(clip.crops[frame], CROP_VIEW, panel)
+        opacity = animation.hidden_on_panel(hidden, CROP_BOX, CROP_VIEW, panel)
+        truth, ours = clip.truth[frame], clip.ours[frame]
+        distance = np.linalg.norm(truth - ours, axis=1) * 1000
+        heat = mesh.draw(
+            truth, cam, CROP_BOX, CROP_VIEW, GROUND, colours=np.ascontiguousarray(heat_colours(distance, heat_max_mm))
+        )
+        panels = [
+            animation.hide(picture, opacity),
+            mesh.draw(truth, cam, CROP_BOX, CROP_VIEW, GROUND),
+            mesh.draw(ours, cam, CROP_BOX, CROP_VIEW, GROUND, hidden=hidden),
+            animation.paste(heat, _scale_bar(panel, heat_max_mm)),
+        ]
+        yield animation.side_by_side(panels, TITLES)
+
+
+def contact_sheet(pictures: list[animation.Picture], columns: int, edge: int) -> animation.Picture:
+    """Set square RGB pictures into a grid (rows, columns) of squares of ``edge`` pixels; dark where there is none."""
+    rows = -(-len(pictures) // columns)
+    sheet = np.empty((rows * edge, columns * edge, 3), dtype=np.uint8)
+    sheet[:] = animation.INK
+    for number, picture in enumerate(pictures):
+        top, left = number // columns * edge, number % columns * edge
+        sheet[top : top + edge, left : left + edge] = cv2.resize(picture, (edge, edge), interpolation=cv2.INTER_AREA)
+    return sheet
