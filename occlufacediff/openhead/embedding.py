@@ -1,0 +1,168 @@
+"""Where on the open head MediaPipe's 468 face mesh points lie, found on pictures of many heads.
+
+Random identities, actions, jaw angles and poses are drawn; on each picture MediaPipe finds its points; for each of the 468
+the surface point is kept whose projection lies nearest to it over all pictures. One neutral picture is not enough:
+with closed lips a ray hits the wrong lip.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.openhead.posing import pose_head
+from occlufacediff.rendering.mesh import SmoothNormals, shade, to_screen
+from occlufacediff.rendering.vtk_renderer import VtkRenderer
+
+Float = NDArray[np.floating]
+Int = NDArray[np.int64]
+
+N_LANDMARKS = 468
+#: Side of the face crop in which errors are told, pixels.
+CROP = 224
+#: The crop is the landmarks' box, mean of width and height, times this.
+CROP_SCALE = 1.1 * 1.35
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """Heads and what MediaPipe found on their pictures.
+
+    Attributes:
+        points: (N, V, 3) vertices in the screen frame, pixels.
+        landmarks: (N, 468, 2) pixels.
+        missed: pictures on which no face was found (not in the arrays).
+    """
+
+    points: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+    missed: int
+
+    @property
+    def to_crop(self) -> Float:
+        """Factor (N,) from pixels of each picture to pixels of the 224 crop."""
+        size = self.landmarks.max(axis=1) - self.landmarks.min(axis=1)
+        return (CROP / (size.mean(axis=1) * CROP_SCALE)).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """One surface point a landmark.
+
+    Attributes:
+        face_idx: (468,) triangle.
+        b_coords: (468, 3) barycentric weights.
+    """
+
+    face_idx: Int
+    b_coords: NDArray[np.float32]
+
+    def points(self, faces: Int, vertices: Float) -> NDArray[np.float32]:
+        """The 468 points (..., 468, D) of ``vertices`` (..., V, D)."""
+        corners = vertices[..., faces[self.face_idx], :]
+        found: NDArray[np.float32] = np.einsum("...lkd,lk->...ld", corners, self.b_coords)
+        return found
+
+
+def draw_heads(asset: HeadAsset, count: int, size: int, seed: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Random posed heads: vertices (count, V, 3) in the head frame and in the screen frame of ``size`` pixels."""
+    rng = np.random.default_rng(seed)
+    posed, screen = [], []
+    for _ in range(count):
+        shape = np.clip(rng.normal(0, 0.8, asset.n_shape), -2, 2)
+        exp = _random_actions(rng, asset.expression_names)
+        jaw = np.radians([20 * rng.beta(1, 1.8), rng.normal(0, 1.0), 0])
+        turn = np.radians(np.clip(rng.normal(0, (6, 11, 5)), (-14, -28, -12), (14, 28, 12)))
+        vertices = pose_head(asset, shape, exp, jaw, turn)
+        middle = vertices[asset.regions["face"]]
+        low, high = middle.min(axis=0), middle.max(axis=0)
+        scale = 1.25 / (high - low)[:2].max() * rng.uniform(0.85, 1.1)
+        cam = np.append(scale, -(low + high)[:2] / 2 + rng.normal(0, 0.004, 2))
+        posed.append(vertices)
+        screen.append(to_screen(vertices, cam, size, size))
+    return np.stack(posed), np.stack(screen)
+
+
+def find_landmarks(asset: HeadAsset, count: int, size: int, seed: int) -> Pictures:
+    """Draw ``count`` random heads and run MediaPipe's face mesh on each picture (one by one, without tracking)."""
+    from mediapipe.python.solutions.face_mesh import FaceMesh
+
+    posed, screen = draw_heads(asset, count, size, seed)
+    rng = np.random.default_rng([seed, 1])
+    normals = SmoothNormals(asset.faces, asset.n_vertices)
+    renderer = VtkRenderer(size, size, asset.faces, samples=4)
+    kept, landmarks = [], []
+    with FaceMesh(static_image_mode=True, max_num_faces=1, refine_landmarks=True) as detector:
+        for vertices, points in zip(posed, screen, strict=True):
+            tint = rng.uniform(0.55, 1.1) * rng.uniform(0.92, 1.08, 3)
+            colours = np.clip(asset.vertex_colors * tint, 0, 255).astype(np.uint8)
+            background = tuple(int(value) for value in rng.integers(40, 190, 3))
+            picture = renderer.render(points, shade(colours, normals(vertices)), background)
+            found = detector.process(picture).multi_face_landmarks
+            kept.append(bool(found))
+            if found:
+                landmarks.append([(point.x * size, point.y * size) for point in found[0].landmark[:N_LANDMARKS]])
+    return Pictures(screen[np.array(kept)], np.array(landmarks, dtype=np.float32), count - sum(kept))
+
+
+def embed(faces: Int, candidates: Int, pictures: Pictures) -> Embedding:
+    """For each landmark the surface point with the least mean error over all pictures.
+
+    First the least mean squared error among 9 points of each candidate triangle, by one matrix product; then the least
+    mean distance among a finer grid on the best triangles.
+
+    Args:
+        faces: (F, 3) triangles.
+        candidates: numbers of triangles that may carry landmarks.
+        pictures: heads and detected landmarks.
+    """
+    weights = np.sqrt(pictures.to_crop)[:, None, None]
+    targets = pictures.landmarks * weights
+    coarse = _grid(4)
+    corners = (pictures.points[..., :2] * weights)[:, faces[candidates]]
+    points = np.einsum("nfkd,gk->fgnd", corners, coarse).reshape(len(candidates) * len(coarse), -1)
+    wanted = targets.transpose(1, 0, 2).reshape(N_LANDMARKS, -1)
+    # |a - b|^2 = |a|^2 - 2 ab + |b|^2, in parts around the middle so that float32 keeps its digits.
+    centre = wanted.mean(axis=0)
+    points, wanted = points - centre, wanted - centre
+    cost = (points**2).sum(axis=1)[:, None] - 2 * points @ wanted.T
+    best = np.argsort(cost, axis=0)[:24]
+    fine = _grid(12)
+    face_idx, b_coords = np.empty(N_LANDMARKS, np.int64), np.empty((N_LANDMARKS, 3), np.float32)
+    for landmark in range(N_LANDMARKS):
+        chosen = np.unique(best[:, landmark] // len(coarse))
+        near = np.einsum("nfkd,gk->nfgd", corners[:, chosen], fine)
+        distance = np.linalg.norm(near - targets[:, landmark][:, None, None], axis=-1).mean(axis=0)
+        face, point = np.unravel_index(distance.argmin(), distance.shape)
+        face_idx[landmark], b_coords[landmark] = candidates[chosen[face]], fine[point]
+    return Embedding(face_idx, b_coords)
+
+
+def errors(faces: Int, embedding: Embedding, pictures: Pictures) -> NDArray[np.float32]:
+    """Distance (N, 468) of the embedding's projections from the detected landmarks, pixels of the 224 crop."""
+    found = embedding.points(faces, pictures.points[..., :2])
+    distance: NDArray[np.float32] = np.linalg.norm(found - pictures.landmarks, axis=-1)
+    return distance * pictures.to_crop[:, None]
+
+
+def _random_actions(rng: np.random.Generator, names: tuple[str, ...]) -> Float:
+    """Some actions, left and right mostly together, each within [0, 0.7]."""
+    values = np.where(rng.random(len(names)) < 0.25, rng.uniform(0, 0.7, len(names)), 0.0)
+    for number, name in enumerate(names):
+        if name.endswith("Right") and name.removesuffix("Right") + "Left" in names and rng.random() < 0.8:
+            values[number] = values[names.index(name.removesuffix("Right") + "Left")]
+        if name.startswith("eyeBlink") and rng.random() < 0.6:
+            values[number] = 0.0
+    values[names.index("mouthClose")] = 0.0
+    return values
+
+
+def _grid(steps: int) -> NDArray[np.float32]:
+    """Barycentric points (G, 3) of a triangle, at the middles of its parts: inside, never on an edge."""
+    first, second = np.meshgrid(np.arange(steps), np.arange(steps), indexing="ij")
+    inside = first + second < steps
+    a, b = (first[inside] + 1 / 3) / steps, (second[inside] + 1 / 3) / steps
+    return np.stack([a, b, 1 - a - b], axis=1).astype(np.float32)
