@@ -1,0 +1,72 @@
+"""Any video to 25 fps H.264 in mp4, byte for byte the same each time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import ffmpeg
+
+from occlufacediff.errors import ClipError
+from occlufacediff.files import written_aside
+from occlufacediff.media.ffmpeg import BITEXACT, run_ffmpeg
+from occlufacediff.media.frames import FPS, check_whole
+from occlufacediff.media.probe import MediaInfo, opened, probe, video_stream
+
+#: Square pixels, even sizes (4:2:0 needs them), time from the first frame, constant rate: as `read_frames` counts.
+_FILTERS = (
+    ("setpts", ("PTS-STARTPTS",)),
+    ("fps", (FPS,)),
+    ("scale", ("trunc(iw*max(sar,0.01)/2)*2", "trunc(ih/2)*2")),
+    ("setsar", (1,)),
+)
+
+
+def convert_video(source: Path | str, target: Path | str, *, crf: int, preset: str) -> tuple[MediaInfo, int]:
+    """Convert the picture track of ``source`` to 25 fps H.264 4:2:0 in ``target`` (mp4, no sound), written aside.
+
+    The encoder runs on one thread, since x264's output depends on their number.
+
+    Returns:
+        what the source holds, and the number of frames written.
+
+    Raises:
+        ClipError: ``no_video``, ``broken_video``.
+    """
+    source = Path(source)
+    info = probe(source)
+    video = info.require_video()
+    stream = ffmpeg.input(str(source.absolute())).video
+    for name, arguments in _FILTERS:
+        stream = stream.filter(name, *arguments)
+    with written_aside(target) as aside:
+        output = stream.output(
+            str(aside),
+            f="mp4",
+            vcodec="libx264",
+            crf=crf,
+            preset=preset,
+            pix_fmt="yuv420p",
+            threads=1,
+            video_track_timescale=12800,
+            **{"flags:v": "+bitexact"},
+            **BITEXACT,
+        )
+        run_ffmpeg(output, reason="broken_video", doing=f"conversion of {source} to {FPS} fps")
+        frames = count_frames(aside)
+        if frames == 0:
+            raise ClipError("broken_video", f"{source}: no frame of its video track can be decoded")
+        check_whole(source, frames / FPS, video.duration_s)
+    return info, frames
+
+
+def count_frames(path: Path | str) -> int:
+    """Number of frames of a video by its packets, without decoding."""
+    with opened(path) as container:
+        stream = video_stream(container)
+        if stream is None:
+            return 0
+        try:
+            return sum(packet.size > 0 for packet in container.demux(stream))
+        except av.FFmpegError as error:
+            raise ClipError("broken_video", f"{path}: damaged ({error})") from error

@@ -1,0 +1,120 @@
+"""Frames of any video as RGB pictures at a constant 25 a second, in step with the sound."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+from numpy.typing import NDArray
+
+from occlufacediff.errors import ClipError
+from occlufacediff.media.probe import decoded, opened, shown_size, start_of, video_stream
+
+FPS = 25
+#: A file that tells its length and decodes to less than this part of it was cut off.
+WHOLE = 0.9
+
+
+def read_frames(path: Path | str, *, threads: int = 0) -> Iterator[NDArray[np.uint8]]:
+    """Give the frames of a video one by one, resampled to 25 fps by their time stamps.
+
+    Output frame n is the last source frame whose time, counted from the first frame and rounded to the nearest
+    1/25 s, is at most n/25 s: what ffmpeg's ``fps`` filter gives. Rotation of the container is applied, pixels are
+    made square, any pixel format is turned into RGB. Only one frame is held at a time.
+
+    Args:
+        path: any file with a video track.
+        threads: of the decoder; 0 takes as many as there are cores.
+
+    Yields:
+        (H, W, 3) uint8 RGB, read-only: a repeated frame is the same array again.
+
+    Raises:
+        ClipError: ``no_video``, or ``broken_video`` when nothing decodes or the file was cut off.
+    """
+    path = Path(path)
+    with opened(path) as container:
+        stream = video_stream(container)
+        if stream is None:
+            raise ClipError("no_video", f"{path}: holds no video track; give a file with pictures")
+        stream.codec_context.thread_count = threads
+        stream.codec_context.thread_type = "AUTO" if threads != 1 else "SLICE"
+        times = _Times(stream)
+        held: VideoFrame | None = None
+        written = 0
+        for frame in decoded(container, stream):
+            start = times.add(frame)
+            if held is not None and start > written:
+                picture = _picture(held, stream)
+                for _ in range(start - written):
+                    yield picture
+                written = start
+            held = frame
+        if held is None:
+            raise ClipError("broken_video", f"{path}: no frame of its video track can be decoded")
+        end = max(times.end(), 1)
+        if end > written:
+            picture = _picture(held, stream)
+            for _ in range(end - written):
+                yield picture
+        check_whole(path, end / FPS, float(stream.duration * stream.time_base) if _tells(stream) else None)
+
+
+def check_whole(path: Path, decoded_s: float, told_s: float | None) -> None:
+    """Refuse a file that was cut off: ClipError ``broken_video`` when it decodes to much less than it tells."""
+    if told_s is not None and decoded_s + 2 / FPS < WHOLE * told_s:
+        raise ClipError(
+            "broken_video",
+            f"{path}: {decoded_s:.2f} s of its {told_s:.2f} s can be decoded; the file is damaged or was cut off",
+        )
+
+
+def _tells(stream: VideoStream) -> bool:
+    return bool(stream.duration and stream.time_base)
+
+
+class _Times:
+    """Positions of frames on the 25 fps grid, counted from the first frame."""
+
+    def __init__(self, stream: VideoStream) -> None:
+        self._stream = stream
+        rate = stream.average_rate or stream.guessed_rate or Fraction(FPS)
+        self._nominal = 1 / Fraction(rate)
+        self._origin: Fraction | None = None
+        self._last = Fraction(0)
+        self._length = self._nominal
+
+    def add(self, frame: VideoFrame) -> int:
+        """Grid position of the next frame; a frame without a time follows the one before at the nominal rate."""
+        if self._origin is None:
+            self._origin = start_of(frame, self._stream)
+            time = Fraction(0)
+        elif frame.pts is None or frame.time_base is None:
+            time = self._last + self._nominal
+        else:
+            time = max(Fraction(frame.pts) * frame.time_base - self._origin, self._last)
+        self._last = time
+        self._length = frame.duration * frame.time_base if frame.duration and frame.time_base else self._nominal
+        return _nearest(time * FPS)
+
+    def end(self) -> int:
+        """Number of grid frames up to the end of the last frame."""
+        return _nearest((self._last + self._length) * FPS)
+
+
+def _nearest(value: Fraction) -> int:
+    return int(value + Fraction(1, 2))
+
+
+def _picture(frame: VideoFrame, stream: VideoStream) -> NDArray[np.uint8]:
+    width, height = shown_size(frame, stream)
+    picture = frame.to_ndarray(format="rgb24", width=width, height=height)
+    turns = round(frame.rotation / 90) % 4
+    if turns:
+        picture = np.ascontiguousarray(np.rot90(picture, turns))
+    picture.flags.writeable = False
+    return picture
