@@ -86,11 +86,14 @@ class MotionPriorSettings:
     kl_weight: float = 1e-4
     #: Motions are played faster and slower by up to this fraction.
     tempo: float = 0.15
+    #: Each value of the motion is made larger or smaller by up to this fraction, a window.
+    amplitude: float = 0.3
 
     def __post_init__(self) -> None:
         _not_negative(self, "motion_weight", "vertex_weight", "velocity_weight", "kl_weight")
-        if not 0 <= self.tempo < 1:
-            raise ValueError(f"tempo: got {self.tempo}, needs 0 <= it < 1")
+        for name in ("tempo", "amplitude"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 <= it < 1")
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,144 @@
+"""Training of the motion prior: an autoencoder with a small divergence term and a loss on the head's vertices."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from occlufacediff.config.training import LossSettings, MotionPriorSettings
+from occlufacediff.errors import ConfigError
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
+from occlufacediff.training.data import ClipStore
+from occlufacediff.training.loop import Batch, Losses, Row, autocast, train
+from occlufacediff.training.objective import HeadTerms
+from occlufacediff.training.windows import WindowDataset, batches, fixed_windows
+
+
+def prior_config(settings: MotionPriorSettings, asset: HeadAsset) -> MotionPriorConfig:
+    """Sizes of the motion prior for a head.
+
+    Raises:
+        ConfigError: the published sizes with a head of another number of expressions.
+    """
+    if settings.preset == "compact":
+        return MotionPriorConfig.compact(asset.n_exp + 3)
+    config = MotionPriorConfig.published()
+    if config.motion_dim != asset.n_exp + 3:
+        raise ConfigError(
+            f"motion_prior.preset: 'published' needs a head with {config.motion_dim - 3} expressions, "
+            f"{asset.name} has {asset.n_exp}; use 'compact' or a FLAME head"
+        )
+    return config
+
+
+def motion_of(batch: Batch) -> Tensor:
+    """[exp, jaw] (B, T, E + 3) of a batch."""
+    return torch.cat([batch["exp"], batch["jaw"]], -1)
+
+
+def motion_statistics(store: ClipStore) -> tuple[Tensor, Tensor]:
+    """Mean and spread (M,) of motion over all frames of a split."""
+    count, total, square = 0, 0.0, 0.0
+    for index in range(len(store)):
+        motion = store[index].motion.astype(np.float64)
+        count, total, square = count + len(motion), total + motion.sum(0), square + (motion**2).sum(0)
+    mean = total / count
+    spread = np.sqrt(np.maximum(square / count - mean**2, 0.0))
+    return torch.from_numpy(np.float32(mean)), torch.from_numpy(np.float32(spread))
+
+
+@torch.no_grad()
+def latent_statistics(prior: MotionPrior, store: ClipStore, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
+    """Mean and spread (D,) of latents over windows of a split, at most 1,024 of them."""
+    dataset = WindowDataset(store, seed=seed)
+    count = min(8 * len(store), 1024)
+    latents = [
+        prior.encode(motion_of(batch).to(device))[0].flatten(0, 1)
+        for batch in batches(dataset, first=0, last=-(-count // 64), size=64, workers=0)
+    ]
+    values = torch.cat(latents)
+    return values.mean(0), values.std(0)
+
+
+def fit_motion_prior(
+    training: ClipStore,
+    validation: ClipStore,
+    asset: HeadAsset,
+    out_dir: Path,
+    *,
+    settings: MotionPriorSettings,
+    key: str,
+    seed: int,
+    device: torch.device,
+) -> tuple[MotionPrior, list[Row]]:
+    """Train a motion prior; its latents have zero mean and unit spread over the training split.
+
+    Args:
+        training: clips to learn from.
+        validation: clips to be scored on.
+        asset: the head model.
+        out_dir: gets history.csv, and the state for a resume.
+        settings: sizes and weights.
+        key: what the training depends on.
+        seed: of everything random.
+        device: where to train.
+    """
+    torch.manual_seed(seed)
+    prior = MotionPrior(prior_config(settings, asset))
+    if settings.preset == "compact":
+        prior.set_motion_statistics(*motion_statistics(training))
+    prior.to(device)
+    terms_on_head = HeadTerms(asset).to(device)
+    weights = LossSettings(
+        lips=settings.vertex_weight,
+        vertices=settings.vertex_weight,
+        velocity=settings.velocity_weight,
+        closure=0.0,
+        landmarks_2d=0.0,
+    )
+    # Values that hardly move in training must not drown the others.
+    floor = prior.motion_std.mean() * 0.1
+    spread = prior.motion_std.clamp_min(float(floor))
+
+    def losses(batch: Batch) -> Losses:
+        if prior.training and settings.amplitude:
+            scale = 1 + settings.amplitude * (2 * torch.rand(len(batch["exp"]), 1, prior.config.motion_dim) - 1)
+            motion = motion_of(batch) * scale.to(device)
+            batch = batch | {"exp": motion[..., :-3], "jaw": motion[..., -3:]}
+        motion = motion_of(batch)
+        with autocast(settings.loop, device):
+            decoded, mean, logvar = prior(motion)
+        terms = terms_on_head(decoded, batch, weights)
+        terms["motion"] = ((decoded.float() - motion) / spread).square().mean()
+        mean, logvar = mean.float(), logvar.float()
+        terms["kl"] = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
+        loss = settings.motion_weight * terms["motion"] + settings.kl_weight * terms["kl"]
+        for name in ("lips", "vertices", "velocity"):
+            if name in terms:
+                loss = loss + getattr(weights, name) * terms[name]
+        return terms | {"loss": loss}
+
+    held_out = fixed_windows(validation, settings.loop.validation_windows, None, seed)
+    held_out = {name: value.to(device) for name, value in held_out.items()}
+    dataset = WindowDataset(training, seed=seed, tempo=settings.tempo)
+    rows = train(
+        prior,
+        batches=lambda first, last: batches(
+            dataset, first=first, last=last, size=settings.loop.batch_size, workers=settings.loop.loader_workers
+        ),
+        losses=losses,
+        validate=lambda: losses(held_out),
+        settings=settings.loop,
+        out_dir=out_dir,
+        key=key,
+        seed=seed,
+        device=device,
+        label="motion prior",
+    )
+    if settings.preset == "compact":
+        prior.set_latent_statistics(*latent_statistics(prior, training, seed, device))
+    return prior, rows
