@@ -14,7 +14,7 @@ from occlufacediff.models.published import OURS_ONLY, old_weight_norm_name
 
 def ruled(name: str, shape: tuple[int, ...]) -> np.ndarray:
     """The values of the entry with the published (old weight-norm) name."""
-    rng = np.random.RandomState(zlib.crc32(name.encode()) & 0xFFFFFFFF)  # noqa: NPY002 - the rule is defined by it
+    rng = np.random.RandomState(zlib.crc32(name.encode()) & 0xFFFFFFFF)
     a = rng.standard_normal(size=shape)
     last = name.split(".")[-1]
     if last == "running_mean":

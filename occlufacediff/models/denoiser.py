@@ -312,9 +312,7 @@ class Denoiser(nn.Module):
         x = self.squash(self.encoder_norm(x))
         return x + self.latent_positions[: x.shape[1]]
 
-    def condition(
-        self, lmk_2d: Tensor, lmk_mask: Tensor, audio: Tensor, audio_keep: Tensor | None = None
-    ) -> Tensor:
+    def condition(self, lmk_2d: Tensor, lmk_mask: Tensor, audio: Tensor, audio_keep: Tensor | None = None) -> Tensor:
         """Memory of a batch of windows; needed once a window, whatever the number of diffusion steps.
 
         Args:
@@ -336,9 +334,7 @@ class Denoiser(nn.Module):
         per_frame = SAMPLES_PER_FRAME if self.config.audio == "wav2vec2" else MEL_ROWS_PER_FRAME
         if audio.shape[1] != frames * per_frame:
             raise ValueError(f"audio: got {audio.shape[1]} rows for {frames} frames, needs {frames * per_frame}")
-        return self.memory(
-            self.landmark_condition(lmk_2d, lmk_mask), self.audio_condition(audio, frames, audio_keep)
-        )
+        return self.memory(self.landmark_condition(lmk_2d, lmk_mask), self.audio_condition(audio, frames, audio_keep))
 
     def step_embedding(self, t: Tensor) -> Tensor:
         """Embedding (B, decoder_width) of original diffusion steps t (B,)."""

@@ -24,6 +24,9 @@ class MotionPriorConfig:
         heads: attention heads.
         feed_forward: hidden channels of the transformer's feed-forward part.
         dropout: odds in training.
+        isolated_inference: without gradients each latent or frame attends to itself alone. The published program does so
+            without meaning to: PyTorch's fast path for inference reads the float ALiBi bias as a mask. Its numbers can
+            only be had that way, so the published preset switches it on; training and our own models use the bias.
     """
 
     motion_dim: int = 103
@@ -32,6 +35,7 @@ class MotionPriorConfig:
     heads: int = 8
     feed_forward: int = 384
     dropout: float = 0.0
+    isolated_inference: bool = False
 
     def __post_init__(self) -> None:
         for name in ("motion_dim", "latent_dim", "width", "heads", "feed_forward"):
@@ -43,7 +47,7 @@ class MotionPriorConfig:
     @classmethod
     def published(cls) -> MotionPriorConfig:
         """FLINT v2: FLAME's 100 expressions and the jaw."""
-        return cls()
+        return cls(isolated_inference=True)
 
     @classmethod
     def compact(cls, motion_dim: int) -> MotionPriorConfig:
@@ -55,20 +59,33 @@ class MotionPriorConfig:
         return asdict(self)
 
 
+class _BiasedLayer(EncoderLayer):
+    """Encoder layer with the bias by distance, see ``MotionPriorConfig.isolated_inference``."""
+
+    def __init__(self, config: MotionPriorConfig) -> None:
+        super().__init__(
+            width=config.width, heads=config.heads, feed_forward=config.feed_forward, dropout=config.dropout
+        )
+        self.isolated_inference = config.isolated_inference
+
+    def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
+        if self.isolated_inference and not self.training and not torch.is_grad_enabled():
+            frames = x.shape[1]
+            return super().forward(x.reshape(-1, 1, x.shape[2])).unflatten(0, (-1, frames)).squeeze(2)
+        return super().forward(x, distance_bias(x.shape[1], self.attention.heads, x.device))
+
+
 class _Encoder(nn.Module):
     def __init__(self, config: MotionPriorConfig) -> None:
         super().__init__()
         self.squash = Squash(config.motion_dim, config.width)
         self.embed = nn.Linear(config.width, config.width)
-        self.layer = EncoderLayer(
-            width=config.width, heads=config.heads, feed_forward=config.feed_forward, dropout=config.dropout
-        )
+        self.layer = _BiasedLayer(config)
         self.mean = nn.Linear(config.width, config.latent_dim)
         self.logvar = nn.Linear(config.width, config.latent_dim)
 
     def forward(self, motion: Tensor) -> tuple[Tensor, Tensor]:
-        x = self.embed(self.squash(motion))
-        x = self.layer(x, distance_bias(x.shape[1], self.layer.attention.heads, x.device))
+        x = self.layer(self.embed(self.squash(motion)))
         return self.mean(x), self.logvar(x)
 
 
@@ -78,9 +95,7 @@ class _Decoder(nn.Module):
         self.expand = ExpandBlock(config.latent_dim, config.width)
         self.blocks = nn.ModuleList([ConvBlock(config.width, config.width), ConvBlock(config.width, config.width)])
         self.embed = nn.Linear(config.width, config.width)
-        self.layer = EncoderLayer(
-            width=config.width, heads=config.heads, feed_forward=config.feed_forward, dropout=config.dropout
-        )
+        self.layer = _BiasedLayer(config)
         self.after = nn.Linear(config.width, config.width)
         self.smooth = nn.Conv1d(config.width, config.motion_dim, 5, padding=2)
 
@@ -88,8 +103,7 @@ class _Decoder(nn.Module):
         x = self.expand(latents.transpose(1, 2))
         for block in self.blocks:
             x = block(x).repeat_interleave(2, dim=2)
-        x = self.embed(x.transpose(1, 2))
-        x = self.layer(x, distance_bias(x.shape[1], self.layer.attention.heads, x.device))
+        x = self.layer(self.embed(x.transpose(1, 2)))
         return self.smooth(self.after(x).transpose(1, 2)).transpose(1, 2)
 
 

@@ -62,9 +62,7 @@ COMPUTED = frozenset(
     {"tgt_mask", "sequence_pos_encoder.pe", "sequence_pos_decoder.pe", "embed_timestep.sequence_pos_encoder.pe"}
 )
 #: Buffers of ours that the published models do not have; they stay as built (identity).
-OURS_ONLY = frozenset(
-    {"motion_mean", "motion_std", "latent_mean", "latent_std", "landmark_mean", "landmark_std"}
-)
+OURS_ONLY = frozenset({"motion_mean", "motion_std", "latent_mean", "latent_std", "landmark_mean", "landmark_std"})
 _OLD_WEIGHT_NORM = {
     "parametrizations.weight.original0": "weight_g",
     "parametrizations.weight.original1": "weight_v",
