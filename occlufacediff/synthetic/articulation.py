@@ -16,8 +16,8 @@ from occlufacediff.synthetic.visemes import CHANNELS, Segments
 _TAU = np.array([0.034, 0.048, 0.048, 0.034, 0.04, 0.03, 0.03, 0.03])
 _ROUNDING = np.array([name in ("funnel", "pucker") for name in CHANNELS])
 _CONTACT_RAMP = 0.055  # seconds from open lips to contact
-#: Jaw angle whose opening the action `mouthClose` at 1 makes good.
-JAW_FULL = 0.3
+#: Jaw angle in radians whose opening the action `mouthClose` at 1 makes good (the open head's `jawOpen` at 1).
+JAW_FULL = 0.408
 
 
 def speech_channels(segments: Segments, times: np.ndarray, *, overlap: float) -> np.ndarray:

@@ -57,7 +57,7 @@ def smooth_noise(rng: np.random.Generator, times: np.ndarray, *, low: float, hig
 def add(actions: dict[str, np.ndarray], name: str, value: np.ndarray | float) -> None:
     """Add an activation (T,) to ``actions`` under its name, or under both sides where the name ends in ``_``."""
     for side in _sides(name):
-        actions[side] = actions.get(side, 0.0) + value
+        actions[side] = np.asarray(actions[side] + value if side in actions else value)
 
 
 def emotion_actions(emotion: str, level: int, times: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:

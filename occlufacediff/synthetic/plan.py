@@ -71,13 +71,14 @@ def split_sentences(settings: SyntheticSettings) -> dict[str, list[int]]:
 def sentence_text(sentence_id: int, settings: SyntheticSettings) -> str:
     """Text of a sentence: written ones first, composed ones after them; no text has two ids."""
     held_out = settings.held_out_clips
+    written: tuple[str, ...]
     if sentence_id < held_out:
-        written, index, composed = texts.TEST, sentence_id, sentence_id
+        written, index = texts.TEST, sentence_id
     elif sentence_id < 2 * held_out:
-        written, index, composed = texts.VALIDATION, sentence_id - held_out, sentence_id
+        written, index = texts.VALIDATION, sentence_id - held_out
     else:
-        written, index, composed = texts.TRAINING, sentence_id - 2 * held_out, sentence_id
-    return written[index] if index < len(written) else texts.composed(composed)
+        written, index = texts.TRAINING, sentence_id - 2 * held_out
+    return written[index] if index < len(written) else texts.composed(sentence_id)
 
 
 def acted(settings: SyntheticSettings) -> list[tuple[str, int]]:

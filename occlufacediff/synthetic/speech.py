@@ -92,8 +92,8 @@ def _recorded(dry: np.ndarray, rate: int, settings: SyntheticSettings, rng: np.r
     gain_db = tilt * np.clip(np.log2(np.maximum(frequency, 1.0) / 1000.0), -3, 3)
     gain_db -= 24.0 * (frequency < rng.uniform(50, 110))
     wet = np.fft.irfft(spectrum * 10 ** (gain_db / 20), len(wet))
-    noise = np.fft.rfft(rng.standard_normal(len(wet)))
-    noise = np.fft.irfft(noise / np.sqrt(np.maximum(frequency, 60.0)), len(wet))
+    white = np.fft.rfft(rng.standard_normal(len(wet)))
+    noise = np.fft.irfft(white / np.sqrt(np.maximum(frequency, 60.0)), len(wet))
     power = np.sqrt(np.mean(wet[np.abs(dry) > 1e-3] ** 2)) if np.any(np.abs(dry) > 1e-3) else 0.05
     ratio = settings.noise_snr_db + rng.uniform(-6, 6)
     wet = wet + noise / np.sqrt(np.mean(noise**2)) * power * 10 ** (-ratio / 20)
