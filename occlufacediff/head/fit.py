@@ -1,0 +1,257 @@
+"""The landmark fit: head-model coefficients of a clip from its 2D landmarks.
+
+Unknown are the identity (one for the clip) and per frame expression, jaw, head rotation and camera. Everything is linear
+but the two rotations and the scale, so a few Gauss-Newton steps suffice: first on some frames together with the
+identity, then on all frames at once with the identity fixed and smoothness over time. Only the landmarks' rows of the
+bases are ever touched. MediaPipe's own depth is not used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.head.fit_solver import Layout, Priors, Problem
+from occlufacediff.head.landmark_basis import CONTOUR, EYELIDS, LIP_OPENING, LIPS, Array, LandmarkBasis
+from occlufacediff.head.skinning import rotation_matrices
+
+#: Half the side of the crop: pixels in one unit of crop coordinates.
+PX = 112.0
+# Fewer visible landmarks than this do not determine a camera; such a frame takes what its neighbours give.
+_LEAST_VISIBLE = 12
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """Coefficients of a clip of T frames, float32, and how well they follow the landmarks.
+
+    Attributes:
+        shape: (S,) identity.
+        exp: (T, E). jaw: (T, 3) radians. global_pose: (T, 3) radians.
+        cam: (T, 3) weak perspective ``[s, tx, ty]`` of the 224 crop of each frame.
+        landmarks: (T, L, 2) the model's landmarks in crop coordinates, y down.
+        error_px: mean distance to the visible landmarks, px of the crop. lips_px: the same of the lips.
+        opening_correlation: of the lip opening between fit and landmarks over the frames; NaN if either never changes.
+    """
+
+    shape: NDArray[np.float32]
+    exp: NDArray[np.float32]
+    jaw: NDArray[np.float32]
+    global_pose: NDArray[np.float32]
+    cam: NDArray[np.float32]
+    landmarks: NDArray[np.float32]
+    error_px: float
+    lips_px: float
+    opening_correlation: float
+
+
+def fit_clip(
+    basis: LandmarkBasis,
+    landmarks: NDArray[np.floating],
+    *,
+    settings: ReconstructionSettings,
+    boxes: NDArray[np.floating] | None = None,
+    visible: NDArray[np.generic] | None = None,
+    shape: NDArray[np.floating] | None = None,
+) -> FitResult:
+    """Fit the head model to the landmarks of a clip.
+
+    Args:
+        basis: the head at its landmarks, `LandmarkBasis.of(asset)`.
+        landmarks: (T, 468 or 478, 2) crop coordinates in [-1, 1], y down; NaN counts as hidden.
+        settings: weights and standard deviations.
+        boxes: (T, 3) crop boxes ``(x0, y0, size)`` in source px. With them smoothness over time is meant in the source
+            picture, where the head moves smoothly, not in the crop, whose box jumps by whole pixels.
+        visible: (T, 468) true or 1 where a landmark is to be trusted; None trusts all. Frames with nothing visible are
+            carried by their neighbours.
+        shape: (S,) a known identity; None solves it.
+
+    Raises:
+        ValueError: an array has a wrong shape, or no frame has enough visible landmarks.
+    """
+    frames = len(landmarks)
+    if landmarks.ndim != 3 or landmarks.shape[1] < 468 or landmarks.shape[2] != 2:
+        raise ValueError(f"landmarks: got shape {landmarks.shape}, needs (T, 468 or 478, 2)")
+    if visible is not None and visible.shape != (frames, 468):
+        raise ValueError(f"visible: got shape {visible.shape}, needs ({frames}, 468)")
+    if boxes is not None and boxes.shape != (frames, 3):
+        raise ValueError(f"boxes: got shape {boxes.shape}, needs ({frames}, 3)")
+    points = np.asarray(landmarks[:, basis.indices], dtype=np.float64)
+    seen = np.isfinite(points).all(-1)
+    if visible is not None:
+        seen &= np.asarray(visible[:, basis.indices]) > 0
+    if not np.any(seen.sum(1) >= _LEAST_VISIBLE):
+        raise ValueError(f"landmarks: no frame of {frames} has {_LEAST_VISIBLE} visible landmarks")
+    zoom, shift = _steady_frame(frames, boxes)
+    unit, shift = zoom * (PX / settings.noise_px), shift * np.array([1, -1]) * (PX / settings.noise_px)
+    targets = np.where(seen[..., None], points, 0) * np.array([1, -1]) * unit[:, None, None] + shift[:, None]
+    weights = seen * _landmark_weights(basis, settings) / zoom[:, None] ** 2
+    priors = _priors(basis, settings)
+
+    some = _spread(np.flatnonzero(seen.sum(1) >= _LEAST_VISIBLE), settings.shape_frames)
+    few = Problem(basis, targets[some], weights[some], priors)
+    identity = np.zeros(basis.n_shape) if shape is None else np.asarray(shape, dtype=np.float64)
+    state = _first_guess(few, identity)
+    if shape is None:
+        for _ in range(settings.shape_iterations):
+            identity, state = few.step_with_identity(identity, state)
+    identity = identity.astype(np.float32).astype(np.float64)
+    state = np.empty((frames, Layout(basis.n_exp).size))
+    for outer, inner in _pieces(frames, settings.piece_frames):
+        problem = Problem(basis, targets[outer], weights[outer], priors)
+        guess = _first_guess(problem, identity)
+        for _ in range(settings.motion_iterations):
+            guess = problem.step_in_time(identity, guess)
+        state[inner] = guess[inner.start - outer.start : inner.stop - outer.start]
+    return _result(basis, identity, state, points, seen, unit, shift)
+
+
+def _steady_frame(frames: int, boxes: NDArray[np.floating] | None) -> tuple[Array, Array]:
+    """Zoom (T,) and shift (T, 2), y down, that carry crop coordinates to one frame fixed in the source picture."""
+    if boxes is None:
+        return np.ones(frames), np.zeros((frames, 2))
+    corner, size = np.asarray(boxes[:, :2], dtype=np.float64), np.asarray(boxes[:, 2], dtype=np.float64)
+    unit = np.median(size)
+    zoom = size / unit
+    # Source px = corner + (v + 1) * 112 * size / 223, for v in crop coordinates.
+    shift = zoom[:, None] - 1 + (corner - np.median(corner, axis=0)) * 223 / (unit * PX)
+    return zoom, shift
+
+
+def _landmark_weights(basis: LandmarkBasis, settings: ReconstructionSettings) -> Array:
+    weights = np.ones(len(basis.indices))
+    weights[basis.rows_of(CONTOUR)] = settings.contour_weight
+    weights[basis.rows_of(EYELIDS)] = settings.eye_weight
+    weights[basis.rows_of(LIPS)] = settings.lip_weight
+    return weights
+
+
+def _priors(basis: LandmarkBasis, settings: ReconstructionSettings) -> Priors:
+    at = Layout(basis.n_exp)
+    px = 1 / settings.noise_px
+    # The camera is free of a ridge; velocities have just enough to keep a run of hidden frames at the ends at rest.
+    ridge, velocity, acceleration = np.zeros(at.size), np.zeros(at.size), np.zeros(at.size)
+    low, high = np.full(at.size, -np.inf), np.full(at.size, np.inf)
+    ridge[at.exp] = settings.exp_sd**-2
+    ridge[at.jaw] = np.array([settings.jaw_sd, settings.jaw_side_sd, settings.jaw_side_sd]) ** -2.0
+    acceleration[at.exp] = settings.exp_smooth_sd**-2
+    acceleration[at.jaw] = settings.jaw_smooth_sd**-2
+    acceleration[at.turn] = settings.pose_smooth_sd**-2
+    acceleration[at.scale] = (settings.cam_smooth_sd / PX) ** -2
+    acceleration[at.place] = (settings.cam_smooth_sd * px) ** -2
+    velocity[at.exp.stop :] = 0.01 * acceleration[at.exp.stop :]
+    low[at.exp] = np.where(basis.bounded, settings.exp_min, -np.inf)
+    high[at.exp] = np.where(basis.bounded, settings.exp_max, np.inf)
+    low[at.jaw.start], high[at.jaw.start] = settings.jaw_min, settings.jaw_max
+    robust = settings.robust_px * px
+    return Priors(settings.shape_sd**-2, ridge, velocity, acceleration, low, high, robust)
+
+
+def _spread(frames: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """At most ``count`` of the frames, evenly spread."""
+    if len(frames) <= count:
+        return frames
+    return frames[np.linspace(0, len(frames) - 1, count).round().astype(np.int64)]
+
+
+def _pieces(frames: int, length: int) -> list[tuple[slice, slice]]:
+    """Overlapping pieces of a long clip: frames to solve, and those of them to keep."""
+    if frames <= length:
+        return [(slice(0, frames), slice(0, frames))]
+    margin = 16
+    count = -(-frames // (length - 2 * margin))
+    edges = np.linspace(0, frames, count + 1).round().astype(int).tolist()
+    return [
+        (slice(max(start - margin, 0), min(stop + margin, frames)), slice(start, stop))
+        for start, stop in zip(edges[:-1], edges[1:], strict=True)
+    ]
+
+
+def _first_guess(problem: Problem, shape: Array) -> Array:
+    """Unknowns (T, N) with a resting face and, per frame, the scaled rotation nearest to the best affine camera.
+
+    Frames with too few visible landmarks take the pose in between their neighbours'.
+    """
+    at, weights = problem.layout, problem.weights
+    frames = len(weights)
+    state = np.zeros((frames, at.size))
+    known = (weights > 0).sum(1) >= _LEAST_VISIBLE
+    rest = problem.basis.local(shape, np.zeros((1, at.n_exp)), np.zeros((1, 3)))[0]
+    design = np.concatenate([rest, np.ones((len(rest), 1))], axis=1)
+    normal = np.einsum("tl,la,lb->tab", weights[known], design, design, optimize=True)
+    right = np.einsum("tl,la,tlc->tac", weights[known], design, problem.targets[known], optimize=True)
+    affine = np.linalg.solve(normal + 1e-9 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(4), right)
+    left, size, across = np.linalg.svd(affine[:, :3].transpose(0, 2, 1), full_matrices=False)
+    rows = left @ across
+    matrix = np.concatenate([rows, np.cross(rows[:, 0], rows[:, 1])[:, None]], axis=1)
+    found = np.column_stack([_unwrapped(matrix), np.log(size.mean(1)), affine[:, 3]])
+    where = np.flatnonzero(known)
+    for number, column in enumerate(found.T, start=at.turn.start):
+        state[:, number] = np.interp(np.arange(frames), where, column)
+    return state
+
+
+def _unwrapped(matrices: Array) -> Array:
+    """Axis-angle vectors (T, 3) of rotations (T, 3, 3), without jumps by a whole turn from frame to frame."""
+    vectors = Rotation.from_matrix(matrices).as_rotvec()
+    for number in range(1, len(vectors)):
+        angle = np.linalg.norm(vectors[number])
+        if angle > np.pi / 2:
+            other = vectors[number] * (1 - 2 * np.pi / angle)
+            if np.linalg.norm(other - vectors[number - 1]) < np.linalg.norm(vectors[number] - vectors[number - 1]):
+                vectors[number] = other
+    return vectors
+
+
+def _result(
+    basis: LandmarkBasis, shape: Array, state: Array, points: Array, seen: NDArray[np.bool_], unit: Array, shift: Array
+) -> FitResult:
+    """Turn unknowns (T, N) into coefficients and the contract's camera, and measure them.
+
+    Args:
+        points: (T, L, 2) landmarks in crop coordinates; seen: (T, L) where they count.
+        unit: (T,) size of one unit of crop coordinates in the problem's unit; shift: (T, 2) place of the crop's origin, y up.
+    """
+    at = Layout(basis.n_exp)
+    exp, jaw, turn = state[:, at.exp], state[:, at.jaw], state[:, at.turn]
+    scale = np.exp(state[:, at.scale]) / unit
+    offset = (state[:, at.place] - shift) / unit[:, None]
+    # The head turns about its root joint, the problem's about the origin: X = R (Y - c) + c.
+    root = basis.root.at(shape, exp, np.zeros((len(exp), 3, 3)))
+    matrix = rotation_matrices(turn)
+    swing = np.einsum("tij,tj->ti", matrix[:, :2], root) - root[:, :2]
+    cam = np.column_stack([scale, offset / scale[:, None] + swing])
+    local = basis.local(shape, exp, jaw)
+    fitted = scale[:, None, None] * (local @ matrix[:, :2].transpose(0, 2, 1)) + offset[:, None]
+    fitted *= np.array([1, -1])
+    error, lips, correlation = fit_errors(basis, fitted, points, seen)
+    arrays = (value.astype(np.float32) for value in (shape, exp, jaw, turn, cam, fitted))
+    return FitResult(*arrays, error_px=error, lips_px=lips, opening_correlation=correlation)
+
+
+def fit_errors(
+    basis: LandmarkBasis, fitted: Array, landmarks: Array, seen: NDArray[np.bool_]
+) -> tuple[float, float, float]:
+    """Mean distance, that of the lips (both px of the crop), and the correlation of the lip opening.
+
+    Args:
+        fitted, landmarks: (T, L, 2) crop coordinates of the head's landmarks. seen: (T, L) which count.
+    """
+    distance = np.linalg.norm(np.where(seen[..., None], fitted - landmarks, 0), axis=-1) * PX
+    lips = basis.rows_of(LIPS)
+    upper, lower = (basis.place[point] for point in LIP_OPENING)
+    correlation = float("nan")
+    frames = np.flatnonzero(seen[:, upper] & seen[:, lower]) if min(upper, lower) >= 0 else np.empty(0, np.int64)
+    if len(frames) > 1:
+        gaps = [np.linalg.norm(at[frames, upper] - at[frames, lower], axis=-1) for at in (fitted, landmarks)]
+        if min(gap.std() for gap in gaps) > 1e-9:
+            correlation = float(np.corrcoef(gaps)[0, 1])
+    return _mean(distance, seen), _mean(distance[:, lips], seen[:, lips]), correlation
+
+
+def _mean(values: Array, where: NDArray[np.bool_]) -> float:
+    return float(values[where].mean()) if where.any() else float("nan")

@@ -1,0 +1,237 @@
+"""Gauss-Newton steps of the landmark fit: normal equations of all frames, bounds, and the banded solve over time."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import solveh_banded
+
+from occlufacediff.head.landmark_basis import Array, LandmarkBasis
+from occlufacediff.head.skinning import rotation_matrices
+
+Float32 = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the N = E + 9 unknowns of a frame lie in its vector: expression, jaw, rotation, log of the scale, place."""
+
+    n_exp: int
+
+    @property
+    def size(self) -> int:
+        """Number of unknowns N of a frame."""
+        return self.n_exp + 9
+
+    @property
+    def exp(self) -> slice:
+        """Expression, E."""
+        return slice(0, self.n_exp)
+
+    @property
+    def jaw(self) -> slice:
+        """Jaw, axis-angle, 3."""
+        return slice(self.n_exp, self.n_exp + 3)
+
+    @property
+    def turn(self) -> slice:
+        """Head rotation, axis-angle, 3."""
+        return slice(self.n_exp + 3, self.n_exp + 6)
+
+    @property
+    def scale(self) -> int:
+        """Log of the camera's scale."""
+        return self.n_exp + 6
+
+    @property
+    def place(self) -> slice:
+        """Offset in the picture, 2."""
+        return slice(self.n_exp + 7, self.n_exp + 9)
+
+
+@dataclass(frozen=True)
+class Priors:
+    """Quadratic terms on the unknowns, all as 1 / variance.
+
+    Attributes:
+        shape: of identity coefficients about 0, scalar.
+        ridge: (N,) of each unknown about 0.
+        velocity, acceleration: (N,) of first and second differences over time.
+        low, high: (N,) bounds; infinite where free.
+        robust: where residuals begin to count linearly, in the residuals' unit.
+    """
+
+    shape: float
+    ridge: Array
+    velocity: Array
+    acceleration: Array
+    low: Array
+    high: Array
+    robust: float
+
+
+def cross_matrices(vectors: Array) -> Array:
+    """Cross-product matrices (T, 3, 3) of vectors (T, 3)."""
+    out = np.zeros((len(vectors), 3, 3))
+    out[:, 2, 1], out[:, 0, 2], out[:, 1, 0] = vectors.T
+    return out - out.transpose(0, 2, 1)
+
+
+def left_jacobians(vectors: Array) -> Array:
+    """(T, 3, 3) J with ``exp(v + d) = exp(J d) exp(v)`` to first order.
+
+    ``J = I + (1 - cos a) / a^2 K + (a - sin a) / a^3 K^2``, K the cross-product matrix of v, a its length.
+    """
+    angle = np.linalg.norm(vectors, axis=1)[:, None, None]
+    small = angle < 1e-4
+    safe = np.where(small, 1.0, angle)
+    first = np.where(small, 0.5, (1 - np.cos(safe)) / safe**2)
+    second = np.where(small, 1 / 6, (safe - np.sin(safe)) / safe**3)
+    cross = cross_matrices(vectors)
+    return np.eye(3) + first * cross + second * (cross @ cross)
+
+
+class Problem:
+    """Residuals and derivatives of landmarks of some frames against the head model.
+
+    Args:
+        basis: the head at its L landmarks.
+        targets: (T, L, 2) landmarks, y up, in any unit in which the residuals shall count; hidden ones hold anything finite.
+        weights: (T, L) weight of each landmark, 0 where hidden.
+        priors: quadratic terms and bounds.
+    """
+
+    def __init__(self, basis: LandmarkBasis, targets: Array, weights: Array, priors: Priors) -> None:
+        self.basis = basis
+        self.targets = targets
+        self.weights = weights
+        self.priors = priors
+        self.layout = Layout(basis.n_exp)
+        stacked = np.concatenate([basis.points.exp, basis.levers.exp], axis=1).transpose(1, 0, 2)
+        self._exp_rows = np.ascontiguousarray(stacked.reshape(6, -1), dtype=np.float32)
+        stacked = np.concatenate([basis.points.shape, basis.levers.shape], axis=1).transpose(1, 0, 2)
+        self._shape_rows = np.ascontiguousarray(stacked.reshape(6, -1), dtype=np.float32)
+
+    def project(self, shape: Array, state: Array) -> Array:
+        """Landmarks (T, L, 2), y up, of identity (S,) and unknowns (T, N)."""
+        at = self.layout
+        turned = self.basis.local(shape, state[:, at.exp], state[:, at.jaw])
+        camera = np.exp(state[:, at.scale])[:, None, None] * rotation_matrices(state[:, at.turn])[:, :2]
+        return turned @ camera.transpose(0, 2, 1) + state[:, None, at.place]
+
+    def derivatives(self, shape: Array, state: Array, with_shape: bool) -> tuple[Array, Float32]:
+        """Residuals (T, 2, L), model less target, and Jacobian (T, 2 L, N), or N + S columns with the identity's last."""
+        at, frames, landmarks = self.layout, len(state), len(self.basis.indices)
+        jaw_matrix = rotation_matrices(state[:, at.jaw])
+        jaw_turn = jaw_matrix - np.eye(3)
+        exp = state[:, at.exp]
+        levers = self.basis.levers.at(shape, exp, jaw_turn)
+        local = self.basis.points.at(shape, exp, jaw_turn) + levers @ jaw_turn.transpose(0, 2, 1)
+        turn = rotation_matrices(state[:, at.turn])
+        scale = np.exp(state[:, at.scale])[:, None, None]
+        camera = scale * turn[:, :2]
+        turned = scale * (local @ turn.transpose(0, 2, 1))
+        residuals = (turned[..., :2] + state[:, None, at.place] - self.targets).transpose(0, 2, 1)
+
+        columns = at.size + (self.basis.n_shape if with_shape else 0)
+        jacobian = np.empty((frames, 2, landmarks, columns), dtype=np.float32)
+        rows = np.concatenate([camera, camera @ jaw_turn], axis=2).astype(np.float32).reshape(-1, 6)
+        jacobian[..., at.exp] = (rows @ self._exp_rows).reshape(frames, 2, landmarks, -1)
+        if with_shape:
+            jacobian[..., at.size :] = (rows @ self._shape_rows).reshape(frames, 2, landmarks, -1)
+        # d(R z) = (J d) x (R z), for the jaw seen through the camera and for the head as a whole.
+        bent = levers @ jaw_matrix.transpose(0, 2, 1)
+        jaw_left, turn_left = left_jacobians(state[:, at.jaw]), left_jacobians(state[:, at.turn])
+        for number in range(3):
+            moved = np.cross(jaw_left[:, None, :, number], bent)
+            if self.basis.points.pose is not None and self.basis.levers.pose is not None:
+                change = (cross_matrices(jaw_left[:, :, number]) @ jaw_matrix).reshape(-1, 9)
+                moved += np.tensordot(change, self.basis.points.pose, axes=(1, -1))
+                lifted = np.tensordot(change, self.basis.levers.pose, axes=(1, -1))
+                moved += lifted @ jaw_turn.transpose(0, 2, 1)
+            jacobian[..., at.jaw.start + number] = camera @ moved.transpose(0, 2, 1)
+            spun = np.cross(turn_left[:, None, :, number], turned)
+            jacobian[..., at.turn.start + number] = spun[..., :2].transpose(0, 2, 1)
+        jacobian[..., at.scale] = turned[..., :2].transpose(0, 2, 1)
+        jacobian[..., at.place] = np.eye(2, dtype=np.float32)[:, None]
+        return residuals, jacobian.reshape(frames, 2 * landmarks, columns)
+
+    def normal_equations(self, shape: Array, state: Array, with_shape: bool) -> tuple[Array, Array]:
+        """Hessian blocks (T, N, N) and gradients (T, N) of the landmark term, robustly weighted (and S more columns)."""
+        residuals, jacobian = self.derivatives(shape, state, with_shape)
+        # Pseudo-Huber: squared near zero, linear beyond `robust`.
+        robust = 1 / np.sqrt(1 + (residuals**2).sum(1) / self.priors.robust**2)
+        root = np.sqrt(self.weights * robust)[:, None]
+        flat = (root * residuals).reshape(len(state), -1, 1).astype(np.float32)
+        jacobian *= np.broadcast_to(root, residuals.shape).reshape(flat.shape).astype(np.float32)
+        across = jacobian.transpose(0, 2, 1)
+        return (across @ jacobian).astype(np.float64), (across @ flat)[..., 0].astype(np.float64)
+
+    def step_with_identity(self, shape: Array, state: Array) -> tuple[Array, Array]:
+        """One step of identity and all frames together, frames being independent but for the identity.
+
+        The frames' unknowns are eliminated (Schur complement), the identity solved, the frames filled in.
+        """
+        own = self.layout.size
+        hessian, gradient = self.normal_equations(shape, state, with_shape=True)
+        blocks, right = hessian[:, :own, :own], gradient[:, :own]
+        blocks[:, np.arange(own), np.arange(own)] += self.priors.ridge + 1e-6
+        right = right + self.priors.ridge * state
+        mixed = hessian[:, :own, own:]
+        free = self._free(state, right)
+        blocks = np.where(free[:, :, None] & free[:, None, :], blocks, np.eye(own))
+        mixed = mixed * free[:, :, None]
+        right = right * free
+        solved = np.linalg.solve(blocks, np.concatenate([mixed, right[..., None]], axis=2))
+        across = mixed.transpose(0, 2, 1)
+        reduced = (hessian[:, own:, own:] - across @ solved[..., :-1]).sum(0) + self.priors.shape * np.eye(len(shape))
+        pull = (gradient[:, own:] - (across @ solved[..., -1:])[..., 0]).sum(0) + self.priors.shape * shape
+        change = -np.linalg.solve(reduced, pull)
+        moved = state - solved[..., -1] - solved[..., :-1] @ change
+        return shape + change, np.clip(moved, self.priors.low, self.priors.high)
+
+    def step_in_time(self, shape: Array, state: Array) -> Array:
+        """One step of all frames of one clip, tied by smoothness over time: a banded system of T N unknowns."""
+        frames, own = state.shape
+        hessian, gradient = self.normal_equations(shape, state, with_shape=False)
+        diagonal, beside, beyond = _smoothness(frames, self.priors.velocity, self.priors.acceleration)
+        gradient += self.priors.ridge * state + diagonal * state
+        gradient[1:] += beside * state[:-1]
+        gradient[:-1] += beside * state[1:]
+        gradient[2:] += beyond * state[:-2]
+        gradient[:-2] += beyond * state[2:]
+        hessian[:, np.arange(own), np.arange(own)] += self.priors.ridge + diagonal + 1e-6
+        free = self._free(state, gradient)
+        hessian = np.where(free[:, :, None] & free[:, None, :], hessian, np.eye(own))
+        banded = np.zeros((2 * own + 1, frames, own))
+        row, column = np.tril_indices(own)
+        banded[row - column, :, column] = hessian[:, row, column].T
+        banded[own, :-1] = beside * (free[1:] & free[:-1])
+        banded[2 * own, :-2] = beyond * (free[2:] & free[:-2])
+        banded = banded.reshape(2 * own + 1, -1)
+        moved = state.ravel() - solveh_banded(banded, (gradient * free).ravel(), lower=True, check_finite=False)
+        return np.clip(moved.reshape(state.shape), self.priors.low, self.priors.high)
+
+    def _free(self, state: Array, gradient: Array) -> NDArray[np.bool_]:
+        """(T, N) whether an unknown may move: not at a bound that the gradient pushes against (projected Newton)."""
+        held = ((state <= self.priors.low) & (gradient > 0)) | ((state >= self.priors.high) & (gradient < 0))
+        return ~held
+
+
+def _smoothness(frames: int, velocity: Array, acceleration: Array) -> tuple[Array, Array, Array]:
+    """Diagonal (T, N), first (T - 1, N) and second (T - 2, N) off-diagonal of ``v D1'D1 + a D2'D2`` over T frames."""
+    own = len(velocity)
+    diagonal, beside = np.zeros((frames, own)), np.zeros((max(frames - 1, 0), own))
+    beyond = np.zeros((max(frames - 2, 0), own))
+    diagonal[1:] += velocity
+    diagonal[:-1] += velocity
+    beside -= velocity
+    if frames > 2:
+        for offset, factor in enumerate((1, 4, 1)):
+            diagonal[offset : frames - 2 + offset] += factor * acceleration
+        beside[:-1] -= 2 * acceleration
+        beside[1:] -= 2 * acceleration
+        beyond += acceleration
+    return diagonal, beside, beyond
