@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, TypeVar, get_args, get_type_hints
+from typing import Any, TypeVar, get_args, get_origin, get_type_hints
 
 T = TypeVar("T")
 
@@ -15,7 +15,7 @@ def as_params(settings: Any) -> dict[str, Any]:
 
 
 def from_params(kind: type[T], params: Mapping[str, Any]) -> T:
-    """A section of type ``kind`` from what :func:`as_params` gave; lists become tuples."""
+    """A section of type ``kind`` from what :func:`as_params` gave, whether or not its tuples have become lists."""
     hints = get_type_hints(kind)
     values = {}
     for name, value in params.items():
@@ -23,7 +23,7 @@ def from_params(kind: type[T], params: Mapping[str, Any]) -> T:
         if below is not None and value is not None:
             values[name] = from_params(below, value)
         else:
-            values[name] = tuple(value) if isinstance(value, list) else value
+            values[name] = tuple(value) if _is_tuple(hints[name]) and value is not None else value
     return kind(**values)
 
 
@@ -33,3 +33,7 @@ def section_type(hint: Any) -> type | None:
         if isinstance(part, type) and dataclasses.is_dataclass(part):
             return part
     return None
+
+
+def _is_tuple(hint: Any) -> bool:
+    return any(get_origin(part) is tuple for part in (hint, *get_args(hint)))

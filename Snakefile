@@ -1,0 +1,25 @@
+# From archives of talking faces to a report on what was recovered of hidden motion; docs/workflow.md explains it.
+from snakemake.utils import min_version
+
+min_version("9.0")
+
+
+# Lies under every file given by --configfile, and under --config.
+configfile: f"{workflow.basedir}/config/default.yaml"
+
+
+include: "rules/common.smk"
+
+
+wildcard_constraints:
+    subject=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+
+
+include: "rules/targets.smk"
+include: "rules/acquire.smk"
+include: "rules/preprocess.smk"
+include: "rules/reconstruct.smk"
+include: "rules/train.smk"
+include: "rules/evaluate.smk"
+include: "rules/report.smk"
+include: "rules/predict.smk"

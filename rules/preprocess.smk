@@ -1,0 +1,131 @@
+# 25 fps video, 16 kHz sound, landmarks, crops; then one table of all clips.
+rule convert_video:
+    input:
+        index=f"{D}/raw/{{subject}}/index.csv",
+    output:
+        index=f"{D}/video25/{{subject}}/index.csv",
+    log:
+        f"{LOGS}/convert_video/{{subject}}.log",
+    benchmark:
+        f"{BENCHMARKS}/convert_video/{{subject}}.tsv"
+    threads: shard_threads()
+    resources:
+        mem_mb=1500,
+        runtime=240,
+    params:
+        settings=as_params(cfg.conversion),
+        touched=touched,
+        code=fingerprint("occlufacediff.stages.video"),
+    message:
+        "{wildcards.subject}: video at 25 fps"
+    conda:
+        "../envs/preprocess.yaml"
+    script:
+        "../scripts/convert_video.py"
+
+
+rule extract_audio:
+    input:
+        index=f"{D}/raw/{{subject}}/index.csv",
+    output:
+        audio=f"{D}/audio/{{subject}}.h5",
+        index=f"{D}/audio/{{subject}}.csv",
+    log:
+        f"{LOGS}/extract_audio/{{subject}}.log",
+    benchmark:
+        f"{BENCHMARKS}/extract_audio/{{subject}}.tsv"
+    threads: shard_threads()
+    resources:
+        mem_mb=1000,
+        runtime=60,
+    params:
+        settings=as_params(cfg.audio),
+        touched=touched,
+        code=fingerprint("occlufacediff.stages.audio"),
+    message:
+        "{wildcards.subject}: sound at 16 kHz"
+    conda:
+        "../envs/preprocess.yaml"
+    script:
+        "../scripts/extract_audio.py"
+
+
+rule detect_landmarks:
+    input:
+        index=f"{D}/video25/{{subject}}/index.csv",
+    output:
+        landmarks=f"{D}/landmarks/{{subject}}.h5",
+        index=f"{D}/landmarks/{{subject}}.csv",
+    log:
+        f"{LOGS}/detect_landmarks/{{subject}}.log",
+    benchmark:
+        f"{BENCHMARKS}/detect_landmarks/{{subject}}.tsv"
+    threads: shard_threads()
+    resources:
+        mem_mb=1500,
+        runtime=240,
+    params:
+        settings=as_params(cfg.landmarks),
+        code=fingerprint("occlufacediff.stages.landmarks"),
+    message:
+        "{wildcards.subject}: landmarks"
+    conda:
+        "../envs/preprocess.yaml"
+    script:
+        "../scripts/detect_landmarks.py"
+
+
+rule crop_faces:
+    input:
+        index=f"{D}/video25/{{subject}}/index.csv",
+        landmarks=f"{D}/landmarks/{{subject}}.h5",
+    output:
+        clips=f"{D}/clips/{{subject}}.h5",
+        index=f"{D}/clips/{{subject}}.csv",
+    log:
+        f"{LOGS}/crop_faces/{{subject}}.log",
+    benchmark:
+        f"{BENCHMARKS}/crop_faces/{{subject}}.tsv"
+    threads: shard_threads()
+    resources:
+        mem_mb=1000,
+        runtime=240,
+    params:
+        settings=as_params(cfg.crop),
+        code=fingerprint("occlufacediff.stages.crop"),
+    message:
+        "{wildcards.subject}: crops and normalised landmarks"
+    conda:
+        "../envs/preprocess.yaml"
+    script:
+        "../scripts/crop_faces.py"
+
+
+rule build_manifest:
+    input:
+        raw=of_subjects(f"{D}/raw/{{subject}}/index.csv"),
+        video=of_subjects(f"{D}/video25/{{subject}}/index.csv"),
+        audio=of_subjects(f"{D}/audio/{{subject}}.csv"),
+        landmarks=of_subjects(f"{D}/landmarks/{{subject}}.csv"),
+        clips=of_subjects(f"{D}/clips/{{subject}}.csv"),
+        coefficients=of_subjects(f"{D}/coefficients/{{subject}}.csv"),
+        sentences=sentence_tables(),
+    output:
+        manifest=f"{D}/manifest.csv",
+    log:
+        f"{LOGS}/build_manifest.log",
+    benchmark:
+        f"{BENCHMARKS}/build_manifest.tsv"
+    threads: 1
+    resources:
+        mem_mb=500,
+        runtime=10,
+    params:
+        settings=as_params(split_settings(cfg)),
+        code=fingerprint("occlufacediff.stages.manifest"),
+    message:
+        "One table of all clips, their splits and failures"
+    conda:
+        "../envs/preprocess.yaml"
+    script:
+        "../scripts/build_manifest.py"

@@ -1,0 +1,48 @@
+# The head model, and its coefficients on every frame by a fit to landmarks.
+rule build_open_head:
+    output:
+        head="resources/open_head.npz",
+    log:
+        f"{LOGS}/build_open_head.log",
+    benchmark:
+        f"{BENCHMARKS}/build_open_head.tsv"
+    threads: workflow.cores or 4
+    resources:
+        mem_mb=3000,
+        runtime=30,
+    params:
+        settings=as_params(cfg.open_head),
+        seed=cfg.seed,
+        code=fingerprint("occlufacediff.openhead.build"),
+    message:
+        "Build the open head model"
+    conda:
+        "../envs/synthetic.yaml"
+    script:
+        "../scripts/build_open_head.py"
+
+
+rule fit_coefficients:
+    input:
+        clips=f"{D}/clips/{{subject}}.h5",
+        head=HEAD,
+    output:
+        coefficients=f"{D}/coefficients/{{subject}}.h5",
+        index=f"{D}/coefficients/{{subject}}.csv",
+    log:
+        f"{LOGS}/fit_coefficients/{{subject}}.log",
+    benchmark:
+        f"{BENCHMARKS}/fit_coefficients/{{subject}}.tsv"
+    threads: shard_threads()
+    resources:
+        mem_mb=1000,
+        runtime=120,
+    params:
+        settings=as_params(cfg.reconstruction),
+        code=fingerprint("occlufacediff.stages.reconstruct"),
+    message:
+        "{wildcards.subject}: fit the head model to landmarks"
+    conda:
+        "../envs/learn.yaml"
+    script:
+        "../scripts/fit_coefficients.py"

@@ -1,0 +1,60 @@
+# Named targets, in the order of the data flow.
+localrules:
+    all,
+    acquire,
+    preprocess,
+    reconstruct,
+    train,
+    evaluate,
+    report,
+    predict,
+    intermediates,
+
+
+rule all:
+    default_target: True
+    input:
+        f"{D}/report.html",
+
+
+rule acquire:
+    input:
+        of_subjects(f"{D}/raw/{{subject}}/index.csv"),
+
+
+rule preprocess:
+    input:
+        of_subjects(f"{D}/clips/{{subject}}.csv"),
+        of_subjects(f"{D}/audio/{{subject}}.csv"),
+
+
+rule reconstruct:
+    input:
+        f"{D}/manifest.csv",
+
+
+rule train:
+    input:
+        expand(f"{MODELS}/{{network}}/{{file}}", network=["motion_prior", "denoiser"], file=NETWORK),
+
+
+rule evaluate:
+    input:
+        f"{D}/evaluation/metrics.csv",
+
+
+rule report:
+    input:
+        f"{D}/report.html",
+
+
+rule predict:
+    input:
+        predicted(),
+
+
+# Snakemake leaves a deleted intermediate file alone while everything made from it is up to date. This target, run after
+# `all`, makes such files again and nothing else: what follows has inputs of the same bytes.
+rule intermediates:
+    input:
+        missing_intermediates(),
