@@ -10,11 +10,12 @@ import ffmpeg
 from occlufacediff.errors import ClipError
 from occlufacediff.files import written_aside
 from occlufacediff.media.ffmpeg import BITEXACT, run_ffmpeg
-from occlufacediff.media.frames import FPS, check_whole
+from occlufacediff.media.frames import check_whole
 from occlufacediff.media.probe import MediaInfo, opened, probe, video_stream
+from occlufacediff.media.rates import FPS
 
 #: Square pixels, even sizes (4:2:0 needs them), time from the first frame, constant rate: as `read_frames` counts.
-_FILTERS = (
+_FILTERS: tuple[tuple[str, tuple[str | int, ...]], ...] = (
     ("setpts", ("PTS-STARTPTS",)),
     ("fps", (FPS,)),
     ("scale", ("trunc(iw*max(sar,0.01)/2)*2", "trunc(ih/2)*2")),

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from occlufacediff.errors import ClipError
 from occlufacediff.media.probe import decoded, opened, shown_size, start_of, video_stream
+from occlufacediff.media.rates import FPS
 
-FPS = 25
 #: A file that tells its length and decodes to less than this part of it was cut off.
 WHOLE = 0.9
 
@@ -61,7 +61,8 @@ def read_frames(path: Path | str, *, threads: int = 0) -> Iterator[NDArray[np.ui
             picture = _picture(held, stream)
             for _ in range(end - written):
                 yield picture
-        check_whole(path, end / FPS, float(stream.duration * stream.time_base) if _tells(stream) else None)
+        told = stream.duration * stream.time_base if stream.duration and stream.time_base else None
+        check_whole(path, end / FPS, None if told is None else float(told))
 
 
 def check_whole(path: Path, decoded_s: float, told_s: float | None) -> None:
@@ -71,10 +72,6 @@ def check_whole(path: Path, decoded_s: float, told_s: float | None) -> None:
             "broken_video",
             f"{path}: {decoded_s:.2f} s of its {told_s:.2f} s can be decoded; the file is damaged or was cut off",
         )
-
-
-def _tells(stream: VideoStream) -> bool:
-    return bool(stream.duration and stream.time_base)
 
 
 class _Times:
@@ -112,7 +109,9 @@ def _nearest(value: Fraction) -> int:
 
 def _picture(frame: VideoFrame, stream: VideoStream) -> NDArray[np.uint8]:
     width, height = shown_size(frame, stream)
-    picture = frame.to_ndarray(format="rgb24", width=width, height=height)
+    picture: NDArray[np.uint8] = np.asarray(
+        frame.to_ndarray(format="rgb24", width=width, height=height), dtype=np.uint8
+    )
     turns = round(frame.rotation / 90) % 4
     if turns:
         picture = np.ascontiguousarray(np.rot90(picture, turns))

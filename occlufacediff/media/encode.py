@@ -1,0 +1,166 @@
+"""Pictures and sound into files: H.264 4:2:0 and AAC in mp4, byte for byte the same each time."""
+
+from __future__ import annotations
+
+import subprocess
+from contextlib import ExitStack, suppress
+from pathlib import Path
+from tempfile import TemporaryDirectory, TemporaryFile
+from types import TracebackType
+from typing import Any
+
+import ffmpeg
+import numpy as np
+from numpy.typing import NDArray
+from scipy.io import wavfile
+
+from occlufacediff.errors import ClipError
+from occlufacediff.files import written_aside
+from occlufacediff.media.ffmpeg import BITEXACT, QUIET, ffmpeg_binary, last_words, run_ffmpeg
+from occlufacediff.media.probe import probe
+from occlufacediff.media.rates import SAMPLE_RATE
+
+
+class VideoWriter:
+    """Writes RGB frames, and a sound beside them, to an mp4 file that appears when the block ends without an error.
+
+    ``with VideoWriter(path, 25, (512, 512), audio=waveform) as writer: writer.write(frame)``
+
+    Args:
+        path: the mp4 file.
+        fps: frames a second.
+        size: (width, height) of the frames in pixels, both even (4:2:0).
+        audio: None; (N,) float32 samples in [-1, 1] whose sample 0 belongs to the start of frame 0; or a file whose
+            sound is taken in step with its first picture. Cut or padded with silence to the length of the picture.
+        audio_rate: samples a second of ``audio``.
+        crf, preset: quality (0 lossless .. 51) and speed of x264.
+
+    Raises:
+        ValueError: odd sizes, or a frame of another size or type.
+        ClipError: ``encoder``: ffmpeg ended with an error; the message has its last words.
+    """
+
+    def __init__(
+        self,
+        path: Path | str,
+        fps: float,
+        size: tuple[int, int],
+        *,
+        audio: NDArray[np.float32] | Path | None = None,
+        audio_rate: int = SAMPLE_RATE,
+        crf: int = 18,
+        preset: str = "veryfast",
+    ) -> None:
+        if size[0] % 2 or size[1] % 2 or min(size) < 2:
+            raise ValueError(f"size: got {size}, needs even width and height")
+        self._path = Path(path)
+        self._fps = fps
+        self._size = size
+        self._audio = audio
+        self._audio_rate = audio_rate
+        self._codec = {"vcodec": "libx264", "crf": crf, "preset": preset, "pix_fmt": "yuv420p", "threads": 1}
+        self.frames = 0
+
+    def __enter__(self) -> VideoWriter:
+        with ExitStack() as stack:
+            target = stack.enter_context(written_aside(self._path))
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="sound-")))
+            self._errors = stack.enter_context(TemporaryFile())
+            self._process = subprocess.Popen(
+                self._command(target, folder),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=self._errors,
+            )
+            self._stack = stack.pop_all()
+        return self
+
+    def _command(self, target: Path, folder: Path) -> list[str]:
+        width, height = self._size
+        tracks = [ffmpeg.input("pipe:", f="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=self._fps).video]
+        options: dict[str, Any] = {**self._codec, **BITEXACT, "flags:v": "+bitexact", "f": "mp4"}
+        if self._audio is not None:
+            if isinstance(self._audio, Path):
+                sound = _sound_of(self._audio)
+            else:
+                wave = folder / "sound.wav"
+                wavfile.write(wave, self._audio_rate, np.asarray(self._audio, dtype=np.float32))
+                sound = ffmpeg.input(str(wave)).audio
+            # Silence without end behind the sound; the shortest track, the picture, then ends the file.
+            tracks.append(sound.filter("apad"))
+            options |= {"acodec": "aac", "audio_bitrate": "128k", "flags:a": "+bitexact", "shortest": None}
+        output = ffmpeg.output(*tracks, str(target), **options)
+        command: list[str] = output.global_args(*QUIET[1:]).overwrite_output().compile(cmd=ffmpeg_binary())
+        return command
+
+    def write(self, frame: NDArray[np.uint8]) -> None:
+        """Append one frame, (H, W, 3) uint8 RGB."""
+        width, height = self._size
+        if frame.shape != (height, width, 3) or frame.dtype != np.uint8:
+            raise ValueError(f"frame: got {frame.shape} {frame.dtype}, needs {(height, width, 3)} uint8")
+        assert self._process.stdin is not None
+        try:
+            self._process.stdin.write(np.ascontiguousarray(frame).data)
+        except BrokenPipeError as error:
+            raise ClipError("encoder", self._failure()) from error
+        self.frames += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # An error raised inside this block makes the stack remove what was written aside.
+        with self._stack:
+            if error is not None:
+                self._process.kill()
+            with suppress(BrokenPipeError):
+                self._process.communicate()
+            self._process.wait()
+            if error is not None:
+                raise error
+            if self._process.returncode != 0 or self.frames == 0:
+                raise ClipError("encoder", self._failure())
+
+    def _failure(self) -> str:
+        self._process.wait()
+        self._errors.seek(0)
+        words = last_words(self._errors.read()) if self.frames else "no frame was written"
+        return f"encoding {self._path} failed: {words}"
+
+
+def _sound_of(path: Path) -> Any:
+    """The sound of a file as a stream of ffmpeg-python that starts with the first frame of its picture."""
+    info = probe(path)
+    track = info.require_audio()
+    sound = (
+        ffmpeg.input(str(path.absolute()))["a:0"].filter("aresample", **{"async": 1}).filter("asetpts", "PTS-STARTPTS")
+    )
+    late = 0.0 if info.video is None else track.start_s - info.video.start_s
+    if late > 0:
+        return sound.filter("adelay", round(late * 1000), all=1)
+    return sound.filter("atrim", start=-late).filter("asetpts", "PTS-STARTPTS") if late < 0 else sound
+
+
+def write_sound(
+    path: Path | str,
+    waveform: NDArray[np.float32],
+    rate: int,
+    *,
+    out_rate: int = 48000,
+    channels: int = 2,
+    bitrate: str = "128k",
+) -> None:
+    """Write a waveform as AAC, in mp4 or m4a by the suffix of ``path``, written aside.
+
+    Args:
+        waveform: (N,) float32 in [-1, 1] at ``rate`` samples a second.
+        out_rate, channels, bitrate: of the file; MEAD's own are 48 kHz and 2.
+
+    Raises:
+        ClipError: ``encoder``.
+    """
+    with written_aside(path) as aside, TemporaryDirectory(prefix="sound-") as folder:
+        wave = Path(folder) / "sound.wav"
+        wavfile.write(wave, rate, np.asarray(waveform, dtype=np.float32))
+        options = {"acodec": "aac", "audio_bitrate": bitrate, "ar": out_rate, "ac": channels, "f": "mp4"}
+        output = ffmpeg.input(str(wave)).audio.output(str(aside), **options, **BITEXACT, **{"flags:a": "+bitexact"})
+        run_ffmpeg(output, reason="encoder", doing=f"writing the sound {path}")
