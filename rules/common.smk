@@ -9,12 +9,23 @@ from snakemake.exceptions import WorkflowError
 # The package beside this Snakefile is the one that runs and is fingerprinted, in scripts too.
 sys.path.insert(0, str(workflow.basedir))
 os.environ["PYTHONPATH"] = os.pathsep.join(
-    dict.fromkeys([str(workflow.basedir), *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))])
+    dict.fromkeys(
+        [
+            str(workflow.basedir),
+            *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep)),
+        ]
+    )
 )
 
 from occlufacediff.config.load import load_config
 from occlufacediff.config.section import as_params
-from occlufacediff.config.source import audio_archive, check_inputs, sentence_table, split_settings, subjects
+from occlufacediff.config.source import (
+    audio_archive,
+    check_inputs,
+    sentence_table,
+    split_settings,
+    subjects,
+)
 from occlufacediff.errors import OccluFaceError
 from occlufacediff.fingerprint import fingerprint
 
@@ -49,7 +60,10 @@ def shard_threads():
 
 def gpus():
     """GPUs that a training asks for: one where there is one, or where the configuration demands it."""
-    return int(cfg.device == "cuda" or (cfg.device == "auto" and Path("/dev/nvidiactl").exists()))
+    return int(
+        cfg.device == "cuda"
+        or (cfg.device == "auto" and Path("/dev/nvidiactl").exists())
+    )
 
 
 @cache
@@ -59,7 +73,11 @@ def _touched(subject):
     if not index.exists():
         return []
     made = index.stat().st_mtime_ns
-    times = {path.relative_to(raw).as_posix(): path.stat().st_mtime_ns for path in raw.rglob("*") if path.is_file()}
+    times = {
+        path.relative_to(raw).as_posix(): path.stat().st_mtime_ns
+        for path in raw.rglob("*")
+        if path.is_file()
+    }
     return sorted(f"{name} {time}" for name, time in times.items() if time > made)
 
 
@@ -73,20 +91,43 @@ def touched(wildcards):
     return _touched(wildcards.subject)
 
 
-def predicted():
+def predicted(wildcards):
     """What the target `predict` makes of the configured video."""
     if cfg.video is None:
-        return []
-    return expand(f"{D}/predictions/{Path(cfg.video).stem}/{{file}}", file=["motion.npz", "animation.mp4"])
+        raise WorkflowError(
+            "Configuration, video: predict needs a video; give it with --config video=FILE."
+        )
+    return expand(
+        f"{D}/predictions/{Path(cfg.video).stem}/{{file}}",
+        file=["motion.npz", "animation.mp4"],
+    )
+
+
+def histories():
+    """Loss histories of the networks; a checkpoint from elsewhere may have none."""
+    paths = [
+        f"{MODELS}/{network}/history.csv" for network in ("motion_prior", "denoiser")
+    ]
+    return [path for path in paths if cfg.checkpoint is None or Path(path).exists()]
 
 
 def missing_intermediates():
     """Declared files of the subjects' stages that do not exist."""
     patterns = [f"{D}/raw/{{subject}}/index.csv", f"{D}/video25/{{subject}}/index.csv"]
-    patterns += [f"{D}/{stage}/{{subject}}.{kind}" for stage in STAGES for kind in ("h5", "csv")]
+    patterns += [
+        f"{D}/{stage}/{{subject}}.{kind}" for stage in STAGES for kind in ("h5", "csv")
+    ]
     if cfg.source == "synthetic":
-        patterns += [f"{ARCHIVES}/{{subject}}/{name}" for name in ("video.tar", "audio.tar", "sentences.csv")]
-    return [path for pattern in patterns for path in of_subjects(pattern) if not Path(path).exists()]
+        patterns += [
+            f"{ARCHIVES}/{{subject}}/{name}"
+            for name in ("video.tar", "audio.tar", "sentences.csv")
+        ]
+    return [
+        path
+        for pattern in patterns
+        for path in of_subjects(pattern)
+        if not Path(path).exists()
+    ]
 
 
 def audio_tar(wildcards):

@@ -35,7 +35,11 @@ rule reconstruct:
 
 rule train:
     input:
-        expand(f"{MODELS}/{{network}}/{{file}}", network=["motion_prior", "denoiser"], file=NETWORK),
+        expand(
+            f"{MODELS}/{{network}}/{{file}}",
+            network=["motion_prior", "denoiser"],
+            file=NETWORK,
+        ),
 
 
 rule evaluate:
@@ -50,7 +54,7 @@ rule report:
 
 rule predict:
     input:
-        predicted(),
+        predicted,
 
 
 # Snakemake leaves a deleted intermediate file alone while everything made from it is up to date. This target, run after

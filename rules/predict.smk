@@ -1,0 +1,34 @@
+# Any video to motion and an animation: snakemake predict --config video=FILE
+rule predict_video:
+    input:
+        video=cfg.video or [],
+        head=HEAD,
+        motion_prior=expand(f"{MODELS}/motion_prior/{{file}}", file=NETWORK),
+        denoiser=expand(f"{MODELS}/denoiser/{{file}}", file=NETWORK),
+    output:
+        motion=f"{D}/predictions/{{video}}/motion.npz",
+        animation=report(
+            f"{D}/predictions/{{video}}/animation.mp4",
+            caption="../report/animation.rst",
+            category="Predictions",
+            labels={"video": "{video}"},
+        ),
+    log:
+        f"{LOGS}/predict_video/{{video}}.log",
+    benchmark:
+        f"{BENCHMARKS}/predict_video/{{video}}.tsv"
+    conda:
+        "../envs/report.yaml"
+    threads: workflow.cores or 4
+    resources:
+        mem_mb=3000,
+        runtime=120,
+        gpu=gpus(),
+    params:
+        settings=as_params(cfg.prediction),
+        seed=cfg.seed,
+        code=fingerprint("occlufacediff.stages.predict"),
+    message:
+        "{wildcards.video}: recover and animate the facial motion"
+    script:
+        "../scripts/predict_video.py"

@@ -1,0 +1,22 @@
+"""Bring one subject's clips to 25 frames a second."""
+
+from pathlib import Path
+
+from occlufacediff.stages.logs import logged
+
+with logged(snakemake):
+    from occlufacediff.config.section import from_params
+    from occlufacediff.config.video import VideoSettings
+    from occlufacediff.stages.video import convert_subject
+
+    raw, index = Path(snakemake.input.index), Path(snakemake.output.index)
+    convert_subject(
+        snakemake.wildcards.subject,
+        raw.parent,
+        raw,
+        index.parent,
+        index,
+        settings=from_params(VideoSettings, snakemake.params.settings),
+        workers=snakemake.threads,
+        scheduler=snakemake.config["dask"]["scheduler"],
+    )

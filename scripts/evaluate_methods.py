@@ -1,0 +1,26 @@
+"""Hide parts of the test clips, let every method fill them in, and measure."""
+
+from pathlib import Path
+
+from occlufacediff.stages.logs import logged
+
+with logged(snakemake):
+    from occlufacediff.config.evaluation import EvaluationSettings
+    from occlufacediff.config.section import from_params
+    from occlufacediff.stages.evaluate import evaluate
+
+    evaluate(
+        Path(snakemake.input.manifest),
+        [Path(path) for path in snakemake.input.clips],
+        [Path(path) for path in snakemake.input.audio],
+        [Path(path) for path in snakemake.input.coefficients],
+        Path(snakemake.input.head),
+        Path(snakemake.input.motion_prior[0]).parent,
+        Path(snakemake.input.denoiser[0]).parent,
+        Path(snakemake.output.metrics),
+        Path(snakemake.output.metrics_by_clip),
+        Path(snakemake.output.predictions),
+        settings=from_params(EvaluationSettings, snakemake.params.settings),
+        seed=snakemake.params.seed,
+        device=snakemake.config["device"],
+    )

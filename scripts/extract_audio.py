@@ -1,0 +1,22 @@
+"""Take the sound of one subject's clips at 16 kHz, and its log-mel."""
+
+from pathlib import Path
+
+from occlufacediff.stages.logs import logged
+
+with logged(snakemake):
+    from occlufacediff.config.audio import AudioSettings
+    from occlufacediff.config.section import from_params
+    from occlufacediff.stages.audio import extract_subject
+
+    raw = Path(snakemake.input.index)
+    extract_subject(
+        snakemake.wildcards.subject,
+        raw.parent,
+        raw,
+        Path(snakemake.output.audio),
+        Path(snakemake.output.index),
+        settings=from_params(AudioSettings, snakemake.params.settings),
+        workers=snakemake.threads,
+        scheduler=snakemake.config["dask"]["scheduler"],
+    )

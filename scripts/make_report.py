@@ -1,0 +1,31 @@
+"""Write the report: one HTML file that opens without a network."""
+
+from importlib.metadata import version
+from pathlib import Path
+
+from occlufacediff.stages.logs import logged
+
+LIBRARIES = ("torch", "mediapipe", "snakemake", "dask", "h5py", "librosa", "numpy", "vtk", "anny")
+
+with logged(snakemake):
+    from occlufacediff import __version__
+    from occlufacediff.config.report import ReportSettings
+    from occlufacediff.config.section import from_params
+    from occlufacediff.stages.report import make_report
+
+    make_report(
+        Path(snakemake.input.manifest),
+        Path(snakemake.input.metrics),
+        Path(snakemake.input.metrics_by_clip),
+        Path(snakemake.input.predictions),
+        [Path(path) for path in snakemake.input.clips],
+        [Path(path) for path in snakemake.input.audio],
+        [Path(path) for path in snakemake.input.coefficients],
+        Path(snakemake.input.head),
+        {Path(path).parent.name: Path(path) for path in snakemake.input.histories},
+        snakemake.config,
+        {"occlufacediff": __version__} | {name: version(name) for name in LIBRARIES},
+        Path(snakemake.output.report),
+        settings=from_params(ReportSettings, snakemake.params.settings),
+        seed=snakemake.params.seed,
+    )

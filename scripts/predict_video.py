@@ -1,0 +1,21 @@
+"""Recover the facial motion of one video and animate it."""
+
+from pathlib import Path
+
+from occlufacediff.stages.logs import logged
+
+with logged(snakemake):
+    from occlufacediff.config.prediction import PredictionSettings
+    from occlufacediff.config.section import from_params
+    from occlufacediff.stages.predict import predict_video
+
+    predict_video(
+        Path(snakemake.input.video),
+        Path(snakemake.input.denoiser[0]).parent.parent,
+        Path(snakemake.input.head),
+        # The stage makes the folder that is named like the video.
+        Path(snakemake.output.motion).parent.parent,
+        settings=from_params(PredictionSettings, snakemake.params.settings),
+        seed=snakemake.params.seed,
+        device=snakemake.config["device"],
+    )

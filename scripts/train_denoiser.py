@@ -1,0 +1,23 @@
+"""Train the denoiser."""
+
+from pathlib import Path
+
+from occlufacediff.stages.logs import logged
+
+with logged(snakemake):
+    from occlufacediff.config.section import from_params
+    from occlufacediff.config.training import DenoiserSettings
+    from occlufacediff.stages.train import train_denoiser
+
+    train_denoiser(
+        Path(snakemake.input.manifest),
+        [Path(path) for path in snakemake.input.clips],
+        [Path(path) for path in snakemake.input.audio],
+        [Path(path) for path in snakemake.input.coefficients],
+        Path(snakemake.input.head),
+        Path(snakemake.input.motion_prior[0]).parent,
+        Path(snakemake.output.model).parent,
+        settings=from_params(DenoiserSettings, snakemake.params.settings),
+        seed=snakemake.params.seed,
+        device=snakemake.config["device"],
+    )

@@ -1,0 +1,20 @@
+"""Train the motion prior."""
+
+from pathlib import Path
+
+from occlufacediff.stages.logs import logged
+
+with logged(snakemake):
+    from occlufacediff.config.section import from_params
+    from occlufacediff.config.training import MotionPriorSettings
+    from occlufacediff.stages.train import train_motion_prior
+
+    train_motion_prior(
+        Path(snakemake.input.manifest),
+        [Path(path) for path in snakemake.input.coefficients],
+        Path(snakemake.input.head),
+        Path(snakemake.output.model).parent,
+        settings=from_params(MotionPriorSettings, snakemake.params.settings),
+        seed=snakemake.params.seed,
+        device=snakemake.config["device"],
+    )
