@@ -64,7 +64,7 @@ class HeadTerms(nn.Module):
         self.register_buffer("corner_weights", weights, persistent=False)
 
     def vertices(self, motion: Tensor, shape: Tensor, global_pose: Tensor | None = None) -> Tensor:
-        """Vertices (B, T, N, 3), millimetres, of motion (B, T, E + 3) and identities (B, S), turned by a pose if given."""
+        """Vertices (B, T, N, 3), millimetres, of motion (B, T, E + 3) and identities (B, S), turned if posed."""
         batch, frames = motion.shape[:2]
         flat = motion.float().flatten(0, 1)
         pose = flat.new_zeros(len(flat), 3) if global_pose is None else global_pose.flatten(0, 1)

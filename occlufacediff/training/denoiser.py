@@ -1,0 +1,158 @@
+"""Training of the denoiser: clean latents from noisy ones, visible landmarks and sound; losses through the head."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from occlufacediff.config.training import DenoiserSettings
+from occlufacediff.errors import ConfigError
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
+from occlufacediff.models.motion_prior import MotionPrior
+from occlufacediff.models.schedule import NoiseSchedule
+from occlufacediff.training.data import ClipStore
+from occlufacediff.training.decoys import Decoys
+from occlufacediff.training.loop import Batch, Losses, Row, autocast, train
+from occlufacediff.training.motion_prior import motion_of
+from occlufacediff.training.objective import HeadTerms
+from occlufacediff.training.windows import WindowDataset, batches, fixed_windows
+
+#: Sound that each preset hears, as `ClipStore` names it.
+SOUND = {"compact": "log_mel", "published": "waveform"}
+
+
+def denoiser_config(settings: DenoiserSettings, prior: MotionPrior) -> DenoiserConfig:
+    """Sizes of the denoiser for a motion prior.
+
+    Raises:
+        ConfigError: the published sizes with a prior of other latents.
+    """
+    latent_dim = prior.config.latent_dim
+    if settings.preset == "compact":
+        return DenoiserConfig.compact(latent_dim)
+    config = DenoiserConfig.published()
+    if config.latent_dim != latent_dim:
+        raise ConfigError(
+            f"denoiser.preset: 'published' needs a motion prior with latents of {config.latent_dim}, this one has "
+            f"{latent_dim}; set motion_prior.preset to 'published' too"
+        )
+    return config
+
+
+def input_statistics(store: ClipStore) -> dict[str, Tensor]:
+    """Mean face (468, 2), one spread of landmarks (), mean and spread (80,) of log-mel bands over a split."""
+    face, square, mel, mel_square = (0.0,) * 4
+    frames, rows = 0, 0
+    for index in range(len(store)):
+        clip = store[index]
+        if clip.lmk_2d is not None:
+            points = clip.lmk_2d.astype(np.float64)
+            face, square, frames = face + points.sum(0), square + (points**2).sum(0), frames + len(points)
+        if clip.log_mel is not None:
+            values = clip.log_mel.astype(np.float64)
+            mel, mel_square, rows = mel + values.sum(0), mel_square + (values**2).sum(0), rows + len(values)
+    result: dict[str, np.ndarray] = {}
+    if frames:
+        mean = face / frames
+        result |= {"face": np.asarray(mean), "spread": np.sqrt(np.maximum(square / frames - mean**2, 0).mean())}
+    if rows:
+        mean = mel / rows
+        result |= {"mel": np.asarray(mean), "mel_spread": np.sqrt(np.maximum(mel_square / rows - mean**2, 0))}
+    return {name: torch.from_numpy(np.asarray(value, np.float32)) for name, value in result.items()}
+
+
+def draw_steps(uniform: Tensor, schedule: NoiseSchedule, bias: float) -> Tensor:
+    """Diffusion steps (B,) of uniform numbers (B,): ``steps * u ** bias``, rounded down."""
+    return (uniform**bias * schedule.steps).long().clamp_max(schedule.steps - 1)
+
+
+def fit_denoiser(
+    training: ClipStore,
+    validation: ClipStore,
+    asset: HeadAsset,
+    prior: MotionPrior,
+    out_dir: Path,
+    *,
+    settings: DenoiserSettings,
+    key: str,
+    seed: int,
+    device: torch.device,
+) -> tuple[Denoiser, list[Row]]:
+    """Train a denoiser on the latents (means, without noise) of a frozen motion prior.
+
+    Every sample has its own mask; its sound and all of its landmarks are dropped with odds of their own, so that
+    guidance finds trained branches.
+
+    Args:
+        training: clips to learn from, with landmarks and sound.
+        validation: clips to be scored on.
+        asset: the head model.
+        prior: the motion prior; it is not changed.
+        out_dir: gets history.csv, and the state for a resume.
+        settings: sizes, weights, odds.
+        key: what the training depends on.
+        seed: of everything random.
+        device: where to train.
+    """
+    torch.manual_seed(seed)
+    denoiser = Denoiser(denoiser_config(settings, prior))
+    if settings.preset == "compact":
+        known = input_statistics(training)
+        denoiser.set_landmark_statistics(known["face"], known["spread"])
+        denoiser.audio_encoder.set_statistics(known["mel"], known["mel_spread"])
+    denoiser.to(device)
+    prior = prior.to(device).eval().requires_grad_(False)
+    schedule = NoiseSchedule.cosine().to(device)
+    terms_on_head = HeadTerms(asset).to(device)
+    decoys = Decoys(asset).to(device)
+    sound = SOUND[settings.preset]
+
+    def losses(batch: Batch) -> Losses:
+        size = len(batch["exp"])
+        mask, lmk_2d = batch["lmk_mask"], batch["lmk_2d"]
+        keep = torch.ones(size, dtype=torch.bool, device=device)
+        if denoiser.training:
+            lmk_2d = decoys(batch, settings.augment.decoy)
+            keep = torch.rand(size, device=device) >= settings.audio_dropout
+            seen = torch.rand(size, device=device) >= settings.landmark_dropout
+            mask = mask * seen[:, None, None]
+            uniform = torch.rand(size, device=device)
+        else:
+            uniform = torch.linspace(0.02, 1.0, size, device=device)
+        with torch.no_grad():
+            target, _ = prior.encode(motion_of(batch))
+        index = draw_steps(uniform, schedule, settings.noise_bias)
+        noisy = schedule.add_noise(target, index, torch.randn_like(target))
+        with autocast(settings.loop, device):
+            predicted = denoiser(noisy, schedule.timestep_map[index], lmk_2d, mask, batch[sound], keep)
+            decoded = prior.decode(predicted)
+        weights = settings.losses
+        terms = terms_on_head(decoded, batch, weights)
+        terms["latent"] = (predicted.float() - target).square().mean()
+        loss = sum((getattr(weights, name) * value for name, value in terms.items()), target.new_zeros(()))
+        return terms | {"loss": loss}
+
+    held_out = fixed_windows(validation, settings.loop.validation_windows, settings.masks, seed)
+    held_out = {name: value.to(device) for name, value in held_out.items()}
+    dataset = WindowDataset(
+        training, seed=seed, augment=settings.augment, masks=settings.masks, tempo=settings.augment.tempo
+    )
+    rows = train(
+        denoiser,
+        batches=lambda first, last: batches(
+            dataset, first=first, last=last, size=settings.loop.batch_size, workers=settings.loop.loader_workers
+        ),
+        losses=losses,
+        validate=lambda: losses(held_out),
+        settings=settings.loop,
+        out_dir=out_dir,
+        key=key,
+        seed=seed,
+        device=device,
+        label="denoiser",
+    )
+    return denoiser, rows
