@@ -1,4 +1,4 @@
-"""Weights by the parity files' rule: every tensor is drawn from a seed made of its published name (README of goldens)."""
+"""Weights by the parity files' rule: a tensor is drawn from a seed made of its published name."""
 
 from __future__ import annotations
 

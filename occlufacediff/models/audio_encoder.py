@@ -69,7 +69,7 @@ class Wav2Vec2Encoder(nn.Module):
         return self.model.feature_extractor(waveform)
 
     def forward(self, waveform: Tensor, frames: int) -> Tensor:
-        """Features (B, frames, hidden_size) of a waveform (B, frames * 640), zero mean and unit variance over its clip."""
+        """Features (B, frames, hidden_size) of a waveform (B, frames * 640), normalised over its clip."""
         features = functional.interpolate(self.front(waveform), size=frames, mode="linear", align_corners=True)
         hidden, _ = self.model.feature_projection(features.transpose(1, 2))
         return self.model.encoder(hidden).last_hidden_state

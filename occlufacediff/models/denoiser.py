@@ -47,8 +47,8 @@ class DenoiserConfig:
         dropout: odds in training.
         norm_first: norm before each part of a layer (compact) or after it (published).
         squash: from frames to latents' rate: convolutions with pooling, or 8 frames side by side.
-        sees_mask: the network gets the visibility itself beside the landmarks, and a learned token instead of absent sound.
-        cross_span: a latent sees the memory of this many neighbours to either side; 0 = its own token only, as published.
+        sees_mask: the network gets the visibility beside the landmarks, and a learned token for absent sound.
+        cross_span: neighbours to either side whose memory a latent sees; 0 = its own token only, as published.
         causal: latents see earlier latents only.
     """
 
@@ -292,7 +292,7 @@ class Denoiser(nn.Module):
         return self.landmark_in(points)
 
     def audio_condition(self, audio: Tensor, frames: int, audio_keep: Tensor | None = None) -> Tensor:
-        """Features (B, T, audio_width); where ``audio_keep`` (B,) is false the sound is zeroed, or a learned token replaces it."""
+        """Features (B, T, audio_width); without ``audio_keep`` (B,) of zeroed sound (published) or a learned token."""
         if not self.config.sees_mask:
             if audio_keep is not None:
                 keep = audio_keep.reshape(-1, *([1] * (audio.dim() - 1)))

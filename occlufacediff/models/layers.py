@@ -33,7 +33,7 @@ def distance_bias(frames: int, heads: int, device: torch.device | None = None) -
 
 
 def causal_bias(frames: int, heads: int, device: torch.device | None = None) -> Tensor:
-    """Bias (heads, frames, frames) of the causal denoiser: ``-2^(-8(h+1)/heads) * floor((i - j) / 2)``, -inf for j > i."""
+    """Causal bias (heads, frames, frames): ``-2^(-8(h+1)/heads) * floor((i - j) / 2)``, -inf for j > i."""
     position = torch.arange(frames, device=device)
     lag = position[:, None] - position[None, :]
     slopes = 2.0 ** (-8.0 / heads * torch.arange(1, heads + 1, device=device, dtype=torch.float32))

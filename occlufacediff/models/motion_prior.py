@@ -24,9 +24,9 @@ class MotionPriorConfig:
         heads: attention heads.
         feed_forward: hidden channels of the transformer's feed-forward part.
         dropout: odds in training.
-        isolated_inference: without gradients each latent or frame attends to itself alone. The published program does so
-            without meaning to: PyTorch's fast path for inference reads the float ALiBi bias as a mask. Its numbers can
-            only be had that way, so the published preset switches it on; training and our own models use the bias.
+        isolated_inference: without gradients each latent or frame attends to itself alone. The published program does
+            so unawares: PyTorch's fast path for inference reads the float ALiBi bias as a mask. Its numbers can only be
+            had that way, so the published preset switches it on; training and our own models use the bias.
     """
 
     motion_dim: int = 103
@@ -110,8 +110,8 @@ class _Decoder(nn.Module):
 class MotionPrior(nn.Module):
     """Autoencoder of motion.
 
-    There is ONE latent space outside of this class: the one that ``encode`` gives and ``decode`` takes. Its scale is set
-    by the buffers ``latent_mean`` and ``latent_std`` (identity as built and as published), so that after training
+    There is ONE latent space outside of this class: the one that ``encode`` gives and ``decode`` takes. Its scale is
+    set by the buffers ``latent_mean`` and ``latent_std`` (identity as built and as published), so that after training
     ``set_latent_statistics`` gives the denoiser latents of unit variance.
 
     Args:
@@ -149,7 +149,7 @@ class MotionPrior(nn.Module):
         return motion * self.motion_std + self.motion_mean
 
     def forward(self, motion: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Reconstruction (B, T, M), mean and log-variance; in training decoded from ``mean + exp(logvar / 2) * noise``."""
+        """Reconstruction (B, T, M), mean, log-variance; in training it decodes ``mean + exp(logvar / 2) * noise``."""
         mean, logvar = self.encode(motion)
         latents = mean
         if self.training:
@@ -165,6 +165,6 @@ class MotionPrior(nn.Module):
 
     @torch.no_grad()
     def set_latent_statistics(self, mean: Tensor, std: Tensor, *, floor: float = 1e-3) -> None:
-        """Rescale the latent space after training; ``mean``, ``std`` (D,) are of latents as ``encode`` gives them now."""
+        """Rescale the latent space after training by ``mean``, ``std`` (D,) of latents as ``encode`` gives them now."""
         self.latent_mean.add_(mean * self.latent_std)
         self.latent_std.mul_(std.clamp_min(floor))

@@ -63,13 +63,16 @@ class Ddim:
             (B, N, D) clean sample.
         """
         x = noise
-        kept = self.schedule.alphas_cumprod.tolist()
-        before = self.schedule.alphas_cumprod_prev.tolist()
+        kept, before = self.schedule.alphas_cumprod, self.schedule.alphas_cumprod_prev.to(noise.dtype)
+        # terms rounded to the sample's type where the published program does: 1e-5 hangs on it at the noisiest steps
+        grow = (1 / kept).sqrt().to(noise.dtype).tolist()
+        spread = (1 / kept - 1).sqrt().to(noise.dtype).tolist()
+        signal, rest = before.sqrt().tolist(), (1 - before).sqrt().tolist()
         for index in range(len(self.steps)):
             place = len(self.steps) - 1 - index
             x0 = _settled(predict(x, index), clip, inpaint)
-            epsilon = (x - math.sqrt(kept[place]) * x0) / math.sqrt(1 - kept[place])
-            x = math.sqrt(before[place]) * x0 + math.sqrt(1 - before[place]) * epsilon
+            epsilon = (grow[place] * x - x0) / spread[place]
+            x = signal[place] * x0 + rest[place] * epsilon
             if watch is not None:
                 watch(index, x)
         return x

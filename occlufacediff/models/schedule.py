@@ -12,7 +12,8 @@ from torch import Tensor, nn
 def cosine_betas(steps: int = 1000, *, largest: float = 0.999) -> np.ndarray:
     """Cosine betas (steps,), float64.
 
-    ``abar(t) = cos^2((t + 0.008) / 1.008 * pi / 2)``, ``beta_i = min(1 - abar((i + 1) / steps) / abar(i / steps), largest)``.
+    ``abar(t) = cos^2((t + 0.008) / 1.008 * pi / 2)``,
+    ``beta_i = min(1 - abar((i + 1) / steps) / abar(i / steps), largest)``.
     """
 
     def kept(t: np.ndarray) -> np.ndarray:
@@ -48,7 +49,9 @@ def spaced_steps(total: int, counts: str) -> np.ndarray:
         if not 1 <= count <= size:
             raise ValueError(f"steps: got {count} of a section of {size} steps, needs 1 to {size}")
         stride = 1.0 if count == 1 else (size - 1) / (count - 1)
-        kept.append(start + np.round(np.arange(count) * stride).astype(np.int64))
+        # summed step by step, as published: 7 strides of 99 / 14 then round to 49, not to 50
+        places = np.concatenate([[0.0], np.cumsum(np.full(count - 1, stride))])
+        kept.append(start + np.round(places).astype(np.int64))
         start += size
     return np.concatenate(kept)
 

@@ -129,9 +129,9 @@ def test_few_steps_of_the_second_order_come_near_the_exact_path() -> None:
 
     def posterior_mean(steps: list[int]):
         def predict(x: torch.Tensor, index: int) -> torch.Tensor:
-            alpha, variance = kept[steps[index]].sqrt(), 1 - kept[steps[index]] + 0.01 * kept[steps[index]]
+            alpha, variance = kept[steps[index]].sqrt(), 1 - kept[steps[index]] + 0.1 * kept[steps[index]]
             pull = torch.tanh(alpha * x / variance)
-            gain = 0.01 * alpha / variance
+            gain = 0.1 * alpha / variance
             return pull + gain * (x - alpha * pull)
 
         return predict
