@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
-OcclusionKind = Literal["none", "mouth", "upper", "random", "audio_driven"]
+from occlufacediff.config.occlusion import OCCLUSION_KINDS, OcclusionKind, OcclusionSettings
 
 
 @dataclass(frozen=True)
@@ -14,12 +14,19 @@ class PredictionSettings:
 
     #: What is hidden from the network on purpose, on top of what a mask file hides.
     occlusion: OcclusionKind = "none"
+    #: Sizes and spans of what ``occlusion`` hides.
+    region: OcclusionSettings = field(default_factory=OcclusionSettings)
     #: Shortest video accepted, in seconds.
     min_seconds: float = 1.0
     #: Solver of the reverse diffusion: ``dpmpp`` (few steps) or ``ddim``.
     solver: Literal["dpmpp", "ddim"] = "dpmpp"
     #: Number of solver steps.
     steps: int = 10
+    #: Weights of guidance by everything and by sound; null: no guidance.
+    guidance_all: float | None = None
+    guidance_audio: float | None = None
+    #: Level of the loudest 20 ms, in dB relative to full scale, below which the sound counts as silence.
+    silence_db: float = -60.0
     #: Edge of one panel of the animation, in pixels (even).
     panel_px: int = 360
     #: Edge of the square shown in a panel, in crop edges: 1 shows just the crop, more shows surroundings.
@@ -35,6 +42,7 @@ class PredictionSettings:
 
     def __post_init__(self) -> None:
         checks = [
+            ("occlusion", self.occlusion, self.occlusion in OCCLUSION_KINDS, f"one of {', '.join(OCCLUSION_KINDS)}"),
             ("min_seconds", self.min_seconds, self.min_seconds >= 0.4, "at least 0.4"),
             ("steps", self.steps, 1 <= self.steps <= 1000, "1 to 1000"),
             ("panel_px", self.panel_px, self.panel_px >= 64 and self.panel_px % 2 == 0, "an even number from 64 up"),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-import zlib
 from functools import lru_cache
 from pathlib import Path
 
@@ -101,24 +100,3 @@ def _read(file: Path) -> Mask:
             return np.asarray(picture.convert("L")) > 127
     except OSError as error:
         raise ConfigError(f"--mask: {file} is damaged: {error}") from error
-
-
-class HiddenFrames:
-    """Mask pictures (224, 224) of many frames, kept compressed: some tens of bytes a frame instead of 50 kB."""
-
-    def __init__(self) -> None:
-        self._frames: list[bytes] = []
-
-    def __len__(self) -> int:
-        return len(self._frames)
-
-    def append(self, hidden: Mask) -> None:
-        """Add the next frame's mask (224, 224), True = hidden."""
-        packed = zlib.compress(np.packbits(hidden).tobytes(), 1)
-        # Equal neighbours (a fixed mask) share one object.
-        same = self._frames and self._frames[-1] == packed
-        self._frames.append(self._frames[-1] if same else packed)
-
-    def __getitem__(self, frame: int) -> Mask:
-        bits = np.frombuffer(zlib.decompress(self._frames[frame]), dtype=np.uint8)
-        return np.unpackbits(bits).reshape(CROP, CROP).astype(bool)

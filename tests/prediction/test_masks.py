@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from occlufacediff.errors import ConfigError
-from occlufacediff.prediction.masks import HiddenFrames, MaskPictures, natural_key
+from occlufacediff.prediction.masks import MaskPictures, natural_key
 
 
 def picture(path: Path, size: tuple[int, int], box: tuple[int, int, int, int] | None = None) -> Path:
@@ -82,18 +82,3 @@ def test_a_truncated_picture_is_refused(tmp_path: Path) -> None:
     masks = MaskPictures(tmp_path / "cut.png", (320, 240))
     with pytest.raises(ConfigError, match=r"cut\.png is damaged"):
         masks.hidden(0, np.array([0, 0, 100.0]))
-
-
-def test_many_frames_are_kept_small() -> None:
-    frames = HiddenFrames()
-    rng = np.random.default_rng(1)
-    masks = []
-    for _ in range(20):
-        mask = np.zeros((224, 224), dtype=bool)
-        x, y = rng.integers(0, 150, 2)
-        mask[y : y + 60, x : x + 70] = True
-        masks.append(mask)
-        frames.append(mask)
-    assert len(frames) == 20
-    for number, mask in enumerate(masks):
-        assert (frames[number] == mask).all()

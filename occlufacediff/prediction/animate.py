@@ -1,0 +1,89 @@
+"""Second pass over a video: the four-panel animation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from itertools import islice
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.config.prediction import PredictionSettings
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.skinning import vertices_numpy
+from occlufacediff.landmarks.topology import OUTLINE_EDGES, TESSELATION_EDGES
+from occlufacediff.media.encode import VideoWriter
+from occlufacediff.media.frames import FPS, read_frames
+from occlufacediff.prediction.observe import Progress
+from occlufacediff.rendering import animation
+from occlufacediff.rendering.overlay import MeshOverlay
+
+TITLES = ("input", "seen by the network", "recovered motion", "landmarks")
+#: Frames whose vertices are held at once.
+PIECE = 32
+
+
+def write_animation(
+    path: Path,
+    video: Path,
+    head: HeadAsset,
+    motion: dict[str, NDArray[np.float32]],
+    lmk_2d: NDArray[np.float32],
+    lmk_mask: NDArray[np.float32],
+    boxes: NDArray[np.float32],
+    hidden: Callable[[int], NDArray[np.bool_]],
+    waveform: NDArray[np.float32] | None,
+    *,
+    settings: PredictionSettings,
+    device: Literal["cpu", "cuda"],
+    progress: Progress,
+) -> None:
+    """Decode a video again and write input | occluded input | mesh over the picture | landmarks at 25 fps.
+
+    Args:
+        path: the mp4 file.
+        video: the source, of the same T frames as in the first pass.
+        head: the head model.
+        motion: ``exp`` (T, E), ``jaw``, ``global_pose``, ``cam`` (T, 3) and ``shape`` (S,).
+        lmk_2d: (T, 468, 2) crop coordinates.
+        lmk_mask: (T, 468) 1 = visible.
+        boxes: (T, 3) crop boxes, source pixels.
+        hidden: gives a frame's mask on the crop (224, 224), True = hidden.
+        waveform: (T * 640,) at 16 kHz, None for a silent animation.
+        settings: sizes and looks.
+        device: where the mesh is drawn.
+        progress: told of every frame.
+    """
+    frames, panel = len(boxes), settings.panel_px
+    views = animation.steady_views(boxes, settings.view_scale, settings.view_smoothing_s * FPS)
+    mesh = MeshOverlay(head, panel, settings.mesh_region, device)
+    vertices = np.empty((0, 0, 3), dtype=np.float32)
+    with VideoWriter(path, FPS, animation.size_of(len(TITLES), panel), audio=waveform) as writer:
+        for number, frame in enumerate(islice(read_frames(video), frames)):
+            if number % PIECE == 0:
+                piece = slice(number, number + PIECE)
+                per_frame = {name: motion[name][piece] for name in ("exp", "global_pose", "jaw")}
+                vertices = vertices_numpy(head, motion["shape"], **per_frame)
+            view, box, mask = views[number], boxes[number], hidden(number)
+            picture = animation.view_picture(frame, view, panel)
+            opacity = animation.hidden_on_panel(mask, box, view, panel)
+            points = animation.crop_to_panel(lmk_2d[number], box, view, panel)
+            visible = lmk_mask[number] > 0
+            panels = [
+                picture,
+                animation.hide(picture, opacity),
+                mesh.draw(
+                    vertices[number % PIECE],
+                    motion["cam"][number],
+                    box,
+                    view,
+                    picture,
+                    opacity=settings.mesh_opacity,
+                    hidden=mask,
+                ),
+                animation.landmark_picture(points, visible, TESSELATION_EDGES, OUTLINE_EDGES, panel),
+            ]
+            writer.write(animation.side_by_side(panels, TITLES))
+            progress("animation", number + 1, frames)

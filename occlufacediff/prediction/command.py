@@ -1,0 +1,83 @@
+"""What `occlufacediff predict` does on the console: progress, notes, the timing table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from occlufacediff.config.prediction import PredictionSettings
+from occlufacediff.prediction.predictor import Prediction
+from occlufacediff.stages.predict import predict_video
+
+
+class ConsoleProgress:
+    """Shows the steps of a prediction as bars; called with a step's name, what is done and what there is to do."""
+
+    def __init__(self, console: Console) -> None:
+        columns = (
+            TextColumn("{task.description:<10}"),
+            BarColumn(),
+            TextColumn("{task.completed}"),
+            TimeElapsedColumn(),
+        )
+        self.bars = Progress(*columns, console=console, transient=not console.is_terminal)
+        self._tasks: dict[str, TaskID] = {}
+
+    def __call__(self, step: str, done: int, total: int | None) -> None:
+        """Show that ``done`` of ``total`` (None: unknown) of a step are done."""
+        if step not in self._tasks:
+            self._tasks[step] = self.bars.add_task(step, total=total)
+        self.bars.update(self._tasks[step], completed=done, total=total if total is None else max(total, done))
+
+
+def timing_table(prediction: Prediction) -> Table:
+    """Seconds of each step, its share, and frames a second."""
+    table = Table(
+        title=f"{len(prediction.exp)} frames, {len(prediction.exp) / prediction.fps:.1f} s", title_justify="left"
+    )
+    for name in ("step", "seconds", "share", "frames/s"):
+        table.add_column(name, justify="left" if name == "step" else "right")
+    total = sum(prediction.seconds.values())
+    for step, seconds in [*prediction.seconds.items(), ("total", total)]:
+        rate = len(prediction.exp) / seconds if seconds > 0 else float("inf")
+        table.add_row(step, f"{seconds:.2f}", f"{100 * seconds / max(total, 1e-9):.0f} %", f"{rate:.0f}")
+    return table
+
+
+def run(
+    video: Path,
+    out: Path,
+    *,
+    occlusion: Any,
+    mask: Path | None,
+    seed: int,
+    device: str,
+    checkpoint: Path,
+    head: Path,
+    profile: bool,
+) -> None:
+    """Predict one video, with progress on the error stream and the results' paths on the output."""
+    errors, console = Console(stderr=True, highlight=False), Console(highlight=False)
+    shown = ConsoleProgress(errors)
+    with shown.bars:
+        prediction = predict_video(
+            video,
+            checkpoint,
+            head,
+            out,
+            settings=PredictionSettings(occlusion=occlusion),
+            seed=seed,
+            device=device,
+            mask=mask,
+            progress=shown,
+        )
+    for note in prediction.notes:
+        errors.print(f"[yellow]note:[/] {note}", soft_wrap=True)
+    if profile:
+        console.print(timing_table(prediction))
+    for name in ("animation.mp4", "motion.npz"):
+        console.print(str(out / video.stem / name), soft_wrap=True)

@@ -1,0 +1,119 @@
+"""First pass over a video: landmarks, crop boxes and sound; frames are seen one at a time and not kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.config.crop import CropSettings
+from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.errors import ClipError
+from occlufacediff.landmarks.detect import make_detector
+from occlufacediff.landmarks.interpolate import interpolate_gaps
+from occlufacediff.landmarks.normalise import crop_boxes, normalise
+from occlufacediff.media.frames import FPS, read_frames
+from occlufacediff.media.probe import MediaInfo
+from occlufacediff.media.sound import SAMPLE_RATE, SAMPLES_PER_FRAME, fit_to_frames, level_db, log_mel, read_waveform
+
+#: Called with a step's name, what is done and what there is to do (None: unknown).
+Progress = Callable[[str, int, int | None], None]
+#: Differences between the lengths of sound and picture up to this are usual, in seconds.
+WORTH_SAYING_S = 0.2
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """What is seen in a video of T frames at 25 fps.
+
+    Attributes:
+        size: width and height, source pixels.
+        lmk_2d: (T, 468, 2) float32 crop coordinates, gaps interpolated.
+        boxes: (T, 3) float32 crop boxes ``(x0, y0, size)``, source pixels.
+        found: (T,) True where a face was found.
+        n_faces: (T,) number of faces found.
+    """
+
+    size: tuple[int, int]
+    lmk_2d: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+    found: NDArray[np.bool_]
+    n_faces: NDArray[np.int32]
+
+
+@dataclass(frozen=True, eq=False)
+class Sound:
+    """The sound of a video.
+
+    Attributes:
+        waveform: (T * 640,) float32 at 16 kHz.
+        log_mel: (4 T, 80) float32.
+        track: False where the video has no sound track.
+        heard: False for no track or silence.
+        notes: what a user should know about it.
+    """
+
+    waveform: NDArray[np.float32]
+    log_mel: NDArray[np.float32]
+    track: bool
+    heard: bool
+    notes: tuple[str, ...]
+
+
+def observe(
+    info: MediaInfo, *, landmarks: LandmarkSettings, crop: CropSettings, min_seconds: float, progress: Progress
+) -> Observation:
+    """Find the face in every frame of a video that was probed.
+
+    Raises:
+        ClipError: ``no_video``, ``broken_video``, ``too_short`` or ``no_face``; the message names the file.
+    """
+    video, track = info.path, info.require_video()
+    expected = round(track.duration_s * FPS) if track.duration_s else None
+    points: list[NDArray[np.float32]] = []
+    counts: list[int] = []
+    with make_detector(landmarks) as detector:
+        for number, frame in enumerate(read_frames(video)):
+            found = detector.detect(frame)
+            points.append(found.points)
+            counts.append(found.n_faces)
+            progress("landmarks", number + 1, expected)
+    if len(points) < min_seconds * FPS:
+        raise ClipError(
+            "too_short", f"{video}: lasts {len(points) / FPS:.2f} s, needs at least {min_seconds:g} s of picture"
+        )
+    pixels = np.stack(points)
+    found = np.isfinite(pixels).all(axis=2).any(axis=1)
+    if not found.any():
+        raise ClipError(
+            "no_face", f"{video}: no face was found in any of its {len(points)} frames; give one with a face"
+        )
+    pixels, _ = interpolate_gaps(pixels)
+    boxes = crop_boxes(pixels, crop.scale)
+    normalised = normalise(pixels, boxes)
+    return Observation(
+        size=(track.width, track.height),
+        lmk_2d=np.ascontiguousarray(normalised[:, :468], dtype=np.float32),
+        boxes=np.asarray(boxes, dtype=np.float32),
+        found=found,
+        n_faces=np.array(counts, dtype=np.int32),
+    )
+
+
+def listen(info: MediaInfo, frames: int, *, silence_db: float) -> Sound:
+    """Read the sound of a video that was probed, cut or padded to its frames; silence where there is none."""
+    if info.audio is None:
+        nothing = np.zeros(frames * SAMPLES_PER_FRAME, dtype=np.float32)
+        note = "the video has no sound; the motion is guessed from the picture alone"
+        return Sound(nothing, log_mel(nothing), track=False, heard=False, notes=(note,))
+    notes = []
+    waveform, added = fit_to_frames(read_waveform(info.path, info=info), frames)
+    if abs(added) > WORTH_SAYING_S * SAMPLE_RATE:
+        kind = "shorter" if added > 0 else "longer"
+        notes.append(f"the sound is {abs(added) / SAMPLE_RATE:.2f} s {kind} than the picture")
+    heard = level_db(waveform) >= silence_db
+    if not heard:
+        notes.append("the sound is silent; the motion is guessed from the picture alone")
+    return Sound(waveform, log_mel(waveform), track=True, heard=heard, notes=tuple(notes))

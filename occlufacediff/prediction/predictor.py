@@ -1,0 +1,311 @@
+"""From a video to facial motion: landmarks and sound, what is hidden, the fit of the head, the denoiser."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import partial
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from occlufacediff.config.crop import CropSettings
+from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.config.prediction import PredictionSettings
+from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.errors import ClipError, ConfigError
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.fit import FitResult, fit_clip
+from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.media.frames import FPS
+from occlufacediff.media.probe import probe
+from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
+from occlufacediff.models.sample import sample_motion
+from occlufacediff.occlusion.occlude import CROP, Occlusion, crop_pixels, occlude
+from occlufacediff.prediction.animate import write_animation
+from occlufacediff.prediction.masks import MaskPictures
+from occlufacediff.prediction.observe import Observation, Progress, Sound, listen, observe
+
+#: A frame with fewer visible landmarks does not tell pose and camera.
+LEAST_VISIBLE = 12
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Facial motion of a video, T frames at 25 fps.
+
+    Attributes:
+        exp: (T, E) expression, by the denoiser.
+        jaw: (T, 3) axis-angle, radians, by the denoiser.
+        global_pose: (T, 3) axis-angle, radians, by the fit to visible landmarks.
+        cam: (T, 3) ``[s, tx, ty]`` of each frame's crop, by the fit.
+        shape: (S,) identity, by the fit.
+        lmk_2d: (T, 468, 2) landmarks, crop coordinates in [-1, 1], y down.
+        lmk_mask: (T, 468) 1 where the network saw the landmark.
+        crop_boxes: (T, 3) ``(x0, y0, size)``, source pixels.
+        n_faces: (T,) faces found; the largest was followed.
+        fit_exp: (T, E) expression of the fit alone.
+        fit_jaw: (T, 3) jaw of the fit alone.
+        expression_names: names of the E expression coefficients.
+        head_model: name of the head model.
+        fps: frames a second.
+        notes: what a user should know: silence, several faces, frames without a face.
+        seconds: time spent on each step; filled in further while the animation is drawn.
+    """
+
+    exp: Floats
+    jaw: Floats
+    global_pose: Floats
+    cam: Floats
+    shape: Floats
+    lmk_2d: Floats
+    lmk_mask: Floats
+    crop_boxes: Floats
+    n_faces: NDArray[np.int32]
+    fit_exp: Floats
+    fit_jaw: Floats
+    expression_names: tuple[str, ...]
+    head_model: str
+    fps: int = FPS
+    notes: tuple[str, ...] = ()
+    seconds: dict[str, float] = field(default_factory=dict)
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """What ``motion.npz`` holds."""
+        names = ("exp", "jaw", "global_pose", "cam", "shape", "lmk_2d", "lmk_mask", "crop_boxes", "n_faces")
+        arrays = {name: getattr(self, name) for name in (*names, "fit_exp", "fit_jaw")}
+        return arrays | {
+            "expression_names": np.asarray(self.expression_names, dtype=np.str_),
+            "fps": np.asarray(self.fps),
+            "head_model": np.asarray(self.head_model),
+            "notes": np.asarray(self.notes, dtype=np.str_),
+        }
+
+
+def choose_device(name: str) -> torch.device:
+    """Device by name; ``auto`` takes a GPU when there is one.
+
+    Raises:
+        ConfigError: ``cuda`` is asked for and there is none, or the name is unknown.
+    """
+    if name not in ("auto", "cpu", "cuda"):
+        raise ConfigError(f"device: got {name!r}, needs auto, cpu or cuda")
+    available = torch.cuda.is_available()
+    if name == "cuda" and not available:
+        raise ConfigError("device: got 'cuda', but torch finds no GPU here; use --device cpu or auto")
+    return torch.device("cuda" if available and name != "cpu" else "cpu")
+
+
+class Predictor:
+    """Networks and head model, loaded once, for any number of videos.
+
+    Args:
+        checkpoint_dir: folder with ``motion_prior/`` and ``denoiser/``.
+        head: head model (.npz).
+        settings: what to hide, how to sample and draw.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        landmarks: settings of the detector; None for the defaults.
+        crop: settings of the crop; None for the defaults.
+        reconstruction: settings of the fit; None for the defaults.
+
+    Raises:
+        AssetError: a file is missing or damaged, or the checkpoint belongs to another head model.
+        ConfigError: the device is not there.
+    """
+
+    def __init__(
+        self,
+        checkpoint_dir: Path,
+        head: Path,
+        *,
+        settings: PredictionSettings,
+        device: str = "auto",
+        landmarks: LandmarkSettings | None = None,
+        crop: CropSettings | None = None,
+        reconstruction: ReconstructionSettings | None = None,
+    ) -> None:
+        self.settings = settings
+        self.landmarks = landmarks or LandmarkSettings()
+        self.crop = crop or CropSettings()
+        self.reconstruction = reconstruction or ReconstructionSettings()
+        self.device = choose_device(device)
+        self._loading = time.perf_counter()
+        self.head = HeadAsset.load(head)
+        self.basis = LandmarkBasis.of(self.head)
+        self.prior = load_motion_prior(checkpoint_dir / "motion_prior", device=self.device, head=self.head)
+        self.denoiser = load_denoiser(checkpoint_dir / "denoiser", device=self.device, head=self.head)
+        self._loading = time.perf_counter() - self._loading
+
+    def predict(
+        self, video: Path, *, mask: Path | None = None, seed: int = 0, progress: Progress
+    ) -> tuple[Prediction, Callable[[Path], None]]:
+        """Predict the motion of a video.
+
+        Args:
+            video: any file with a picture track.
+            mask: mask picture or folder of them, white = hidden.
+            seed: of the occlusion and of sampling.
+            progress: told of every step.
+
+        Returns:
+            The prediction, and a function that draws its animation to a path.
+
+        Raises:
+            ClipError: the video cannot be used.
+            ConfigError: the mask does not fit the video.
+        """
+        seconds = {"loading": self._loading}
+        with _timed(seconds, "landmarks"):
+            info = probe(video)
+            track = info.require_video()
+            masks = None if mask is None else MaskPictures(mask, (track.width, track.height))
+            seen = observe(
+                info,
+                landmarks=self.landmarks,
+                crop=self.crop,
+                min_seconds=self.settings.min_seconds,
+                progress=progress,
+            )
+        frames = len(seen.found)
+        with _timed(seconds, "sound"):
+            sound = listen(info, frames, silence_db=self.settings.silence_db)
+        with _timed(seconds, "occlusion"):
+            if masks is not None:
+                masks.check_count(frames)
+            rng = np.random.default_rng([seed, *video.stem.encode()])
+            drawn = occlude(self.settings.occlusion, seen.lmk_2d, rng, self.settings.region)
+            trusted = _trusted(seen, masks)
+            lmk_mask = drawn.lmk_mask(seen.lmk_2d) * trusted
+        notes = [*sound.notes, *_notes(seen)]
+        with _timed(seconds, "fit"):
+            progress("fit", 0, 1)
+            fit = self._fit(video, seen, lmk_mask, trusted, notes)
+            progress("fit", 1, 1)
+        with _timed(seconds, "sampling"):
+            progress("sampling", 0, 1)
+            motion = self._sample(video, seen, lmk_mask, sound, seed)
+            progress("sampling", 1, 1)
+        prediction = Prediction(
+            exp=motion[:, :-3],
+            jaw=motion[:, -3:],
+            global_pose=fit.global_pose,
+            cam=fit.cam,
+            shape=fit.shape,
+            lmk_2d=seen.lmk_2d,
+            lmk_mask=lmk_mask,
+            crop_boxes=seen.boxes,
+            n_faces=seen.n_faces,
+            fit_exp=fit.exp,
+            fit_jaw=fit.jaw,
+            expression_names=self.head.expression_names,
+            head_model=self.head.name,
+            notes=tuple(notes),
+            seconds=seconds,
+        )
+        waveform = sound.waveform if sound.track else None
+        hidden = partial(_hidden, drawn, masks, seen.boxes)
+        return prediction, partial(self._draw, video, prediction, hidden, waveform, progress)
+
+    def _fit(self, video: Path, seen: Observation, lmk_mask: Floats, trusted: Floats, notes: list[str]) -> FitResult:
+        visible = lmk_mask
+        if (visible.sum(axis=1) >= LEAST_VISIBLE).sum() == 0:
+            # Nothing to place the head by: with all hidden on purpose, place it as the unhidden video tells.
+            visible = trusted
+            notes.append("everything is hidden: identity, head pose and camera come from all landmarks found")
+        if (visible.sum(axis=1) >= LEAST_VISIBLE).sum() == 0:
+            raise ClipError(
+                "all_hidden", f"{video}: the mask hides the whole face in every frame; leave some of it visible"
+            )
+        return fit_clip(self.basis, seen.lmk_2d, settings=self.reconstruction, boxes=seen.boxes, visible=visible)
+
+    def _sample(self, video: Path, seen: Observation, lmk_mask: Floats, sound: Sound, seed: int) -> Floats:
+        settings = self.settings
+        weights = (settings.guidance_all, settings.guidance_audio)
+        samples = sample_motion(
+            self.denoiser,
+            self.prior,
+            seen.lmk_2d,
+            lmk_mask,
+            sound.log_mel if self.denoiser.config.audio == "log_mel" else sound.waveform,
+            seed=seed,
+            clip_id=video.stem,
+            solver=settings.solver,
+            steps=settings.steps,
+            guidance=None if weights == (None, None) else weights,
+            use_audio=sound.heard,
+            device=self.device,
+        )
+        return np.ascontiguousarray(samples[0], dtype=np.float32)
+
+    def _drawing_device(self) -> Literal["cpu", "cuda"]:
+        choice = self.settings.renderer
+        if choice == "auto":
+            on_gpu = self.device.type == "cuda" and find_spec("pytorch3d") is not None
+            return "cuda" if on_gpu else "cpu"
+        return "cuda" if choice == "pytorch3d" else "cpu"
+
+    def _draw(
+        self,
+        video: Path,
+        prediction: Prediction,
+        hidden: Callable[[int], NDArray[np.bool_]],
+        waveform: Floats | None,
+        progress: Progress,
+        path: Path,
+    ) -> None:
+        with _timed(prediction.seconds, "animation"):
+            write_animation(
+                path,
+                video,
+                self.head,
+                {name: getattr(prediction, name) for name in ("exp", "jaw", "global_pose", "cam", "shape")},
+                prediction.lmk_2d,
+                prediction.lmk_mask,
+                prediction.crop_boxes,
+                hidden,
+                waveform,
+                settings=self.settings,
+                device=self._drawing_device(),
+                progress=progress,
+            )
+
+
+def _hidden(drawn: Occlusion, masks: MaskPictures | None, boxes: Floats, frame: int) -> NDArray[np.bool_]:
+    """Mask (224, 224) of a frame on its crop: hidden on purpose, or by the user's masks."""
+    mask = drawn.image_mask(slice(frame, frame + 1))[0]
+    return mask if masks is None else mask | masks.hidden(frame, boxes[frame])
+
+
+def _trusted(seen: Observation, masks: MaskPictures | None) -> Floats:
+    """Landmarks (T, 468) that the video itself shows: a face was found, and the user's masks leave them free."""
+    trusted = np.repeat(seen.found[:, None], seen.lmk_2d.shape[1], axis=1).astype(np.float32)
+    if masks is not None:
+        pixels = np.clip(crop_pixels(seen.lmk_2d), 0, CROP - 1)
+        for frame, (x, y) in enumerate(pixels.transpose(0, 2, 1)):
+            trusted[frame] *= ~masks.hidden(frame, seen.boxes[frame])[y, x]
+    return trusted
+
+
+def _notes(seen: Observation) -> list[str]:
+    notes = []
+    missing = int((~seen.found).sum())
+    if missing:
+        notes.append(f"no face in {missing} of {len(seen.found)} frames; they count as hidden")
+    if seen.n_faces.max() > 1:
+        several = int((seen.n_faces > 1).sum())
+        notes.append(f"up to {seen.n_faces.max()} faces (in {several} frames); the largest is followed")
+    return notes
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], step: str) -> Iterator[None]:
+    start = time.perf_counter()
+    yield
+    seconds[step] = time.perf_counter() - start
