@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test format lock unlock clean-results
+.PHONY: run test format config lock unlock clean-results
 
 CORES ?= $(shell nproc)
 ARGS ?=
@@ -30,6 +30,10 @@ format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt $(RULES)
+
+# default.yaml, schema.json and the tables of config/README.md come from the schema.
+config: $(STAMP)
+	$(BIN)/python -m occlufacediff.config.document
 
 # The stamp is touched last: an install that was cut off is done again. uv comes from the lock too, by its hash.
 $(STAMP): requirements.lock pyproject.toml

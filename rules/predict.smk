@@ -26,6 +26,9 @@ rule predict_video:
         gpu=gpus(),
     params:
         settings=as_params(cfg.prediction),
+        landmarks=as_params(cfg.landmarks),
+        crop=as_params(cfg.crop),
+        reconstruction=as_params(cfg.reconstruction),
         seed=cfg.seed,
         code=fingerprint("occlufacediff.stages.predict"),
     message:

@@ -5,7 +5,10 @@ from pathlib import Path
 from occlufacediff.stages.logs import logged
 
 with logged(snakemake):
+    from occlufacediff.config.crop import CropSettings
+    from occlufacediff.config.landmarks import LandmarkSettings
     from occlufacediff.config.prediction import PredictionSettings
+    from occlufacediff.config.reconstruction import ReconstructionSettings
     from occlufacediff.config.section import from_params
     from occlufacediff.stages.predict import predict_video
 
@@ -18,4 +21,7 @@ with logged(snakemake):
         settings=from_params(PredictionSettings, snakemake.params.settings),
         seed=snakemake.params.seed,
         device=snakemake.config["device"],
+        landmarks=from_params(LandmarkSettings, snakemake.params.landmarks),
+        crop=from_params(CropSettings, snakemake.params.crop),
+        reconstruction=from_params(ReconstructionSettings, snakemake.params.reconstruction),
     )
