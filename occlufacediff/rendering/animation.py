@@ -187,24 +187,25 @@ def size_of(panels: int, panel: int) -> tuple[int, int]:
     return panels * panel + (panels - 1) * GAP, TITLE_HEIGHT + panel
 
 
-def mesh_colours(points: Floats, hidden: NDArray[np.bool_] | None) -> Picture:
-    """Colour of each vertex: cool where the picture was seen, warm where the mesh is guessed.
+def mesh_colours(points: Floats, base: Picture, hidden: NDArray[np.bool_] | None) -> Picture:
+    """Colour of each vertex: its own where the picture was seen, turned warm where the mesh is guessed.
 
     Args:
         points: (V, 2) vertices in crop coordinates.
+        base: (V, 3) uint8 own colours.
         hidden: (224, 224) True = hidden, or None when nothing is.
 
     Returns:
         (V, 3) uint8 RGB.
     """
-    colours = np.empty((len(points), 3), dtype=np.float32)
-    colours[:] = MESH_COLOUR
-    if hidden is not None and hidden.any():
-        soft = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), 3.0)
-        pixel = np.clip(np.rint((points + 1) * (CROP / 2)), 0, CROP - 1).astype(int)
-        weight = soft[pixel[:, 1], pixel[:, 0]][:, None]
-        colours = colours * (1 - weight) + np.array(GUESSED_COLOUR, dtype=np.float32) * weight
-    return np.rint(colours).astype(np.uint8)
+    if hidden is None or not hidden.any():
+        return base
+    soft = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), 3.0)
+    pixel = np.clip(np.rint((points + 1) * (CROP / 2)), 0, CROP - 1).astype(int)
+    weight = soft[pixel[:, 1], pixel[:, 0]][:, None]
+    # A change of colour, not a colour: teeth and the inside of the mouth stay what they are.
+    warm = base * (np.array(GUESSED_COLOUR, dtype=np.float32) / np.array(MESH_COLOUR, dtype=np.float32))
+    return np.rint(np.clip(base * (1 - weight) + warm * weight, 0, 255)).astype(np.uint8)
 
 
 def region_faces(faces: NDArray[np.integer], vertices: NDArray[np.integer] | None) -> NDArray[np.int32]:

@@ -9,9 +9,44 @@ from numpy.typing import NDArray
 
 from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.rendering.animation import CROP, Floats, Picture, mesh_colours, region_faces
+from occlufacediff.rendering.animation import CROP, MESH_COLOUR, Floats, Picture, mesh_colours, region_faces
 from occlufacediff.rendering.mesh import SmoothNormals, over, shade, to_screen
 from occlufacediff.rendering.renderer import make_renderer
+
+#: Own colours of parts of the head; all else is `MESH_COLOUR`.
+PART_COLOURS = {
+    "mouth_interior": (92, 52, 56),
+    "teeth": (232, 230, 222),
+    "left_eyeball": (236, 238, 242),
+    "right_eyeball": (236, 238, 242),
+}
+#: Parts drawn with the region ``face``, where a head has them: an open mouth would be a hole otherwise.
+WITH_FACE = ("mouth_interior", "teeth")
+
+
+def surface_colours(head: HeadAsset) -> Picture:
+    """Colours (V, 3) uint8 of a plain model: one colour but for eyes, teeth and the inside of the mouth."""
+    colours = np.empty((head.n_vertices, 3), dtype=np.uint8)
+    colours[:] = MESH_COLOUR
+    for name, colour in PART_COLOURS.items():
+        if name in head.regions:
+            colours[head.regions[name]] = colour
+    return colours
+
+
+def drawn_vertices(head: HeadAsset, region: str) -> NDArray[np.int64] | None:
+    """Vertices of a region as it is drawn; None for the whole head.
+
+    Raises:
+        ConfigError: the head model has no such region.
+    """
+    if region == "head":
+        return None
+    if region not in head.regions:
+        known = ", ".join(["head", *head.regions])
+        raise ConfigError(f"mesh_region: got {region!r}, the head model {head.name!r} has {known}")
+    names = [region, *(name for name in WITH_FACE if region == "face" and name in head.regions)]
+    return np.unique(np.concatenate([head.regions[name] for name in names]))
 
 
 def panel_points(
@@ -56,12 +91,10 @@ class MeshOverlay:
     def __init__(
         self, head: HeadAsset, panel: int, region: str = "head", device: Literal["cpu", "cuda"] = "cpu"
     ) -> None:
-        if region != "head" and region not in head.regions:
-            known = ", ".join(["head", *head.regions])
-            raise ConfigError(f"mesh_region: got {region!r}, the head model {head.name!r} has {known}")
         self.panel = panel
+        self.base = surface_colours(head)
         self.normals = SmoothNormals(head.faces, head.n_vertices)
-        faces = region_faces(head.faces, None if region == "head" else head.regions[region])
+        faces = region_faces(head.faces, drawn_vertices(head, region))
         self.renderer = make_renderer(panel, panel, faces, device=device, samples=4)
 
     def draw(
@@ -90,7 +123,7 @@ class MeshOverlay:
         """
         if colours is None:
             flat = np.asarray(cam[0] * (vertices[:, :2] + cam[1:]) * np.array([1, -1]), dtype=np.float32)
-            colours = mesh_colours(flat, hidden)
+            colours = mesh_colours(flat, self.base, hidden)
         lit = shade(colours, self.normals(vertices))
         picture = self.renderer.rgba(panel_points(vertices, cam, box, view, self.panel), lit)
         if opacity < 1.0:

@@ -6,8 +6,12 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from small_head import small_head
 
+from occlufacediff.errors import ConfigError
+from occlufacediff.head.skinning import project_numpy, vertices_numpy
 from occlufacediff.rendering import animation
+from occlufacediff.rendering.overlay import MeshOverlay
 
 
 def test_crop_points_return_to_the_golden_source_pixels(goldens) -> None:
@@ -89,10 +93,12 @@ def test_panels_in_a_row_have_even_sizes() -> None:
 def test_guessed_vertices_are_warm() -> None:
     hidden = np.zeros((224, 224), dtype=bool)
     hidden[112:] = True
-    colours = animation.mesh_colours(np.array([[0.0, -0.8], [0.0, 0.8], [5.0, 9.0]], dtype=np.float32), hidden)
+    base = np.tile(np.array(animation.MESH_COLOUR, np.uint8), (3, 1))
+    points = np.array([[0.0, -0.8], [0.0, 0.8], [5.0, 9.0]], dtype=np.float32)
+    colours = animation.mesh_colours(points, base, hidden)
     assert tuple(colours[0]) == animation.MESH_COLOUR
     assert tuple(colours[1]) == animation.GUESSED_COLOUR
-    assert tuple(animation.mesh_colours(np.zeros((1, 2), np.float32), None)[0]) == animation.MESH_COLOUR
+    assert (animation.mesh_colours(points, base, None) == base).all()
 
 
 def test_triangles_of_a_region() -> None:
@@ -116,3 +122,23 @@ def test_a_pasted_picture_covers_by_its_alpha() -> None:
 def test_titles_are_drawn(panel: int) -> None:
     strip = animation.side_by_side([np.zeros((panel, panel, 3), np.uint8)] * 2, ("input", "landmarks"))
     assert strip[: animation.TITLE_HEIGHT].max() > 150
+
+
+def test_the_mesh_lies_where_its_landmarks_do() -> None:
+    head = small_head()
+    vertices = vertices_numpy(head, np.zeros(4), np.zeros((1, 6)), np.zeros((1, 3)), np.zeros((1, 3)))
+    cam, box = np.array([7.0, 0.01, -0.02], np.float32), np.array([30.0, 50.0, 200.0], np.float32)
+    view = np.array([10.0, 30.0, 260.0], np.float32)
+    mesh = MeshOverlay(head, 200)
+    picture = mesh.draw(vertices[0], cam, box, view, (0, 0, 0))
+    points = project_numpy(vertices, cam[None])[0]
+    on_panel = animation.crop_to_panel(points, box, view, 200)
+    rows, columns = np.nonzero(picture.any(axis=2))
+    np.testing.assert_allclose([columns.min(), rows.min()], on_panel.min(axis=0), atol=1.5)
+    np.testing.assert_allclose([columns.max(), rows.max()], on_panel.max(axis=0), atol=1.5)
+    under = np.full((200, 200, 3), 90, np.uint8)
+    half = mesh.draw(vertices[0], cam, box, view, under, opacity=0.5)
+    outside = ~picture.any(axis=2)
+    assert (half[outside] == 90).all()
+    with pytest.raises(ConfigError, match=r"mesh_region: got 'nose', the head model 'small' has head, face, lips"):
+        MeshOverlay(head, 200, "nose")
