@@ -85,14 +85,14 @@ def is_mouth_action(name: str) -> bool:
 def mouth_field(head: BaseHead, lips: NDArray[np.bool_]) -> Float:
     """How far mouth actions may reach: (V,) 1 around mouth and chin, 0 from the base of the nose upwards.
 
-    The fade begins above the upper lip; it ends at the base of the nose in the middle and 9 mm higher on the
-    outer cheeks.
+    In the middle the fade lies between upper lip and base of the nose. On the outer cheeks, where a smile moves the
+    skin by more than that width, it begins lower and ends higher, or the skin would fold.
     """
     x, y = np.abs(head.vertices[:, 0]), head.vertices[:, 1]
     top = y[lips].max()
-    aside = np.clip((x - 0.018) / 0.022, 0, 1)
-    end = top + 0.0085 + 0.009 * aside
-    field = _smoothstep((end - y) / (end - top - 0.0005))
+    aside = _smoothstep((x - 0.020) / 0.025)
+    start, end = top + 0.0005 - 0.016 * aside, top + 0.0085 + 0.010 * aside
+    field = _smoothstep((end - y) / (end - start))
     field[np.concatenate([head.parts[name] for name in head.parts if "eye" in name])] = 0
     # Mouth interior and lower teeth belong to the mouth wherever they lie.
     field[np.concatenate([head.parts["mouth_cavity"], head.parts["lower_teeth"]])] = 1

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -88,7 +89,9 @@ def basic_asset(settings: OpenHeadSettings, seed: int) -> HeadAsset:
     eyes = [identity.mean[head.parts[name]].mean(axis=0) for name in ("left_eye", "right_eye")]
     template = identity.mean - np.mean(eyes, axis=0)
     shift = template.mean(axis=0) - head.vertices.mean(axis=0)
-    near_ears = np.nonzero(named["ears"] | (np.linalg.norm(head.vertices - jaw.pivot, axis=1) < 0.075))[0]
+    # Joints hang on points that no action moves: the same joints from the shaped and from the acting head.
+    still = (np.linalg.norm(basis, axis=1).max(axis=1) < 1e-6) & (named["ears"] | named["neck"] | named["scalp"])
+    near_ears = np.nonzero(still & (np.linalg.norm(head.vertices - jaw.pivot, axis=1) < 0.12))[0]
     neck = joint_regressor(template, near_ears, head.joints["head"] + shift)
     pivot = joint_regressor(template, near_ears, jaw.pivot + shift)
     return HeadAsset(
@@ -111,8 +114,6 @@ def basic_asset(settings: OpenHeadSettings, seed: int) -> HeadAsset:
 
 def with_embedding(asset: HeadAsset, found: embed.Embedding) -> HeadAsset:
     """The asset with a point for each of the 468 landmarks."""
-    from dataclasses import replace
-
     return replace(
         asset,
         lmk_face_idx=found.face_idx,

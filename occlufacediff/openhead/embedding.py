@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.openhead.posing import pose_head
+from occlufacediff.head.skinning import vertices_numpy
 from occlufacediff.rendering.mesh import SmoothNormals, shade, to_screen
 from occlufacediff.rendering.vtk_renderer import VtkRenderer
 
@@ -72,11 +72,11 @@ def draw_heads(asset: HeadAsset, count: int, size: int, seed: int) -> tuple[NDAr
     rng = np.random.default_rng(seed)
     posed, screen = [], []
     for _ in range(count):
-        shape = np.clip(rng.normal(0, 0.8, asset.n_shape), -2, 2)
+        shape = np.clip(rng.normal(0, 0.7, asset.n_shape), -2, 2)
         exp = _random_actions(rng, asset.expression_names)
         jaw = np.radians([20 * rng.beta(1, 1.8), rng.normal(0, 1.0), 0])
-        turn = np.radians(np.clip(rng.normal(0, (6, 11, 5)), (-14, -28, -12), (14, 28, 12)))
-        vertices = pose_head(asset, shape, exp, jaw, turn)
+        turn = np.radians(np.clip(rng.normal(0, (5, 9, 4)), (-12, -22, -10), (12, 22, 10)))
+        vertices = vertices_numpy(asset, shape, exp[None], turn[None], jaw[None])[0]
         middle = vertices[asset.regions["face"]]
         low, high = middle.min(axis=0), middle.max(axis=0)
         scale = 1.25 / (high - low)[:2].max() * rng.uniform(0.85, 1.1)

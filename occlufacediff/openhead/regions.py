@@ -64,7 +64,7 @@ def masks(head: BaseHead) -> dict[str, Bools]:
         "teeth": part["upper_teeth"] | part["lower_teeth"],
         "mouth_interior": part["mouth_cavity"] & ~lips,
         "eyelids": (head.mask("mpfb_eyelids.jpg") > 0.5) & ~part["left_eye"] & ~part["right_eye"],
-        "brows": _brows(head.vertices, eye, skin),
+        "brows": _brows(head.vertices, eye, skin) > 0.3,
     }
 
 
@@ -74,7 +74,8 @@ def vertex_colours(head: BaseHead, regions: dict[str, Bools]) -> NDArray[np.uint
     colours[:] = COLOURS["skin"]
     _blend(colours, regions["scalp"].astype(float), "scalp")
     _blend(colours, regions["eyelids"] * 0.35, "lid")
-    _blend(colours, regions["brows"] * 0.85, "brow")
+    eye = head.vertices[head.parts["left_eye"]].mean(axis=0)
+    _blend(colours, 0.8 * _brows(head.vertices, eye, ~regions["scalp"]), "brow")
     _blend(colours, head.mask("mpfb_lips.jpg"), "lips")
     _blend(colours, regions["mouth_interior"].astype(float), "mouth")
     for name in ("left_eye_cavity", "right_eye_cavity"):
@@ -85,17 +86,18 @@ def vertex_colours(head: BaseHead, regions: dict[str, Bools]) -> NDArray[np.uint
         offset = head.vertices[ids] - head.vertices[ids].mean(axis=0)
         angle = np.degrees(np.arccos(offset[:, 2] / np.linalg.norm(offset, axis=1)))
         colours[ids] = COLOURS["white"]
-        colours[ids[angle < 33]] = COLOURS["iris"]
-        colours[ids[angle < 14]] = COLOURS["pupil"]
+        colours[ids[angle < 27]] = COLOURS["iris"]
+        colours[ids[angle < 12]] = COLOURS["pupil"]
     return (colours + 0.5).astype(np.uint8)
 
 
-def _brows(vertices: NDArray[np.float64], eye: NDArray[np.float64], skin: Bools) -> Bools:
-    """Vertices (V,) within an arc above each eye."""
+def _brows(vertices: NDArray[np.float64], eye: NDArray[np.float64], skin: Bools) -> NDArray[np.float64]:
+    """How much (V,) of a brow lies on each vertex; its course is where MediaPipe sees brows on this head."""
     x, y, z = vertices.T
-    along = (np.abs(x) - 0.011) / 0.043
-    middle = eye[1] + 0.0165 + 0.007 * np.sin(np.clip(along, 0, 1) * 2.3)
-    return skin & (along > 0) & (along < 1) & (np.abs(y - middle) < 0.0042) & (z > 0.08)
+    middle = eye[1] + np.interp(np.abs(x), [0.013, 0.030, 0.043, 0.056], [0.0195, 0.0240, 0.0245, 0.0165])
+    ends = np.clip((np.abs(x) - 0.009) / 0.005, 0, 1) * np.clip((0.060 - np.abs(x)) / 0.006, 0, 1)
+    amount: NDArray[np.float64] = np.clip((0.0060 - np.abs(y - middle)) / 0.0035, 0, 1) * ends
+    return amount * (skin & (z > 0.08))
 
 
 def _blend(colours: NDArray[np.float64], amount: NDArray[np.float64], name: str) -> None:
