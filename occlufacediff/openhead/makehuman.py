@@ -149,7 +149,7 @@ def _read_obj(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], dic
     coordinates: list[list[float]] = []
     groups: dict[str, list[list[tuple[int, int]]]] = {}
     group = groups.setdefault("", [])
-    with open(path, encoding="ascii") as file:
+    with path.open(encoding="ascii") as file:
         for line in file:
             kind, *rest = line.split() or [""]
             if kind == "v":

@@ -55,7 +55,7 @@ def to_screen(vertices: Float, cam: Float, width: int, height: int) -> NDArray[n
     points = np.asarray(vertices, dtype=np.float32)
     camera = np.asarray(cam, dtype=np.float32)[..., None, :]
     scale, half = camera[..., 0], np.float32([width / 2, height / 2])
-    out = np.empty(np.broadcast_shapes(points.shape, camera.shape[:-1] + (3,)), dtype=np.float32)
+    out = np.empty(np.broadcast_shapes(points.shape, (*camera.shape[:-1], 3)), dtype=np.float32)
     out[..., 0] = (scale * (points[..., 0] + camera[..., 1]) + 1) * half[0]
     out[..., 1] = (1 - scale * (points[..., 1] + camera[..., 2])) * half[1]
     out[..., 2] = scale * points[..., 2] * half[0]
