@@ -17,9 +17,9 @@ from occlufacediff.rendering.renderer import make_renderer
 PART_COLOURS = {
     "mouth_interior": (92, 52, 56),
     "teeth": (232, 230, 222),
-    "left_eyeball": (236, 238, 242),
-    "right_eyeball": (236, 238, 242),
 }
+#: Parts that keep the asset's own colours, where it has any: eyes without an iris look dead.
+NATURAL_PARTS = ("left_eyeball", "right_eyeball")
 #: Parts drawn with the region ``face``, where a head has them: an open mouth would be a hole otherwise.
 WITH_FACE = ("mouth_interior", "teeth")
 
@@ -31,6 +31,9 @@ def surface_colours(head: HeadAsset) -> Picture:
     for name, colour in PART_COLOURS.items():
         if name in head.regions:
             colours[head.regions[name]] = colour
+    for name in NATURAL_PARTS:
+        if name in head.regions and head.vertex_colors is not None:
+            colours[head.regions[name]] = head.vertex_colors[head.regions[name]]
     return colours
 
 

@@ -1,0 +1,73 @@
+"""The command's front door: quick, and errors are one line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from occlufacediff import __version__
+from occlufacediff.cli import main
+
+
+def test_version_and_help() -> None:
+    runner = CliRunner()
+    assert __version__ in runner.invoke(main, ["--version"]).output
+    text = runner.invoke(main, ["predict", "--help"]).output
+    for option in ("--out", "--occlusion", "--mask", "--seed", "--device", "--checkpoint", "--head", "--profile"):
+        assert option in text
+
+
+def test_it_starts_without_heavy_imports() -> None:
+    code = (
+        "import sys, occlufacediff.cli as c\n"
+        "heavy = {'torch', 'mediapipe', 'cv2', 'vtkmodules', 'librosa', 'pandas', 'h5py', 'matplotlib'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    start = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    assert time.perf_counter() - start < 5
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["summary", "missing"], "there is no folder missing"),
+        (["summary", "."], "there is no file"),
+    ],
+)
+def test_errors_are_one_line_and_status_2(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: list[str], words: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert words in result.output
+    assert "Traceback" not in result.output
+    assert len(result.output.strip().splitlines()) == 1
+
+
+def test_summary_prints_the_table(tmp_path: Path) -> None:
+    (tmp_path / "evaluation").mkdir()
+    rows = [("ours", "mouth", "lve", "mm", 2.5, 9), ("neutral", "mouth", "lve", "mm", 4.0, 9)]
+    table = pd.DataFrame(rows, columns=["method", "occlusion", "metric", "unit", "mean", "n"])
+    table.to_csv(tmp_path / "evaluation" / "metrics.csv", index=False)
+    result = CliRunner().invoke(main, ["summary", str(tmp_path)])
+    assert result.exit_code == 0
+    assert "2.50" in result.output
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [["predict"], ["predict", "a.mp4"], ["predict", "a.mp4", "--out", "x", "--occlusion", "nose"], ["fly"]],
+)
+def test_wrong_use_is_explained(arguments: list[str]) -> None:
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 2
+    assert "Usage:" in result.output
