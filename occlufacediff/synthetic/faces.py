@@ -81,8 +81,8 @@ def look_of(who: Speaker, asset: HeadAsset, size: int, seed: int) -> Look:
         lights=lights,
         ambient=float(rng.uniform(0.38, 0.48)),
         background=_background(size, rng),
-        scale=float(rng.uniform(5.2, 5.9)),
-        shift=np.array([rng.uniform(-0.008, 0.008), rng.uniform(0.0, 0.012)]),
+        scale=float(rng.uniform(6.6, 7.4)),
+        shift=np.array([rng.uniform(-0.008, 0.008), rng.uniform(-0.004, 0.008)]),
     )
 
 
@@ -96,7 +96,7 @@ def _identity(who: Speaker, asset: HeadAsset, origin: Float, rng: np.random.Gene
     wanted = base.vertices + _macro_offset(base, who, origin, float(rng.uniform(0.2, 0.8)))
     typical = _coefficients(asset, wanted)
     personal = rng.standard_normal(asset.n_shape)
-    return np.clip(0.85 * typical + 0.55 * personal, -2.8, 2.8).astype(np.float32)
+    return np.clip(1.1 * typical + 0.45 * personal, -2.8, 2.8).astype(np.float32)
 
 
 def _macro_offset(base: BaseHead, who: Speaker, origin: Float, weight: float) -> Float:
@@ -149,7 +149,7 @@ def _tinted(who: Speaker, asset: HeadAsset, skin: Float, rng: np.random.Generato
     for name in ("left_eyeball", "right_eyeball", "teeth", "mouth_interior"):
         fixed[asset.regions[name]] = True
     colours[~fixed] *= skin / COLOURS["skin"]
-    dark = skin.mean() < 150
+    dark = skin.mean() < 175
     choices = ["black", "brown"] if dark else ["black", "brown", "chestnut", "blond"]
     hair = np.array(_HAIRS["grey" if who.age == "old" else str(rng.choice(choices))], dtype=float)
     hair *= rng.uniform(0.9, 1.08)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.signal import fftconvolve, resample_poly
 
 from occlufacediff.config.synthetic import SyntheticSettings
 from occlufacediff.synthetic.behaviour import LEVEL_SHARE, VOICE_CHANGES
@@ -80,12 +79,13 @@ def _trimmed(spoken: Spoken) -> Spoken:
 
 def _recorded(dry: np.ndarray, rate: int, settings: SyntheticSettings, rng: np.random.Generator) -> np.ndarray:
     """Room (decaying noise after the direct sound), channel (a tilt of a few dB), noise and level; float32."""
-    wet = dry
     share = settings.reverberation * rng.uniform(0.0, 1.0)
     decay = rng.uniform(0.12, 0.4)
     tail = rng.standard_normal(int(decay * rate)) * np.exp(-6.9 * np.linspace(0, 1, int(decay * rate)))
     tail[: int(0.002 * rate)] = 0.0
-    wet = wet + share * fftconvolve(dry, tail / np.sqrt((tail**2).sum()))[: len(dry)]
+    padded = len(dry) + len(tail)
+    echo = np.fft.irfft(np.fft.rfft(dry, padded) * np.fft.rfft(tail / np.sqrt((tail**2).sum()), padded), padded)
+    wet = dry + share * echo[: len(dry)]
     spectrum = np.fft.rfft(wet)
     frequency = np.fft.rfftfreq(len(wet), 1 / rate)
     tilt = rng.uniform(-2.5, 2.5)  # dB an octave about 1 kHz, over at most three octaves
@@ -102,8 +102,15 @@ def _recorded(dry: np.ndarray, rate: int, settings: SyntheticSettings, rng: np.r
 
 
 def resampled(samples: np.ndarray, rate: int, to_rate: int) -> np.ndarray:
-    """``samples`` (N,) at another rate in Hz, float32."""
+    """``samples`` (N,) at another rate in Hz, float32: the spectrum cut off or filled up with zeros.
+
+    The clip is taken as periodic, which its quiet ends allow. (scipy.signal would take seconds to import.)
+    """
     if rate == to_rate:
         return samples
-    divisor = int(np.gcd(rate, to_rate))
-    return resample_poly(samples, to_rate // divisor, rate // divisor).astype(np.float32)
+    count = round(len(samples) * to_rate / rate)
+    spectrum = np.fft.rfft(samples)
+    kept = np.zeros(count // 2 + 1, dtype=complex)
+    common = min(len(kept), len(spectrum))
+    kept[:common] = spectrum[:common]
+    return np.asarray(np.fft.irfft(kept, count) * (count / len(samples)), dtype=np.float32)
