@@ -109,11 +109,7 @@ def _nearest(value: Fraction) -> int:
 
 def _picture(frame: VideoFrame, stream: VideoStream) -> NDArray[np.uint8]:
     width, height = shown_size(frame, stream)
-    picture: NDArray[np.uint8] = np.asarray(
-        frame.to_ndarray(format="rgb24", width=width, height=height), dtype=np.uint8
-    )
-    turns = round(frame.rotation / 90) % 4
-    if turns:
-        picture = np.ascontiguousarray(np.rot90(picture, turns))
+    turned = np.rot90(frame.to_ndarray(format="rgb24", width=width, height=height), round(frame.rotation / 90) % 4)
+    picture: NDArray[np.uint8] = np.ascontiguousarray(turned, dtype=np.uint8)
     picture.flags.writeable = False
     return picture

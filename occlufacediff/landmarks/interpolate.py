@@ -1,0 +1,52 @@
+"""Landmarks of frames in which no face was found, from the frames around them."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.errors import ClipError
+
+
+def fill_missing(
+    landmarks: NDArray[np.floating], valid: NDArray[np.intp] | None = None
+) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
+    """Fill frames without a face: linear in time between the neighbours found, ends held.
+
+    Args:
+        landmarks: (T, L, >= 2) points; only x and y are kept. The input is left as it is.
+        valid: indices of the frames with a face; None: the frames with any finite point. A point that is NaN in
+            every frame stays NaN; one that is NaN in some is filled by its own neighbours.
+
+    Returns:
+        (T, L, 2) float32, and (K,) the indices of the frames with a face.
+
+    Raises:
+        ClipError: ``no_face`` when no frame has one.
+    """
+    points = np.array(landmarks[..., :2], dtype=np.float64)
+    frames = np.arange(len(points))
+    if valid is None:
+        valid = np.flatnonzero(np.isfinite(points).all(axis=2).any(axis=1))
+    if len(valid) == 0:
+        raise ClipError("no_face", f"no face was found in any of {len(points)} frames; give a clip that shows one")
+    found = points[valid]
+    known = np.isfinite(found).all(axis=2)
+    everywhere = known.all(axis=0)
+    if everywhere.any():
+        points[:, everywhere] = _linear(frames, valid, found[:, everywhere])
+    for point in np.flatnonzero(~everywhere & known.any(axis=0)):
+        at = known[:, point]
+        points[:, point] = _linear(frames, valid[at], found[at, point])
+    return points.astype(np.float32), valid
+
+
+def _linear(frames: NDArray[np.intp], at: NDArray[np.intp], values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Values (K, ...) at the frames ``at`` to all ``frames``, linear between and held outside."""
+    right = np.clip(np.searchsorted(at, frames), 0, len(at) - 1)
+    left = np.clip(np.searchsorted(at, frames, side="right") - 1, 0, len(at) - 1)
+    span = np.maximum(at[right] - at[left], 1)
+    share = np.clip((frames - at[left]) / span, 0.0, 1.0).reshape((-1,) + (1,) * (values.ndim - 1))
+    lower, upper = values[left], values[right]
+    filled: NDArray[np.float64] = np.where(share == 0, lower, lower + share * (upper - lower))
+    return filled

@@ -1,0 +1,96 @@
+"""The clip store: one HDF5 group a clip with landmarks, boxes and crops; and its reader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import h5py
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.errors import AssetError
+from occlufacediff.landmarks.normalise import CROP_PX
+
+
+@dataclass(frozen=True)
+class StoredClip:
+    """A clip of the store without its pictures."""
+
+    #: (T, 478, 2) float32, crop coordinates in [-1, 1].
+    landmarks: NDArray[np.float32]
+    #: (K,) frames in which a face was found; the others are interpolated.
+    valid_frames_idx: NDArray[np.int32]
+    #: (T, 3) float32 ``x0 y0 size`` in source pixels.
+    crop_boxes: NDArray[np.float32]
+    #: Width and height of the source in pixels, frames a second, most faces seen in a frame.
+    width: int
+    height: int
+    fps: float
+    n_faces_max: int
+
+    @property
+    def frames(self) -> int:
+        """Number of frames T."""
+        return len(self.landmarks)
+
+
+def encode_crop(crop: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
+    """One crop (224, 224, 3) RGB as the bytes of a 4:4:4 JPEG."""
+    flags = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
+    done, data = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), flags)
+    if not done:
+        raise ValueError(f"a crop of shape {crop.shape} cannot be stored as JPEG")
+    return np.asarray(data, dtype=np.uint8).ravel()
+
+
+def write_clip(group: h5py.Group, clip: StoredClip, jpegs: list[NDArray[np.uint8]]) -> None:
+    """Write a clip into an empty group.
+
+    Layout: ``landmarks``, ``valid_frames_idx``, ``crop_boxes``; ``crops``: the JPEGs one behind the other (uint8) and
+    ``crop_offsets`` (T + 1,) int64: picture t is ``crops[crop_offsets[t]:crop_offsets[t + 1]]``.
+    """
+    group["landmarks"] = clip.landmarks.astype(np.float32)
+    group["valid_frames_idx"] = clip.valid_frames_idx.astype(np.int32)
+    group["crop_boxes"] = clip.crop_boxes.astype(np.float32)
+    group["crops"] = np.concatenate(jpegs)
+    group["crop_offsets"] = np.concatenate([[0], np.cumsum([len(jpeg) for jpeg in jpegs])]).astype(np.int64)
+    for name in ("width", "height", "fps", "n_faces_max"):
+        group.attrs[name] = getattr(clip, name)
+    group["landmarks"].attrs["unit"] = "crop coordinates, -1 to 1, x right, y down"
+    group["crop_boxes"].attrs["unit"] = "source px: x0, y0, size"
+
+
+def read_clip(group: h5py.Group) -> StoredClip:
+    """Read a clip without its pictures; AssetError when an entry is missing."""
+    try:
+        return StoredClip(
+            landmarks=np.asarray(group["landmarks"], dtype=np.float32),
+            valid_frames_idx=np.asarray(group["valid_frames_idx"], dtype=np.int32),
+            crop_boxes=np.asarray(group["crop_boxes"], dtype=np.float32),
+            width=int(group.attrs["width"]),
+            height=int(group.attrs["height"]),
+            fps=float(group.attrs["fps"]),
+            n_faces_max=int(group.attrs["n_faces_max"]),
+        )
+    except KeyError as error:
+        raise AssetError(
+            f"{group.file.filename}: clip {group.name} is not complete ({error}); make it again"
+        ) from error
+
+
+def read_crops(group: h5py.Group, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
+    """Pictures ``start`` to ``stop`` (default: all) of a clip: (T, 224, 224, 3) uint8 RGB."""
+    offsets = np.asarray(group["crop_offsets"])
+    first, last, _ = slice(start, stop).indices(len(offsets) - 1)
+    data = np.asarray(group["crops"][offsets[first] : offsets[max(first, last)]])
+    pictures = np.empty((max(0, last - first), CROP_PX, CROP_PX, 3), np.uint8)
+    for number, picture in enumerate(pictures):
+        begin, end = offsets[first + number : first + number + 2] - offsets[first]
+        decoded = cv2.imdecode(data[begin:end], cv2.IMREAD_COLOR)
+        if decoded is None:
+            raise AssetError(
+                f"{group.file.filename}: picture {first + number} of {group.name} is damaged; make it again"
+            )
+        cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, dst=picture)
+    return pictures
