@@ -157,8 +157,9 @@ def _tinted(who: Speaker, asset: HeadAsset, skin: Float, rng: np.random.Generato
     brows = asset.regions["brows"]
     colours[brows] = 0.2 * skin + 0.8 * hair * (0.8 if who.age == "old" else 0.95)
     lips = asset.regions["lips"]
-    redder = np.array((1.02, 0.86, 0.9)) if who.sex == "female" else np.array((0.97, 0.97, 0.97))
-    colours[lips] *= redder
+    # Lips keep some of the skin's colour, men's more of it.
+    paler = 0.15 if who.sex == "female" else 0.45
+    colours[lips] += paler * (0.92 * skin - colours[lips])
     iris = (neutral == COLOURS["iris"]).all(axis=1)
     colours[iris] = _IRISES[0 if dark else int(rng.integers(len(_IRISES)))]
     if who.sex == "male" and rng.random() < 0.6:
