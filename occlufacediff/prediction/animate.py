@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import vertices_numpy
-from occlufacediff.landmarks.topology import OUTLINE_EDGES, TESSELATION_EDGES
+from occlufacediff.landmarks import topology
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.media.frames import FPS, read_frames
 from occlufacediff.prediction.observe import Progress
@@ -21,8 +21,21 @@ from occlufacediff.rendering import animation
 from occlufacediff.rendering.overlay import MeshOverlay
 
 TITLES = ("input", "seen by the network", "recovered motion", "landmarks")
+#: Closed rings of mesh points that are drawn stronger.
+RINGS = (topology.CONTOUR, topology.LIPS_OUTER, topology.LIPS_INNER, topology.RIGHT_EYE, topology.LEFT_EYE)
+BROWS = (topology.RIGHT_BROW, topology.LEFT_BROW)
 #: Frames whose vertices are held at once.
 PIECE = 32
+
+
+def outline_edges() -> NDArray[np.intp]:
+    """(N, 2) pairs of points along face oval, lips, eyes and brows."""
+    pairs = [np.stack([np.array(ring), np.roll(ring, -1)], axis=1) for ring in RINGS]
+    # A brow's table is its lower row and then its upper row, five points each.
+    for brow in BROWS:
+        for row in (brow[:5], brow[5:]):
+            pairs.append(np.stack([row[:-1], row[1:]], axis=1))
+    return np.concatenate(pairs)
 
 
 def write_animation(
@@ -58,6 +71,7 @@ def write_animation(
     """
     frames, panel = len(boxes), settings.panel_px
     views = animation.steady_views(boxes, settings.view_scale, settings.view_smoothing_s * FPS)
+    net, outlines = topology.mesh_edges(), outline_edges()
     mesh = MeshOverlay(head, panel, settings.mesh_region, device)
     vertices = np.empty((0, 0, 3), dtype=np.float32)
     with VideoWriter(path, FPS, animation.size_of(len(TITLES), panel), audio=waveform) as writer:
@@ -83,7 +97,7 @@ def write_animation(
                     opacity=settings.mesh_opacity,
                     hidden=mask,
                 ),
-                animation.landmark_picture(points, visible, TESSELATION_EDGES, OUTLINE_EDGES, panel),
+                animation.landmark_picture(points, visible, net, outlines, panel),
             ]
             writer.write(animation.side_by_side(panels, TITLES))
             progress("animation", number + 1, frames)

@@ -12,8 +12,9 @@ from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.errors import ClipError
 from occlufacediff.landmarks.detect import make_detector
-from occlufacediff.landmarks.interpolate import interpolate_gaps
-from occlufacediff.landmarks.normalise import crop_boxes, normalise
+from occlufacediff.landmarks.interpolate import fill_missing
+from occlufacediff.landmarks.normalise import crop_boxes, to_crop
+from occlufacediff.landmarks.topology import MESH_POINTS
 from occlufacediff.media.frames import FPS, read_frames
 from occlufacediff.media.probe import MediaInfo
 from occlufacediff.media.sound import SAMPLE_RATE, SAMPLES_PER_FRAME, fit_to_frames, level_db, log_mel, read_waveform
@@ -30,17 +31,22 @@ class Observation:
 
     Attributes:
         size: width and height, source pixels.
-        lmk_2d: (T, 468, 2) float32 crop coordinates, gaps interpolated.
+        lmk_2d: (T, 468, 2) float32 crop coordinates, gaps interpolated; 0 where a detector never gives the point.
         boxes: (T, 3) float32 crop boxes ``(x0, y0, size)``, source pixels.
-        found: (T,) True where a face was found.
+        known: (T, 468) True where the detector gave the point in this very frame.
         n_faces: (T,) number of faces found.
     """
 
     size: tuple[int, int]
     lmk_2d: NDArray[np.float32]
     boxes: NDArray[np.float32]
-    found: NDArray[np.bool_]
+    known: NDArray[np.bool_]
     n_faces: NDArray[np.int32]
+
+    @property
+    def frames(self) -> int:
+        """Number of frames T."""
+        return len(self.known)
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,19 +91,20 @@ def observe(
             "too_short", f"{video}: lasts {len(points) / FPS:.2f} s, needs at least {min_seconds:g} s of picture"
         )
     pixels = np.stack(points)
-    found = np.isfinite(pixels).all(axis=2).any(axis=1)
-    if not found.any():
+    if not np.isfinite(pixels).any():
         raise ClipError(
-            "no_face", f"{video}: no face was found in any of its {len(points)} frames; give one with a face"
+            "no_face", f"{video}: no face was found in its {len(points)} frames; give a video that shows one"
         )
-    pixels, _ = interpolate_gaps(pixels)
-    boxes = crop_boxes(pixels, crop.scale)
-    normalised = normalise(pixels, boxes)
+    filled, valid = fill_missing(pixels)
+    boxes = crop_boxes(filled, crop.scale)
+    lmk_2d = to_crop(filled[:, :MESH_POINTS], boxes)
+    known = np.isfinite(lmk_2d).all(axis=2)
+    known[np.setdiff1d(np.arange(len(pixels)), valid)] = False
     return Observation(
         size=(track.width, track.height),
-        lmk_2d=np.ascontiguousarray(normalised[:, :468], dtype=np.float32),
-        boxes=np.asarray(boxes, dtype=np.float32),
-        found=found,
+        lmk_2d=np.nan_to_num(lmk_2d).astype(np.float32),
+        boxes=boxes.astype(np.float32),
+        known=known,
         n_faces=np.array(counts, dtype=np.int32),
     )
 

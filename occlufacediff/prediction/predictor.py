@@ -173,12 +173,11 @@ class Predictor:
                 min_seconds=self.settings.min_seconds,
                 progress=progress,
             )
-        frames = len(seen.found)
         with _timed(seconds, "sound"):
-            sound = listen(info, frames, silence_db=self.settings.silence_db)
+            sound = listen(info, seen.frames, silence_db=self.settings.silence_db)
         with _timed(seconds, "occlusion"):
             if masks is not None:
-                masks.check_count(frames)
+                masks.check_count(seen.frames)
             rng = np.random.default_rng([seed, *video.stem.encode()])
             drawn = occlude(self.settings.occlusion, seen.lmk_2d, rng, self.settings.region)
             trusted = _trusted(seen, masks)
@@ -284,8 +283,8 @@ def _hidden(drawn: Occlusion, masks: MaskPictures | None, boxes: Floats, frame: 
 
 
 def _trusted(seen: Observation, masks: MaskPictures | None) -> Floats:
-    """Landmarks (T, 468) that the video itself shows: a face was found, and the user's masks leave them free."""
-    trusted = np.repeat(seen.found[:, None], seen.lmk_2d.shape[1], axis=1).astype(np.float32)
+    """Landmarks (T, 468) that the video itself shows, 1 or 0: found, and left free by the user's masks."""
+    trusted = seen.known.astype(np.float32)
     if masks is not None:
         pixels = np.clip(crop_pixels(seen.lmk_2d), 0, CROP - 1)
         for frame, (x, y) in enumerate(pixels.transpose(0, 2, 1)):
@@ -295,9 +294,9 @@ def _trusted(seen: Observation, masks: MaskPictures | None) -> Floats:
 
 def _notes(seen: Observation) -> list[str]:
     notes = []
-    missing = int((~seen.found).sum())
+    missing = int((~seen.known.any(axis=1)).sum())
     if missing:
-        notes.append(f"no face in {missing} of {len(seen.found)} frames; they count as hidden")
+        notes.append(f"no face in {missing} of {seen.frames} frames; they count as hidden")
     if seen.n_faces.max() > 1:
         several = int((seen.n_faces > 1).sum())
         notes.append(f"up to {seen.n_faces.max()} faces (in {several} frames); the largest is followed")
