@@ -14,7 +14,7 @@ class OpenHeadSettings:
     #: Heads sampled for the principal components.
     identities: int = 600
     #: Standard deviation of each local shape change (1 is the full change of MakeHuman's slider).
-    local_spread: float = 0.22
+    local_spread: float = 0.3
     #: Confine mouth and jaw actions to the skin below the nose, so that visible points cannot tell a hidden mouth.
     localise_mouth: bool = True
     #: Pictures of random heads, jaws and poses from which the landmark embedding is found.

@@ -91,7 +91,7 @@ def mouth_field(head: BaseHead, lips: NDArray[np.bool_]) -> Float:
     x, y = np.abs(head.vertices[:, 0]), head.vertices[:, 1]
     top = y[lips].max()
     aside = _smoothstep((x - 0.020) / 0.025)
-    start, end = top + 0.0005 - 0.016 * aside, top + 0.0085 + 0.010 * aside
+    start, end = top + 0.0005 - 0.016 * aside, top + 0.0075 + 0.011 * aside
     field = _smoothstep((end - y) / (end - start))
     field[np.concatenate([head.parts[name] for name in head.parts if "eye" in name])] = 0
     # Mouth interior and lower teeth belong to the mouth wherever they lie.
