@@ -20,7 +20,7 @@ class LandmarkSettings:
     min_confidence: float = 0.5
     #: Least part of a clip's frames with a face, 0 to 1; below it the clip fails with ``few_faces``.
     min_found: float = 0.25
-    #: Folder with the weights of ``face_alignment``; empty: its own download.
+    #: Torch hub folder with the weights of ``face_alignment`` (in its ``checkpoints``); empty: its own download.
     weights: str = ""
     #: Where ``face_alignment`` computes.
     device: Literal["cpu", "cuda"] = "cpu"

@@ -1,0 +1,199 @@
+"""Finding faces and their landmarks in frames; following one face through a clip."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.landmarks.topology import ALL_POINTS
+
+#: Part of its own edge that a face may move from one frame to the next and still be the same face.
+_MOVE = 0.6
+#: Frames after which a face that was not seen is another one.
+_FORGET = 50
+
+
+class Detector(Protocol):
+    """Finds all faces of a frame. A context manager: leaving it frees the networks."""
+
+    def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Faces of a frame (H, W, 3) RGB: (n, 478, 2) float32 in px of the frame, NaN for points it cannot tell."""
+        ...
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None: ...
+
+
+@dataclass(frozen=True)
+class Track:
+    """The followed face of a clip."""
+
+    #: (T, 478, 2) float32 px, NaN in frames without it.
+    landmarks: NDArray[np.float32]
+    #: (T,) faces seen in each frame.
+    n_faces: NDArray[np.int32]
+    #: Width and height of the frames.
+    width: int
+    height: int
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """(T,) whether the followed face was found."""
+        found: NDArray[np.bool_] = np.isfinite(self.landmarks).all(axis=2).any(axis=1)
+        return found
+
+
+def make_detector(settings: LandmarkSettings) -> Detector:
+    """The detector that the settings name; AssetError when it is not installed or its weights are missing."""
+    if settings.detector == "face_alignment":
+        from occlufacediff.landmarks.face_alignment import FaceAlignmentDetector
+
+        return FaceAlignmentDetector(settings)
+    return MediaPipeDetector(settings)
+
+
+class MediaPipeDetector:
+    """MediaPipe's face mesh with refined lips, eyes and irises (478 points); its models come in its wheel."""
+
+    def __init__(self, settings: LandmarkSettings) -> None:
+        # Must stand before the import: the library reads them once.
+        os.environ.setdefault("GLOG_minloglevel", "3")
+        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+        with _native_quiet():
+            from mediapipe.python.solutions.face_mesh import FaceMesh
+
+            self._mesh = FaceMesh(
+                static_image_mode=settings.static,
+                max_num_faces=settings.max_faces,
+                refine_landmarks=True,
+                min_detection_confidence=settings.min_confidence,
+                min_tracking_confidence=settings.min_confidence,
+            )
+        self._first = True
+
+    def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Faces of a frame (H, W, 3) RGB: (n, 478, 2) float32 px."""
+        if self._first:
+            with _native_quiet():
+                result = self._mesh.process(frame)
+            self._first = False
+        else:
+            result = self._mesh.process(frame)
+        size = np.array([frame.shape[1], frame.shape[0]], np.float32)
+        faces = [[(point.x, point.y) for point in face.landmark] for face in result.multi_face_landmarks or ()]
+        return np.asarray(faces, np.float32).reshape(-1, ALL_POINTS, 2) * size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._mesh.close()
+
+
+def track_face(frames: Iterable[NDArray[np.uint8]], detector: Detector) -> Track:
+    """Detect in every frame and follow the largest face.
+
+    Faces of neighbouring frames are joined to tracks by the nearest centre; the track with the largest sum of box
+    areas is followed. Frames without it are filled from tracks that are never seen together with it (the same face
+    after a cut or a quick turn), so that a second person never stands in for the first.
+
+    Args:
+        frames: (H, W, 3) uint8 RGB, all of one size.
+        detector: finds the faces.
+    """
+    faces: list[NDArray[np.float32]] = []
+    width = height = 0
+    for frame in frames:
+        height, width = frame.shape[:2]
+        faces.append(detector.detect(frame))
+    landmarks = np.full((len(faces), ALL_POINTS, 2), np.nan, np.float32)
+    for time, number in _largest(_tracks(faces)):
+        landmarks[time] = faces[time][number]
+    return Track(landmarks, np.array([len(found) for found in faces], np.int32), width, height)
+
+
+@dataclass
+class _Chain:
+    """One face through time: frame, number of the face in it, box area; and where it was last seen."""
+
+    members: list[tuple[int, int, float]]
+    centre: NDArray[np.float64]
+    edge: float
+
+    @property
+    def area(self) -> float:
+        return sum(area for _, _, area in self.members)
+
+    @property
+    def times(self) -> set[int]:
+        return {time for time, _, _ in self.members}
+
+
+def _tracks(faces: list[NDArray[np.float32]]) -> list[_Chain]:
+    chains: list[_Chain] = []
+    for time, found in enumerate(faces):
+        if len(found) == 0:
+            continue
+        low, high = np.nanmin(found, axis=1), np.nanmax(found, axis=1)
+        centres = ((low + high) / 2).astype(np.float64)
+        edges = (high - low).mean(axis=1).astype(np.float64)
+        areas = np.prod(high - low, axis=1)
+        live = [chain for chain in chains if time - chain.members[-1][0] <= _FORGET]
+        pairs = sorted(
+            (float(np.linalg.norm(chain.centre - centres[face]) / max(chain.edge, edges[face], 1.0)), old, face)
+            for old, chain in enumerate(live)
+            for face in range(len(found))
+        )
+        taken_chains: set[int] = set()
+        taken_faces: set[int] = set()
+        for distance, old, face in pairs:
+            if distance > _MOVE or old in taken_chains or face in taken_faces:
+                continue
+            chain = live[old]
+            chain.members.append((time, face, float(areas[face])))
+            chain.centre, chain.edge = centres[face], float(edges[face])
+            taken_chains.add(old)
+            taken_faces.add(face)
+        chains.extend(
+            _Chain([(time, face, float(areas[face]))], centres[face], float(edges[face]))
+            for face in range(len(found))
+            if face not in taken_faces
+        )
+    return chains
+
+
+def _largest(chains: list[_Chain]) -> Iterator[tuple[int, int]]:
+    """(frame, number of the face) of the followed face."""
+    filled: set[int] = set()
+    for chain in sorted(chains, key=lambda chain: -chain.area):
+        if filled & chain.times:
+            continue
+        filled |= chain.times
+        yield from ((time, number) for time, number, _ in chain.members)
+
+
+@contextmanager
+def _native_quiet() -> Iterator[None]:
+    """Send what native code writes to the error output nowhere: MediaPipe chats there while it starts."""
+    kept = os.dup(2)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)

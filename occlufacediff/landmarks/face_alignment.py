@@ -1,0 +1,85 @@
+"""face-alignment's 68 points put on the face mesh; all other points stay unknown (NaN)."""
+
+from __future__ import annotations
+
+import pickle
+import warnings
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+from urllib.error import URLError
+
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.errors import AssetError
+from occlufacediff.landmarks.topology import ALL_POINTS, IBUG_68
+
+#: Files that face-alignment 1.5 looks for: the landmark network and its face detector.
+WEIGHT_FILES = ("checkpoints/2DFAN4-11f355bf06.pth.tar", "checkpoints/s3fd-619a316812.pth")
+
+
+class FaceAlignmentDetector:
+    """The FAN landmark network of face-alignment.
+
+    Its weights are read from the torch hub folder ``settings.weights`` (`WEIGHT_FILES` below it), else face-alignment
+    downloads them on first use.
+
+    Raises:
+        AssetError: face-alignment is not installed, a weight file is missing or damaged, or the download fails.
+    """
+
+    def __init__(self, settings: LandmarkSettings) -> None:
+        try:
+            import face_alignment
+            import torch
+        except ImportError as error:
+            raise AssetError(
+                "landmarks.detector: 'face_alignment' needs the package face-alignment (pip install face-alignment); "
+                "or set landmarks.detector: mediapipe"
+            ) from error
+        if settings.weights:
+            folder = Path(settings.weights)
+            missing = [name for name in WEIGHT_FILES if not (folder / name).is_file()]
+            if missing:
+                raise AssetError(f"landmarks.weights: {folder} lacks {', '.join(missing)}; download them there")
+            torch.hub.set_dir(str(folder))
+        try:
+            self._network = face_alignment.FaceAlignment(
+                face_alignment.LandmarksType.TWO_D,
+                device=settings.device,
+                flip_input=False,
+                compile=False,
+                face_detector_kwargs={"filter_threshold": settings.min_confidence},
+            )
+        except (URLError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            raise AssetError(
+                f"landmarks.weights: the weights of face-alignment cannot be loaded ({error}); put "
+                f"{' and '.join(WEIGHT_FILES)} below a folder and name it in landmarks.weights, "
+                "or set landmarks.detector: mediapipe"
+            ) from error
+
+    def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Faces of a frame (H, W, 3) RGB: (n, 478, 2) float32 px, finite at the 68 points."""
+        with warnings.catch_warnings():
+            # Said for every frame without a face.
+            warnings.simplefilter("ignore", UserWarning)
+            found = self._network.get_landmarks_from_image(np.array(frame))
+        points = [np.asarray(face, np.float32)[:, :2] for face in found or ()]
+        return on_mesh(np.array(points, np.float32).reshape(-1, len(IBUG_68), 2))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        del self._network
+
+
+def on_mesh(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Points (..., 68, 2) of the iBUG convention at their places among the mesh's (..., 478, 2), NaN elsewhere."""
+    mesh = np.full((*points.shape[:-2], ALL_POINTS, 2), np.nan, np.float32)
+    mesh[..., list(IBUG_68), :] = points
+    return mesh
