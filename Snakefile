@@ -15,6 +15,15 @@ wildcard_constraints:
     subject=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
 
 
+localrules:
+    all,
+
+
+rule all:
+    input:
+        f"{D}/report.html",
+
+
 include: "rules/targets.smk"
 include: "rules/acquire.smk"
 include: "rules/preprocess.smk"

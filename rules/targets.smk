@@ -1,6 +1,5 @@
-# Named targets, in the order of the data flow.
+# Named targets beside `all`, in the order of the data flow.
 localrules:
-    all,
     acquire,
     preprocess,
     reconstruct,
@@ -9,12 +8,6 @@ localrules:
     report,
     predict,
     intermediates,
-
-
-rule all:
-    default_target: True
-    input:
-        f"{D}/report.html",
 
 
 rule acquire:

@@ -102,5 +102,5 @@ class LoggedJob:
 
 def logged(snakemake: Any) -> LoggedJob:
     """The log of a script's job: file and title come from the object that Snakemake gives to a script."""
-    what = ", ".join(str(value) for value in snakemake.wildcards.values())
+    what = ", ".join(str(value) for value in snakemake.wildcards)
     return LoggedJob(snakemake.log[0], f"{snakemake.rule} {what}".strip())
