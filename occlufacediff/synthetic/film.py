@@ -28,7 +28,8 @@ class Film:
     def __init__(self, asset: HeadAsset, look: Look) -> None:
         """Set up for the head ``asset`` with the appearance ``look``."""
         size = look.background.shape[0]
-        self._asset, self._look, self._size = asset, look, size
+        self.look = look
+        self._asset, self._size = asset, size
         self._renderer = make_renderer(size, size, asset.faces)
         self._normals = SmoothNormals(asset.faces, asset.n_vertices)
 
@@ -40,7 +41,7 @@ class Film:
             exp: (T, E) its expression in the asset's order.
             camera: (T, 3) ``[s, tx, ty]`` into the whole picture.
         """
-        look, size = self._look, self._size
+        look, size = self.look, self._size
         for start in range(0, len(exp), _PIECE):
             piece = slice(start, start + _PIECE)
             posed = vertices_numpy(self._asset, look.shape, exp[piece], clip.global_pose[piece], clip.jaw[piece])
