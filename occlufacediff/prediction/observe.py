@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.errors import ClipError
-from occlufacediff.landmarks.detect import make_detector
+from occlufacediff.landmarks.detect import make_detector, track_face
 from occlufacediff.landmarks.interpolate import fill_missing
 from occlufacediff.landmarks.normalise import crop_boxes, to_crop
 from occlufacediff.landmarks.topology import MESH_POINTS
@@ -78,34 +78,31 @@ def observe(
     """
     video, track = info.path, info.require_video()
     expected = round(track.duration_s * FPS) if track.duration_s else None
-    points: list[NDArray[np.float32]] = []
-    counts: list[int] = []
-    with make_detector(landmarks) as detector:
+
+    def watched() -> Iterator[NDArray[np.uint8]]:
         for number, frame in enumerate(read_frames(video)):
-            found = detector.detect(frame)
-            points.append(found.points)
-            counts.append(found.n_faces)
+            yield frame
             progress("landmarks", number + 1, expected)
-    if len(points) < min_seconds * FPS:
+
+    with make_detector(landmarks) as detector:
+        face = track_face(watched(), detector)
+    count = len(face.landmarks)
+    if count < min_seconds * FPS:
         raise ClipError(
-            "too_short", f"{video}: lasts {len(points) / FPS:.2f} s, needs at least {min_seconds:g} s of picture"
+            "too_short", f"{video}: lasts {count / FPS:.2f} s; give a video of at least {min_seconds:g} s of picture"
         )
-    pixels = np.stack(points)
-    if not np.isfinite(pixels).any():
-        raise ClipError(
-            "no_face", f"{video}: no face was found in its {len(points)} frames; give a video that shows one"
-        )
-    filled, valid = fill_missing(pixels)
+    if not face.found.any():
+        raise ClipError("no_face", f"{video}: no face was found in its {count} frames; give a video that shows one")
+    filled, _ = fill_missing(face.landmarks)
     boxes = crop_boxes(filled, crop.scale)
     lmk_2d = to_crop(filled[:, :MESH_POINTS], boxes)
-    known = np.isfinite(lmk_2d).all(axis=2)
-    known[np.setdiff1d(np.arange(len(pixels)), valid)] = False
+    known = np.isfinite(face.landmarks[:, :MESH_POINTS]).all(axis=2)
     return Observation(
-        size=(track.width, track.height),
+        size=(face.width, face.height),
         lmk_2d=np.nan_to_num(lmk_2d).astype(np.float32),
         boxes=boxes.astype(np.float32),
         known=known,
-        n_faces=np.array(counts, dtype=np.int32),
+        n_faces=face.n_faces,
     )
 
 

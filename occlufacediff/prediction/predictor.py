@@ -12,14 +12,13 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
-from occlufacediff.errors import ClipError, ConfigError
+from occlufacediff.errors import ClipError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.fit import FitResult, fit_clip
 from occlufacediff.head.landmark_basis import LandmarkBasis
@@ -31,6 +30,7 @@ from occlufacediff.occlusion.occlude import CROP, Occlusion, crop_pixels, occlud
 from occlufacediff.prediction.animate import write_animation
 from occlufacediff.prediction.masks import MaskPictures
 from occlufacediff.prediction.observe import Observation, Progress, Sound, listen, observe
+from occlufacediff.training.loop import pick_device
 
 #: A frame with fewer visible landmarks does not tell pose and camera.
 LEAST_VISIBLE = 12
@@ -89,20 +89,6 @@ class Prediction:
         }
 
 
-def choose_device(name: str) -> torch.device:
-    """Device by name; ``auto`` takes a GPU when there is one.
-
-    Raises:
-        ConfigError: ``cuda`` is asked for and there is none, or the name is unknown.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"device: got {name!r}, needs auto, cpu or cuda")
-    available = torch.cuda.is_available()
-    if name == "cuda" and not available:
-        raise ConfigError("device: got 'cuda', but torch finds no GPU here; use --device cpu or auto")
-    return torch.device("cuda" if available and name != "cpu" else "cpu")
-
-
 class Predictor:
     """Networks and head model, loaded once, for any number of videos.
 
@@ -135,7 +121,7 @@ class Predictor:
         self.landmarks = landmarks or LandmarkSettings()
         self.crop = crop or CropSettings()
         self.reconstruction = reconstruction or ReconstructionSettings()
-        self.device = choose_device(device)
+        self.device = pick_device(device)
         self._loading = time.perf_counter()
         self.head = HeadAsset.load(head)
         self.basis = LandmarkBasis.of(self.head)

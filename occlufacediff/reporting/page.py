@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import jinja2
@@ -16,6 +17,7 @@ from occlufacediff.reporting.tables import (
     method_name,
     metric_name,
     pivot,
+    read_table,
     unit_of,
 )
 
@@ -127,6 +129,17 @@ def fit_part(fits: pd.DataFrame) -> dict[str, Any] | None:
         "rows": rows,
         "plots": pictures,
     }
+
+
+def curves(histories: dict[str, Path]) -> list[dict[str, str]]:
+    """Loss curves of every network that has a history."""
+    made = []
+    for name, path in histories.items():
+        history = read_table(path, ())
+        plot = plots.loss_curves(history)
+        if plot:
+            made.append({"title": name.replace("_", " "), "plot": plot, "note": f"{len(history)} records"})
+    return made
 
 
 def config_text(config: dict[str, Any]) -> str:

@@ -1,0 +1,152 @@
+"""The report: one HTML page about a whole run."""
+
+from __future__ import annotations
+
+import base64
+import io
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from occlufacediff.config.report import ReportSettings
+from occlufacediff.files import written_aside
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.media.encode import VideoWriter
+from occlufacediff.rendering.animation import size_of
+from occlufacediff.reporting import page, plots, sources
+from occlufacediff.reporting.predictions import read_prediction
+from occlufacediff.reporting.tables import METRIC_COLUMNS, headline_metric, metric_name, read_table, unit_of
+from occlufacediff.reporting.videos import TITLES, contact_sheet, result_frames
+
+BY_CLIP_COLUMNS = ("subject", "clip", "method", "occlusion", "metric", "value")
+MANIFEST_COLUMNS = ("subject", "clip", "emotion", "sentence_id", "split", "frames", "status", "reason")
+CONTACT_EDGE = 128
+CONTACT_COLUMNS = 8
+
+
+def make_report(
+    manifest: Path,
+    metrics: Path,
+    metrics_by_clip: Path,
+    predictions: Path,
+    clips: list[Path],
+    audio: list[Path],
+    coefficients: list[Path],
+    head: Path,
+    histories: dict[str, Path],
+    config: dict[str, Any],
+    versions: dict[str, str],
+    report_html: Path,
+    *,
+    settings: ReportSettings,
+    seed: int,
+) -> None:
+    """Write the report as one HTML file that opens without a network.
+
+    Args:
+        manifest: the data set's manifest.
+        metrics: means over clips.
+        metrics_by_clip: one row a clip, method, occlusion and metric.
+        predictions: predicted motion of the evaluation (HDF5).
+        clips: clip stores, one a subject.
+        audio: sound, one file a subject.
+        coefficients: fitted coefficients, one file a subject.
+        head: head model.
+        histories: training histories (CSV) by the network's name.
+        config: the resolved configuration.
+        versions: programs and their versions.
+        report_html: the page.
+        settings: what it shows.
+        seed: of the plots' jitter.
+
+    Raises:
+        ConfigError: a table is missing or lacks columns.
+        AssetError: a shard or the head model is damaged.
+    """
+    clip_table = read_table(manifest, MANIFEST_COLUMNS)
+    means = read_table(metrics, METRIC_COLUMNS)
+    scores = read_table(metrics_by_clip, BY_CLIP_COLUMNS)
+    asset = HeadAsset.load(head)
+    metric = headline_metric(means)
+    unit = unit_of(means, metric)
+    pictures = sources.contact_pictures(clip_table, sources.by_subject(clips), settings.contact_pictures)
+    chosen = sources.typical_clips(scores, settings.video_occlusion, settings.videos)
+    hidden_name = settings.video_occlusion.replace("_", " ")
+    good = clip_table[clip_table["status"] == "ok"]
+    failed = len(clip_table) - len(good)
+    parts = {
+        "dataset": str(config.get("dataset", manifest.parent.name)),
+        "intro": f"{good['subject'].nunique()} subjects, {len(good)} clips, "
+        f"{good['frames'].sum() / page.FPS / 60:.1f} minutes at 25 fps; head model {asset.name!r}.",
+        "cards": page.headline_cards(means, clip_table, settings.headline_occlusion),
+        "videos": [
+            _video(subject, clip, error, unit, predictions, clips, audio, coefficients, asset, settings)
+            for subject, clip, error in chosen
+        ],
+        "videos_note": f"Occlusion: {hidden_name}. Unseen subjects and sentences; the clips of different subjects whose "
+        "lip error is nearest the median, so neither the best nor the worst. Truth is the fit to the unoccluded video. On "
+        "our mesh, warm is what was hidden and is recovered from the rest and the sound.",
+        "results_note": f"Bars are means over clips of the test split, dots are clips: {metric_name(metric)}, {unit}. "
+        "All methods share the truth's identity, head pose and camera in the measures of the mesh.",
+        "headline_plot": plots.bars_with_spread(scores, metric, unit, seed),
+        "tables": page.result_tables(means),
+        "data_note": "Train, validation and test are disjoint in subjects and in sentences.",
+        "contact_sheet": _jpeg(contact_sheet(pictures, CONTACT_COLUMNS, CONTACT_EDGE)) if pictures else "",
+        "contact_note": "The middle frame of some clips, as the crops that the networks' landmarks refer to.",
+        "splits": page.split_rows(clip_table),
+        "emotion_plot": plots.clips_by_emotion(good),
+        "fit": page.fit_part(sources.fit_errors(coefficients)),
+        "curves": page.curves(histories),
+        "failures": page.failure_rows(clip_table),
+        "failures_note": f"{failed} of {len(clip_table)} clips could not be used; all others went on.",
+        "versions": list(versions.items()),
+        "config": page.config_text(config),
+    }
+    with written_aside(report_html) as aside:
+        aside.write_text(page.render(parts), encoding="utf-8")
+
+
+def _video(
+    subject: str,
+    clip: str,
+    error: float,
+    unit: str,
+    predictions: Path,
+    clips: list[Path],
+    audio: list[Path],
+    coefficients: list[Path],
+    asset: HeadAsset,
+    settings: ReportSettings,
+) -> dict[str, str]:
+    """One result video, as base64 of an mp4 file, and its caption."""
+    most = round(settings.video_seconds * page.FPS)
+    predicted = read_prediction(predictions, settings.video_occlusion, "ours", subject, clip)
+    shown = sources.result_clip(
+        clip,
+        sources.by_subject(clips)[subject],
+        sources.by_subject(coefficients)[subject],
+        (predicted.exp, predicted.jaw),
+        predicted.hidden,
+        asset,
+        most,
+    )
+    frames = len(shown.crops)
+    sound = sources.waveform_of(sources.by_subject(audio)[subject], clip, frames)
+    size = size_of(len(TITLES), settings.panel_px)
+    with TemporaryDirectory(prefix="report-") as folder:
+        path = Path(folder) / "video.mp4"
+        with VideoWriter(path, page.FPS, size, audio=sound, crf=24) as writer:
+            for frame in result_frames(shown, asset, settings.panel_px, settings.heat_max_mm):
+                writer.write(frame)
+        data = base64.b64encode(path.read_bytes()).decode("ascii")
+    return {"data": data, "caption": f"{subject}, {clip}: lip error {error:.2f} {unit}".strip()}
+
+
+def _jpeg(picture: NDArray[np.uint8]) -> str:
+    buffer = io.BytesIO()
+    Image.fromarray(picture).save(buffer, format="JPEG", quality=88)
+    return base64.b64encode(buffer.getvalue()).decode("ascii")
