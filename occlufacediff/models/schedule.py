@@ -36,8 +36,8 @@ def spaced_steps(total: int, counts: str) -> np.ndarray:
     """
     if counts.startswith("ddim"):
         wanted = int(counts.removeprefix("ddim"))
-        for stride in range(1, total + 1):
-            steps = np.arange(0, total, stride)
+        for every in range(1, total + 1):
+            steps = np.arange(0, total, every)
             if len(steps) == wanted:
                 return steps
         raise ValueError(f"steps: got {counts!r}, but no whole stride leaves {wanted} of {total} steps")

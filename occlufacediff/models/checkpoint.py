@@ -1,0 +1,190 @@
+"""Checkpoints: weights as safetensors beside a YAML of what they are; whole or not at all, never an unsafe pickle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+import yaml
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from occlufacediff import __version__
+from occlufacediff.errors import AssetError
+from occlufacediff.files import sha256, written_aside
+from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
+from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
+
+WEIGHTS = "model.safetensors"
+CONFIG = "config.yaml"
+_Model = TypeVar("_Model", MotionPrior, Denoiser)
+_KINDS: dict[type[nn.Module], str] = {MotionPrior: "motion_prior", Denoiser: "denoiser"}
+
+
+@dataclass(frozen=True)
+class CheckpointInfo:
+    """What a checkpoint says of itself.
+
+    Attributes:
+        folder: where it lies.
+        head_model: name of the head model whose motion it speaks.
+        expression_names: names of the expression coefficients, in order.
+        version: version of the package that wrote it.
+        training: the resolved training settings and figures, as given on saving.
+    """
+
+    folder: Path
+    head_model: str
+    expression_names: tuple[str, ...]
+    version: str
+    training: dict[str, Any] = field(default_factory=dict)
+
+    def require_head(self, name: str, expression_names: tuple[str, ...] | list[str]) -> None:
+        """Refuse a head model that is not the checkpoint's.
+
+        Raises:
+            AssetError: another name or other expressions.
+        """
+        if name != self.head_model or tuple(expression_names) != self.expression_names:
+            raise AssetError(
+                f"{self.folder} was trained on the head model '{self.head_model}' with {len(self.expression_names)} "
+                f"expressions, but the head given is '{name}' with {len(expression_names)}; use that head or train anew"
+            )
+
+
+def save_checkpoint(
+    folder: Path | str,
+    model: MotionPrior | Denoiser,
+    *,
+    head_model: str,
+    expression_names: tuple[str, ...] | list[str],
+    training: dict[str, Any] | None = None,
+) -> None:
+    """Write ``model.safetensors`` and ``config.yaml`` into ``folder``, the YAML last and with the weights' digest.
+
+    Args:
+        folder: is made if missing.
+        model: its state is written in float32, in the order of its entries.
+        head_model: name of the head model.
+        expression_names: names of the expression coefficients.
+        training: plain values to keep beside it (resolved settings, figures).
+    """
+    folder = Path(folder)
+    state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    with written_aside(folder / WEIGHTS) as aside:
+        save_file(state, aside)
+    described = {
+        "kind": _KINDS[type(model)],
+        "version": __version__,
+        "head_model": head_model,
+        "expression_names": list(expression_names),
+        "weights_sha256": sha256(folder / WEIGHTS),
+        "model": model.config.to_dict(),
+        "training": training or {},
+    }
+    with written_aside(folder / CONFIG) as aside:
+        aside.write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
+
+
+def load_motion_prior(folder: Path | str, *, device: torch.device | str = "cpu") -> tuple[MotionPrior, CheckpointInfo]:
+    """A motion prior in evaluation mode and what its checkpoint says of itself; raises AssetError."""
+    folder = Path(folder)
+    described = _described(folder, "motion_prior")
+    try:
+        model = MotionPrior(MotionPriorConfig(**described["model"]))
+    except (TypeError, ValueError) as error:
+        raise AssetError(f"{folder / CONFIG}: entry 'model' does not describe a motion prior: {error}") from error
+    return _filled(model, folder, described, device), _info(folder, described)
+
+
+def load_denoiser(folder: Path | str, *, device: torch.device | str = "cpu") -> tuple[Denoiser, CheckpointInfo]:
+    """A denoiser in evaluation mode and what its checkpoint says of itself; raises AssetError."""
+    folder = Path(folder)
+    described = _described(folder, "denoiser")
+    try:
+        model = Denoiser(DenoiserConfig.from_dict(described["model"]))
+    except (TypeError, ValueError, KeyError) as error:
+        raise AssetError(f"{folder / CONFIG}: entry 'model' does not describe a denoiser: {error}") from error
+    return _filled(model, folder, described, device), _info(folder, described)
+
+
+def read_weights(path: Path | str) -> dict[str, Tensor]:
+    """The entries of a safetensors file; raises AssetError where it is missing, damaged or something else."""
+    path = Path(path)
+    if not path.is_file():
+        raise AssetError(f"{path} is missing; train the model or give another folder")
+    try:
+        return load_file(path)
+    except SafetensorError as error:
+        raise AssetError(f"{path} is no whole safetensors file ({error}); write it again") from error
+
+
+def fill_state(model: nn.Module, entries: dict[str, Tensor], source: Path | str) -> None:
+    """Copy entries into the model; each must be there with its shape, and no other.
+
+    Raises:
+        AssetError: names the source, the entry and what was expected.
+    """
+    wanted = model.state_dict()
+    for name, tensor in wanted.items():
+        if name not in entries:
+            raise AssetError(f"{source}: entry '{name}' is missing, expected shape {tuple(tensor.shape)}")
+        if entries[name].shape != tensor.shape:
+            raise AssetError(
+                f"{source}: entry '{name}' has shape {tuple(entries[name].shape)}, expected {tuple(tensor.shape)}"
+            )
+    extra = sorted(set(entries) - set(wanted))
+    if extra:
+        raise AssetError(f"{source}: entry '{extra[0]}' is not part of this model ({len(extra)} such entries)")
+    model.load_state_dict(entries)
+
+
+def _described(folder: Path, kind: str) -> dict[str, Any]:
+    path = folder / CONFIG
+    if not path.is_file():
+        raise AssetError(f"{path} is missing; {folder} is no checkpoint of a {kind.replace('_', ' ')}")
+    try:
+        described = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise AssetError(f"{path} is no readable YAML: {error}") from error
+    needed = {
+        "kind": str,
+        "version": str,
+        "head_model": str,
+        "expression_names": list,
+        "weights_sha256": str,
+        "model": dict,
+        "training": dict,
+    }
+    if not isinstance(described, dict):
+        raise AssetError(f"{path} holds no entries; expected {', '.join(needed)}")
+    for name, expected in needed.items():
+        if not isinstance(described.get(name), expected):
+            raise AssetError(f"{path}: entry '{name}' is missing or no {expected.__name__}")
+    if described["kind"] != kind:
+        raise AssetError(f"{path}: entry 'kind' is '{described['kind']}', expected '{kind}'")
+    return described
+
+
+def _filled(model: _Model, folder: Path, described: dict[str, Any], device: torch.device | str) -> _Model:
+    entries = read_weights(folder / WEIGHTS)
+    fill_state(model, entries, folder / WEIGHTS)
+    if sha256(folder / WEIGHTS) != described["weights_sha256"]:
+        raise AssetError(
+            f"{folder / WEIGHTS} is not the file that {CONFIG} beside it describes (entry 'weights_sha256'); "
+            "the two were written apart, train again or restore both"
+        )
+    return model.eval().to(device)
+
+
+def _info(folder: Path, described: dict[str, Any]) -> CheckpointInfo:
+    return CheckpointInfo(
+        folder=folder,
+        head_model=described["head_model"],
+        expression_names=tuple(described["expression_names"]),
+        version=described["version"],
+        training=described["training"],
+    )
