@@ -29,8 +29,8 @@ log = logging.getLogger(__name__)
 def build_open_head(path: Path, *, settings: OpenHeadSettings, seed: int, workers: int = 1) -> None:
     """Build the open head and write it to ``path``; equal settings and seed give equal bytes.
 
-    The head frame's origin lies in the middle between the eyeballs' centres. Joints: root and neck at the upper
-    end of the spine, jaw below the ears. The jaw's opening is the joint alone (`actions.EXPRESSION_NAMES`).
+    The head frame's origin lies between the fronts of the eyeballs (of the mean head). Joints: root and neck at the
+    upper end of the spine, jaw below the ears. The jaw's opening is the joint alone (`actions.EXPRESSION_NAMES`).
 
     Args:
         path: the npz to write.

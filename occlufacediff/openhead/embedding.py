@@ -1,8 +1,8 @@
 """Where on the open head MediaPipe's 468 face mesh points lie, found on pictures of many heads.
 
-Random identities, actions, jaw angles and poses are drawn; on each picture MediaPipe finds its points; for each of the 468
-the surface point is kept whose projection lies nearest to it over all pictures. One neutral picture is not enough:
-with closed lips a ray hits the wrong lip.
+Random identities, actions, jaw angles and poses are drawn; on each picture MediaPipe finds its points; for each of
+the 468 the surface point is kept whose projection lies nearest to it over all pictures. One neutral picture is not
+enough: with closed lips a ray hits the wrong lip.
 """
 
 from __future__ import annotations

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,8 +46,9 @@ def identity_basis(
     position, turn and size belong to the camera, so that a fit has one answer.
     """
     rng = np.random.default_rng(seed)
-    offsets = _phenotypes(head, rng, count) + _locals(head, rng, count, local_spread)
-    heads = head.vertices + offsets
+    amounts, targets = zip(*_phenotypes(head, rng, count), *_locals(head, rng, count, local_spread), strict=True)
+    offsets = np.stack(amounts, axis=1) @ np.stack(targets).reshape(len(targets), -1)
+    heads = head.vertices + offsets.reshape(count, -1, 3)
     aligned = np.stack([_laid_on(one, head.vertices, face) for one in heads])
     # The mean of all heads moves the frame a little; a second round takes that out.
     aligned = np.stack([_laid_on(one, aligned.mean(axis=0), face) for one in aligned])
@@ -61,8 +64,8 @@ def identity_basis(
     return IdentityBasis(mean, directions.reshape(*mean.shape, -1), explained)
 
 
-def _phenotypes(head: BaseHead, rng: np.random.Generator, count: int) -> Float:
-    """Offsets (count, V, 3) of age, sex, weight, muscle and origin: products of MakeHuman's interpolation weights."""
+def _phenotypes(head: BaseHead, rng: np.random.Generator, count: int) -> Iterator[tuple[Float, Float]]:
+    """Age, sex, weight, muscle and origin: (amounts (count,), target (V, 3)), amounts being products of weights."""
     age = rng.uniform(0.45, 1.0, count)
     gender = np.where(rng.random(count) < 0.5, rng.beta(1, 5, count), rng.beta(5, 1, count))
     weight, muscle = np.clip(rng.normal(0.5, 0.2, (2, count)), 0, 1)
@@ -70,25 +73,18 @@ def _phenotypes(head: BaseHead, rng: np.random.Generator, count: int) -> Float:
     by_age = _hat(age, np.array(list(_AGES.values())))
     by_gender = np.stack([1 - gender, gender], axis=1)
     by_weight, by_muscle = (_hat(value, np.array([0, 0.5, 1])) for value in (weight, muscle))
-    total = np.zeros((count, *head.vertices.shape))
     folder = "mpfb2/targets/macrodetails"
-    for a, age_name in enumerate(_AGES):
-        for g, gender_name in enumerate(_GENDERS):
-            share = by_age[:, a] * by_gender[:, g]
-            for r, race in enumerate(_RACES):
-                target = head.target(f"{folder}/{race}-{gender_name}-{age_name}.target.gz")
-                total += (share * origin[:, r])[:, None, None] * target
-            for m, muscle_name in enumerate(_LEVELS):
-                for w, weight_name in enumerate(_LEVELS):
-                    name = f"universal-{gender_name}-{age_name}-{muscle_name}muscle-{weight_name}weight"
-                    factor = share * by_muscle[:, m] * by_weight[:, w]
-                    total += factor[:, None, None] * head.target(f"{folder}/{name}.target.gz")
-    return total
+    for (a, age_name), (g, gender_name) in product(enumerate(_AGES), enumerate(_GENDERS)):
+        share = by_age[:, a] * by_gender[:, g]
+        for r, race in enumerate(_RACES):
+            yield share * origin[:, r], head.target(f"{folder}/{race}-{gender_name}-{age_name}.target.gz")
+        for (m, muscle_name), (w, weight_name) in product(enumerate(_LEVELS), enumerate(_LEVELS)):
+            name = f"universal-{gender_name}-{age_name}-{muscle_name}muscle-{weight_name}weight"
+            yield share * by_muscle[:, m] * by_weight[:, w], head.target(f"{folder}/{name}.target.gz")
 
 
-def _locals(head: BaseHead, rng: np.random.Generator, count: int, spread: float) -> Float:
-    """Offsets (count, V, 3) of local changes; the left and right ones of a pair go together but for a rest."""
-    total = np.zeros((count, *head.vertices.shape))
+def _locals(head: BaseHead, rng: np.random.Generator, count: int, spread: float) -> Iterator[tuple[Float, Float]]:
+    """Local changes: (amounts (count,), target (V, 3)); left and right of a pair go together but for a rest."""
     left = np.zeros(count)
     for side, negative, positive in local_changes(head.root, _FOLDERS):
         own = rng.normal(0, spread, count)
@@ -96,9 +92,8 @@ def _locals(head: BaseHead, rng: np.random.Generator, count: int, spread: float)
             own = np.sqrt(1 - _ASYMMETRY**2) * left + _ASYMMETRY * own
         left = own if side == "left" else left
         value = np.clip(own, -1, 1)
-        total += np.maximum(value, 0)[:, None, None] * head.target(positive)
-        total += np.maximum(-value, 0)[:, None, None] * head.target(negative)
-    return total
+        yield np.maximum(value, 0), head.target(positive)
+        yield np.maximum(-value, 0), head.target(negative)
 
 
 def _hat(values: Float, anchors: Float) -> Float:

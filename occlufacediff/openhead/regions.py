@@ -33,7 +33,7 @@ def masks(head: BaseHead) -> dict[str, Bools]:
     lips = head.mask("mpfb_lips.jpg") > 0.5
     face = (head.mask("mpfb_face.jpg") > 0.5) & skin
     ears = (head.mask("mpfb_ears.jpg") > 0.5) & skin
-    eye = head.vertices[head.parts["left_eye"]].mean(axis=0)
+    eye = head.joints["l-eye"]
     around = {
         side: skin & (((np.abs(x - sign * eye[0])) / 0.031) ** 2 + ((y - eye[1] - 0.006) / 0.026) ** 2 < 1) & (z > 0.08)
         for side, sign in (("left", 1), ("right", -1))
@@ -74,7 +74,7 @@ def vertex_colours(head: BaseHead, regions: dict[str, Bools]) -> NDArray[np.uint
     colours[:] = COLOURS["skin"]
     _blend(colours, regions["scalp"].astype(float), "scalp")
     _blend(colours, regions["eyelids"] * 0.35, "lid")
-    eye = head.vertices[head.parts["left_eye"]].mean(axis=0)
+    eye = head.joints["l-eye"]
     _blend(colours, 0.8 * _brows(head.vertices, eye, ~regions["scalp"]), "brow")
     _blend(colours, head.mask("mpfb_lips.jpg"), "lips")
     _blend(colours, regions["mouth_interior"].astype(float), "mouth")
@@ -83,11 +83,11 @@ def vertex_colours(head: BaseHead, regions: dict[str, Bools]) -> NDArray[np.uint
     _blend(colours, regions["teeth"].astype(float), "teeth")
     for name in ("left_eye", "right_eye"):
         ids = head.parts[name]
-        offset = head.vertices[ids] - head.vertices[ids].mean(axis=0)
+        offset = head.vertices[ids] - head.joints["l-eye" if name == "left_eye" else "r-eye"]
         angle = np.degrees(np.arccos(offset[:, 2] / np.linalg.norm(offset, axis=1)))
         colours[ids] = COLOURS["white"]
-        colours[ids[angle < 27]] = COLOURS["iris"]
-        colours[ids[angle < 12]] = COLOURS["pupil"]
+        colours[ids[angle < 23.5]] = COLOURS["iris"]
+        colours[ids[angle < 9]] = COLOURS["pupil"]
     return (colours + 0.5).astype(np.uint8)
 
 
