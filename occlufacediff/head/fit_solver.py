@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,11 @@ from occlufacediff.head.landmark_basis import Array, LandmarkBasis
 from occlufacediff.head.skinning import rotation_matrices
 
 Float32 = NDArray[np.float32]
+
+# Added to every diagonal, so that an unknown that nothing determines stays where it is.
+_TINY = 1e-6
+# Rounds in which unknowns are put onto their bounds within one step.
+_BOUND_ROUNDS = 4
 
 
 @dataclass(frozen=True)
@@ -174,50 +180,89 @@ class Problem:
 
         The frames' unknowns are eliminated (Schur complement), the identity solved, the frames filled in.
         """
-        own = self.layout.size
+        own, frames = self.layout.size, len(state)
         hessian, gradient = self.normal_equations(shape, state, with_shape=True)
-        blocks, right = hessian[:, :own, :own], gradient[:, :own]
-        blocks[:, np.arange(own), np.arange(own)] += self.priors.ridge + 1e-6
-        right = right + self.priors.ridge * state
+        blocks, right = hessian[:, :own, :own], gradient[:, :own] + self.priors.ridge * state
+        blocks[:, np.arange(own), np.arange(own)] += self.priors.ridge + _TINY
         mixed = hessian[:, :own, own:]
-        free = self._free(state, right)
-        blocks = np.where(free[:, :, None] & free[:, None, :], blocks, np.eye(own))
-        mixed = mixed * free[:, :, None]
-        right = right * free
-        solved = np.linalg.solve(blocks, np.concatenate([mixed, right[..., None]], axis=2))
         across = mixed.transpose(0, 2, 1)
-        reduced = (hessian[:, own:, own:] - across @ solved[..., :-1]).sum(0) + self.priors.shape * np.eye(len(shape))
-        pull = (gradient[:, own:] - (across @ solved[..., -1:])[..., 0]).sum(0) + self.priors.shape * shape
-        change = -np.linalg.solve(reduced, pull)
-        moved = state - solved[..., -1] - solved[..., :-1] @ change
-        return shape + change, np.clip(moved, self.priors.low, self.priors.high)
+        whole = hessian[:, own:, own:].sum(0) + self.priors.shape * np.eye(len(shape))
+        pull = gradient[:, own:].sum(0) + self.priors.shape * shape
+        change = np.zeros_like(shape)
+
+        def solve(fixed: NDArray[np.bool_], held: Array) -> Array:
+            nonlocal change
+            free = ~fixed
+            push = np.where(free, right + (blocks @ held[..., None])[..., 0], 0)
+            system = np.where(free[:, :, None] & free[:, None, :], blocks, np.eye(own))
+            sides = np.concatenate([mixed * free[:, :, None], push[..., None]], axis=2)
+            solved = np.linalg.solve(system, sides)
+            reduced = whole - np.tensordot(mixed * free[:, :, None], solved[..., :-1], axes=((0, 1), (0, 1)))
+            fixed_pull = np.tensordot(across, held, axes=((0, 2), (0, 1)))
+            free_pull = np.tensordot(mixed * free[:, :, None], solved[..., -1], axes=((0, 1), (0, 1)))
+            change = -np.linalg.solve(reduced, pull + fixed_pull - free_pull)
+            return held - solved[..., -1] - (solved[..., :-1] @ change) * free
+
+        moved = self._within_bounds(state, right, solve)
+        return shape + change, moved.reshape(frames, own)
 
     def step_in_time(self, shape: Array, state: Array) -> Array:
         """One step of all frames of one clip, tied by smoothness over time: a banded system of T N unknowns."""
         frames, own = state.shape
         hessian, gradient = self.normal_equations(shape, state, with_shape=False)
         diagonal, beside, beyond = _smoothness(frames, self.priors.velocity, self.priors.acceleration)
-        gradient += self.priors.ridge * state + diagonal * state
-        gradient[1:] += beside * state[:-1]
-        gradient[:-1] += beside * state[1:]
-        gradient[2:] += beyond * state[:-2]
-        gradient[:-2] += beyond * state[2:]
-        hessian[:, np.arange(own), np.arange(own)] += self.priors.ridge + diagonal + 1e-6
-        free = self._free(state, gradient)
-        hessian = np.where(free[:, :, None] & free[:, None, :], hessian, np.eye(own))
-        banded = np.zeros((2 * own + 1, frames, own))
+        hessian[:, np.arange(own), np.arange(own)] += self.priors.ridge + diagonal + _TINY
+        gradient += (self.priors.ridge + diagonal) * state + _neighbours(state, beside, beyond)
         row, column = np.tril_indices(own)
-        banded[row - column, :, column] = hessian[:, row, column].T
-        banded[own, :-1] = beside * (free[1:] & free[:-1])
-        banded[2 * own, :-2] = beyond * (free[2:] & free[:-2])
-        banded = banded.reshape(2 * own + 1, -1)
-        moved = state.ravel() - solveh_banded(banded, (gradient * free).ravel(), lower=True, check_finite=False)
-        return np.clip(moved.reshape(state.shape), self.priors.low, self.priors.high)
+        banded = np.zeros((2 * own + 1, frames, own))
 
-    def _free(self, state: Array, gradient: Array) -> NDArray[np.bool_]:
-        """(T, N) whether an unknown may move: not at a bound that the gradient pushes against (projected Newton)."""
-        held = ((state <= self.priors.low) & (gradient > 0)) | ((state >= self.priors.high) & (gradient < 0))
-        return ~held
+        def solve(fixed: NDArray[np.bool_], held: Array) -> Array:
+            free = ~fixed
+            push = gradient + (hessian @ held[..., None])[..., 0] + _neighbours(held, beside, beyond)
+            both = free[:, row] & free[:, column]
+            both[:, row == column] = True
+            banded[row - column, :, column] = (hessian[:, row, column] * both).T
+            banded[own, :-1] = beside * (free[1:] & free[:-1])
+            banded[2 * own, :-2] = beyond * (free[2:] & free[:-2])
+            flat = banded.reshape(2 * own + 1, -1)
+            step = solveh_banded(flat, np.where(free, push, 0).ravel(), lower=True, check_finite=False)
+            return held - step.reshape(frames, own)
+
+        return self._within_bounds(state, gradient, solve)
+
+    def _within_bounds(
+        self, state: Array, gradient: Array, solve: Callable[[NDArray[np.bool_], Array], Array]
+    ) -> Array:
+        """Minimise the quadratic model of this step within the bounds by an active set.
+
+        Unknowns at a bound that the gradient pushes against stay there; those that the solution carries beyond a bound are
+        put onto it and the rest is solved again, a few times.
+
+        Args:
+            gradient: (T, N) at ``state``.
+            solve: the best change (T, N) where ``fixed`` (T, N) unknowns take the given change (zero elsewhere).
+        """
+        low, high = self.priors.low - state, self.priors.high - state
+        fixed = ((low >= 0) & (gradient > 0)) | ((high <= 0) & (gradient < 0))
+        held = np.zeros_like(state)
+        for _ in range(_BOUND_ROUNDS):
+            change = solve(fixed, held)
+            beyond = ~fixed & ((change < low) | (change > high))
+            if not beyond.any():
+                break
+            held = np.where(beyond, np.clip(change, low, high), held)
+            fixed = fixed | beyond
+        return state + np.clip(change, low, high)
+
+
+def _neighbours(values: Array, beside: Array, beyond: Array) -> Array:
+    """(T, N) what the frames around add to each frame's gradient: the off-diagonals of `_smoothness` times ``values``."""
+    out = np.zeros_like(values)
+    out[1:] += beside * values[:-1]
+    out[:-1] += beside * values[1:]
+    out[2:] += beyond * values[:-2]
+    out[:-2] += beyond * values[2:]
+    return out
 
 
 def _smoothness(frames: int, velocity: Array, acceleration: Array) -> tuple[Array, Array, Array]:
