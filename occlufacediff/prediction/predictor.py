@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from occlufacediff.config.crop import CropSettings
@@ -25,7 +26,7 @@ from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.frames import FPS
 from occlufacediff.media.probe import probe
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
-from occlufacediff.models.sample import sample_motion
+from occlufacediff.models.sample import normalised_waveform, sample_motion
 from occlufacediff.occlusion.occlude import CROP, Occlusion, crop_pixels, occlude
 from occlufacediff.prediction.animate import write_animation
 from occlufacediff.prediction.masks import MaskPictures
@@ -125,8 +126,10 @@ class Predictor:
         self._loading = time.perf_counter()
         self.head = HeadAsset.load(head)
         self.basis = LandmarkBasis.of(self.head)
-        self.prior = load_motion_prior(checkpoint_dir / "motion_prior", device=self.device, head=self.head)
-        self.denoiser = load_denoiser(checkpoint_dir / "denoiser", device=self.device, head=self.head)
+        self.prior, prior_info = load_motion_prior(checkpoint_dir / "motion_prior", device=self.device)
+        self.denoiser, denoiser_info = load_denoiser(checkpoint_dir / "denoiser", device=self.device)
+        for info in (prior_info, denoiser_info):
+            info.require_head(self.head.name, self.head.expression_names)
         self._loading = time.perf_counter() - self._loading
 
     def predict(
@@ -212,13 +215,16 @@ class Predictor:
 
     def _sample(self, video: Path, seen: Observation, lmk_mask: Floats, sound: Sound, seed: int) -> Floats:
         settings = self.settings
+        waveform = torch.from_numpy(sound.waveform)
         weights = (settings.guidance_all, settings.guidance_audio)
         samples = sample_motion(
             self.denoiser,
             self.prior,
-            seen.lmk_2d,
-            lmk_mask,
-            sound.log_mel if self.denoiser.config.audio == "log_mel" else sound.waveform,
+            torch.from_numpy(seen.lmk_2d),
+            torch.from_numpy(lmk_mask),
+            normalised_waveform(waveform)
+            if self.denoiser.config.audio == "wav2vec2"
+            else torch.from_numpy(sound.log_mel),
             seed=seed,
             clip_id=video.stem,
             solver=settings.solver,
@@ -227,7 +233,7 @@ class Predictor:
             use_audio=sound.heard,
             device=self.device,
         )
-        return np.ascontiguousarray(samples[0], dtype=np.float32)
+        return np.ascontiguousarray(samples[0].numpy())
 
     def _drawing_device(self) -> Literal["cpu", "cuda"]:
         choice = self.settings.renderer

@@ -20,8 +20,9 @@ PART_COLOURS = {
 }
 #: Parts that keep the asset's own colours, where it has any: eyes without an iris look dead.
 NATURAL_PARTS = ("left_eyeball", "right_eyeball")
-#: Parts drawn with the region ``face``, where a head has them: an open mouth would be a hole otherwise.
-WITH_FACE = ("mouth_interior", "teeth")
+#: Parts drawn with the region ``face``, where a head has them: an open mouth would be a hole otherwise, and the chin's
+#: underside (it moves with the mouth) covers what lies behind it.
+WITH_FACE = ("mouth_interior", "teeth", "mouth_influence")
 
 
 def surface_colours(head: HeadAsset) -> Picture:

@@ -87,9 +87,9 @@ def make_report(
             _video(subject, clip, error, unit, predictions, clips, audio, coefficients, asset, settings)
             for subject, clip, error in chosen
         ],
-        "videos_note": f"Occlusion: {hidden_name}. Unseen subjects and sentences; the clips of different subjects whose "
-        "lip error is nearest the median, so neither the best nor the worst. Truth is the fit to the unoccluded video. On "
-        "our mesh, warm is what was hidden and is recovered from the rest and the sound.",
+        "videos_note": f"Occlusion: {hidden_name}. Unseen subjects and sentences; the clips of different subjects "
+        "whose lip error is nearest the median, so neither the best nor the worst. Truth is the fit to the unoccluded "
+        "video. On our mesh, warm is what was hidden and is recovered from the rest and the sound.",
         "results_note": f"Bars are means over clips of the test split, dots are clips: {metric_name(metric)}, {unit}. "
         "All methods share the truth's identity, head pose and camera in the measures of the mesh.",
         "headline_plot": plots.bars_with_spread(scores, metric, unit, seed),
