@@ -90,8 +90,13 @@ def synthesise_subject(
         truth.attrs["expression_names"] = list(HeadAsset.load(head).expression_names)
         truth.attrs["units"] = "rotations: axis-angle in radians; cam_picture: [s, tx, ty], s a metre, picture [-1, 1]"
         for clip in clips:
+            # Written anew: a group copied by the library carries bytes that were never set.
             with h5py.File(_part(parts, clip, "h5"), "r") as part:
-                part.copy(part["clip"], truth, name=clip.clip)
+                group = truth.create_group(clip.clip)
+                for name in sorted(part):
+                    group.create_dataset(name, data=part[name][()], compression="gzip", track_times=False)
+                for name in sorted(part.attrs):
+                    group.attrs[name] = part.attrs[name]
     rmtree(parts.parent)
     log.info("%s: %d clips", subject, len(clips))
 
@@ -124,7 +129,6 @@ def _finish_clip(clip: PlanClip, *, folder: Path, head: Path, settings: Syntheti
             writer.write(frame)
     write_sound(_part(folder, clip, "m4a"), drawn.waveform, drawn.sample_rate, out_rate=SAMPLE_RATE)
     with new_hdf5(_part(folder, clip, "h5")) as file:
-        group = file.create_group("clip")
         arrays = {
             "exp": exp,
             "jaw": drawn.jaw,
@@ -133,10 +137,10 @@ def _finish_clip(clip: PlanClip, *, folder: Path, head: Path, settings: Syntheti
             "shape": film.look.shape,
         }
         for name, values in arrays.items():
-            group.create_dataset(name, data=values, compression="gzip", track_times=False)
-        group.attrs["fps"] = FPS
-        group.attrs["sentence"] = clip.text
-        group.attrs["sentence_id"] = clip.sentence_id
+            file.create_dataset(name, data=values)
+        file.attrs["fps"] = FPS
+        file.attrs["sentence"] = clip.text
+        file.attrs["sentence_id"] = clip.sentence_id
 
 
 def expression_for(clip: SyntheticClip, asset: HeadAsset) -> np.ndarray:
