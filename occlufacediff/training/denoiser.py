@@ -11,6 +11,7 @@ from torch import Tensor
 from occlufacediff.config.training import DenoiserSettings
 from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
+from occlufacediff.models.audio_encoder import LogMelEncoder
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.schedule import NoiseSchedule
@@ -103,7 +104,8 @@ def fit_denoiser(
     if settings.preset == "compact":
         known = input_statistics(training)
         denoiser.set_landmark_statistics(known["face"], known["spread"])
-        denoiser.audio_encoder.set_statistics(known["mel"], known["mel_spread"])
+        if isinstance(denoiser.audio_encoder, LogMelEncoder):
+            denoiser.audio_encoder.set_statistics(known["mel"], known["mel_spread"])
     denoiser.to(device)
     prior = prior.to(device).eval().requires_grad_(False)
     schedule = NoiseSchedule.cosine().to(device)

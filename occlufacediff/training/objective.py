@@ -14,8 +14,9 @@ from occlufacediff.head.model import HeadModel
 # Face mesh points of paired upper and lower lip landmarks, as in the published mouth closure.
 UPPER_LIP = (191, 80, 81, 82, 13, 312, 311, 310, 415, 185, 40, 39, 37, 0, 267, 269, 270, 409, 308, 291)
 LOWER_LIP = (95, 88, 178, 87, 14, 317, 402, 318, 324, 146, 91, 181, 84, 17, 314, 405, 321, 375, 78, 61)
-#: Every so many landmarks are kept beside the lips'.
-SPREAD = 8
+#: Every so many landmarks are kept beside the lips', and at most so many of the lips' vertices.
+SPREAD = 16
+MOST_LIPS = 64
 MM = 1000.0
 
 
@@ -48,11 +49,13 @@ class HeadTerms(nn.Module):
             raise AssetError(f"head model {asset.name}: no pair of lip landmarks is embedded; training needs some")
         rows = sorted({row for pair in pairs for row in pair} | set(range(0, len(asset.landmark_indices), SPREAD)))
         corners = asset.triangles_of_landmarks[rows]
-        ids = np.union1d(asset.regions["lips"], corners)
+        lips = np.unique(asset.regions["lips"])
+        lips = lips[:: -(-len(lips) // MOST_LIPS)]
+        ids = np.union1d(lips, corners)
         self.head = HeadModel(asset, ids)
         place = {row: number for number, row in enumerate(rows)}
         index = {
-            "lips": np.searchsorted(ids, asset.regions["lips"]),
+            "lips": np.searchsorted(ids, lips),
             "corners": np.searchsorted(ids, corners),
             "points": asset.landmark_indices[rows],
             "upper": np.array([place[a] for a, _ in pairs]),
