@@ -30,7 +30,7 @@ def test_every_metric_equals_its_parity_number(goldens: Path) -> None:
         "lmk_3d_mvpe": metrics.lve(z["in_lmk_3d_gt"], z["in_lmk_3d_pred"]),
         "mean_full_vertex_error": metrics.vertex_errors(truth, predicted).mean(0),
         "lve": metrics.lve(truth, predicted, z["vmask_lips"]),
-        "mouth_closure": metrics.mouth_closure(*flat, *lips),
+        "mouth_closure": metrics.mouth_closure(z["in_lmk_2d_gt"], z["in_lmk_2d_pred"], *lips),
         "gt_mouth_closure": metrics.mouth_closure(flat[0], z["in_lmk_2d_gt"], *lips),
         "lmk2d_reproj_error": metrics.lmk_2d_error(*flat),
         "lmk2d_vis_reproj_error": metrics.lmk_2d_error(*flat, seen),
