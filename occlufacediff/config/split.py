@@ -6,11 +6,47 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 #: MEAD's published split: subjects by name, sentences by the number of the sentence SPOKEN.
-MEAD_TRAIN_SUBJECTS = (
-    "M011 M012 M013 M019 M022 M023 M024 M025 M026 M027 M028 M029 M030 M031 M033 M034 M037 M039 M040 M041 "
-    "W009 W014 W015 W016 W018 W019 W023 W024 W025 W026 W028 W029 W033 W035 W036 W037 W038 W040"
-).split()
-MEAD_TEST_SUBJECTS = "M003 M005 M007 M009 W011".split()
+MEAD_TRAIN_SUBJECTS = [
+    "M011",
+    "M012",
+    "M013",
+    "M019",
+    "M022",
+    "M023",
+    "M024",
+    "M025",
+    "M026",
+    "M027",
+    "M028",
+    "M029",
+    "M030",
+    "M031",
+    "M033",
+    "M034",
+    "M037",
+    "M039",
+    "M040",
+    "M041",
+    "W009",
+    "W014",
+    "W015",
+    "W016",
+    "W018",
+    "W019",
+    "W023",
+    "W024",
+    "W025",
+    "W026",
+    "W028",
+    "W029",
+    "W033",
+    "W035",
+    "W036",
+    "W037",
+    "W038",
+    "W040",
+]
+MEAD_TEST_SUBJECTS = ["M003", "M005", "M007", "M009", "W011"]
 MEAD_TEST_SENTENCES_BELOW = 10
 
 SPLITS = ("train", "validation", "test")

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,27 +67,16 @@ class MediaPipeDetector:
     """MediaPipe's face mesh with refined lips, eyes and irises (478 points); its models come in its wheel."""
 
     def __init__(self, settings: LandmarkSettings) -> None:
-        # Must stand before the import: the library reads them once.
-        os.environ.setdefault("GLOG_minloglevel", "3")
-        os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-        with _native_quiet():
-            from mediapipe.python.solutions.face_mesh import FaceMesh
-
-            self._mesh = FaceMesh(
-                static_image_mode=settings.static,
-                max_num_faces=settings.max_faces,
-                refine_landmarks=True,
-                min_detection_confidence=settings.min_confidence,
-                min_tracking_confidence=settings.min_confidence,
-            )
-        self._first = True
+        self._settings = settings
+        self._mesh: Any = None
 
     def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Faces of a frame (H, W, 3) RGB: (n, 478, 2) float32 px."""
-        if self._first:
+        if self._mesh is None:
+            # Loading the models and the first frame make the library's threads chat.
             with _native_quiet():
+                self._mesh = _face_mesh(self._settings)
                 result = self._mesh.process(frame)
-            self._first = False
         else:
             result = self._mesh.process(frame)
         size = np.array([frame.shape[1], frame.shape[0]], np.float32)
@@ -100,7 +89,24 @@ class MediaPipeDetector:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._mesh.close()
+        if self._mesh is not None:
+            self._mesh.close()
+            self._mesh = None
+
+
+def _face_mesh(settings: LandmarkSettings) -> Any:
+    # Must stand before the import: the library reads them once.
+    os.environ.setdefault("GLOG_minloglevel", "3")
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    from mediapipe.python.solutions.face_mesh import FaceMesh
+
+    return FaceMesh(
+        static_image_mode=settings.static,
+        max_num_faces=settings.max_faces,
+        refine_landmarks=True,
+        min_detection_confidence=settings.min_confidence,
+        min_tracking_confidence=settings.min_confidence,
+    )
 
 
 def track_face(frames: Iterable[NDArray[np.uint8]], detector: Detector) -> Track:

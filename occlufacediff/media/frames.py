@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
 
+import av
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
@@ -65,6 +67,29 @@ def read_frames(path: Path | str, *, threads: int = 0) -> Iterator[NDArray[np.ui
         check_whole(path, end / FPS, None if told is None else float(told))
 
 
+def count_at_25_fps(path: Path | str) -> int:
+    """Number of frames that `read_frames` gives, from the packets' time stamps without decoding.
+
+    Raises:
+        ClipError: ``no_video``, ``broken_video`` when the track has no packet.
+    """
+    path = Path(path)
+    with opened(path) as container:
+        stream = video_stream(container)
+        if stream is None:
+            raise ClipError("no_video", f"{path}: holds no video track; give a file with pictures")
+        spans: list[tuple[int, int]] = []
+        packets = container.demux(stream)
+        # A file cut off in the middle ends with an error of the container.
+        with suppress(av.FFmpegError):
+            spans.extend((p.pts, p.duration or 0) for p in packets if p.size and p.pts is not None and not p.is_discard)
+        if not spans or stream.time_base is None:
+            raise ClipError("broken_video", f"{path}: its video track holds no frame")
+        first, (last, length) = min(spans)[0], max(spans)
+        end = (last - first) * stream.time_base + (length * stream.time_base or _nominal(stream))
+        return max(1, _nearest(end * FPS))
+
+
 def check_whole(path: Path, decoded_s: float, told_s: float | None) -> None:
     """Refuse a file that was cut off: ClipError ``broken_video`` when it decodes to much less than it tells."""
     if told_s is not None and decoded_s + 2 / FPS < WHOLE * told_s:
@@ -79,8 +104,7 @@ class _Times:
 
     def __init__(self, stream: VideoStream) -> None:
         self._stream = stream
-        rate = stream.average_rate or stream.guessed_rate or Fraction(FPS)
-        self._nominal = 1 / Fraction(rate)
+        self._nominal = _nominal(stream)
         self._origin: Fraction | None = None
         self._last = Fraction(0)
         self._length = self._nominal
@@ -101,6 +125,11 @@ class _Times:
     def end(self) -> int:
         """Number of grid frames up to the end of the last frame."""
         return _nearest((self._last + self._length) * FPS)
+
+
+def _nominal(stream: VideoStream) -> Fraction:
+    """Length of a frame in seconds by the rate the file tells."""
+    return 1 / Fraction(stream.average_rate or stream.guessed_rate or FPS)
 
 
 def _nearest(value: Fraction) -> int:

@@ -1,0 +1,97 @@
+"""Landmarks of one subject's clips."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+
+from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.errors import ClipError
+from occlufacediff.files import new_hdf5, sha256
+from occlufacediff.fingerprint import fingerprint
+from occlufacediff.landmarks.detect import Detector, make_detector, track_face
+from occlufacediff.media.frames import read_frames
+from occlufacediff.media.rates import FPS
+from occlufacediff.stages.shard import (
+    Row,
+    assemble,
+    key,
+    parts_folder,
+    read_index,
+    remove_parts,
+    run_shard,
+    usable,
+    write_index,
+)
+
+FIGURES = ("frames", "frames_found", "n_faces_max", "frames_several_faces")
+
+
+def detect_subject(
+    subject: str,
+    video_dir: Path,
+    video_index: Path,
+    landmarks_h5: Path,
+    index_csv: Path,
+    *,
+    settings: LandmarkSettings,
+    workers: int = 1,
+    scheduler: str | None = None,
+) -> None:
+    """Write ``<clip>/landmarks_px`` (T, 478, 2) float32 in px of the 25 fps video, NaN where nothing was found.
+
+    Attributes of a clip: ``width height fps n_faces_max``. With several faces the largest is followed; how many frames
+    show several is a figure of the index. Reasons: ``no_face``, ``few_faces``. Figures: `FIGURES`.
+
+    Raises:
+        AssetError: the detector is not installed or its weights are missing.
+    """
+    sources = {row["clip"]: video_dir / row["video"] for row in usable(read_index(video_index))}
+    code = fingerprint("occlufacediff.stages.landmarks")
+    parts = parts_folder(landmarks_h5)
+    rows = run_shard(
+        list(sources),
+        partial(_detect, sources, settings),
+        parts,
+        lambda clip: key(sha256(sources[clip]) if sources[clip].is_file() else "", settings, code),
+        workers=workers,
+        scheduler=scheduler,
+        title=f"{subject} landmarks",
+    )
+    assemble(landmarks_h5, rows, parts, {"subject": subject, "detector": settings.detector, "unit": "px"})
+    write_index(index_csv, rows, FIGURES)
+    remove_parts(parts)
+
+
+@cache
+def _detector(settings: LandmarkSettings) -> Detector:
+    """One detector a process: loading its networks costs as much as a clip."""
+    return make_detector(settings)
+
+
+def _detect(sources: dict[str, Path], settings: LandmarkSettings, clip: str, part: Path) -> Row:
+    source = sources[clip]
+    track = track_face(read_frames(source, threads=1), _detector(settings))
+    frames, found = len(track.landmarks), int(track.found.sum())
+    if found == 0:
+        raise ClipError("no_face", f"{source}: no face was found in any of its {frames} frames")
+    if found < settings.min_found * frames:
+        raise ClipError(
+            "few_faces",
+            f"{source}: a face was found in {found} of {frames} frames only "
+            f"(landmarks.min_found is {settings.min_found:g})",
+        )
+    with new_hdf5(part) as file:
+        file["landmarks_px"] = track.landmarks
+        file.attrs["width"] = track.width
+        file.attrs["height"] = track.height
+        file.attrs["fps"] = float(FPS)
+        file.attrs["n_faces_max"] = int(track.n_faces.max())
+    return {
+        "frames": frames,
+        "frames_found": found,
+        "n_faces_max": int(track.n_faces.max()),
+        "frames_several_faces": int(np.count_nonzero(track.n_faces > 1)),
+    }

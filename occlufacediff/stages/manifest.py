@@ -1,0 +1,177 @@
+"""One table of all clips of a data set: what became of each, and its split."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from occlufacediff.config.split import (
+    MEAD_TEST_SENTENCES_BELOW,
+    MEAD_TEST_SUBJECTS,
+    MEAD_TRAIN_SUBJECTS,
+    SPLITS,
+    SplitSettings,
+)
+from occlufacediff.errors import AssetError, ConfigError
+from occlufacediff.files import written_aside
+from occlufacediff.stages.shard import COLUMNS, FAILED, OK, read_index
+
+UNUSED = "unused"
+FIRST = (
+    "subject",
+    "clip",
+    "emotion",
+    "level",
+    "sentence",
+    "sentence_id",
+    "split",
+    "frames",
+    "status",
+    "reason",
+    "message",
+    "stage",
+    "text",
+)
+
+
+def build_manifest(
+    indices: Mapping[str, Sequence[Path]], sentences: Sequence[Path], manifest_csv: Path, *, settings: SplitSettings
+) -> None:
+    """Join the stages' indices to a row a clip and write ``manifest.csv``.
+
+    Columns: `FIRST`, then every stage's figures as ``<stage>_<figure>``. A clip that a stage could not use has
+    ``status=failed`` with the reason, message and name of the EARLIEST failing stage and no split. A usable clip whose
+    subject and sentence do not belong to one split has ``status=ok``, ``split=unused`` and the reason ``other_split``
+    (they belong to different ones) or ``no_split`` (one of them belongs to none).
+
+    Args:
+        indices: stage -> its index files, a subject each, stages in their order of work. A file ``index.csv`` belongs to
+            the subject its folder is named after, another to the subject of its own name.
+        sentences: tables ``clip,sentence_id,text`` in folders named after subjects; without one a sentence is known by
+            the number of its file ("024" is "24").
+        settings: who is in which split.
+
+    Raises:
+        AssetError: an index or table is missing or has other columns.
+        ConfigError: a split that the settings give subjects gets no clip at all while clips exist.
+    """
+    spoken = _spoken(sentences)
+    clips: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
+    for stage, paths in indices.items():
+        for path in paths:
+            subject = path.parent.name if path.name == "index.csv" else path.stem
+            for row in read_index(path):
+                clips.setdefault((subject, row["clip"]), {})[stage] = row
+    rows = [
+        _row(subject, clip, clips[subject, clip], tuple(indices), spoken, settings) for subject, clip in sorted(clips)
+    ]
+    figures = sorted({name for row in rows for name in row} - set(FIRST), key=_by_stage(tuple(indices)))
+    table = pd.DataFrame(rows, columns=[*FIRST, *figures]).fillna("")
+    _check_subjects(table, settings)
+    with written_aside(manifest_csv) as aside:
+        table.to_csv(aside, index=False, lineterminator="\n")
+
+
+def _row(
+    subject: str,
+    clip: str,
+    by_stage: dict[str, dict[str, str]],
+    stages: tuple[str, ...],
+    spoken: dict[tuple[str, str], tuple[str, str]],
+    settings: SplitSettings,
+) -> dict[str, object]:
+    emotion, level, sentence = (clip.split("/") + ["", "", ""])[:3]
+    number = str(int(sentence)) if sentence.isdecimal() else sentence
+    sentence_id, text = spoken.get((subject, clip), (number, ""))
+    row: dict[str, object] = {
+        "subject": subject,
+        "clip": clip,
+        "emotion": emotion,
+        "level": level,
+        "sentence": sentence,
+        "sentence_id": sentence_id,
+        "text": text,
+    }
+    for stage, index_row in by_stage.items():
+        row |= {f"{stage}_{name}": value for name, value in index_row.items() if name not in COLUMNS}
+    counts = (index_row.get("frames") for stage, index_row in reversed(by_stage.items()) if index_row.get("frames"))
+    row["frames"] = next(counts, "")
+    for stage in stages:
+        found = by_stage.get(stage)
+        if found is None:
+            return row | _failure(stage, "not_processed", f"the stage {stage} has no row for it; run it anew")
+        if found["status"] != OK:
+            return row | _failure(stage, found["reason"], found["message"])
+    split, reason, message = _split(subject, sentence_id, settings)
+    return row | {"split": split, "status": OK, "reason": reason, "message": message, "stage": ""}
+
+
+def _failure(stage: str, reason: str, message: str) -> dict[str, object]:
+    return {"split": "", "status": FAILED, "reason": reason, "message": message, "stage": stage}
+
+
+def _split(subject: str, sentence: str, settings: SplitSettings) -> tuple[str, str, str]:
+    """Split, reason and message of a usable clip."""
+    if settings.rule in ("all_test", "all_train"):
+        return settings.rule.removeprefix("all_"), "", ""
+    of_subject, of_sentence = _split_of_subject(subject, settings), _split_of_sentence(sentence, settings)
+    if not of_subject or not of_sentence:
+        missing = f"subject {subject}" if not of_subject else f"sentence {sentence}"
+        return UNUSED, "no_split", f"{missing} belongs to no split"
+    if of_subject != of_sentence:
+        return UNUSED, "other_split", f"subject {subject} is of {of_subject}, sentence {sentence} of {of_sentence}"
+    return of_subject, "", ""
+
+
+def _split_of_subject(subject: str, settings: SplitSettings) -> str:
+    for split in SPLITS:
+        if subject in getattr(settings, split).subjects:
+            return split
+    if settings.rule == "mead":
+        return "train" if subject in MEAD_TRAIN_SUBJECTS else "test" if subject in MEAD_TEST_SUBJECTS else ""
+    return ""
+
+
+def _split_of_sentence(sentence: str, settings: SplitSettings) -> str:
+    for split in SPLITS:
+        if sentence in getattr(settings, split).sentences:
+            return split
+    if settings.rule == "mead" and sentence.isdecimal():
+        return "test" if int(sentence) < MEAD_TEST_SENTENCES_BELOW else "train"
+    return ""
+
+
+def _spoken(tables: Sequence[Path]) -> dict[tuple[str, str], tuple[str, str]]:
+    """(subject, clip) -> sentence identity and text."""
+    spoken = {}
+    for path in tables:
+        try:
+            with path.open(newline="", encoding="utf-8") as file:
+                for row in csv.DictReader(file):
+                    spoken[path.parent.name, row["clip"]] = (row["sentence_id"], row.get("text") or "")
+        except (OSError, UnicodeDecodeError, KeyError) as error:
+            raise AssetError(f"{path}: needs a readable table with the columns clip, sentence_id, text") from error
+    return spoken
+
+
+def _by_stage(stages: tuple[str, ...]) -> Callable[[str], tuple[int, str]]:
+    def order(name: str) -> tuple[int, str]:
+        return next((place for place, stage in enumerate(stages) if name.startswith(f"{stage}_")), len(stages)), name
+
+    return order
+
+
+def _check_subjects(table: pd.DataFrame, settings: SplitSettings) -> None:
+    """A misspelt subject or sentence would leave its split empty without a word."""
+    usable = table[table["status"] == OK]
+    for split in SPLITS:
+        part = getattr(settings, split)
+        if settings.rule == "lists" and len(usable) and part.subjects and not (usable["split"] == split).any():
+            raise ConfigError(
+                f"split.{split}: none of {len(usable)} usable clips belongs to its subjects {sorted(part.subjects)} and "
+                f"sentences {sorted(part.sentences)}; the data set has subjects {sorted(set(usable['subject']))} and "
+                f"sentences {sorted(set(usable['sentence_id']))}"
+            )

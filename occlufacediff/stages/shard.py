@@ -1,0 +1,223 @@
+"""Runs a stage over the clips of one subject: by Dask, keeping finished clips, with failures as rows.
+
+A finished clip is a pair in the parts folder: its part file and a JSON record ``{"key": ..., "row": ...}``. A shard that
+was killed finds them again and redoes only clips whose key (source, settings, code) has changed.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict, is_dataclass
+from multiprocessing import get_context
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import dask
+import h5py
+from dask.callbacks import Callback
+from tqdm import tqdm
+
+from occlufacediff import __version__
+from occlufacediff.errors import AssetError, ClipError
+from occlufacediff.files import new_hdf5, written_aside
+
+Row = dict[str, Any]
+Work = Callable[[str, Path], Row]
+Job = tuple[Work, str, Path, str]
+
+#: Columns that every index has, in this order; figures follow.
+COLUMNS = ("clip", "status", "reason", "message")
+OK, FAILED = "ok", "failed"
+
+
+def run_shard(
+    clips: Sequence[str],
+    work: Work,
+    parts: Path,
+    key_of: Callable[[str], str],
+    *,
+    workers: int = 1,
+    scheduler: str | None = None,
+    suffix: str = ".h5",
+    title: str = "clips",
+) -> list[Row]:
+    """Run ``work(clip, part_path)`` for every clip that has no finished part of the same key.
+
+    Args:
+        clips: names of the clips, ``<emotion>/<level>/<sentence>``.
+        work: writes the part whole or not at all and gives the clip's figures; it is pickled to other processes. A
+            `ClipError` of it becomes a failed row; any other error ends the shard, finished clips are kept.
+        parts: folder of the parts: ``<parts>/<clip><suffix>`` and ``.json``.
+        key_of: what the part depends on (`key`), asked in this process before anything runs.
+        workers: 1 runs in this process, more in that many processes; not used with a ``scheduler``.
+        scheduler: address of a Dask scheduler whose workers share this file system, or None.
+        suffix: of the part files.
+        title: of the progress bar, on the error output.
+
+    Returns:
+        one row a clip in the order of ``clips``: ``clip status reason message`` and the figures.
+    """
+    keys = {clip: key_of(clip) for clip in clips}
+    waiting = [clip for clip in clips if _finished(parts, clip, suffix, keys[clip]) is None]
+    for clip in waiting:
+        part_path(parts, clip, suffix).parent.mkdir(parents=True, exist_ok=True)
+    jobs = [(work, clip, part_path(parts, clip, suffix), keys[clip]) for clip in waiting]
+    with tqdm(total=len(clips), initial=len(clips) - len(jobs), desc=title, unit="clip", mininterval=1.0) as progress:
+        if scheduler is not None:
+            _run_distributed(jobs, scheduler, progress.update)
+        else:
+            _run_local(jobs, workers, progress.update)
+    rows = [_finished(parts, clip, suffix, keys[clip]) for clip in clips]
+    lost = [clip for clip, row in zip(clips, rows, strict=True) if row is None]
+    if lost:
+        raise AssetError(
+            f"{parts}: the part of {lost[0]} vanished while the shard ran; do its workers share this folder?"
+        )
+    return [row for row in rows if row is not None]
+
+
+def key(*of: object) -> str:
+    """Digest of what a part depends on: strings, numbers, dataclasses of settings, in order."""
+    plain = [asdict(thing) if is_dataclass(thing) and not isinstance(thing, type) else thing for thing in of]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def part_path(parts: Path, clip: str, suffix: str = ".h5") -> Path:
+    """Where the part of a clip lies."""
+    return parts / f"{clip}{suffix}"
+
+
+def _record_path(parts: Path, clip: str) -> Path:
+    return parts / f"{clip}.json"
+
+
+def _finished(parts: Path, clip: str, suffix: str, wanted: str) -> Row | None:
+    """The row of a finished clip; None when it is not finished, was made from something else, or its part is gone."""
+    try:
+        record = json.loads(_record_path(parts, clip).read_text(encoding="utf-8"))
+        row: Row = record["row"]
+        if record["key"] != wanted or (row["status"] == OK and not part_path(parts, clip, suffix).is_file()):
+            return None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return row
+
+
+def _one(job: Job) -> str:
+    """Do one clip and leave its record; runs in a worker."""
+    work, clip, part, made_from = job
+    row: Row = {"clip": clip, "status": OK, "reason": "", "message": ""}
+    try:
+        row |= work(clip, part)
+    except ClipError as error:
+        part.unlink(missing_ok=True)
+        row |= {"status": FAILED, "reason": error.reason, "message": " ".join(str(error).split())}
+    with written_aside(part.with_suffix(".json")) as aside:
+        aside.write_text(json.dumps({"key": made_from, "row": row}), encoding="utf-8")
+    return clip
+
+
+def _run_local(jobs: list[Job], workers: int, done: Callable[[], object]) -> None:
+    tasks = [dask.delayed(_one, pure=False)(job) for job in jobs]
+    with Callback(posttask=lambda *_: done()):
+        if min(workers, len(jobs)) <= 1:
+            dask.compute(*tasks, scheduler="synchronous", optimize_graph=False)
+            return
+        # Forked workers have the stage's modules at once and do not run the calling script again.
+        pool = ProcessPoolExecutor(
+            min(workers, len(jobs)), mp_context=get_context("fork"), initializer=_start_worker, initargs=(os.getpid(),)
+        )
+        try:
+            dask.compute(*tasks, scheduler="processes", pool=pool, chunksize=1, optimize_graph=False)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _run_distributed(jobs: list[Job], scheduler: str, done: Callable[[], object]) -> None:
+    from distributed import Client, as_completed
+
+    with Client(scheduler, set_as_default=False) as client:
+        for future in as_completed(client.map(_one, jobs, pure=False)):
+            future.result()
+            done()
+
+
+def _start_worker(parent: int) -> None:
+    """Settle a forked worker: one thread for each library (there are as many workers as cores), no life as an orphan."""
+    for name in ("cv2", "torch"):
+        module = sys.modules.get(name)
+        if module is not None:
+            (module.setNumThreads if name == "cv2" else module.set_num_threads)(1)
+    Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    # A worker whose shard was killed would wait for its next clip for ever.
+    while os.getppid() == parent:
+        time.sleep(0.5)
+    os._exit(1)
+
+
+def parts_folder(output: Path) -> Path:
+    """Folder of the parts of an output, beside it: ``.<name>.parts``."""
+    return output.parent / f".{output.name}.parts"
+
+
+def assemble(path: Path | str, rows: Iterable[Row], parts: Path, attributes: Mapping[str, Any]) -> None:
+    """Join the HDF5 parts of the usable clips into one file, a group a clip in the rows' order, written aside.
+
+    Args:
+        attributes: of the whole file; the program's version is added.
+    """
+    with new_hdf5(path) as file:
+        for name, value in {**attributes, "version": __version__}.items():
+            file.attrs[name] = value
+        for row in rows:
+            if row["status"] == OK:
+                with h5py.File(part_path(parts, row["clip"]), "r") as part:
+                    group = file.create_group(row["clip"])
+                    for name, value in sorted(part.attrs.items()):
+                        group.attrs[name] = value
+                    for name in sorted(part):
+                        part.copy(part[name], group, name)
+
+
+def remove_parts(parts: Path) -> None:
+    """Remove the parts once the assembled output and the index are in place."""
+    shutil.rmtree(parts, ignore_errors=True)
+
+
+def write_index(path: Path | str, rows: Iterable[Mapping[str, Any]], figures: Sequence[str] = ()) -> None:
+    """Write an index: `COLUMNS`, then the named figures; a figure a row does not have is empty. Written aside."""
+    with written_aside(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*COLUMNS, *figures], restval="", extrasaction="raise", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_index(path: Path | str) -> list[dict[str, str]]:
+    """Rows of an index as text; AssetError when it is missing or has other columns."""
+    path = Path(path)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+            names = set(rows[0]) if rows else set(COLUMNS)
+    except (OSError, UnicodeDecodeError) as error:
+        raise AssetError(f"{path}: the index cannot be read ({error}); run the stage that writes it") from error
+    if not set(COLUMNS) <= names:
+        raise AssetError(f"{path}: not an index; it needs the columns {', '.join(COLUMNS)}")
+    return rows
+
+
+def usable(rows: Iterable[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    """Rows of clips that the stage could use."""
+    return [row for row in rows if row["status"] == OK]
