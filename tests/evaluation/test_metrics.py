@@ -18,7 +18,7 @@ def test_every_metric_equals_its_parity_number(goldens: Path) -> None:
     fps = float(z["fps"])
     truth, predicted = z["in_verts_gt"], z["in_verts_pred"]
     seen = z["in_lmk_mask"] > 0
-    flat = (z["in_lmk_2d_pgt"], z["in_lmk_2d_pred"])
+    flat = (z["in_lmk_2d_gt"], z["in_lmk_2d_pred"])
     lips = (z["upper_lip_em"], z["lower_lip_em"])
     got = {
         "pred_jitter": metrics.jitter(predicted, fps),
@@ -30,8 +30,8 @@ def test_every_metric_equals_its_parity_number(goldens: Path) -> None:
         "lmk_3d_mvpe": metrics.lve(z["in_lmk_3d_gt"], z["in_lmk_3d_pred"]),
         "mean_full_vertex_error": metrics.vertex_errors(truth, predicted).mean(0),
         "lve": metrics.lve(truth, predicted, z["vmask_lips"]),
-        "mouth_closure": metrics.mouth_closure(z["in_lmk_2d_gt"], z["in_lmk_2d_pred"], *lips),
-        "gt_mouth_closure": metrics.mouth_closure(flat[0], z["in_lmk_2d_gt"], *lips),
+        "mouth_closure": metrics.mouth_closure(*flat, *lips),
+        "gt_mouth_closure": metrics.mouth_closure(z["in_lmk_2d_pgt"], flat[0], *lips),
         "lmk2d_reproj_error": metrics.lmk_2d_error(*flat),
         "lmk2d_vis_reproj_error": metrics.lmk_2d_error(*flat, seen),
         "lmk2d_invis_reproj_error": metrics.lmk_2d_error(*flat, ~seen),
