@@ -206,12 +206,3 @@ def mesh_colours(points: Floats, base: Picture, hidden: NDArray[np.bool_] | None
     # A change of colour, not a colour: teeth and the inside of the mouth stay what they are.
     warm = base * (np.array(GUESSED_COLOUR, dtype=np.float32) / np.array(MESH_COLOUR, dtype=np.float32))
     return np.rint(np.clip(base * (1 - weight) + warm * weight, 0, 255)).astype(np.uint8)
-
-
-def region_faces(faces: NDArray[np.integer], vertices: NDArray[np.integer] | None) -> NDArray[np.int32]:
-    """Triangles (F, 3) all of whose corners are in a vertex list; all triangles for None."""
-    if vertices is None:
-        return np.asarray(faces, dtype=np.int32)
-    inside = np.zeros(int(faces.max()) + 1, dtype=bool)
-    inside[vertices] = True
-    return np.asarray(faces[inside[faces].all(axis=1)], dtype=np.int32)

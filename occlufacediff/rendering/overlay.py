@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.rendering.animation import CROP, MESH_COLOUR, Floats, Picture, mesh_colours, region_faces
+from occlufacediff.rendering.animation import CROP, MESH_COLOUR, Floats, Picture, mesh_colours
 from occlufacediff.rendering.mesh import SmoothNormals, over, shade, to_screen
 from occlufacediff.rendering.renderer import make_renderer
 
@@ -20,9 +20,8 @@ PART_COLOURS = {
 }
 #: Parts that keep the asset's own colours, where it has any: eyes without an iris look dead.
 NATURAL_PARTS = ("left_eyeball", "right_eyeball")
-#: Parts drawn with the region ``face``, where a head has them: an open mouth would be a hole otherwise, and the chin's
-#: underside (it moves with the mouth) covers what lies behind it.
-WITH_FACE = ("mouth_interior", "teeth", "mouth_influence")
+#: Parts drawn with the region ``face``, where a head has them: an open mouth would be a hole otherwise.
+WITH_FACE = ("mouth_interior", "teeth")
 
 
 def surface_colours(head: HeadAsset) -> Picture:
@@ -38,8 +37,8 @@ def surface_colours(head: HeadAsset) -> Picture:
     return colours
 
 
-def drawn_vertices(head: HeadAsset, region: str) -> NDArray[np.int64] | None:
-    """Vertices of a region as it is drawn; None for the whole head.
+def region_weights(head: HeadAsset, region: str) -> Picture | None:
+    """White (V, 3) for vertices of a region that is drawn, black for others; None for the whole head.
 
     Raises:
         ConfigError: the head model has no such region.
@@ -49,8 +48,10 @@ def drawn_vertices(head: HeadAsset, region: str) -> NDArray[np.int64] | None:
     if region not in head.regions:
         known = ", ".join(["head", *head.regions])
         raise ConfigError(f"mesh_region: got {region!r}, the head model {head.name!r} has {known}")
-    names = [region, *(name for name in WITH_FACE if region == "face" and name in head.regions)]
-    return np.unique(np.concatenate([head.regions[name] for name in names]))
+    weights = np.zeros((head.n_vertices, 3), dtype=np.uint8)
+    for name in (region, *(WITH_FACE if region == "face" else ())):
+        weights[head.regions.get(name, np.empty(0, dtype=np.int64))] = 255
+    return weights
 
 
 def panel_points(
@@ -98,8 +99,9 @@ class MeshOverlay:
         self.panel = panel
         self.base = surface_colours(head)
         self.normals = SmoothNormals(head.faces, head.n_vertices)
-        faces = region_faces(head.faces, drawn_vertices(head, region))
-        self.renderer = make_renderer(panel, panel, faces, device=device, samples=4)
+        # A region is cut out of the whole head's picture: what it hides from view stays hidden, and its edge is soft.
+        self.weights = region_weights(head, region)
+        self.renderer = make_renderer(panel, panel, head.faces, device=device, samples=4)
 
     def draw(
         self,
@@ -129,7 +131,10 @@ class MeshOverlay:
             flat = np.asarray(cam[0] * (vertices[:, :2] + cam[1:]) * np.array([1, -1]), dtype=np.float32)
             colours = mesh_colours(flat, self.base, hidden)
         lit = shade(colours, self.normals(vertices))
-        picture = self.renderer.rgba(panel_points(vertices, cam, box, view, self.panel), lit)
-        if opacity < 1.0:
-            picture[..., 3] = np.rint(picture[..., 3] * opacity).astype(np.uint8)
+        points = panel_points(vertices, cam, box, view, self.panel)
+        picture = self.renderer.rgba(points, lit)
+        alpha = picture[..., 3] * np.float32(opacity)
+        if self.weights is not None:
+            alpha *= self.renderer.rgba(points, self.weights)[..., 0] / np.float32(255)
+        picture[..., 3] = np.rint(alpha).astype(np.uint8)
         return over(picture, background)

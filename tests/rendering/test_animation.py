@@ -101,12 +101,6 @@ def test_guessed_vertices_are_warm() -> None:
     assert (animation.mesh_colours(points, base, None) == base).all()
 
 
-def test_triangles_of_a_region() -> None:
-    faces = np.array([[0, 1, 2], [1, 2, 3], [2, 3, 4]])
-    assert animation.region_faces(faces, np.array([1, 2, 3])).tolist() == [[1, 2, 3]]
-    assert animation.region_faces(faces, None).shape == (3, 3)
-
-
 def test_a_pasted_picture_covers_by_its_alpha() -> None:
     under = np.zeros((8, 8, 3), dtype=np.uint8)
     over = np.full((8, 8, 4), 200, dtype=np.uint8)
@@ -140,5 +134,7 @@ def test_the_mesh_lies_where_its_landmarks_do() -> None:
     half = mesh.draw(vertices[0], cam, box, view, under, opacity=0.5)
     outside = ~picture.any(axis=2)
     assert (half[outside] == 90).all()
+    lips = MeshOverlay(head, 200, "lips").draw(vertices[0], cam, box, view, (0, 0, 0))
+    assert 20 < lips.any(axis=2).sum() < 0.3 * picture.any(axis=2).sum()
     with pytest.raises(ConfigError, match=r"mesh_region: got 'nose', the head model 'small' has head, face, lips"):
         MeshOverlay(head, 200, "nose")
