@@ -1,0 +1,106 @@
+"""All metrics of one prediction against one clip."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.evaluation import metrics
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
+from occlufacediff.training.data import Clip
+from occlufacediff.training.objective import LOWER_LIP, UPPER_LIP
+
+Float = NDArray[np.float32]
+
+FPS = 25
+#: Regions whose mean vertex error is reported, where the head has them.
+REGIONS = ("face", "eye_region", "forehead", "nose", "neck")
+#: Added to a metric's name when it is taken over the hidden frames only.
+HIDDEN = "_hidden"
+
+
+def unit_of(metric: str) -> str:
+    """Unit of a metric by its name in the tables."""
+    name = metric if metric in metrics.UNITS else metric.removesuffix(HIDDEN)
+    return "mm" if name.startswith("mvpe") else metrics.UNITS[name]
+
+
+@dataclass(frozen=True, eq=False)
+class Surface:
+    """A motion on the head: vertices (T, V, 3), landmarks (T, L, 3) and (T, L, 2) in the crop."""
+
+    vertices: Float
+    landmarks: Float
+    landmarks_2d: Float
+
+
+def surface(asset: HeadAsset, clip: Clip, motion: Float) -> Surface:
+    """Put a motion (T, E + 3) on the head with the clip's own identity, pose and camera."""
+    vertices = vertices_numpy(asset, clip.shape, motion[:, :-3], clip.global_pose, motion[:, -3:])
+    landmarks = landmarks_numpy(asset, vertices)
+    return Surface(vertices, landmarks, np.asarray(project_numpy(landmarks, clip.cam), np.float32))
+
+
+def lip_pairs(asset: HeadAsset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Rows of paired upper and lower lip landmarks among the head's landmarks."""
+    where = {int(point): row for row, point in enumerate(asset.landmark_indices)}
+    pairs = [(where[a], where[b]) for a, b in zip(UPPER_LIP, LOWER_LIP, strict=True) if a in where and b in where]
+    return np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
+
+
+def score(
+    asset: HeadAsset,
+    clip: Clip,
+    truth: Surface,
+    predicted: Surface,
+    motion: Float,
+    visible: Float,
+    hidden: NDArray[np.bool_],
+) -> dict[str, float]:
+    """Metrics by name. Names that end in ``_hidden`` are over the hidden frames only and absent where none is.
+
+    Truth and prediction share identity, pose and camera, as published, so errors are the motion's alone. (The 2D
+    errors split landmarks, not frames: ``lmk_2d_error_hidden`` is over hidden landmarks.)
+
+    Args:
+        asset: the head model.
+        clip: the clip with its landmarks.
+        truth: the clip's own motion on the head.
+        predicted: the predicted motion on the head.
+        motion: (T, E + 3) predicted [exp, jaw].
+        visible: (T, 468) visible landmarks.
+        hidden: (T,) frames in which something is hidden.
+    """
+    if clip.lmk_2d is None:
+        raise ValueError("clip: got no landmarks, needs lmk_2d for the 2D errors")
+    lips, (upper, lower) = asset.regions["lips"], lip_pairs(asset)
+    seen = visible[:, asset.landmark_indices] > 0
+    detected = clip.lmk_2d[:, asset.landmark_indices]
+    errors = metrics.vertex_errors(truth.vertices, predicted.vertices)
+    result = {
+        "lve": float(errors[:, lips].max(0).mean()),
+        "mvpe": float(errors.mean()),
+        **{f"mvpe_{name}": float(errors[:, asset.regions[name]].mean()) for name in REGIONS if name in asset.regions},
+        "mvpe_lips": float(errors[:, lips].mean()),
+        "lmk_3d_mvpe": metrics.lve(truth.landmarks, predicted.landmarks),
+        "jaw_error": metrics.jaw_error(clip.jaw, motion[:, -3:]),
+        "expression_error": metrics.expression_error(clip.exp, motion[:, :-3]),
+        "lmk_2d_error": metrics.lmk_2d_error(detected, predicted.landmarks_2d),
+        "lmk_2d_error_visible": metrics.lmk_2d_error(detected, predicted.landmarks_2d, seen),
+        "lmk_2d_error_hidden": metrics.lmk_2d_error(detected, predicted.landmarks_2d, ~seen),
+        "mouth_closure": metrics.mouth_closure(detected, predicted.landmarks_2d, upper, lower),
+    }
+    if len(motion) > 1:
+        result["mvve"] = metrics.mvve(truth.vertices, predicted.vertices, FPS)
+    if len(motion) > 3:
+        result["jitter"] = metrics.jitter(predicted.vertices, FPS)
+    if hidden.any():
+        result["lve" + HIDDEN] = float(errors[hidden][:, lips].max(0).mean())
+        result["mvpe_lips" + HIDDEN] = float(errors[hidden][:, lips].mean())
+        result["mvpe_face" + HIDDEN] = float(errors[hidden][:, asset.regions["face"]].mean())
+        closure = metrics.mouth_closure(detected[hidden], predicted.landmarks_2d[hidden], upper, lower)
+        result["mouth_closure" + HIDDEN] = closure
+    return result
