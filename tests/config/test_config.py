@@ -1,0 +1,152 @@
+"""Configuration: what is accepted, what is refused and how, and files that are written from the schema."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from occlufacediff.config.document import documents, keys
+from occlufacediff.config.load import load_config
+from occlufacediff.config.schema import Config
+from occlufacediff.config.section import as_params, from_params
+from occlufacediff.config.source import split_settings, subjects
+from occlufacediff.errors import ConfigError
+
+FOLDER = Path(__file__).resolve().parents[2] / "config"
+DEFAULT = yaml.safe_load((FOLDER / "default.yaml").read_text())
+
+
+def _with(name: str, value: object) -> dict:
+    config = copy.deepcopy(DEFAULT)
+    place = config
+    *sections, last = name.split(".")
+    for section in sections:
+        place = place[section]
+    place[last] = value
+    return config
+
+
+def test_written_files_agree_with_the_schema():
+    for path, text in documents().items():
+        assert path.read_text(encoding="utf-8") == text, f"{path.name} is out of date: run `make config`"
+
+
+def test_readme_explains_every_key():
+    text = (FOLDER / "README.md").read_text()
+    for key in keys():
+        assert f"`{key.name}`" in text
+        assert key.text, f"{key.name} has no explanation in its dataclass"
+
+
+def test_default_file_is_the_default():
+    assert load_config(DEFAULT) == Config()
+
+
+@pytest.mark.parametrize("name", ["tiny", "mead_sample"])
+def test_other_files_hold_known_keys(name):
+    from snakemake.utils import update_config
+
+    config = copy.deepcopy(DEFAULT)
+    update_config(config, yaml.safe_load((FOLDER / f"{name}.yaml").read_text()))
+    if config["source"] == "local":
+        config["archives"] = "somewhere"
+    assert load_config(config).dataset == name
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "words"),
+    [
+        ("seed", "1", ["seed", "'1'", "integer"]),
+        ("seed", -1, ["seed", "-1", "0 or more"]),
+        ("seed", True, ["seed", "True"]),
+        ("dataset", "a/b", ["dataset", "a/b", "letters"]),
+        ("source", "internet", ["source", "'internet'", "synthetic"]),
+        ("crop.scale", 0, ["crop.scale", "0", "0.5 to 5"]),
+        ("crop.scale", [1], ["crop.scale", "[1]", "number"]),
+        ("crop", 3, ["crop", "3", "keys and values"]),
+        ("evaluation.occlusions", ["mouth", "nose"], ["evaluation.occlusions", "nose", "mouth"]),
+        ("denoiser.loop.max_steps", 0, ["denoiser.loop.max_steps", "0"]),
+        ("dask.workers", 0, ["dask.workers", "0", "1 or more"]),
+        ("subjects", [], ["subjects", "empty"]),
+        ("conversion.crff", 16, ["conversion.crff", "did you mean conversion.crf"]),
+        ("colour", "red", ["colour", "no such key", "dataset"]),
+    ],
+)
+def test_wrong_value_is_named_with_its_remedy(name, value, words):
+    with pytest.raises(ConfigError) as caught:
+        load_config(_with(name, value))
+    message = str(caught.value)
+    assert "\n" not in message
+    for word in [*words, "config/README.md"]:
+        assert word in message
+
+
+@given(st.data())
+def test_any_missing_key_is_named(data):
+    name = data.draw(st.sampled_from([key.name for key in keys()]))
+    config = copy.deepcopy(DEFAULT)
+    place = config
+    *sections, last = name.split(".")
+    for section in sections:
+        place = place[section]
+    del place[last]
+    with pytest.raises(ConfigError, match=f"{name}: the key is missing"):
+        load_config(config)
+
+
+@given(st.data())
+def test_any_key_with_a_mapping_of_nonsense_is_named(data):
+    name = data.draw(st.sampled_from([key.name for key in keys()]))
+    with pytest.raises(ConfigError) as caught:
+        load_config(_with(name, {"nonsense": 1}))
+    assert name.split(".")[-1] in str(caught.value)
+
+
+def test_date_in_yaml_is_refused():
+    with pytest.raises(ConfigError, match="date"):
+        load_config(_with("dataset", yaml.safe_load("2026-01-01")))
+
+
+def test_sections_survive_the_way_to_a_script():
+    config = Config()
+    for name in ("evaluation", "denoiser", "split", "synthetic"):
+        section = getattr(config, name)
+        assert from_params(type(section), as_params(section)) == section
+
+
+def test_synthetic_splits_come_from_the_plan():
+    config = load_config(DEFAULT)
+    split = split_settings(config)
+    named = [*split.train.subjects, *split.validation.subjects, *split.test.subjects]
+    assert named == subjects(config)
+    assert split.test.sentences and set(split.test.sentences).isdisjoint(split.train.sentences)
+
+
+def test_own_split_lists_are_kept():
+    config = load_config(_with("split.test", {"subjects": ["M101"], "sentences": ["1"]}))
+    assert split_settings(config) == config.split
+
+
+def test_unknown_subject_names_those_that_are_known():
+    with pytest.raises(ConfigError, match=r"'M1O1'.*did you mean M101.*W101"):
+        subjects(load_config(_with("subjects", ["M1O1"])))
+
+
+def test_local_subjects_are_the_folders_with_a_video_archive(tmp_path):
+    for name in ("W2", "M1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "video.tar").touch()
+    (tmp_path / "notes").mkdir()
+    config = load_config(_with("source", "local") | {"archives": str(tmp_path)})
+    assert subjects(config) == ["M1", "W2"]
+
+
+def test_folder_without_archives_is_refused(tmp_path):
+    config = load_config(_with("source", "local") | {"archives": str(tmp_path)})
+    with pytest.raises(ConfigError, match=r"archives: no subject in .*video.tar"):
+        subjects(config)

@@ -1,0 +1,68 @@
+"""The workflow's files agree with each other: rules with scripts, environments with the lock, keys in one order."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+ORDER = ["input", "output", "log", "benchmark", "threads", "resources", "params", "message", "conda", "script"]
+
+
+def _locked() -> dict[str, str]:
+    text = (ROOT / "requirements.lock").read_text()
+    return {name.lower(): version for name, version in re.findall(r"^([A-Za-z0-9_.-]+)==([^ ]+) ", text, re.M)}
+
+
+def _rules() -> dict[str, str]:
+    rules = {}
+    for path in (ROOT / "rules").glob("*.smk"):
+        if path.name != "targets.smk":
+            blocks = re.split(r"^rule (\w+):\n", path.read_text(), flags=re.M)
+            rules |= dict(zip(blocks[1::2], blocks[2::2], strict=True))
+    return rules
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "envs").glob("*.yaml")), ids=lambda path: path.stem)
+def test_conda_environments_agree_with_the_lock(path):
+    content = yaml.safe_load(path.read_text())
+    packages = next(entry["pip"] for entry in content["dependencies"] if isinstance(entry, dict))
+    locked = _locked()
+    for package in packages:
+        name, _, version = package.partition("==")
+        assert locked[name] == version, package
+
+
+def test_lock_has_hashes_and_no_registry():
+    text = (ROOT / "requirements.lock").read_text()
+    assert len(_locked()) > 100
+    entries = re.split(r"^(?=[a-z0-9])", text, flags=re.M)[1:]
+    assert all("--hash=sha256:" in entry for entry in entries)
+    assert "://" not in text
+
+
+def test_lock_pins_what_is_required():
+    wanted = (line.split("==") for line in (ROOT / "requirements.in").read_text().splitlines() if line[:1].isalnum())
+    locked = _locked()
+    for name, *version in wanted:
+        key = re.sub(r"\[.*\]", "", name).lower()
+        assert key in locked, name
+        assert not version or locked[key] == version[0], name
+
+
+@pytest.mark.parametrize(("name", "text"), sorted(_rules().items()))
+def test_rule_is_complete_and_in_order(name, text):
+    keys = re.findall(r"^    (\w+):", text, re.M)
+    assert keys == [key for key in ORDER if key in keys]
+    assert set(ORDER) - set(keys) <= {"input"}
+    assert f'"../scripts/{name}.py"' in text
+    assert "code=fingerprint(" in text
+    assert (ROOT / "scripts" / f"{name}.py").is_file()
+    assert re.fullmatch(r"[a-z]+(_[a-z]+)+", name)
+
+
+def test_every_script_has_its_rule():
+    assert {path.stem for path in (ROOT / "scripts").glob("*.py")} == set(_rules())

@@ -1,0 +1,31 @@
+"""A wrong configuration or source ends the run at once, with one message that names the key and the remedy."""
+
+from __future__ import annotations
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--config", "crop={scael: 2}"], ["crop.scael", "did you mean crop.scale", "config/README.md"]),
+        (["--config", "seed=many"], ["seed", "'many'", "integer"]),
+        (["--config", "subjects=[M999]"], ["subjects", "'M999'", "M101"]),
+        (["--config", "source=local"], ["archives", "--config archives=FOLDER"]),
+        (["--config", "source=local", "archives=nowhere"], ["archives", "nowhere"]),
+        (["--config", "checkpoint=nowhere"], ["checkpoint", "nowhere/motion_prior", "make run"]),
+        (["--config", "head=nowhere.npz"], ["head", "nowhere.npz"]),
+        (["predict"], ["video", "--config video=FILE"]),
+        (["predict", "--config", "video=nowhere.mp4"], ["video", "nowhere.mp4"]),
+    ],
+)
+def test_message_names_key_value_and_remedy(bare, arguments, words):
+    result = bare.run("--dry-run", *arguments)
+    assert result.returncode != 0
+    message = result.stdout.split("Configuration, ")[-1]
+    for word in words:
+        assert word in message, result.stdout
+    assert "Traceback" not in result.stdout
+    assert result.stdout.count("Configuration, ") == 1

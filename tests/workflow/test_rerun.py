@@ -1,0 +1,210 @@
+"""What reruns after a change, and what does not: real Snakemake on the tiny configuration."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+
+SUBJECTS = 3
+AFTER_CROP = {
+    "fit_coefficients": SUBJECTS,
+    "build_manifest": 1,
+    "train_motion_prior": 1,
+    "train_denoiser": 1,
+    "evaluate_methods": 1,
+    "make_report": 1,
+}
+TOGETHER = {name: 1 for name in AFTER_CROP if name != "fit_coefficients"}
+SUBJECT = "M101"
+
+
+def test_second_run_does_nothing_and_says_so(tree):
+    begun = time.monotonic()
+    result = tree.run()
+    assert result.returncode == 0
+    assert "Nothing to be done" in result.stdout
+    assert time.monotonic() - begun < 20
+
+
+def test_every_file_of_the_contract_is_there(finished):
+    for name in (
+        f"archives/{SUBJECT}/video.tar",
+        f"truth/{SUBJECT}.h5",
+        f"raw/{SUBJECT}/index.csv",
+        f"video25/{SUBJECT}/index.csv",
+        f"audio/{SUBJECT}.h5",
+        f"landmarks/{SUBJECT}.h5",
+        f"clips/{SUBJECT}.h5",
+        f"coefficients/{SUBJECT}.h5",
+        "manifest.csv",
+        "models/motion_prior/model.safetensors",
+        "models/denoiser/history.csv",
+        "evaluation/metrics.csv",
+        "report.html",
+    ):
+        assert (finished.results / name).stat().st_size > 0, name
+
+
+def test_every_job_has_log_and_benchmark(finished):
+    jobs = {path.stem for path in (finished.folder / "scripts").glob("*.py")} - {"predict_video"}
+    for folder, ending in (("logs/tiny", "log"), ("benchmarks/results/tiny", "tsv")):
+        found = {
+            path.relative_to(finished.folder / folder).parts[0] for path in finished.folder.glob(f"{folder}/**/*.*")
+        }
+        assert {name.removesuffix(f".{ending}") for name in found} == jobs
+
+
+def test_touched_raw_clip_reruns_its_subject_only(tree):
+    clip = next((tree.results / "raw" / SUBJECT / "video").rglob("*.mp4"))
+    os.utime(clip)
+    stages = ("convert_video", "extract_audio", "detect_landmarks", "crop_faces", "fit_coefficients")
+    assert tree.plan() == {name: 1 for name in stages} | TOGETHER
+    assert tree.run(f"results/tiny/coefficients/{SUBJECT}.csv", f"results/tiny/audio/{SUBJECT}.csv").returncode == 0
+    # The archive is not unpacked again over a clip that someone changed, and the change counts once.
+    assert not set(tree.plan()) & {*stages, "unpack_subject"}
+
+
+def test_crop_scale_reruns_crop_and_what_follows(tree):
+    assert tree.plan(config=tree.override("crop: {scale: 1.6}")) == {"crop_faces": SUBJECTS} | AFTER_CROP
+
+
+def test_training_option_reruns_training_and_what_follows(tree):
+    changed = tree.override("denoiser: {loop: {learning_rate: 0.0005}}")
+    assert tree.plan(config=changed) == {"train_denoiser": 1, "evaluate_methods": 1, "make_report": 1}
+    changed = tree.override("motion_prior: {kl_weight: 0.001}")
+    assert set(tree.plan(config=changed)) == {
+        "train_motion_prior",
+        "train_denoiser",
+        "evaluate_methods",
+        "make_report",
+    }
+
+
+def test_device_and_workers_change_nothing(tree):
+    assert tree.plan(config=tree.override("{device: cpu, dask: {workers: 2}}")) == {}
+
+
+@pytest.mark.parametrize(
+    ("module", "starts"),
+    [
+        ("landmarks/detect.py", {"detect_landmarks"}),
+        ("media/sound.py", {"extract_audio"}),
+        ("evaluation/metrics.py", {"evaluate_methods"}),
+        ("stages/report.py", {"make_report"}),
+    ],
+)
+def test_edited_module_reruns_the_stages_that_use_it(tree, module, starts):
+    path = tree.folder / "occlufacediff" / module
+    path.write_text(path.read_text() + "\n# edited\n")
+    output = tree.run("--dry-run").stdout
+    jobs = output.split("Job stats:")[0].split("[" + time.strftime("%a "))
+    changed = {job for job in jobs if "Params have changed" in job}
+    assert changed, output
+    messages = {
+        "detect_landmarks": "landmarks",
+        "extract_audio": "sound",
+        "evaluate_methods": "Hide",
+        "make_report": "report",
+    }
+    assert any(messages[name] in job for name in starts for job in changed)
+    planned = set(tree.plan())
+    assert starts <= planned
+    assert "synthesise_subject" not in planned
+    if "extract_audio" not in starts:
+        assert "extract_audio" not in planned
+    assert "convert_video" not in planned
+    assert not starts & {"evaluate_methods", "make_report"} or "train_denoiser" not in planned
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        (f"landmarks/{SUBJECT}.h5", "detect_landmarks"),
+        (f"coefficients/{SUBJECT}.csv", "fit_coefficients"),
+        (f"archives/{SUBJECT}/audio.tar", "synthesise_subject"),
+    ],
+)
+def test_deleted_intermediate_is_made_again_and_nothing_else(tree, name, rule):
+    (tree.results / name).unlink()
+    assert tree.plan() == {rule: 1}
+
+
+def test_deleted_intermediate_comes_back_with_the_same_bytes(tree):
+    path = tree.results / f"landmarks/{SUBJECT}.h5"
+    before = path.read_bytes()
+    path.unlink()
+    result = tree.run()
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert path.read_bytes() == before
+    assert tree.plan() == {}
+
+
+def test_deleted_intermediate_with_a_changed_option_reruns_what_follows(tree):
+    (tree.results / f"landmarks/{SUBJECT}.h5").unlink()
+    changed = tree.override("crop: {scale: 1.6}")
+    assert tree.plan(config=changed) == {"detect_landmarks": 1, "crop_faces": SUBJECTS} | AFTER_CROP
+
+
+def _wait_for_script(rule: str, snakemake: subprocess.Popen[str]) -> int:
+    """Process id of a rule's script, once it runs."""
+    for _ in range(600):
+        for entry in Path("/proc").glob("[0-9]*/cmdline"):
+            try:
+                words = entry.read_bytes().decode(errors="replace").split("\0")
+            except OSError:
+                # Gone in the meantime.
+                continue
+            if len(words) > 1 and words[1].endswith(f".{rule}.py"):
+                return int(entry.parent.name)
+        assert snakemake.poll() is None, f"Snakemake ended before {rule} ran"
+        time.sleep(0.05)
+    raise AssertionError(f"{rule} did not start")
+
+
+@pytest.mark.parametrize("whole", [False, True], ids=["rule", "everything"])
+def test_kill_9_leaves_nothing_that_looks_finished(tree, whole):
+    shutil.rmtree(tree.results / "models" / "denoiser")
+    begun = subprocess.Popen(
+        tree.command(),
+        cwd=tree.folder,
+        env=tree.environment(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        script = _wait_for_script("train_denoiser", begun)
+        if whole:
+            os.killpg(begun.pid, signal.SIGKILL)
+        else:
+            os.kill(script, signal.SIGKILL)
+        assert begun.wait(timeout=60) != 0
+    finally:
+        if begun.poll() is None:
+            os.killpg(begun.pid, signal.SIGKILL)
+            begun.wait()
+    assert not (tree.results / "models" / "denoiser" / "model.safetensors").exists()
+    if whole:
+        assert tree.run("--unlock").returncode == 0
+    result = tree.run()
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert (tree.results / "models" / "denoiser" / "model.safetensors").exists()
+    assert tree.plan() == {}
+
+
+def test_snakemake_report_has_captions_and_categories(finished, tmp_path):
+    page = tmp_path / "run.html"
+    result = finished.run("--report", str(page))
+    assert result.returncode == 0, result.stdout[-3000:]
+    text = page.read_text()
+    assert "Results" in text
+    assert "lip vertex error" in text
