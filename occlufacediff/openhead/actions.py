@@ -82,11 +82,12 @@ def is_mouth_action(name: str) -> bool:
     return name.startswith(("mouth", "jaw")) or name == "cheekPuff"
 
 
-def mouth_field(head: BaseHead, lips: NDArray[np.bool_]) -> Float:
+def mouth_field(head: BaseHead, lips: NDArray[np.bool_], still: NDArray[np.bool_]) -> Float:
     """How far mouth actions may reach: (V,) 1 around mouth and chin, 0 from the base of the nose upwards.
 
     In the middle the fade lies between upper lip and base of the nose. On the outer cheeks, where a smile moves the
-    skin by more than that width, it begins lower and ends higher, or the skin would fold.
+    skin by more than that width, it begins lower and ends higher, or the skin would fold. Vertices of ``still`` (V,),
+    such as the nose's, stay out whatever their height.
     """
     x, y = np.abs(head.vertices[:, 0]), head.vertices[:, 1]
     top = y[lips].max()
@@ -94,6 +95,7 @@ def mouth_field(head: BaseHead, lips: NDArray[np.bool_]) -> Float:
     start, end = top + 0.0005 - 0.016 * aside, top + 0.0075 + 0.011 * aside
     field = _smoothstep((end - y) / (end - start))
     field[np.concatenate([head.parts[name] for name in head.parts if "eye" in name])] = 0
+    field[still] = 0
     # Mouth interior and lower teeth belong to the mouth wherever they lie.
     field[np.concatenate([head.parts["mouth_cavity"], head.parts["lower_teeth"]])] = 1
     field[head.parts["upper_teeth"]] = 0

