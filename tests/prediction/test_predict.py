@@ -1,0 +1,154 @@
+"""Prediction from end to end on a moving photograph, with untrained networks: files, bad input, repeatability."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from skimage import data
+from small_head import N_EXP, N_SHAPE, small_head
+
+from occlufacediff.cli import main
+from occlufacediff.media.encode import VideoWriter
+from occlufacediff.models.checkpoint import save_checkpoint
+from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
+from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
+
+FRAMES = 30
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Head, untrained checkpoint and videos."""
+    folder = tmp_path_factory.mktemp("predict")
+    head = small_head()
+    head.save(folder / "head.npz")
+    torch.manual_seed(0)
+    prior = MotionPrior(MotionPriorConfig.compact(N_EXP + 3))
+    denoiser = Denoiser(DenoiserConfig.compact(prior.config.latent_dim))
+    for name, model in (("motion_prior", prior), ("denoiser", denoiser)):
+        names = head.expression_names
+        save_checkpoint(folder / "models" / name, model, head_model=head.name, expression_names=names)
+    photograph = data.astronaut()
+    tone = 0.3 * np.sin(np.arange(FRAMES * 640) / 16000 * 2 * np.pi * 220).astype(np.float32)
+    for name, frames, sound in (("talk", FRAMES, tone), ("mute", FRAMES, None), ("short", 12, None)):
+        with VideoWriter(folder / f"{name}.mp4", 25, (240, 240), audio=sound) as writer:
+            for number in range(frames):
+                writer.write(np.ascontiguousarray(photograph[:240, 100 + number // 3 : 340 + number // 3]))
+    with VideoWriter(folder / "nobody.mp4", 25, (240, 240)) as writer:
+        for _ in range(FRAMES):
+            writer.write(np.ascontiguousarray(data.brick()[:240, :240, None].repeat(3, axis=2)))
+    (folder / "text.mp4").write_text("this is no video")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def predict(folder: Path) -> Callable[..., tuple[int, str]]:
+    """Runs the command on a video of the folder; gives exit status and output."""
+
+    def run(video: str, out: Path, *options: str) -> tuple[int, str]:
+        arguments = ["predict", str(folder / video), "--out", str(out), "--device", "cpu"]
+        arguments += ["--checkpoint", str(folder / "models"), "--head", str(folder / "head.npz"), *options]
+        result = CliRunner().invoke(main, arguments)
+        assert result.exception is None or isinstance(result.exception, SystemExit), result.output
+        return result.exit_code, result.output
+
+    return run
+
+
+def test_motion_and_animation(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    status, output = predict("talk.mp4", tmp_path, "--occlusion", "mouth", "--profile")
+    assert status == 0, output
+    assert "sampling" in output
+    with np.load(tmp_path / "talk" / "motion.npz", allow_pickle=False) as motion:
+        shapes = {name: motion[name].shape for name in motion.files}
+        assert shapes["exp"] == shapes["fit_exp"] == (FRAMES, N_EXP)
+        assert shapes["jaw"] == shapes["global_pose"] == shapes["cam"] == shapes["crop_boxes"] == (FRAMES, 3)
+        assert shapes["shape"] == (N_SHAPE,)
+        assert shapes["lmk_2d"] == (FRAMES, 468, 2)
+        assert shapes["lmk_mask"] == (FRAMES, 468)
+        assert shapes["expression_names"] == (N_EXP,)
+        assert motion["fps"] == 25
+        assert motion["head_model"] == "small"
+        assert (motion["n_faces"] == 1).all()
+        assert all(np.isfinite(motion[name]).all() for name in ("exp", "jaw", "global_pose", "cam", "shape", "lmk_2d"))
+        assert motion["lmk_mask"][:, 13].sum() == 0
+        assert motion["lmk_mask"][:, 10].sum() == FRAMES
+    with av.open(str(tmp_path / "talk" / "animation.mp4")) as container:
+        assert container.streams.video[0].average_rate == 25
+        assert len(container.streams.audio) == 1
+        assert sum(1 for _ in container.decode(video=0)) == FRAMES
+
+
+def test_equal_seeds_give_equal_bytes(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    for name, seed in (("a", "3"), ("b", "3"), ("c", "4")):
+        assert predict("mute.mp4", tmp_path / name, "--occlusion", "random", "--seed", seed)[0] == 0
+    same = [[(tmp_path / x / "mute" / f).read_bytes() for f in ("motion.npz", "animation.mp4")] for x in "abc"]
+    assert same[0] == same[1]
+    assert same[0][0] != same[2][0]
+
+
+def test_a_mute_video_works_and_says_so(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    status, output = predict("mute.mp4", tmp_path, "--occlusion", "audio_driven")
+    assert status == 0
+    assert "the video has no sound" in output
+    assert "everything is hidden" in output
+
+
+def test_a_mask_of_a_user_hides_landmarks(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    mask = np.zeros((240, 240), np.uint8)
+    mask[:, :120] = 255
+    Image.fromarray(mask).save(tmp_path / "left.png")
+    status, output = predict("mute.mp4", tmp_path / "out", "--mask", str(tmp_path / "left.png"))
+    assert status == 0, output
+    with np.load(tmp_path / "out" / "mute" / "motion.npz") as motion:
+        box = motion["crop_boxes"][:, None]
+        x = (motion["lmk_2d"][..., 0] + 1) * 112 * box[..., 2] / 223 + box[..., 0]
+        hidden = motion["lmk_mask"] == 0
+        assert hidden[x < 118].all()
+        assert not hidden[x > 122].any()
+    Image.fromarray(np.full((240, 240), 255, np.uint8)).save(tmp_path / "all.png")
+    status, output = predict("mute.mp4", tmp_path / "none", "--mask", str(tmp_path / "all.png"))
+    assert status == 2
+    assert "hides the whole face" in output
+
+
+@pytest.mark.parametrize(
+    ("video", "options", "words"),
+    [
+        ("missing.mp4", (), "no such file"),
+        ("text.mp4", (), "not a readable video"),
+        ("nobody.mp4", (), "no face was found"),
+        ("short.mp4", (), "lasts 0.48 s"),
+        ("talk.mp4", ("--mask", "missing.png"), "there is no file or folder missing.png"),
+        ("talk.mp4", ("--checkpoint", "missing"), "missing"),
+        ("talk.mp4", ("--head", "missing.npz"), "no such file"),
+    ],
+)
+def test_bad_input_is_refused_in_one_line_and_leaves_nothing(
+    predict: Callable[..., tuple[int, str]], tmp_path: Path, video: str, options: tuple[str, ...], words: str
+) -> None:
+    status, output = predict(video, tmp_path / "out", *options)
+    assert status == 2
+    message = [line for line in output.splitlines() if line.startswith("occlufacediff:")]
+    assert len(message) == 1
+    assert words in message[0]
+    assert "Traceback" not in output
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_checkpoint_of_another_head_is_refused(
+    folder: Path, predict: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    other = small_head()
+    object.__setattr__(other, "name", "other")
+    other.save(tmp_path / "other.npz")
+    status, output = predict("talk.mp4", tmp_path / "out", "--head", str(tmp_path / "other.npz"))
+    assert status == 2
+    assert "trained on the head model 'small'" in output
