@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from occlufacediff.errors import AssetError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import vertices_numpy
 from occlufacediff.rendering.mesh import SmoothNormals, shade, to_screen
@@ -87,9 +88,15 @@ def draw_heads(asset: HeadAsset, count: int, size: int, seed: int) -> tuple[NDAr
 
 
 def find_landmarks(asset: HeadAsset, count: int, size: int, seed: int) -> Pictures:
-    """Draw ``count`` random heads and run MediaPipe's face mesh on each picture (one by one, without tracking)."""
+    """Draw ``count`` random heads and run MediaPipe's face mesh on each picture (one by one, without tracking).
+
+    Raises:
+        AssetError: the asset has no colours.
+    """
     from mediapipe.python.solutions.face_mesh import FaceMesh
 
+    if asset.vertex_colors is None:
+        raise AssetError(f"head model {asset.name!r}: no vertex_colors, so no picture of it can be drawn")
     posed, screen = draw_heads(asset, count, size, seed)
     rng = np.random.default_rng([seed, 1])
     normals = SmoothNormals(asset.faces, asset.n_vertices)
@@ -99,7 +106,7 @@ def find_landmarks(asset: HeadAsset, count: int, size: int, seed: int) -> Pictur
         for vertices, points in zip(posed, screen, strict=True):
             tint = rng.uniform(0.55, 1.1) * rng.uniform(0.92, 1.08, 3)
             colours = np.clip(asset.vertex_colors * tint, 0, 255).astype(np.uint8)
-            background = tuple(int(value) for value in rng.integers(40, 190, 3))
+            background = np.full((size, size, 3), rng.integers(40, 190, 3), dtype=np.uint8)
             picture = renderer.render(points, shade(colours, normals(vertices)), background)
             found = detector.process(picture).multi_face_landmarks
             kept.append(bool(found))

@@ -54,7 +54,7 @@ def to_screen(vertices: Float, cam: Float, width: int, height: int) -> NDArray[n
     """
     points = np.asarray(vertices, dtype=np.float32)
     camera = np.asarray(cam, dtype=np.float32)[..., None, :]
-    scale, half = camera[..., 0], np.float32([width / 2, height / 2])
+    scale, half = camera[..., 0], np.array([width / 2, height / 2], dtype=np.float32)
     out = np.empty(np.broadcast_shapes(points.shape, (*camera.shape[:-1], 3)), dtype=np.float32)
     out[..., 0] = (scale * (points[..., 0] + camera[..., 1]) + 1) * half[0]
     out[..., 1] = (1 - scale * (points[..., 1] + camera[..., 2])) * half[1]
@@ -114,7 +114,7 @@ def shade(
     for one in lights:
         direction = np.asarray(one.direction, dtype=np.float32)
         direction /= np.linalg.norm(direction)
-        middle = direction + np.float32([0, 0, 1])
+        middle = direction + np.array([0, 0, 1], dtype=np.float32)
         middle /= np.linalg.norm(middle)
         facing = np.maximum(normals @ direction, 0)
         light += facing[:, None] * np.asarray(one.intensity, dtype=np.float32)
