@@ -6,47 +6,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 #: MEAD's published split: subjects by name, sentences by the number of the sentence SPOKEN.
-MEAD_TRAIN_SUBJECTS = [
-    "M011",
-    "M012",
-    "M013",
-    "M019",
-    "M022",
-    "M023",
-    "M024",
-    "M025",
-    "M026",
-    "M027",
-    "M028",
-    "M029",
-    "M030",
-    "M031",
-    "M033",
-    "M034",
-    "M037",
-    "M039",
-    "M040",
-    "M041",
-    "W009",
-    "W014",
-    "W015",
-    "W016",
-    "W018",
-    "W019",
-    "W023",
-    "W024",
-    "W025",
-    "W026",
-    "W028",
-    "W029",
-    "W033",
-    "W035",
-    "W036",
-    "W037",
-    "W038",
-    "W040",
-]
-MEAD_TEST_SUBJECTS = ["M003", "M005", "M007", "M009", "W011"]
+MEAD_TRAIN_SUBJECTS = (
+    "M011", "M012", "M013", "M019", "M022", "M023", "M024", "M025", "M026", "M027", "M028", "M029",
+    "M030", "M031", "M033", "M034", "M037", "M039", "M040", "M041", "W009", "W014", "W015", "W016",
+    "W018", "W019", "W023", "W024", "W025", "W026", "W028", "W029", "W033", "W035", "W036", "W037",
+    "W038", "W040",
+)  # fmt: skip
+MEAD_TEST_SUBJECTS = ("M003", "M005", "M007", "M009", "W011")
 MEAD_TEST_SENTENCES_BELOW = 10
 
 SPLITS = ("train", "validation", "test")
@@ -56,7 +22,7 @@ SPLITS = ("train", "validation", "test")
 class SplitPart:
     """Who and what belongs to one split."""
 
-    #: Names of subjects; empty: nobody, unless the list of all splits is empty (see ``rule``).
+    #: Names of subjects.
     subjects: list[str] = field(default_factory=list)
     #: Identities of sentences (text, as in ``sentences.csv``, or the file's number without it).
     sentences: list[str] = field(default_factory=list)
@@ -71,7 +37,8 @@ class SplitSettings:
     rule: Literal["lists", "mead", "all_test", "all_train"] = "lists"
     #: Training clips (rule ``lists``).
     train: SplitPart = field(default_factory=SplitPart)
-    #: Validation clips (rule ``lists``).
+    #: Validation clips (rule ``lists``); with rule ``mead`` subjects and sentences taken out of its training part,
+    #: since the published split has none.
     validation: SplitPart = field(default_factory=SplitPart)
     #: Test clips (rule ``lists``).
     test: SplitPart = field(default_factory=SplitPart)
@@ -86,5 +53,6 @@ class SplitSettings:
                             f"{split}.{kind}: got {name!r}, which is in {seen[name]}.{kind} too; needs disjoint splits"
                         )
                     seen[name] = split
-        if self.rule != "lists" and any(getattr(self, split) != SplitPart() for split in SPLITS):
-            raise ValueError(f"rule: got {self.rule!r} together with lists of subjects, needs 'lists' (or no lists)")
+        listed = {split for split in SPLITS if getattr(self, split) != SplitPart()}
+        if self.rule != "lists" and listed - ({"validation"} if self.rule == "mead" else set()):
+            raise ValueError(f"rule: got {self.rule!r} together with lists for {sorted(listed)}, needs 'lists'")

@@ -5,8 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import ffmpeg
-import librosa
 import numpy as np
+from librosa.core import resample
+from librosa.feature import melspectrogram
 from numpy.typing import NDArray
 
 from occlufacediff.errors import ClipError
@@ -60,7 +61,7 @@ def read_waveform(path: Path | str, *, info: MediaInfo | None = None) -> NDArray
     native = np.nan_to_num(_from_first_frame(native, track, info), posinf=0.0, neginf=0.0)
     if track.sample_rate == SAMPLE_RATE:
         return native.astype(np.float32)
-    resampled = librosa.resample(native, orig_sr=track.sample_rate, target_sr=SAMPLE_RATE, res_type="soxr_hq")
+    resampled = resample(native, orig_sr=track.sample_rate, target_sr=SAMPLE_RATE, res_type="soxr_hq")
     return np.ascontiguousarray(resampled, dtype=np.float32)
 
 
@@ -97,7 +98,7 @@ def log_mel(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     rows = len(waveform) // _HOP
     if rows == 0:
         return np.zeros((0, MEL_BANDS), np.float32)
-    power = librosa.feature.melspectrogram(
+    power = melspectrogram(
         y=np.asarray(waveform, dtype=np.float32),
         sr=SAMPLE_RATE,
         n_fft=_FFT,

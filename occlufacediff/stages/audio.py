@@ -43,8 +43,8 @@ def extract_subject(
 
     The sound is the archive's file, else the video's own track. It is cut or padded at its end to the length of the
     video at 25 fps: N = 640 T, M = 4 T. Reasons: ``no_audio``, ``broken_audio``, ``audio_mismatch``, and
-    those of a broken video. Figures: ``source`` (archive or video), ``seconds`` (as decoded), ``samples_added`` (negative:
-    cut), ``level_db`` (of the loudest 20 ms), ``silent``.
+    those of a broken video. Figures: ``source`` (archive or video), ``seconds`` (as decoded), ``samples_added``
+    (negative: cut), ``level_db`` (of the loudest 20 ms), ``silent``.
     """
     rows_in = {row["clip"]: row for row in usable(read_index(raw_index))}
     sources = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from functools import partial
 from pathlib import Path
 
@@ -46,13 +47,13 @@ def crop_subject(
 ) -> None:
     """Write the clip store (see `landmarks.store`) of all clips that have landmarks, and the index.
 
-    Frames without a face are interpolated; each frame has its own box. Reasons: ``broken_video`` when the video does not
-    match its landmarks. Figures: `FIGURES`.
+    Frames without a face are interpolated; each frame has its own box. Reasons: ``broken_video`` when the video does
+    not match its landmarks. Figures: `FIGURES`.
     """
     videos = {row["clip"]: video_dir / row["video"] for row in usable(read_index(video_index))}
     with h5py.File(landmarks_h5, "r") as file:
         clips = [clip for clip in videos if clip in file]
-        digests = {clip: key(np.asarray(file[clip]["landmarks_px"]).tobytes().hex()) for clip in clips}
+        digests = {clip: hashlib.sha256(np.asarray(file[clip]["landmarks_px"]).tobytes()).hexdigest() for clip in clips}
     code = fingerprint("occlufacediff.stages.crop")
     parts = parts_folder(clips_h5)
     rows = run_shard(

@@ -48,8 +48,8 @@ def build_manifest(
     (they belong to different ones) or ``no_split`` (one of them belongs to none).
 
     Args:
-        indices: stage -> its index files, a subject each, stages in their order of work. A file ``index.csv`` belongs to
-            the subject its folder is named after, another to the subject of its own name.
+        indices: stage -> its index files, a subject each, stages in their order of work. A file ``index.csv`` belongs
+            to the subject its folder is named after, another to the subject of its own name.
         sentences: tables ``clip,sentence_id,text`` in folders named after subjects; without one a sentence is known by
             the number of its file ("024" is "24").
         settings: who is in which split.
@@ -83,7 +83,7 @@ def _row(
     spoken: dict[tuple[str, str], tuple[str, str]],
     settings: SplitSettings,
 ) -> dict[str, object]:
-    emotion, level, sentence = (clip.split("/") + ["", "", ""])[:3]
+    emotion, level, sentence = [*clip.split("/"), "", "", ""][:3]
     number = str(int(sentence)) if sentence.isdecimal() else sentence
     sentence_id, text = spoken.get((subject, clip), (number, ""))
     row: dict[str, object] = {
@@ -171,7 +171,7 @@ def _check_subjects(table: pd.DataFrame, settings: SplitSettings) -> None:
         part = getattr(settings, split)
         if settings.rule == "lists" and len(usable) and part.subjects and not (usable["split"] == split).any():
             raise ConfigError(
-                f"split.{split}: none of {len(usable)} usable clips belongs to its subjects {sorted(part.subjects)} and "
-                f"sentences {sorted(part.sentences)}; the data set has subjects {sorted(set(usable['subject']))} and "
+                f"split.{split}: none of {len(usable)} usable clips belongs to its subjects {sorted(part.subjects)} "
+                f"and sentences {sorted(part.sentences)}; the data set has subjects {sorted(set(usable['subject']))} and "
                 f"sentences {sorted(set(usable['sentence_id']))}"
             )

@@ -1,7 +1,7 @@
 """Runs a stage over the clips of one subject: by Dask, keeping finished clips, with failures as rows.
 
-A finished clip is a pair in the parts folder: its part file and a JSON record ``{"key": ..., "row": ...}``. A shard that
-was killed finds them again and redoes only clips whose key (source, settings, code) has changed.
+A finished clip is a pair in the parts folder: its part file and a JSON record ``{"key": ..., "row": ...}``. A shard
+that was killed finds them again and redoes only clips whose key (source, settings, code) has changed.
 """
 
 from __future__ import annotations
@@ -79,9 +79,7 @@ def run_shard(
     rows = [_finished(parts, clip, suffix, keys[clip]) for clip in clips]
     lost = [clip for clip, row in zip(clips, rows, strict=True) if row is None]
     if lost:
-        raise AssetError(
-            f"{parts}: the part of {lost[0]} vanished while the shard ran; do its workers share this folder?"
-        )
+        raise AssetError(f"{parts}: the part of {lost[0]} vanished; do all Dask workers share this folder?")
     return [row for row in rows if row is not None]
 
 
@@ -152,7 +150,7 @@ def _run_distributed(jobs: list[Job], scheduler: str, done: Callable[[], object]
 
 
 def _start_worker(parent: int) -> None:
-    """Settle a forked worker: one thread for each library (there are as many workers as cores), no life as an orphan."""
+    """Settle a forked worker: libraries on one thread (there are as many workers as cores), no life as an orphan."""
     for name in ("cv2", "torch"):
         module = sys.modules.get(name)
         if module is not None:
