@@ -13,7 +13,7 @@ CODE := occlufacediff scripts tests
 RULES := Snakefile rules
 
 run: $(STAMP)
-	@$(BIN)/snakemake --cores $(CORES) $(ARGS)
+	@$(BIN)/snakemake --cores $(CORES) --quiet host reason $(ARGS)
 	@$(BIN)/occlufacediff summary results/synthetic
 
 # One thread a process: tests run in as many processes as there are cores.

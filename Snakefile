@@ -21,7 +21,7 @@ localrules:
 
 rule all:
     input:
-        f"{D}/report.html",
+        wanted,
 
 
 include: "rules/targets.smk"

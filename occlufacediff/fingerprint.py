@@ -20,8 +20,8 @@ ROOT = Path(__file__).resolve().parent
 def fingerprint(*modules: str) -> str:
     """Digest of the source of ``modules`` and of every module of this package that they import, however deep.
 
-    Imports inside functions count, imports for type checkers only do not. A folder's files that are not Python (templates)
-    belong to each module in that folder. The sources are read, never run.
+    Imports inside functions count, imports for type checkers only do not. A folder's files that are not Python
+    (templates) belong to each module in that folder. The sources are read, never run.
 
     Args:
         modules: full names, such as ``occlufacediff.stages.video``.

@@ -11,8 +11,6 @@ rule synthesise_subject:
         f"{LOGS}/synthesise_subject/{{subject}}.log",
     benchmark:
         f"{BENCHMARKS}/synthesise_subject/{{subject}}.tsv"
-    conda:
-        "../envs/synthetic.yaml"
     threads: shard_threads()
     resources:
         mem_mb=1500,
@@ -23,6 +21,8 @@ rule synthesise_subject:
         code=fingerprint("occlufacediff.stages.synthesise"),
     message:
         "{wildcards.subject}: make talking faces and their archives"
+    conda:
+        "../envs/synthetic.yaml"
     script:
         "../scripts/synthesise_subject.py"
 
@@ -37,8 +37,6 @@ rule unpack_subject:
         f"{LOGS}/unpack_subject/{{subject}}.log",
     benchmark:
         f"{BENCHMARKS}/unpack_subject/{{subject}}.tsv"
-    conda:
-        "../envs/preprocess.yaml"
     threads: 1
     resources:
         mem_mb=500,
@@ -48,5 +46,7 @@ rule unpack_subject:
         code=fingerprint("occlufacediff.stages.acquire"),
     message:
         "{wildcards.subject}: unpack video and audio"
+    conda:
+        "../envs/preprocess.yaml"
     script:
         "../scripts/unpack_subject.py"

@@ -26,8 +26,6 @@ rule evaluate_methods:
         f"{LOGS}/evaluate_methods.log",
     benchmark:
         f"{BENCHMARKS}/evaluate_methods.tsv"
-    conda:
-        "../envs/learn.yaml"
     threads: workflow.cores or 8
     resources:
         mem_mb=4000,
@@ -39,5 +37,7 @@ rule evaluate_methods:
         code=fingerprint("occlufacediff.stages.evaluate"),
     message:
         "Hide parts of the test clips and compare what is recovered"
+    conda:
+        "../envs/learn.yaml"
     script:
         "../scripts/evaluate_methods.py"

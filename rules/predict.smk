@@ -17,8 +17,6 @@ rule predict_video:
         f"{LOGS}/predict_video/{{video}}.log",
     benchmark:
         f"{BENCHMARKS}/predict_video/{{video}}.tsv"
-    conda:
-        "../envs/report.yaml"
     threads: workflow.cores or 4
     resources:
         mem_mb=3000,
@@ -33,5 +31,7 @@ rule predict_video:
         code=fingerprint("occlufacediff.stages.predict"),
     message:
         "{wildcards.video}: recover and animate the facial motion"
+    conda:
+        "../envs/report.yaml"
     script:
         "../scripts/predict_video.py"

@@ -8,8 +8,6 @@ rule convert_video:
         f"{LOGS}/convert_video/{{subject}}.log",
     benchmark:
         f"{BENCHMARKS}/convert_video/{{subject}}.tsv"
-    conda:
-        "../envs/preprocess.yaml"
     threads: shard_threads()
     resources:
         mem_mb=1500,
@@ -20,6 +18,8 @@ rule convert_video:
         code=fingerprint("occlufacediff.stages.video"),
     message:
         "{wildcards.subject}: video at 25 fps"
+    conda:
+        "../envs/preprocess.yaml"
     script:
         "../scripts/convert_video.py"
 
@@ -34,8 +34,6 @@ rule extract_audio:
         f"{LOGS}/extract_audio/{{subject}}.log",
     benchmark:
         f"{BENCHMARKS}/extract_audio/{{subject}}.tsv"
-    conda:
-        "../envs/preprocess.yaml"
     threads: shard_threads()
     resources:
         mem_mb=1000,
@@ -46,6 +44,8 @@ rule extract_audio:
         code=fingerprint("occlufacediff.stages.audio"),
     message:
         "{wildcards.subject}: sound at 16 kHz"
+    conda:
+        "../envs/preprocess.yaml"
     script:
         "../scripts/extract_audio.py"
 
@@ -60,8 +60,6 @@ rule detect_landmarks:
         f"{LOGS}/detect_landmarks/{{subject}}.log",
     benchmark:
         f"{BENCHMARKS}/detect_landmarks/{{subject}}.tsv"
-    conda:
-        "../envs/preprocess.yaml"
     threads: shard_threads()
     resources:
         mem_mb=1500,
@@ -71,6 +69,8 @@ rule detect_landmarks:
         code=fingerprint("occlufacediff.stages.landmarks"),
     message:
         "{wildcards.subject}: landmarks"
+    conda:
+        "../envs/preprocess.yaml"
     script:
         "../scripts/detect_landmarks.py"
 
@@ -86,8 +86,6 @@ rule crop_faces:
         f"{LOGS}/crop_faces/{{subject}}.log",
     benchmark:
         f"{BENCHMARKS}/crop_faces/{{subject}}.tsv"
-    conda:
-        "../envs/preprocess.yaml"
     threads: shard_threads()
     resources:
         mem_mb=1000,
@@ -97,6 +95,8 @@ rule crop_faces:
         code=fingerprint("occlufacediff.stages.crop"),
     message:
         "{wildcards.subject}: crops and normalised landmarks"
+    conda:
+        "../envs/preprocess.yaml"
     script:
         "../scripts/crop_faces.py"
 
@@ -116,8 +116,6 @@ rule build_manifest:
         f"{LOGS}/build_manifest.log",
     benchmark:
         f"{BENCHMARKS}/build_manifest.tsv"
-    conda:
-        "../envs/preprocess.yaml"
     threads: 1
     resources:
         mem_mb=500,
@@ -127,5 +125,7 @@ rule build_manifest:
         code=fingerprint("occlufacediff.stages.manifest"),
     message:
         "One table of all clips, their splits and failures"
+    conda:
+        "../envs/preprocess.yaml"
     script:
         "../scripts/build_manifest.py"

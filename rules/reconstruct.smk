@@ -6,8 +6,6 @@ rule build_open_head:
         f"{LOGS}/build_open_head.log",
     benchmark:
         f"{BENCHMARKS}/build_open_head.tsv"
-    conda:
-        "../envs/synthetic.yaml"
     threads: workflow.cores or 4
     resources:
         mem_mb=3000,
@@ -18,6 +16,8 @@ rule build_open_head:
         code=fingerprint("occlufacediff.openhead.build"),
     message:
         "Build the open head model"
+    conda:
+        "../envs/synthetic.yaml"
     script:
         "../scripts/build_open_head.py"
 
@@ -33,8 +33,6 @@ rule fit_coefficients:
         f"{LOGS}/fit_coefficients/{{subject}}.log",
     benchmark:
         f"{BENCHMARKS}/fit_coefficients/{{subject}}.tsv"
-    conda:
-        "../envs/learn.yaml"
     threads: shard_threads()
     resources:
         mem_mb=1000,
@@ -44,5 +42,7 @@ rule fit_coefficients:
         code=fingerprint("occlufacediff.stages.reconstruct"),
     message:
         "{wildcards.subject}: fit the head model to landmarks"
+    conda:
+        "../envs/learn.yaml"
     script:
         "../scripts/fit_coefficients.py"

@@ -21,8 +21,6 @@ rule make_report:
         f"{LOGS}/make_report.log",
     benchmark:
         f"{BENCHMARKS}/make_report.tsv"
-    conda:
-        "../envs/report.yaml"
     threads: workflow.cores or 2
     resources:
         mem_mb=3000,
@@ -33,5 +31,7 @@ rule make_report:
         code=fingerprint("occlufacediff.stages.report"),
     message:
         "Write the report"
+    conda:
+        "../envs/report.yaml"
     script:
         "../scripts/make_report.py"

@@ -7,7 +7,6 @@ localrules:
     evaluate,
     report,
     predict,
-    intermediates,
 
 
 rule acquire:
@@ -48,10 +47,3 @@ rule report:
 rule predict:
     input:
         predicted,
-
-
-# Snakemake leaves a deleted intermediate file alone while everything made from it is up to date. This target, run after
-# `all`, makes such files again and nothing else: what follows has inputs of the same bytes.
-rule intermediates:
-    input:
-        missing_intermediates(),

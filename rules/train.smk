@@ -12,8 +12,6 @@ rule train_motion_prior:
         f"{LOGS}/train_motion_prior.log",
     benchmark:
         f"{BENCHMARKS}/train_motion_prior.tsv"
-    conda:
-        "../envs/learn.yaml"
     threads: workflow.cores or 8
     resources:
         mem_mb=4000,
@@ -25,6 +23,8 @@ rule train_motion_prior:
         code=fingerprint("occlufacediff.stages.train"),
     message:
         "Train the motion prior"
+    conda:
+        "../envs/learn.yaml"
     script:
         "../scripts/train_motion_prior.py"
 
@@ -45,8 +45,6 @@ rule train_denoiser:
         f"{LOGS}/train_denoiser.log",
     benchmark:
         f"{BENCHMARKS}/train_denoiser.tsv"
-    conda:
-        "../envs/learn.yaml"
     threads: workflow.cores or 8
     resources:
         mem_mb=6000,
@@ -58,5 +56,7 @@ rule train_denoiser:
         code=fingerprint("occlufacediff.stages.train"),
     message:
         "Train the denoiser"
+    conda:
+        "../envs/learn.yaml"
     script:
         "../scripts/train_denoiser.py"

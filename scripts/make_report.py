@@ -1,6 +1,6 @@
 """Write the report: one HTML file that opens without a network."""
 
-from importlib.metadata import version
+from importlib.metadata import distributions
 from pathlib import Path
 
 from occlufacediff.stages.logs import logged
@@ -13,6 +13,7 @@ with logged(snakemake):
     from occlufacediff.config.section import from_params
     from occlufacediff.stages.report import make_report
 
+    versions = {name: dist.version for dist in distributions() if (name := dist.metadata["Name"]) in LIBRARIES}
     make_report(
         Path(snakemake.input.manifest),
         Path(snakemake.input.metrics),
@@ -24,7 +25,7 @@ with logged(snakemake):
         Path(snakemake.input.head),
         {Path(path).parent.name: Path(path) for path in snakemake.input.histories},
         snakemake.config,
-        {"occlufacediff": __version__} | {name: version(name) for name in LIBRARIES},
+        {"occlufacediff": __version__} | dict(sorted(versions.items())),
         Path(snakemake.output.report),
         settings=from_params(ReportSettings, snakemake.params.settings),
         seed=snakemake.params.seed,

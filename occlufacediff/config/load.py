@@ -6,6 +6,7 @@ import dataclasses
 import difflib
 import json
 from collections.abc import Mapping
+from functools import cache
 from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
@@ -32,9 +33,14 @@ def load_config(raw: Mapping[str, Any]) -> Config:
         raise ConfigError(f"Configuration: a value has a type that no key takes ({error}). {WHERE}.") from None
     try:
         # JSON's strict mode: lists become tuples, whole numbers become floats, and nothing else is guessed.
-        return TypeAdapter(Config).validate_json(text, strict=True)
+        return _adapter().validate_json(text, strict=True)
     except ValidationError as error:
         raise ConfigError(_message(error.errors()[0], raw)) from None
+
+
+@cache
+def _adapter() -> TypeAdapter[Config]:
+    return TypeAdapter(Config)
 
 
 def _message(problem: Any, raw: Mapping[str, Any]) -> str:

@@ -40,7 +40,8 @@ def check_inputs(config: Config) -> None:
     """
     if config.head is not None and not Path(config.head).is_file():
         raise ConfigError(
-            f"Configuration, head: there is no file {config.head}; give a head model (.npz), or null to build the open head."
+            f"Configuration, head: there is no file {config.head}; give a head model (.npz), or null to build the open "
+            "head."
         )
     if config.video is not None and not Path(config.video).is_file():
         raise ConfigError(f"Configuration, video: there is no file {config.video}; give the path of a video.")

@@ -21,12 +21,12 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 class LoggedJob:
     """Send all output of this process (libraries and child processes too) to a log; echo progress and errors.
 
-    The log is written by the operating system directly, so it is complete even when the process is killed. Progress is what
-    a progress bar writes: text after a carriage return. Its newest state is shown on the console every few seconds, as
-    a line of its own with the job's title, because several jobs share the console.
+    The log is written by the operating system directly, so it is complete even when the process is killed. Progress is
+    what a progress bar writes: text after a carriage return. Its newest state is shown on the console every few
+    seconds, as a line of its own with the job's title, because several jobs share the console.
 
-    An :class:`OccluFaceError` leaves as one line without a traceback, any other exception with its traceback in the log;
-    both end the process with status 1.
+    An :class:`OccluFaceError` leaves as one line without a traceback, any other exception with its traceback in the
+    log; both end the process with status 1.
     """
 
     def __init__(self, log: Path | str, title: str, *, every: float = 5.0) -> None:

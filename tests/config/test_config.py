@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from occlufacediff.config.document import documents, keys
@@ -18,6 +18,7 @@ from occlufacediff.config.source import split_settings, subjects
 from occlufacediff.errors import ConfigError
 
 FOLDER = Path(__file__).resolve().parents[2] / "config"
+NAMES = [key.name for key in keys()]
 DEFAULT = yaml.safe_load((FOLDER / "default.yaml").read_text())
 
 
@@ -86,9 +87,10 @@ def test_wrong_value_is_named_with_its_remedy(name, value, words):
         assert word in message
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_missing_key_is_named(data):
-    name = data.draw(st.sampled_from([key.name for key in keys()]))
+    name = data.draw(st.sampled_from(NAMES))
     config = copy.deepcopy(DEFAULT)
     place = config
     *sections, last = name.split(".")
@@ -99,9 +101,10 @@ def test_any_missing_key_is_named(data):
         load_config(config)
 
 
+@settings(deadline=None)
 @given(st.data())
 def test_any_key_with_a_mapping_of_nonsense_is_named(data):
-    name = data.draw(st.sampled_from([key.name for key in keys()]))
+    name = data.draw(st.sampled_from(NAMES))
     with pytest.raises(ConfigError) as caught:
         load_config(_with(name, {"nonsense": 1}))
     assert name.split(".")[-1] in str(caught.value)

@@ -28,7 +28,7 @@ def package(tmp_path: Path) -> Path:
     root = tmp_path / "occlufacediff"
     for name, text in {
         "__init__.py": "",
-        "a.py": "from occlufacediff import b\nfrom typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import occlufacediff.only\n",
+        "a.py": "from occlufacediff import b\nif TYPE_CHECKING:\n    import occlufacediff.only\n",
         "b.py": "import numpy\ndef f():\n    import occlufacediff.sub.deep\n",
         "only.py": "",
         "other.py": "import occlufacediff.a\n",

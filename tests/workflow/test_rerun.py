@@ -66,7 +66,7 @@ def test_touched_raw_clip_reruns_its_subject_only(tree):
     clip = next((tree.results / "raw" / SUBJECT / "video").rglob("*.mp4"))
     os.utime(clip)
     stages = ("convert_video", "extract_audio", "detect_landmarks", "crop_faces", "fit_coefficients")
-    assert tree.plan() == {name: 1 for name in stages} | TOGETHER
+    assert tree.plan() == dict.fromkeys(stages, 1) | TOGETHER
     assert tree.run(f"results/tiny/coefficients/{SUBJECT}.csv", f"results/tiny/audio/{SUBJECT}.csv").returncode == 0
     # The archive is not unpacked again over a clip that someone changed, and the change counts once.
     assert not set(tree.plan()) & {*stages, "unpack_subject"}
