@@ -20,7 +20,16 @@ from occlufacediff.models.audio_encoder import (
     Wav2Vec2Encoder,
     Wav2Vec2Sizes,
 )
-from occlufacediff.models.layers import Attention, EncoderLayer, Fold, Squash, causal_bias, check_frames, sinusoids
+from occlufacediff.models.layers import (
+    Attention,
+    Drop,
+    EncoderLayer,
+    Fold,
+    Squash,
+    causal_bias,
+    check_frames,
+    sinusoids,
+)
 
 _TABLE_ROWS = 5000
 
@@ -45,6 +54,7 @@ class DenoiserConfig:
         decoder_heads: their heads.
         decoder_feed_forward: their hidden channels.
         dropout: odds in training.
+        window_dropout: drop channels over whole windows (compact) instead of single values and attention weights.
         norm_first: norm before each part of a layer (compact) or after it (published).
         squash: from frames to latents' rate: convolutions with pooling, or 8 frames side by side.
         sees_mask: the network gets the visibility beside the landmarks, and a learned token for absent sound.
@@ -67,6 +77,7 @@ class DenoiserConfig:
     decoder_heads: int = 4
     decoder_feed_forward: int = 768
     dropout: float = 0.1
+    window_dropout: bool = False
     norm_first: bool = False
     squash: Literal["conv", "fold"] = "conv"
     sees_mask: bool = False
@@ -115,6 +126,7 @@ class DenoiserConfig:
             decoder_heads=4,
             decoder_feed_forward=384,
             dropout=0.1,
+            window_dropout=True,
             norm_first=True,
             squash="fold",
             sees_mask=True,
@@ -132,79 +144,6 @@ class DenoiserConfig:
         sizes = dict(values["wav2vec2"])
         sizes["conv_dim"] = tuple(sizes["conv_dim"])
         return cls(**{**values, "wav2vec2": Wav2Vec2Sizes(**sizes)})
-
-
-class _Film(nn.Module):
-    """Scale and shift of channels by the diffusion step: ``[scale, shift] = Linear(mish(step))``."""
-
-    def __init__(self, width: int) -> None:
-        super().__init__()
-        self.linear = nn.Linear(width, 2 * width)
-        nn.init.normal_(self.linear.weight, std=0.02)
-        with torch.no_grad():
-            self.linear.bias.zero_()
-            self.linear.bias[:width] = 1.0
-
-    def forward(self, step: Tensor) -> tuple[Tensor, Tensor]:
-        scale, shift = self.linear(functional.mish(step)).chunk(2, dim=-1)
-        return scale, shift
-
-
-#: Scale and shift of the three parts of a layer, each (B, 1, C).
-LayerFilm = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
-
-
-class DecoderLayer(nn.Module):
-    """Transformer decoder layer with a FiLM at self-attention, cross-attention and feed-forward.
-
-    Post-norm: ``x = film(norm(x + part(x)))`` (published). Pre-norm: ``x = x + part(film(norm(x)))``.
-    """
-
-    def __init__(self, *, width: int, heads: int, feed_forward: int, dropout: float, norm_first: bool) -> None:
-        super().__init__()
-        self.norm_first = norm_first
-        self.self_attention = Attention(width=width, heads=heads, dropout=dropout)
-        self.cross_attention = Attention(width=width, heads=heads, dropout=dropout)
-        self.grow = nn.Linear(width, feed_forward)
-        self.shrink = nn.Linear(feed_forward, width)
-        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
-        self.films = nn.ModuleList(_Film(width) for _ in range(3))
-        self.drop = nn.Dropout(dropout)
-
-    def film(self, step: Tensor) -> LayerFilm:
-        """All scales and shifts of steps' embeddings (B, C)."""
-        first, second, third = (film(step[:, None]) for film in self.films)
-        return first, second, third
-
-    def cross_terms(self, memory: Tensor, span: int) -> tuple[Tensor, ...]:
-        """What cross-attention needs of memory (B, N, C) and not of the latents.
-
-        With span 0 this is its whole result (B, N, C); else keys and values.
-        """
-        if span == 0:
-            return (self.cross_attention.own_token(memory),)
-        return self.cross_attention.keys_values(memory)
-
-    def forward(
-        self, x: Tensor, cross: tuple[Tensor, ...], film: LayerFilm, self_bias: Tensor | None, cross_bias: Tensor | None
-    ) -> Tensor:
-        """x (B, N, C) to (B, N, C)."""
-
-        def attended(y: Tensor) -> Tensor:
-            return self.self_attention(y, self_bias)
-
-        def crossed(y: Tensor) -> Tensor:
-            return cross[0] if len(cross) == 1 else self.cross_attention.cross(y, cross[0], cross[1], cross_bias)
-
-        def fed(y: Tensor) -> Tensor:
-            return self.shrink(self.drop(functional.gelu(self.grow(y))))
-
-        for part, norm, (scale, shift) in zip((attended, crossed, fed), self.norms, film, strict=True):
-            if self.norm_first:
-                x = x + self.drop(part(scale * norm(x) + shift))
-            else:
-                x = scale * norm(x + self.drop(part(x))) + shift
-        return x
 
 
 @dataclass(frozen=True)
@@ -253,6 +192,7 @@ class Denoiser(nn.Module):
                 feed_forward=c.encoder_feed_forward,
                 dropout=c.dropout,
                 norm_first=c.norm_first,
+                window_dropout=c.window_dropout,
             )
             for _ in range(c.encoder_layers)
         )
@@ -268,13 +208,14 @@ class Denoiser(nn.Module):
                 feed_forward=c.decoder_feed_forward,
                 dropout=c.dropout,
                 norm_first=c.norm_first,
+                window_dropout=c.window_dropout,
             )
             for _ in range(c.decoder_layers)
         )
         self.decoder_norm = nn.LayerNorm(inner) if c.norm_first else nn.Identity()
         self.out_in = nn.Linear(inner, inner // 2)
         self.out = nn.Linear(inner // 2, c.latent_dim)
-        self.drop = nn.Dropout(c.dropout)
+        self.drop = Drop(c.dropout, whole_window=c.window_dropout)
         # identity as published; the compact size sets them from its training data
         self.register_buffer("landmark_mean", torch.zeros(c.landmarks, 2))
         self.register_buffer("landmark_std", torch.ones(()))

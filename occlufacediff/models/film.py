@@ -1,0 +1,85 @@
+"""Transformer decoder layers whose parts are scaled and shifted by the diffusion step."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from occlufacediff.models.layers import Attention, Drop
+
+
+class _Film(nn.Module):
+    """Scale and shift of channels by the diffusion step: ``[scale, shift] = Linear(mish(step))``."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(width, 2 * width)
+        nn.init.normal_(self.linear.weight, std=0.02)
+        with torch.no_grad():
+            self.linear.bias.zero_()
+            self.linear.bias[:width] = 1.0
+
+    def forward(self, step: Tensor) -> tuple[Tensor, Tensor]:
+        scale, shift = self.linear(functional.mish(step)).chunk(2, dim=-1)
+        return scale, shift
+
+
+#: Scale and shift of the three parts of a layer, each (B, 1, C).
+LayerFilm = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
+
+
+class DecoderLayer(nn.Module):
+    """Transformer decoder layer with a FiLM at self-attention, cross-attention and feed-forward.
+
+    Post-norm: ``x = film(norm(x + part(x)))`` (published). Pre-norm: ``x = x + part(film(norm(x)))``.
+    """
+
+    def __init__(
+        self, *, width: int, heads: int, feed_forward: int, dropout: float, norm_first: bool, window_dropout: bool
+    ) -> None:
+        super().__init__()
+        self.norm_first = norm_first
+        attention_dropout = 0.0 if window_dropout else dropout
+        self.self_attention = Attention(width=width, heads=heads, dropout=attention_dropout)
+        self.cross_attention = Attention(width=width, heads=heads, dropout=attention_dropout)
+        self.grow = nn.Linear(width, feed_forward)
+        self.shrink = nn.Linear(feed_forward, width)
+        self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
+        self.films = nn.ModuleList(_Film(width) for _ in range(3))
+        self.drop = Drop(dropout, whole_window=window_dropout)
+
+    def film(self, step: Tensor) -> LayerFilm:
+        """All scales and shifts of steps' embeddings (B, C)."""
+        first, second, third = (film(step[:, None]) for film in self.films)
+        return first, second, third
+
+    def cross_terms(self, memory: Tensor, span: int) -> tuple[Tensor, ...]:
+        """What cross-attention needs of memory (B, N, C) and not of the latents.
+
+        With span 0 this is its whole result (B, N, C); else keys and values.
+        """
+        if span == 0:
+            return (self.cross_attention.own_token(memory),)
+        return self.cross_attention.keys_values(memory)
+
+    def forward(
+        self, x: Tensor, cross: tuple[Tensor, ...], film: LayerFilm, self_bias: Tensor | None, cross_bias: Tensor | None
+    ) -> Tensor:
+        """x (B, N, C) to (B, N, C)."""
+
+        def attended(y: Tensor) -> Tensor:
+            return self.self_attention(y, self_bias)
+
+        def crossed(y: Tensor) -> Tensor:
+            return cross[0] if len(cross) == 1 else self.cross_attention.cross(y, cross[0], cross[1], cross_bias)
+
+        def fed(y: Tensor) -> Tensor:
+            return self.shrink(self.drop(functional.gelu(self.grow(y))))
+
+        for part, norm, (scale, shift) in zip((attended, crossed, fed), self.norms, film, strict=True):
+            if self.norm_first:
+                x = x + self.drop(part(scale * norm(x) + shift))
+            else:
+                x = scale * norm(x + self.drop(part(x))) + shift
+        return x
