@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from occlufacediff.config.report import ReportSettings
+from occlufacediff.evaluation.predictions import read_hidden, read_motion
 from occlufacediff.files import written_aside
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.rendering.animation import size_of
 from occlufacediff.reporting import page, plots, sources
-from occlufacediff.reporting.predictions import read_prediction
 from occlufacediff.reporting.tables import METRIC_COLUMNS, headline_metric, metric_name, read_table, unit_of
 from occlufacediff.reporting.videos import TITLES, contact_sheet, result_frames
 
@@ -124,13 +124,15 @@ def _video(
 ) -> dict[str, str]:
     """One result video, as base64 of an mp4 file, and its caption."""
     most = round(settings.video_seconds * page.FPS)
-    predicted = read_prediction(predictions, settings.video_occlusion, "ours", subject, clip)
+    clip_id = f"{subject}/{clip}"
+    motion = read_motion(predictions, settings.video_occlusion, "ours", clip_id)
+    occlusion, _ = read_hidden(predictions, settings.video_occlusion, clip_id)
     shown = sources.result_clip(
         clip,
         sources.by_subject(clips)[subject],
         sources.by_subject(coefficients)[subject],
-        (predicted.exp, predicted.jaw),
-        predicted.hidden,
+        motion,
+        lambda frame: occlusion.image_mask(slice(frame, frame + 1))[0],
         asset,
         most,
     )

@@ -1,0 +1,200 @@
+"""The report's page, written from a small fabricated run."""
+
+from __future__ import annotations
+
+import base64
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import av
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from skimage import data
+from small_head import N_EXP, N_SHAPE, small_head
+
+from occlufacediff.config.report import ReportSettings
+from occlufacediff.errors import AssetError, ConfigError
+from occlufacediff.evaluation.predictions import write_hidden, write_motion
+from occlufacediff.files import new_hdf5
+from occlufacediff.landmarks.store import StoredClip, encode_crop, write_clip
+from occlufacediff.occlusion.occlude import Occlusion
+from occlufacediff.stages.report import make_report
+
+FRAMES = 20
+SUBJECTS = {"M101": "train", "W101": "test", "W102": "test"}
+CLIPS = ("happy/level_1/001", "neutral/level_1/002")
+METHODS = {"ours": 2.0, "ours_without_sound": 3.0, "interpolation": 3.6, "neutral": 4.4}
+
+
+def fabricate(folder: Path) -> dict[str, Any]:
+    """Files of a run of three subjects and two clips each; gives the arguments of the stage."""
+    rng = np.random.default_rng(0)
+    small_head().save(folder / "head.npz")
+    photograph = np.ascontiguousarray(data.astronaut()[:224, 110:334])
+    jpegs = [encode_crop(np.roll(photograph, number, axis=1), 90) for number in range(FRAMES)]
+    files: dict[str, list[Path]] = {"clips": [], "audio": [], "coefficients": []}
+    motions: dict[str, np.ndarray] = {}
+    for subject in SUBJECTS:
+        for kind, paths in files.items():
+            paths.append(folder / kind / f"{subject}.h5")
+        with new_hdf5(files["clips"][-1]) as store, new_hdf5(files["audio"][-1]) as sound:
+            for clip in CLIPS:
+                stored = StoredClip(
+                    landmarks=np.zeros((FRAMES, 478, 2), np.float32),
+                    valid_frames_idx=np.arange(FRAMES),
+                    crop_boxes=np.tile(np.float32([0, 0, 223]), (FRAMES, 1)),
+                    width=224,
+                    height=224,
+                    fps=25.0,
+                    n_faces_max=1,
+                )
+                write_clip(store.create_group(clip), stored, jpegs)
+                tone = 0.2 * np.sin(np.arange(FRAMES * 640) / 16000 * 2 * np.pi * 180)
+                sound.create_group(clip)["waveform"] = tone.astype(np.float32)
+        with new_hdf5(files["coefficients"][-1]) as file:
+            for clip in CLIPS:
+                group = file.create_group(clip)
+                motion = np.concatenate([rng.random((FRAMES, N_EXP)), np.zeros((FRAMES, 3))], axis=1)
+                motion[:, -3] = 0.2 + 0.2 * np.sin(np.arange(FRAMES) / 3)
+                motions[f"{subject}/{clip}"] = motion
+                group["exp"], group["jaw"] = motion[:, :-3], motion[:, -3:]
+                group["global_pose"] = np.zeros((FRAMES, 3))
+                group["cam"] = np.tile([6.5, 0.0, 0.0], (FRAMES, 1))
+                group["shape"] = np.zeros(N_SHAPE)
+                group.attrs["error_px"], group.attrs["opening_correlation"] = rng.uniform(0.5, 1.0), 0.99
+    with new_hdf5(folder / "predictions.h5") as file:
+        for name, motion in motions.items():
+            boxes = np.tile(np.array([40, 110, 180, 223]), (FRAMES, 1))
+            hidden = Occlusion("mouth", boxes, np.arange(FRAMES) > 4)
+            write_hidden(file, name, hidden, np.ones((FRAMES, 468), np.float32))
+            write_motion(file, "mouth", "ours", name, motion * 0.7)
+    rows = [
+        (method, occlusion, *name.split("/", 1), metric, "mm", value + rng.normal(0, 0.3) + (occlusion == "mouth"))
+        for method, value in METHODS.items()
+        for occlusion in ("none", "mouth", "audio_driven")
+        for name in motions
+        for metric in ("mvpe", "lve")
+    ]
+    by_clip = pd.DataFrame(rows, columns=["method", "occlusion", "subject", "clip", "metric", "unit", "value"])
+    by_clip.to_csv(folder / "by_clip.csv", index=False)
+    groups = by_clip.groupby(["method", "occlusion", "metric", "unit"], sort=False)["value"]
+    groups.agg(mean="mean", n="size").reset_index().to_csv(folder / "metrics.csv", index=False)
+    table = [
+        (subject, clip, clip.split("/")[0], clip[-1], split, FRAMES, "ok", "", "")
+        for subject, split in SUBJECTS.items()
+        for clip in CLIPS
+    ]
+    table.append(("M101", "sad/level_3/009", "sad", "9", "", 0, "failed", "no_face", "no face in <video> & co"))
+    columns = ["subject", "clip", "emotion", "sentence_id", "split", "frames", "status", "reason", "message"]
+    pd.DataFrame(table, columns=columns).to_csv(folder / "manifest.csv", index=False)
+    steps = np.arange(1, 12) * 50
+    history = {"step": steps, "loss": 1 / steps, "val_loss": 1.5 / steps, "windows_per_s": 90.0}
+    pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
+    return {
+        "manifest": folder / "manifest.csv",
+        "metrics": folder / "metrics.csv",
+        "metrics_by_clip": folder / "by_clip.csv",
+        "predictions": folder / "predictions.h5",
+        **files,
+        "head": folder / "head.npz",
+        "histories": {"motion_prior": folder / "history.csv", "denoiser": folder / "history.csv"},
+        "config": {"dataset": "fabricated", "seed": 1, "crop": {"scale": 1.485}},
+        "versions": {"occlufacediff": "0.1.0", "torch": "2.11"},
+        "report_html": folder / "report.html",
+        "settings": ReportSettings(panel_px=64, videos=2),
+        "seed": 1,
+    }
+
+
+class Page(HTMLParser):
+    """Collects where a page points to, and checks that elements are closed in order."""
+
+    VOID = frozenset({"meta", "img", "br", "link", "path", "use"})
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.open: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.links += [value or "" for name, value in attrs if name in ("src", "href", "xlink:href")]
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in self.VOID:
+            assert self.open.pop() == tag
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Any], str]:
+    """Arguments of a run and its page."""
+    arguments = fabricate(tmp_path_factory.mktemp("report"))
+    make_report(**arguments)
+    return arguments, arguments["report_html"].read_text(encoding="utf-8")
+
+
+def test_the_page_needs_no_network(made: tuple[dict[str, Any], str]) -> None:
+    page = Page()
+    page.feed(made[1])
+    assert not page.open
+    assert page.links
+    assert all(link.startswith(("data:", "#")) for link in page.links)
+
+
+def test_the_page_tells_what_was_run_and_what_failed(made: tuple[dict[str, Any], str]) -> None:
+    for words in (
+        "fabricated",
+        "scale: 1.485",
+        "2.11",
+        "no_face",
+        "no face in &lt;video&gt; &amp; co",
+        "ours, without sound",
+        "lip vertices (LVE), mm",
+        "6 / 7",
+        "motion prior",
+        "opening correlation",
+    ):
+        assert words in made[1], words
+
+
+def test_videos_have_sound_and_the_clips_frames(made: tuple[dict[str, Any], str], tmp_path: Path) -> None:
+    videos = re.findall(r"data:video/mp4;base64,([^\"]+)", made[1])
+    assert len(videos) == 2
+    (tmp_path / "v.mp4").write_bytes(base64.b64decode(videos[0]))
+    with av.open(str(tmp_path / "v.mp4")) as container:
+        assert len(container.streams.audio) == 1
+        assert sum(1 for _ in container.decode(video=0)) == FRAMES
+
+
+def test_equal_inputs_give_equal_bytes(made: tuple[dict[str, Any], str], tmp_path: Path) -> None:
+    make_report(**(made[0] | {"report_html": tmp_path / "again.html"}))
+    assert (tmp_path / "again.html").read_text(encoding="utf-8") == made[1]
+
+
+def test_what_is_missing_is_named_and_leaves_no_page(made: tuple[dict[str, Any], str], tmp_path: Path) -> None:
+    target = {"report_html": tmp_path / "report.html"}
+    with pytest.raises(ConfigError, match=r"there is no file .*nothing\.csv"):
+        make_report(**(made[0] | target | {"metrics": tmp_path / "nothing.csv"}))
+    (tmp_path / "narrow.csv").write_text("subject,clip\nM101,x\n")
+    with pytest.raises(ConfigError, match=r"narrow\.csv has no column emotion"):
+        make_report(**(made[0] | target | {"manifest": tmp_path / "narrow.csv"}))
+    with h5py.File(tmp_path / "predictions.h5", "w"):
+        pass
+    with pytest.raises(AssetError, match="mouth/ours/"):
+        make_report(**(made[0] | target | {"predictions": tmp_path / "predictions.h5"}))
+    assert not (tmp_path / "report.html").exists()
+
+
+def test_an_occlusion_that_was_not_scored_gives_a_page_without_videos(
+    made: tuple[dict[str, Any], str], tmp_path: Path
+) -> None:
+    settings = ReportSettings(panel_px=64, video_occlusion="upper", headline_occlusion="upper", contact_pictures=0)
+    make_report(**(made[0] | {"report_html": tmp_path / "plain.html", "settings": settings}))
+    text = (tmp_path / "plain.html").read_text(encoding="utf-8")
+    assert "data:video" not in text
+    assert "data:image" not in text
