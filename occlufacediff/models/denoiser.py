@@ -20,8 +20,8 @@ from occlufacediff.models.audio_encoder import (
     Wav2Vec2Encoder,
     Wav2Vec2Sizes,
 )
+from occlufacediff.models.film import DecoderLayer, LayerFilm
 from occlufacediff.models.layers import (
-    Attention,
     Drop,
     EncoderLayer,
     Fold,
