@@ -1,0 +1,162 @@
+"""Clips from disk, windows, augmentation, batches."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+sys.path += [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+
+from small_data import Files, write_small_data
+
+from occlufacediff.config.occlusion import MaskSettings
+from occlufacediff.config.training import AugmentSettings
+from occlufacediff.errors import AssetError
+from occlufacediff.training.data import ClipStore, fit_rows
+from occlufacediff.training.windows import (
+    WindowDataset,
+    augment_landmarks,
+    augment_log_mel,
+    batches,
+    fixed_windows,
+    resample,
+    window_of,
+)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return write_small_data(tmp_path_factory.mktemp("data"))
+
+
+def store_of(files: Files, split: str = "train", memory_mib: int = 0, sound: str = "log_mel") -> ClipStore:
+    return ClipStore(
+        files.manifest,
+        split,
+        coefficients=files.coefficients,
+        clips=files.clips,
+        audio=files.audio,
+        sound=sound,
+        memory_mib=memory_mib,
+    )
+
+
+def test_store_gives_the_usable_clips_of_its_split(files: Files) -> None:
+    store = store_of(files)
+    assert len(store) == 4
+    assert store.clip_id(0) == "A1/happy/level_1/000"
+    clip = store[1]
+    assert clip.motion.shape == (50, 9)
+    assert clip.lmk_2d is not None
+    assert clip.lmk_2d.shape == (50, 468, 2)
+    assert clip.log_mel is not None
+    assert clip.log_mel.shape == (200, 80)
+    kept = store_of(files, memory_mib=100)
+    assert np.array_equal(kept[1].lmk_2d, clip.lmk_2d)
+    wave = store_of(files, sound="waveform")[0].waveform
+    assert wave is not None
+    assert abs(wave.mean()) < 1e-5
+    assert abs(wave.std() - 1) < 1e-3
+
+
+def test_store_names_what_is_missing(files: Files, tmp_path: Path) -> None:
+    with pytest.raises(AssetError, match="no usable clip in the unused split"):
+        store_of(files, "unused")
+    with pytest.raises(AssetError, match="no file of subject A1"):
+        store_of(replace(files, clips=files.clips[1:]))
+    with pytest.raises(AssetError, match="does not exist"):
+        store_of(replace(files, audio=[tmp_path / "A1.h5"]))
+    (tmp_path / "A1.h5").write_bytes(b"not hdf5")
+    with pytest.raises(AssetError, match="not a readable HDF5"):
+        store_of(replace(files, audio=[tmp_path / "A1.h5", *files.audio[1:]]))
+    with h5py.File(tmp_path / "A2.h5", "w") as file:
+        file["x"] = 1
+    with pytest.raises(AssetError, match=r"A2.h5: clip happy/level_1/000 is missing"):
+        store_of(replace(files, audio=[files.audio[0], tmp_path / "A2.h5", *files.audio[2:]]))[2]
+    table = tmp_path / "manifest.csv"
+    table.write_text("subject,clip\nA1,x\n")
+    with pytest.raises(AssetError, match="columns"):
+        store_of(replace(files, manifest=table))
+
+
+def test_resampling_is_linear_and_holds_the_ends() -> None:
+    values = np.arange(5, dtype=np.float32)[:, None] * [1.0, 2.0]
+    got = resample(values.astype(np.float32), np.array([-3.0, 0.0, 0.5, 3.25, 4.0, 9.0]))
+    np.testing.assert_allclose(got[:, 0], [0, 0, 0.5, 3.25, 4, 4])
+    assert resample(values[:1].astype(np.float32), np.array([0.0, 2.0])).shape == (2, 2)
+
+
+def test_a_short_clip_is_held_and_silent_after_its_end(files: Files) -> None:
+    clip = store_of(files)[1]
+    sample = window_of(clip, 0, 1.0)
+    assert (sample["exp"][50:] == clip.exp[-1]).all()
+    assert clip.log_mel is not None
+    assert (sample["log_mel"][200:] == clip.log_mel.min()).all()
+    np.testing.assert_allclose(sample["log_mel"][:200], clip.log_mel, atol=1e-6)
+
+
+def test_sound_stays_in_step_with_the_motion_at_any_tempo(files: Files) -> None:
+    clip = store_of(files)[0]
+    sample = window_of(clip, 3.0, 0.9)
+    loud = sample["log_mel"].reshape(64, 4, 80).mean((1, 2))
+    assert np.corrcoef(loud, sample["exp"][:, 0])[0, 1] > 0.97
+
+
+def test_items_depend_on_seed_and_number_alone(files: Files) -> None:
+    store = store_of(files)
+    made = WindowDataset(store, seed=3, augment=AugmentSettings(), masks=MaskSettings(), tempo=0.1)
+    for index in (0, 1, 7, 12345):
+        first, second = made[index], made[index]
+        assert all(np.array_equal(first[name], second[name]) for name in first)
+    again = WindowDataset(store, seed=3, augment=AugmentSettings(), masks=MaskSettings(), tempo=0.1)
+    assert np.array_equal(again[7]["log_mel"], made[7]["log_mel"])
+    assert not np.array_equal(made[0]["lmk_mask"], made[4]["lmk_mask"]) or made[0]["lmk_mask"].all()
+    order = [np.random.default_rng([3, turn, 1]).permutation(4).tolist() for turn in range(3)]
+    assert sorted(order[0]) == [0, 1, 2, 3]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_batches_do_not_depend_on_workers_or_where_one_begins(files: Files, workers: int) -> None:
+    dataset = WindowDataset(store_of(files), seed=1, augment=AugmentSettings(), masks=MaskSettings())
+    late = list(batches(dataset, first=2, last=4, size=3, workers=workers))
+    whole = list(batches(dataset, first=0, last=4, size=3, workers=0))
+    assert len(whole) == 4
+    assert all((late[1][name] == whole[3][name]).all() for name in whole[3])
+    assert late[0]["lmk_2d"].shape == (3, 64, 468, 2)
+
+
+def test_each_sample_has_its_own_mask(files: Files) -> None:
+    dataset = WindowDataset(store_of(files), seed=1, masks=MaskSettings())
+    batch = next(iter(batches(dataset, first=0, last=1, size=12, workers=0)))
+    masks = {mask.numpy().tobytes() for mask in batch["lmk_mask"]}
+    assert len(masks) > 4
+
+
+def test_augmentation_keeps_shapes_and_has_the_asked_spread() -> None:
+    rng = np.random.default_rng(0)
+    points = rng.uniform(-0.5, 0.5, (64, 468, 2)).astype(np.float32)
+    still = AugmentSettings(rotation=0, scale=0, scale_drift=0, shift=0, shift_drift=0, noise_px=0)
+    np.testing.assert_allclose(augment_landmarks(points, rng, still), points, atol=1e-6)
+    moved = np.stack([augment_landmarks(points, rng, AugmentSettings()).mean((0, 1)) for _ in range(200)])
+    assert 0.04 < moved.std() < 0.09
+    mel = rng.standard_normal((256, 80)).astype(np.float32)
+    assert augment_log_mel(mel, rng, AugmentSettings()).shape == (256, 80)
+    plain = AugmentSettings(loudness=0, slope=0, voice=0, mel_noise=0)
+    np.testing.assert_allclose(augment_log_mel(mel, rng, plain), mel, atol=1e-6)
+
+
+def test_validation_windows_are_always_the_same(files: Files) -> None:
+    a, b = (fixed_windows(store_of(files, "validation"), 6, MaskSettings(), 5) for _ in range(2))
+    assert all((a[name] == b[name]).all() for name in a)
+    assert len(a["exp"]) == 6
+
+
+def test_rows_are_cut_or_filled() -> None:
+    rows = np.ones((3, 2), np.float32)
+    assert fit_rows(rows, 2, 0.0).shape == (2, 2)
+    assert fit_rows(rows, 5, -1.0)[3:].tolist() == [[-1, -1], [-1, -1]]
