@@ -4,29 +4,26 @@ from __future__ import annotations
 
 import csv
 import logging
-from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+import os
 from functools import partial
-from hashlib import sha256 as hashed
-from multiprocessing import get_context
 from pathlib import Path
-from shutil import rmtree
+from typing import Any
 
 import h5py
 import numpy as np
-from tqdm import tqdm
 
 from occlufacediff.config.synthetic import SyntheticSettings
-from occlufacediff.errors import AssetError
+from occlufacediff.errors import AssetError, ClipError
 from occlufacediff.files import new_hdf5, sha256, written_aside
+from occlufacediff.fingerprint import fingerprint
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.media.archives import write_tar
 from occlufacediff.media.encode import VideoWriter, write_sound
+from occlufacediff.stages.shard import OK, key, part_path, parts_folder, remove_parts, run_shard
 from occlufacediff.synthetic.clip import SyntheticClip, draw_clip
 from occlufacediff.synthetic.faces import look_of
 from occlufacediff.synthetic.film import Film, camera_of
-from occlufacediff.synthetic.plan import PlanClip, subject_clips
+from occlufacediff.synthetic.plan import subject_clips
 from occlufacediff.synthetic.speakers import speaker
 
 log = logging.getLogger(__name__)
@@ -34,8 +31,8 @@ log = logging.getLogger(__name__)
 FPS = 30
 SAMPLE_RATE = 48_000
 
-#: The film of the subject this process works on; a window and its tables are made once a process.
-_films: dict[tuple[str, str, int], tuple[HeadAsset, Film]] = {}
+#: The film of the subject this process works on.
+_films: dict[tuple[int, str, str, SyntheticSettings, int], tuple[HeadAsset, Film]] = {}
 
 
 def synthesise_subject(
@@ -70,18 +67,25 @@ def synthesise_subject(
     Raises:
         ValueError: the subject is not in the plan.
         AssetError: ``head`` is not the open head.
+        ClipError: a clip could not be encoded.
     """
     clips = subject_clips(subject, settings)
-    key = hashed(f"{settings!r}|{seed}|{sha256(head)}".encode()).hexdigest()[:16]
-    parts = truth_h5.parent / f".{subject}.parts" / key
-    parts.mkdir(parents=True, exist_ok=True)
-    work = partial(_finish_clip, folder=parts, head=head, settings=settings, seed=seed)
-    missing = [clip for clip in clips if not _part(parts, clip, "h5").is_file()]
-    with _mapped(workers if len(missing) > 1 else 1) as mapped:
-        for _ in tqdm(mapped(work, missing), total=len(clips), initial=len(clips) - len(missing), desc=subject):
-            pass
-    for tar, suffix, folder in ((video_tar, "mp4", "video/front"), (audio_tar, "m4a", "audio")):
-        write_tar(tar, [(f"{folder}/{clip.clip}.{suffix}", _part(parts, clip, suffix)) for clip in clips])
+    parts = parts_folder(truth_h5)
+    made_from = key(settings, seed, sha256(head), fingerprint("occlufacediff.stages.synthesise"))
+    rows = run_shard(
+        [clip.clip for clip in clips],
+        partial(_make_clip, subject=subject, head=head, settings=settings, seed=seed),
+        parts,
+        lambda clip: made_from,
+        # A process that has drawn already must not be forked: the renderer's threads would be missing in its copy.
+        workers=1 if _films else workers,
+        title=subject,
+    )
+    for row in rows:
+        if row["status"] != OK:
+            raise ClipError(row["reason"], f"{subject}/{row['clip']}: {row['message']}")
+    for tar, suffix, folder in ((video_tar, ".mp4", "video/front"), (audio_tar, ".m4a", "audio")):
+        write_tar(tar, [(f"{folder}/{clip.clip}{suffix}", part_path(parts, clip.clip, suffix)) for clip in clips])
     with written_aside(sentences_csv) as aside, aside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.writer(file, lineterminator="\n")
         writer.writerow(("clip", "sentence_id", "text"))
@@ -91,56 +95,44 @@ def synthesise_subject(
         truth.attrs["units"] = "rotations: axis-angle in radians; cam_picture: [s, tx, ty], s a metre, picture [-1, 1]"
         for clip in clips:
             # Written anew: a group copied by the library carries bytes that were never set.
-            with h5py.File(_part(parts, clip, "h5"), "r") as part:
+            with h5py.File(part_path(parts, clip.clip), "r") as part:
                 group = truth.create_group(clip.clip)
                 for name in sorted(part):
                     group.create_dataset(name, data=part[name][()], compression="gzip", track_times=False)
                 for name in sorted(part.attrs):
                     group.attrs[name] = part.attrs[name]
-    rmtree(parts.parent)
+    remove_parts(parts)
     log.info("%s: %d clips", subject, len(clips))
 
 
-@contextmanager
-def _mapped(workers: int) -> Iterator[type[map]]:
-    """``map`` in this process, or over processes; the order of results is that of the arguments."""
-    if workers <= 1:
-        yield map
-        return
-    # Started afresh: a forked process would share the renderer's window.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as pool:
-        yield pool.map  # type: ignore[misc]
-
-
-def _part(folder: Path, clip: PlanClip, suffix: str) -> Path:
-    return folder / f"{clip.clip.replace('/', '_')}.{suffix}"
-
-
-def _finish_clip(clip: PlanClip, *, folder: Path, head: Path, settings: SyntheticSettings, seed: int) -> None:
-    """Draw, render and encode one clip into ``folder``; its truth is written last and says that it is finished."""
+def _make_clip(
+    name: str, part: Path, *, subject: str, head: Path, settings: SyntheticSettings, seed: int
+) -> dict[str, Any]:
+    """Draw, render and encode one clip beside ``part``, which gets the truth and is written last."""
+    clip = next(one for one in subject_clips(subject, settings) if one.clip == name)
     drawn = draw_clip(clip, settings, seed, fps=FPS, sample_rate=SAMPLE_RATE)
-    asset, film = _film(clip.subject, head, settings, seed)
+    asset, film = _film(subject, head, settings, seed)
     exp = expression_for(drawn, asset)
     camera = camera_of(drawn, film.look, seed)
     size = settings.picture_size
-    video = _part(folder, clip, "mp4")
-    with VideoWriter(video, FPS, (size, size), crf=settings.video_quality) as writer:
+    with VideoWriter(part.with_suffix(".mp4"), FPS, (size, size), crf=settings.video_quality) as writer:
         for frame in film.frames(drawn, exp, camera):
             writer.write(frame)
-    write_sound(_part(folder, clip, "m4a"), drawn.waveform, drawn.sample_rate, out_rate=SAMPLE_RATE)
-    with new_hdf5(_part(folder, clip, "h5")) as file:
-        arrays = {
-            "exp": exp,
-            "jaw": drawn.jaw,
-            "global_pose": drawn.global_pose,
-            "cam_picture": camera,
-            "shape": film.look.shape,
-        }
-        for name, values in arrays.items():
-            file.create_dataset(name, data=values)
+    write_sound(part.with_suffix(".m4a"), drawn.waveform, drawn.sample_rate, out_rate=SAMPLE_RATE)
+    arrays = {
+        "exp": exp,
+        "jaw": drawn.jaw,
+        "global_pose": drawn.global_pose,
+        "cam_picture": camera,
+        "shape": film.look.shape,
+    }
+    with new_hdf5(part) as file:
+        for item, values in arrays.items():
+            file.create_dataset(item, data=values)
         file.attrs["fps"] = FPS
         file.attrs["sentence"] = clip.text
         file.attrs["sentence_id"] = clip.sentence_id
+    return {"frames": len(exp)}
 
 
 def expression_for(clip: SyntheticClip, asset: HeadAsset) -> np.ndarray:
@@ -159,10 +151,11 @@ def expression_for(clip: SyntheticClip, asset: HeadAsset) -> np.ndarray:
 
 
 def _film(subject: str, head: Path, settings: SyntheticSettings, seed: int) -> tuple[HeadAsset, Film]:
-    key = (subject, str(head), seed)
-    if key not in _films:
+    """The head and the film of a subject, made once a process; a forked process makes its own window."""
+    wanted = (os.getpid(), subject, str(head), settings, seed)
+    if wanted not in _films:
         asset = HeadAsset.load(head)
         who = speaker(subject, seed, spread=settings.articulation_spread)
         _films.clear()
-        _films[key] = (asset, Film(asset, look_of(who, asset, settings.picture_size, seed)))
-    return _films[key]
+        _films[wanted] = (asset, Film(asset, look_of(who, asset, settings.picture_size, seed)))
+    return _films[wanted]
