@@ -148,13 +148,14 @@ class HeadAsset:
             if key not in entries:
                 raise AssetError(f"head model {path}: entry {key!r} is missing (needs {', '.join(needed)})")
         regions = {key.removeprefix(REGION_PREFIX): entries[key] for key in entries if key.startswith(REGION_PREFIX)}
+        arrays: dict[str, Any] = {key: entries.get(key) for key in _FLOATS + _INTS}
         try:
             return cls(
                 name=str(entries["name"]),
                 expression_names=tuple(str(name) for name in np.atleast_1d(entries["expression_names"])),
                 regions=regions,
                 vertex_colors=entries.get("vertex_colors"),
-                **{key: entries.get(key) for key in _FLOATS + _INTS},
+                **arrays,
             )
         except (AssetError, ValueError) as error:
             raise AssetError(f"{path}: {error}") from error

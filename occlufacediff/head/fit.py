@@ -1,7 +1,7 @@
 """The landmark fit: head-model coefficients of a clip from its 2D landmarks.
 
-Unknown are the identity (one for the clip) and per frame expression, jaw, head rotation and camera. Everything is linear
-but the two rotations and the scale, so a few Gauss-Newton steps suffice: first on some frames together with the
+Unknown are the identity (one for the clip) and per frame expression, jaw, head rotation and camera. Everything is
+linear but the two rotations and the scale, so a few Gauss-Newton steps suffice: first on some frames together with the
 identity, then on all frames at once with the identity fixed and smoothness over time. Only the landmarks' rows of the
 bases are ever touched. MediaPipe's own depth is not used.
 """
@@ -9,6 +9,7 @@ bases are ever touched. MediaPipe's own depth is not used.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,7 +168,7 @@ def _pieces(frames: int, length: int) -> list[tuple[slice, slice]]:
     edges = np.linspace(0, frames, count + 1).round().astype(int).tolist()
     return [
         (slice(max(start - margin, 0), min(stop + margin, frames)), slice(start, stop))
-        for start, stop in zip(edges[:-1], edges[1:], strict=True)
+        for start, stop in pairwise(edges)
     ]
 
 
@@ -214,7 +215,7 @@ def _result(
 
     Args:
         points: (T, L, 2) landmarks in crop coordinates; seen: (T, L) where they count.
-        unit: (T,) size of one unit of crop coordinates in the problem's unit; shift: (T, 2) place of the crop's origin, y up.
+        unit: (T,) one unit of crop coordinates in the problem's unit; shift: (T, 2) place of the crop's origin, y up.
     """
     at = Layout(basis.n_exp)
     exp, jaw, turn = state[:, at.exp], state[:, at.jaw], state[:, at.turn]
@@ -229,8 +230,10 @@ def _result(
     fitted = scale[:, None, None] * (local @ matrix[:, :2].transpose(0, 2, 1)) + offset[:, None]
     fitted *= np.array([1, -1])
     error, lips, correlation = fit_errors(basis, fitted, points, seen)
-    arrays = (value.astype(np.float32) for value in (shape, exp, jaw, turn, cam, fitted))
-    return FitResult(*arrays, error_px=error, lips_px=lips, opening_correlation=correlation)
+    shape_, exp_, jaw_, turn_, cam_, fitted_ = (
+        value.astype(np.float32) for value in (shape, exp, jaw, turn, cam, fitted)
+    )
+    return FitResult(shape_, exp_, jaw_, turn_, cam_, fitted_, error, lips, correlation)
 
 
 def fit_errors(

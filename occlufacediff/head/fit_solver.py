@@ -104,7 +104,7 @@ class Problem:
 
     Args:
         basis: the head at its L landmarks.
-        targets: (T, L, 2) landmarks, y up, in any unit in which the residuals shall count; hidden ones hold anything finite.
+        targets: (T, L, 2) landmarks, y up, in the unit in which residuals count; hidden ones hold anything finite.
         weights: (T, L) weight of each landmark, 0 where hidden.
         priors: quadratic terms and bounds.
     """
@@ -128,7 +128,7 @@ class Problem:
         return turned @ camera.transpose(0, 2, 1) + state[:, None, at.place]
 
     def derivatives(self, shape: Array, state: Array, with_shape: bool) -> tuple[Array, Float32]:
-        """Residuals (T, 2, L), model less target, and Jacobian (T, 2 L, N), or N + S columns with the identity's last."""
+        """Residuals (T, 2, L), model less target, and Jacobian (T, 2 L, N); with the identity S more columns."""
         at, frames, landmarks = self.layout, len(state), len(self.basis.indices)
         jaw_matrix = rotation_matrices(state[:, at.jaw])
         jaw_turn = jaw_matrix - np.eye(3)
@@ -165,7 +165,7 @@ class Problem:
         return residuals, jacobian.reshape(frames, 2 * landmarks, columns)
 
     def normal_equations(self, shape: Array, state: Array, with_shape: bool) -> tuple[Array, Array]:
-        """Hessian blocks (T, N, N) and gradients (T, N) of the landmark term, robustly weighted (and S more columns)."""
+        """Hessian blocks (T, N, N) and gradients (T, N) of the landmark term, robustly weighted (N or N + S)."""
         residuals, jacobian = self.derivatives(shape, state, with_shape)
         # Pseudo-Huber: squared near zero, linear beyond `robust`.
         robust = 1 / np.sqrt(1 + (residuals**2).sum(1) / self.priors.robust**2)
@@ -235,8 +235,8 @@ class Problem:
     ) -> Array:
         """Minimise the quadratic model of this step within the bounds by an active set.
 
-        Unknowns at a bound that the gradient pushes against stay there; those that the solution carries beyond a bound are
-        put onto it and the rest is solved again, a few times.
+        Unknowns at a bound that the gradient pushes against stay there; those that the solution carries beyond a bound
+        are put onto it and the rest is solved again, a few times.
 
         Args:
             gradient: (T, N) at ``state``.
@@ -256,7 +256,7 @@ class Problem:
 
 
 def _neighbours(values: Array, beside: Array, beyond: Array) -> Array:
-    """(T, N) what the frames around add to each frame's gradient: the off-diagonals of `_smoothness` times ``values``."""
+    """(T, N) what the frames around add to each gradient: the off-diagonals of `_smoothness` times ``values``."""
     out = np.zeros_like(values)
     out[1:] += beside * values[:-1]
     out[:-1] += beside * values[1:]

@@ -15,18 +15,18 @@ Array = NDArray[np.float64]
 
 #: The 40 lip points of the mouth's outer and inner ring (spec of the published metrics).
 LIPS = (
-    (191, 80, 81, 82, 13, 312, 311, 310, 415, 185, 40, 39, 37, 0, 267, 269, 270, 409, 308, 291)
-    + (95, 88, 178, 87, 14, 317, 402, 318, 324, 146, 91, 181, 84, 17, 314, 405, 321, 375, 78, 61)
+    191, 80, 81, 82, 13, 312, 311, 310, 415, 185, 40, 39, 37, 0, 267, 269, 270, 409, 308, 291,
+    95, 88, 178, 87, 14, 317, 402, 318, 324, 146, 91, 181, 84, 17, 314, 405, 321, 375, 78, 61,
 )  # fmt: skip
 #: Middle of the upper and of the lower lip's inner edge: their distance is the lip opening.
 LIP_OPENING = (13, 14)
 EYELIDS = (
-    (33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7)
-    + (263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249)
+    33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7,
+    263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249,
 )  # fmt: skip
 CONTOUR = (
-    (10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377, 152)
-    + (148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109)
+    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
+    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
 )  # fmt: skip
 
 
@@ -56,14 +56,14 @@ class Linear:
 class LandmarkBasis:
     """Landmarks of a head in the frame of its root: ``Y = U + (R - I) Z`` with the jaw's rotation R.
 
-    For a vertex ``v = u + w (R - I)(u - c)`` with its jaw weight w and the jaw joint c; a landmark is the barycentric sum of
-    three vertices, so ``U = sum b u`` and ``Z = sum b w (u - c)``, both linear in the coefficients.
+    A vertex is ``v = u + w (R - I)(u - c)`` with its jaw weight w and the jaw joint c; a landmark is the barycentric
+    sum of three vertices, so ``U = sum b u`` and ``Z = sum b w (u - c)``, both linear in the coefficients.
 
     Attributes:
         points: U, (L, 3); levers: Z, (L, 3); root: the root joint, (3,).
         indices: (L,) which of the 468 face mesh points these are.
         bounded: (E,) whether an expression coefficient is a facial action, meant for 0 to 1.
-        n_shape, n_exp: S and E.
+        n_shape, n_exp: S and E. name, expression_names: of the asset.
     """
 
     points: Linear
@@ -73,40 +73,41 @@ class LandmarkBasis:
     bounded: NDArray[np.bool_]
     n_shape: int
     n_exp: int
+    name: str
+    expression_names: tuple[str, ...]
 
     @classmethod
     def of(cls, asset: HeadAsset) -> LandmarkBasis:
         """Take the landmarks' part out of an asset."""
         jaw = asset.joint_names.index("jaw")
         corners = asset.triangles_of_landmarks
-        pose = None if asset.posedirs is None else asset.posedirs[:, :, 9 * (jaw - 1) : 9 * jaw]
-        weights = asset.weights[corners, jaw] * asset.lmk_b_coords
-        whole = weights.sum(1)
+        share = asset.lmk_b_coords.astype(np.float64)
+        lever = asset.weights[corners, jaw] * share
+        regress = asset.J_regressor[[0, jaw]].astype(np.float64)
 
-        def rows(array: NDArray[np.float32]) -> tuple[Array, Array, Array]:
-            at_corners = array[corners].astype(np.float64)
-            joints = np.tensordot(asset.J_regressor[[0, jaw]].astype(np.float64), array, axes=(1, 0))
-            points = np.einsum("lk,lk...->l...", asset.lmk_b_coords, at_corners)
-            levers = np.einsum("lk,lk...->l...", weights, at_corners) - np.multiply.outer(whole, joints[1])
+        def parts(array: NDArray[np.float32]) -> tuple[Array, Array, Array]:
+            joints = np.tensordot(regress, array, axes=(1, 0))
+            points = np.einsum("lk,lk...->l...", share, array[corners])
+            levers = np.einsum("lk,lk...->l...", lever, array[corners]) - np.multiply.outer(lever.sum(1), joints[1])
             return points, levers, joints[0]
 
-        template, shape, exp = rows(asset.v_template), rows(asset.shapedirs), rows(asset.expdirs)
-        corrective = None if pose is None else rows(pose)
-        # Joints are regressed before pose correctives, so these do not move the jaw joint.
-        parts = []
-        for number in range(3):
-            part = None
-            if corrective is not None and number < 2:
-                part = corrective[0] if number == 0 else np.einsum("lk,lkcp->lcp", weights, pose[corners])  # type: ignore[index]
-            parts.append(Linear(template[number], shape[number], exp[number], part))
+        template, shape, exp = parts(asset.v_template), parts(asset.shapedirs), parts(asset.expdirs)
+        pose: list[Array | None] = [None, None, None]
+        if asset.posedirs is not None:
+            # Joints are regressed before the pose correctives, so these do not move the jaw joint.
+            at_corners = asset.posedirs[:, :, 9 * (jaw - 1) : 9 * jaw][corners]
+            pose = [*(np.einsum("lk,lkcp->lcp", weights, at_corners) for weights in (share, lever)), None]
+        points, levers, root = (Linear(*arrays) for arrays in zip(template, shape, exp, pose, strict=True))
         return cls(
-            points=parts[0],
-            levers=parts[1],
-            root=parts[2],
+            points=points,
+            levers=levers,
+            root=root,
             indices=asset.landmark_indices,
             bounded=np.array([not _is_component(name) for name in asset.expression_names]),
             n_shape=asset.n_shape,
             n_exp=asset.n_exp,
+            name=asset.name,
+            expression_names=asset.expression_names,
         )
 
     def local(self, shape: Array, exp: Array, jaw: Array) -> Array:
@@ -128,5 +129,5 @@ class LandmarkBasis:
 
 
 def _is_component(name: str) -> bool:
-    """Whether an expression coefficient is a numbered principal component (of either sign), not a named facial action."""
+    """Whether a coefficient is a numbered principal component (of either sign), not a named facial action."""
     return name.rstrip("0123456789").rstrip("_") in {"exp", "expression", "pc", "component"} and name[-1].isdigit()

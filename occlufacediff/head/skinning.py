@@ -52,7 +52,8 @@ def vertices_numpy(
     out = np.empty((frames, asset.n_vertices, 3), dtype=np.float32)
     for start in range(0, frames, _PIECE):
         piece = slice(start, start + _PIECE)
-        posed = (np.asarray(exp[piece], dtype=np.float32) @ expdirs).reshape(-1, asset.n_vertices, 3) + shaped
+        posed: Float = np.matmul(np.asarray(exp[piece], dtype=np.float32), expdirs, dtype=np.float32)
+        posed = posed.reshape(-1, asset.n_vertices, 3) + shaped
         root, hinge = (asset.J_regressor[[0, jaw_index]] @ posed).transpose(1, 0, 2)[:, :, None]
         if asset.posedirs is not None:
             columns = asset.posedirs[:, :, 9 * (jaw_index - 1) : 9 * jaw_index].reshape(-1, 9).T

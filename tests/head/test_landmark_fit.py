@@ -1,0 +1,214 @@
+"""The landmark fit finds known motion again, with noise, hidden parts, jumping boxes and hostile input."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.fit import PX, fit_clip
+from occlufacediff.head.fit_solver import Priors, Problem, left_jacobians
+from occlufacediff.head.landmark_basis import LIPS, LandmarkBasis
+from occlufacediff.head.skinning import landmarks_numpy, project_numpy, rotation_matrices, vertices_numpy
+
+SETTINGS = ReconstructionSettings()
+
+
+@dataclass
+class Truth:
+    """A clip whose motion is known."""
+
+    shape: NDArray[np.float64]
+    exp: NDArray[np.float64]
+    jaw: NDArray[np.float64]
+    global_pose: NDArray[np.float64]
+    cam: NDArray[np.float64]
+    landmarks: NDArray[np.float64]
+
+
+def moving(head: HeadAsset, frames: int, seed: int = 0, yaw: float = 0.3) -> Truth:
+    """Smooth random motion of a head, and its landmarks in the crop."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(frames)[:, None] / 25
+
+    def wave(count: int, low: float, high: float) -> NDArray[np.float64]:
+        speed, phase = rng.uniform(1, 8, count), rng.uniform(0, 6, count)
+        return low + (high - low) * (0.5 + 0.5 * np.sin(time * speed + phase))
+
+    shape = rng.normal(size=head.n_shape)
+    exp = wave(head.n_exp, 0, 0.8)
+    jaw = np.column_stack([wave(1, 0, 0.3), np.zeros((frames, 2))])
+    pose = wave(3, -yaw, yaw)
+    cam = np.column_stack([wave(1, 7, 8), wave(2, -0.01, 0.01)])
+    points = landmarks_numpy(head, vertices_numpy(head, shape, exp, pose, jaw)).astype(np.float64)
+    return Truth(shape, exp, jaw, pose, cam, project_numpy(points, cam))
+
+
+@pytest.fixture(scope="module")
+def basis(small_head: HeadAsset) -> LandmarkBasis:
+    return LandmarkBasis.of(small_head)
+
+
+def test_basis_is_the_model_at_its_landmarks(small_head: HeadAsset, basis: LandmarkBasis) -> None:
+    truth = moving(small_head, 5)
+    still = np.zeros((5, 3))
+    expected = landmarks_numpy(small_head, vertices_numpy(small_head, truth.shape, truth.exp, still, truth.jaw))
+    np.testing.assert_allclose(basis.local(truth.shape, truth.exp, truth.jaw), expected, atol=1e-6)
+
+
+def test_basis_with_pose_correctives(small_head: HeadAsset) -> None:
+    correctives = 0.002 * np.random.default_rng(0).normal(size=(small_head.n_vertices, 3, 9))
+    head = replace(small_head, posedirs=correctives)
+    truth = moving(head, 5)
+    still = np.zeros((5, 3))
+    expected = landmarks_numpy(head, vertices_numpy(head, truth.shape, truth.exp, still, truth.jaw))
+    np.testing.assert_allclose(LandmarkBasis.of(head).local(truth.shape, truth.exp, truth.jaw), expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("correctives", [False, True])
+def test_jacobian_is_the_derivative(small_head: HeadAsset, correctives: bool) -> None:
+    rng = np.random.default_rng(0)
+    extra = 0.002 * rng.normal(size=(small_head.n_vertices, 3, 9)) if correctives else None
+    basis = LandmarkBasis.of(replace(small_head, posedirs=extra))
+    size = basis.n_exp + 9
+    none = np.zeros(size)
+    priors = Priors(1.0, none, none, none, none - np.inf, none + np.inf, 1.0)
+    problem = Problem(basis, np.zeros((2, 468, 2)), np.ones((2, 468)), priors)
+    shape, state = rng.normal(size=basis.n_shape), 0.4 * rng.normal(size=(2, size))
+    _, jacobian = problem.derivatives(shape, state, with_shape=True)
+    step = 1e-5
+    for column in range(size + basis.n_shape):
+        moved = []
+        for sign in (1, -1):
+            s, x = shape.copy(), state.copy()
+            if column < size:
+                x[:, column] += sign * step
+            else:
+                s[column - size] += sign * step
+            moved.append(problem.project(s, x))
+        numeric = ((moved[0] - moved[1]) / (2 * step)).transpose(0, 2, 1).reshape(2, -1)
+        np.testing.assert_allclose(jacobian[..., column], numeric, atol=2e-5)
+
+
+@given(st.lists(st.floats(-2, 2), min_size=3, max_size=3), st.lists(st.floats(-1, 1), min_size=3, max_size=3))
+def test_left_jacobian(vector: list[float], change: list[float]) -> None:
+    at, by = np.array([vector]), 1e-5 * np.array([change])
+    moved = rotation_matrices((left_jacobians(at) @ by[..., None])[..., 0]) @ rotation_matrices(at)
+    np.testing.assert_allclose(moved, rotation_matrices(at + by), atol=1e-8)
+
+
+def test_finds_known_motion_in_noise(small_head: HeadAsset, basis: LandmarkBasis) -> None:
+    truth = moving(small_head, 60)
+    noise = 0.4 / PX * np.random.default_rng(1).normal(size=truth.landmarks.shape)
+    fit = fit_clip(basis, truth.landmarks + noise, settings=SETTINGS)
+    assert fit.error_px < 0.65  # the noise alone is 0.5
+    assert fit.lips_px < 0.75
+    assert fit.opening_correlation > 0.98
+    assert np.corrcoef(fit.jaw[:, 0], truth.jaw[:, 0])[0, 1] > 0.98
+    assert np.abs(fit.exp - truth.exp).mean() < 0.05
+    assert np.degrees(np.abs(fit.global_pose - truth.global_pose)).mean() < 2
+    points = landmarks_numpy(small_head, vertices_numpy(small_head, fit.shape, fit.exp, fit.global_pose, fit.jaw))
+    np.testing.assert_allclose(project_numpy(points, fit.cam), fit.landmarks, atol=1e-4)
+
+
+@settings(max_examples=5, deadline=None)
+@given(st.integers(0, 1000))
+def test_follows_any_motion(small_head: HeadAsset, basis: LandmarkBasis, seed: int) -> None:
+    fit = fit_clip(basis, moving(small_head, 20, seed=seed).landmarks, settings=SETTINGS)
+    assert fit.error_px < 0.6
+    assert fit.exp.min() >= SETTINGS.exp_min - 1e-6
+    assert fit.exp.max() <= SETTINGS.exp_max + 1e-6
+
+
+def test_jumping_boxes_change_the_camera_only(small_head: HeadAsset, basis: LandmarkBasis) -> None:
+    truth = moving(small_head, 40)
+    source = (truth.landmarks + 1) * PX * 300 / 223 + np.array([200, 100])
+    rng = np.random.default_rng(0)
+    boxes = np.column_stack(
+        [200 + rng.integers(-6, 7, 40), 100 + rng.integers(-6, 7, 40), 300 + rng.integers(-9, 9, 40)]
+    )
+    crops = (source - boxes[:, None, :2]) * 223 / boxes[:, None, 2:] / PX - 1
+    steady_boxes = np.tile([200.0, 100.0, 300.0], (40, 1))
+    fit = fit_clip(basis, crops, settings=SETTINGS, boxes=boxes)
+    steady = fit_clip(basis, truth.landmarks, settings=SETTINGS, boxes=steady_boxes)
+    assert fit.error_px < 0.5
+    np.testing.assert_allclose(fit.exp, steady.exp, atol=0.02)
+    np.testing.assert_allclose(fit.global_pose, steady.global_pose, atol=0.02)
+    points = landmarks_numpy(small_head, vertices_numpy(small_head, fit.shape, fit.exp, fit.global_pose, fit.jaw))
+    assert np.linalg.norm(project_numpy(points, fit.cam) - crops, axis=-1).mean() * PX < 0.5
+
+
+def test_hidden_frames_are_carried(small_head: HeadAsset, basis: LandmarkBasis) -> None:
+    truth = moving(small_head, 60)
+    gaps = truth.landmarks.copy()
+    gaps[:3] = np.nan
+    gaps[25:29] = np.nan
+    gaps[57:] = np.nan
+    fit = fit_clip(basis, gaps, settings=SETTINGS)
+    assert np.isfinite(fit.landmarks).all()
+    assert np.isfinite(fit.exp).all()
+    assert fit.error_px < 0.6
+    hidden = np.linalg.norm(fit.landmarks[25:29] - truth.landmarks[25:29], axis=-1) * PX
+    assert hidden.mean() < 5
+    assert np.degrees(np.abs(fit.global_pose - truth.global_pose)).max() < 15
+
+
+def test_hidden_mouth_leaves_pose_and_camera(small_head: HeadAsset, basis: LandmarkBasis) -> None:
+    truth = moving(small_head, 40)
+    visible = np.tile(truth.landmarks[0, :, 1] < 0.2, (40, 1))
+    visible[:, LIPS] = False
+    wrong = np.where(visible[..., None], truth.landmarks, 0.0)
+    fit = fit_clip(basis, wrong, settings=SETTINGS, visible=visible)
+    error = np.linalg.norm(fit.landmarks - truth.landmarks, axis=-1)[visible].mean() * PX
+    assert error < 0.7
+    assert np.degrees(np.abs(fit.global_pose - truth.global_pose)).mean() < 5
+    assert np.isnan(fit.lips_px)
+    assert np.isnan(fit.opening_correlation)
+
+
+def test_long_clips_go_in_pieces_without_seams(small_head: HeadAsset, basis: LandmarkBasis) -> None:
+    truth = moving(small_head, 300)
+    whole = fit_clip(basis, truth.landmarks, settings=replace(SETTINGS, piece_frames=1000))
+    pieces = fit_clip(basis, truth.landmarks, settings=replace(SETTINGS, piece_frames=100))
+    np.testing.assert_allclose(pieces.exp, whole.exp, atol=0.01)
+    np.testing.assert_allclose(pieces.cam, whole.cam, rtol=0.01, atol=0.002)
+
+
+@pytest.mark.parametrize("frames", [1, 2, 3])
+def test_short_clips(small_head: HeadAsset, basis: LandmarkBasis, frames: int) -> None:
+    fit = fit_clip(basis, moving(small_head, frames).landmarks, settings=SETTINGS)
+    assert fit.exp.shape == (frames, small_head.n_exp)
+    assert fit.error_px < 1.0
+
+
+def test_known_identity_is_kept(small_head: HeadAsset, basis: LandmarkBasis) -> None:
+    truth = moving(small_head, 10)
+    fit = fit_clip(basis, truth.landmarks, settings=SETTINGS, shape=truth.shape)
+    np.testing.assert_allclose(fit.shape, truth.shape, rtol=1e-6)
+    assert fit.error_px < 0.5
+
+
+def test_same_input_same_bytes(small_head: HeadAsset, basis: LandmarkBasis) -> None:
+    landmarks = moving(small_head, 30).landmarks
+    first, second = (fit_clip(basis, landmarks, settings=SETTINGS) for _ in range(2))
+    assert first.exp.tobytes() == second.exp.tobytes()
+    assert first.shape.tobytes() == second.shape.tobytes()
+
+
+def test_wrong_input_is_named(basis: LandmarkBasis) -> None:
+    with pytest.raises(ValueError, match="landmarks: got shape"):
+        fit_clip(basis, np.zeros((5, 68, 2)), settings=SETTINGS)
+    with pytest.raises(ValueError, match="visible: got shape"):
+        fit_clip(basis, np.zeros((5, 468, 2)), settings=SETTINGS, visible=np.ones((4, 468)))
+    with pytest.raises(ValueError, match="no frame of 5 has 12 visible"):
+        fit_clip(basis, np.full((5, 478, 2), np.nan), settings=SETTINGS)
+    with pytest.raises(ValueError, match="noise_px: got 0"):
+        ReconstructionSettings(noise_px=0)
+    with pytest.raises(ValueError, match="exp_min, exp_max"):
+        ReconstructionSettings(exp_min=0.5)
