@@ -138,8 +138,14 @@ def curves(histories: dict[str, Path]) -> list[dict[str, str]]:
         history = read_table(path, ())
         plot = plots.loss_curves(history)
         if plot:
-            made.append({"title": name.replace("_", " "), "plot": plot, "note": f"{len(history)} records"})
+            made.append({"title": name.replace("_", " "), "plot": plot, "note": _training_note(history)})
     return made
+
+
+def _training_note(history: pd.DataFrame) -> str:
+    last = history.iloc[-1]
+    parts = [("step", "{:.0f} steps"), ("seconds", "{:.0f} s"), ("windows_per_s", "{:.0f} windows a second")]
+    return ", ".join(text.format(last[name]) for name, text in parts if name in history.columns)
 
 
 def config_text(config: dict[str, Any]) -> str:

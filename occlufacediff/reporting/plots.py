@@ -84,7 +84,7 @@ def bars_with_spread(by_clip: pd.DataFrame, metric: str, unit: str, seed: int) -
                 label = method_name(method) if place == 0 else None
                 axes.bar(x, values.mean(), width * 0.92, color=colour, label=label)
                 spread = rng.uniform(-0.3, 0.3, len(values)) * width
-                axes.plot(x + spread, values, ".", color="#20242c", alpha=0.35, markersize=3, markeredgewidth=0)
+                axes.plot(x + spread, values, "o", color="#20242c", alpha=0.4, markersize=2.6, mew=0)
         axes.set_xticks(range(len(occlusions)), [name.replace("_", " ") for name in occlusions])
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel(f"{unit}, less is better" if unit else "less is better")

@@ -138,14 +138,17 @@ def _video(
     )
     frames = len(shown.crops)
     sound = sources.waveform_of(sources.by_subject(audio)[subject], clip, frames)
+    poster = ""
     size = size_of(len(TITLES), settings.panel_px)
     with TemporaryDirectory(prefix="report-") as folder:
         path = Path(folder) / "video.mp4"
         with VideoWriter(path, page.FPS, size, audio=sound, crf=24) as writer:
-            for frame in result_frames(shown, asset, settings.panel_px, settings.heat_max_mm):
+            for number, frame in enumerate(result_frames(shown, asset, settings.panel_px, settings.heat_max_mm)):
                 writer.write(frame)
+                if number == frames // 2:
+                    poster = _jpeg(frame)
         data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return {"data": data, "caption": f"{subject}, {clip}: lip error {error:.2f} {unit}".strip()}
+    return {"data": data, "poster": poster, "caption": f"{subject}, {clip}: lip error {error:.2f} {unit}".strip()}
 
 
 def _jpeg(picture: NDArray[np.uint8]) -> str:
