@@ -1,0 +1,153 @@
+"""The stage: archives in MEAD's layout, in step with the truth, found by MediaPipe, equal whatever the workers."""
+
+from __future__ import annotations
+
+import csv
+import subprocess
+import sys
+import tarfile
+from dataclasses import replace
+from io import BytesIO
+from pathlib import Path
+
+import av
+import h5py
+import numpy as np
+import pytest
+
+from occlufacediff.config.openhead import OpenHeadSettings
+from occlufacediff.config.synthetic import SyntheticSettings
+from occlufacediff.errors import AssetError
+from occlufacediff.files import sha256
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.openhead.build import basic_asset
+from occlufacediff.stages.synthesise import expression_for
+from occlufacediff.synthetic.clip import draw_clip
+from occlufacediff.synthetic.faces import look_of
+from occlufacediff.synthetic.plan import subject_clips
+from occlufacediff.synthetic.speakers import speaker
+
+SETTINGS = SyntheticSettings(training_subjects=1, training_clips=2, held_out_clips=2, picture_size=256)
+RUN = """
+import sys
+from pathlib import Path
+from occlufacediff.config.synthetic import SyntheticSettings
+from occlufacediff.stages.synthesise import synthesise_subject
+
+head, out, workers = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
+settings = SyntheticSettings(training_subjects=1, training_clips=2, held_out_clips=2, picture_size=256)
+names = ("video.tar", "audio.tar", "sentences.csv", "truth.h5")
+synthesise_subject("M101", head, *(out / name for name in names), settings=settings, seed=3, workers=workers)
+"""
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An open head with few identity components; its landmarks play no part here."""
+    path = tmp_path_factory.mktemp("head") / "open_head.npz"
+    basic_asset(OpenHeadSettings(identities=40, shape_components=12), 0).save(path)
+    return path
+
+
+def _run(head: Path, out: Path, workers: int) -> Path:
+    subprocess.run([sys.executable, "-c", RUN, str(head), str(out), str(workers)], check=True, timeout=120)
+    return out
+
+
+@pytest.fixture(scope="module")
+def made(head: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder with the archives of one subject of two clips."""
+    return _run(head, tmp_path_factory.mktemp("made"), 1)
+
+
+def _pictures(folder: Path) -> dict[str, list[np.ndarray]]:
+    with tarfile.open(folder / "video.tar") as archive:
+        files = {member.name: archive.extractfile(member) for member in archive.getmembers()}
+        result = {}
+        for name, file in files.items():
+            assert file is not None
+            with av.open(BytesIO(file.read())) as video:
+                assert not video.streams.audio
+                assert video.streams.video[0].average_rate == 30
+                assert video.streams.video[0].codec_context.name == "h264"
+                result[name] = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    return result
+
+
+def test_archives_have_meads_layout_and_agree_with_the_truth(made: Path) -> None:
+    clips = subject_clips("M101", SETTINGS)
+    pictures = _pictures(made)
+    assert sorted(pictures) == [f"video/front/{clip.clip}.mp4" for clip in clips]
+    with tarfile.open(made / "audio.tar") as archive:
+        assert archive.getnames() == [f"audio/{clip.clip}.m4a" for clip in clips]
+        sounds = {}
+        for name in archive.getnames():
+            file = archive.extractfile(name)
+            assert file is not None
+            with av.open(BytesIO(file.read())) as sound:
+                stream = sound.streams.audio[0]
+                assert (stream.codec_context.name, stream.rate, stream.channels) == ("aac", 48_000, 2)
+                sounds[name] = float(stream.duration * stream.time_base)
+    with (made / "sentences.csv").open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert [(row["clip"], int(row["sentence_id"]), row["text"]) for row in rows] == [
+        (clip.clip, clip.sentence_id, clip.text) for clip in clips
+    ]
+    with h5py.File(made / "truth.h5") as truth:
+        for clip in clips:
+            frames = pictures[f"video/front/{clip.clip}.mp4"]
+            group = truth[clip.clip]
+            drawn = draw_clip(clip, SETTINGS, 3)
+            assert len(frames) == len(group["exp"]) == len(drawn.exp)
+            assert frames[0].shape == (256, 256, 3)
+            np.testing.assert_array_equal(group["jaw"][()], drawn.jaw)
+            assert group["exp"].dtype == group["shape"].dtype == group["cam_picture"].dtype == np.float32
+            assert group.attrs["fps"] == 30 and group.attrs["sentence"] == clip.text
+            assert abs(sounds[f"audio/{clip.clip}.m4a"] - len(frames) / 30) < 0.05
+    assert not list(made.glob(".*"))
+
+
+def test_bytes_do_not_depend_on_the_number_of_workers(head: Path, made: Path, tmp_path: Path) -> None:
+    again = _run(head, tmp_path, 2)
+    for name in ("video.tar", "audio.tar", "sentences.csv", "truth.h5"):
+        assert sha256(again / name) == sha256(made / name), name
+
+
+def test_mediapipe_finds_the_face_and_its_mouth_follows_the_truth(made: Path) -> None:
+    from mediapipe.python.solutions.face_mesh import FaceMesh
+
+    gaps, jaws = [], []
+    with (
+        FaceMesh(static_image_mode=True, refine_landmarks=True, max_num_faces=2) as mesh,
+        h5py.File(made / "truth.h5") as truth,
+    ):
+        for name, frames in _pictures(made).items():
+            jaw = truth[name.removeprefix("video/front/").removesuffix(".mp4")]["jaw"][:, 0]
+            for number in range(0, len(frames), 4):
+                found = mesh.process(frames[number]).multi_face_landmarks
+                assert found and len(found) == 1, (name, number)
+                points = found[0].landmark
+                gaps.append(points[14].y - points[13].y)
+                jaws.append(jaw[number])
+    assert np.corrcoef(gaps, jaws)[0, 1] > 0.8
+
+
+def test_subjects_look_different_and_alike_each_time(head: Path) -> None:
+    asset = HeadAsset.load(head)
+    man, woman = (speaker(name, 0, spread=1.0) for name in ("M101", "W101"))
+    one, again, other = look_of(man, asset, 64, 0), look_of(man, asset, 64, 0), look_of(woman, asset, 64, 0)
+    np.testing.assert_array_equal(one.shape, again.shape)
+    np.testing.assert_array_equal(one.colours, again.colours)
+    assert np.abs(one.shape - other.shape).max() > 0.3
+    assert not np.array_equal(one.colours, other.colours)
+
+
+def test_another_head_is_refused(head: Path) -> None:
+    asset = HeadAsset.load(head)
+    with pytest.raises(AssetError, match=r"open head.*'flame2020'"):
+        look_of(speaker("M101", 0, spread=1.0), replace(asset, name="flame2020"), 64, 0)
+    names = tuple(name.replace("browDown", "frown") for name in asset.expression_names)
+    with pytest.raises(AssetError, match="browDown"):
+        expression_for(
+            draw_clip(subject_clips("M101", SETTINGS)[0], SETTINGS, 3), replace(asset, expression_names=names)
+        )
