@@ -9,6 +9,7 @@ import pickle
 import shutil
 import sys
 import time
+import zipfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
@@ -232,6 +233,9 @@ def _load_state(path: Path, key: str, device: torch.device) -> dict[str, Any] | 
     if not path.is_file():
         return None
     try:
+        # Without this torch would try an old format, whose reader fails in many ways.
+        if not zipfile.is_zipfile(path):
+            raise ValueError("it is no archive of tensors")
         state = torch.load(path, map_location=device, weights_only=True)
         if state["key"] == key:
             return dict(state)

@@ -1,0 +1,236 @@
+"""Training itself: it learns, resumes to the bit after a kill, and its checkpoints can be evaluated."""
+
+from __future__ import annotations
+
+import csv
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import torch
+
+sys.path += [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+
+from small_data import Files, write_small_data
+from small_head import small_head
+
+from occlufacediff.config.evaluation import EvaluationSettings
+from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
+from occlufacediff.errors import AssetError, ConfigError
+from occlufacediff.evaluation.predictions import read_hidden, read_motion
+from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
+from occlufacediff.stages.evaluate import evaluate
+from occlufacediff.stages.train import train_denoiser, train_motion_prior
+from occlufacediff.training import loop as training_loop
+from occlufacediff.training.decoys import Decoys
+from occlufacediff.training.loop import CLOCK_COLUMNS, learning_rate, pick_device
+
+QUICK = LoopSettings(max_steps=12, batch_size=4, validate_every=6, validation_windows=4, save_every=4, warmup_steps=2)
+
+
+def history(folder: Path) -> list[dict[str, str]]:
+    with (folder / "history.csv").open() as file:
+        return [{k: v for k, v in row.items() if k not in CLOCK_COLUMNS} for row in csv.DictReader(file)]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return write_small_data(tmp_path_factory.mktemp("data"))
+
+
+def prior_of(files: Files, out: Path, settings: MotionPriorSettings | None = None, device: str = "cpu") -> None:
+    settings = settings or MotionPriorSettings(loop=QUICK)
+    train_motion_prior(files.manifest, files.coefficients, files.head, out, settings=settings, seed=1, device=device)
+
+
+@pytest.fixture(scope="module")
+def prior(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prior")
+    prior_of(files, folder)
+    return folder
+
+
+def denoiser_of(files: Files, prior: Path, out: Path, settings: DenoiserSettings) -> None:
+    train_denoiser(
+        files.manifest,
+        files.clips,
+        files.audio,
+        files.coefficients,
+        files.head,
+        prior,
+        out,
+        settings=settings,
+        seed=1,
+        device="cpu",
+    )
+
+
+@pytest.fixture(scope="module")
+def denoiser(files: Files, prior: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("denoiser")
+    denoiser_of(files, prior, folder, DenoiserSettings(loop=QUICK))
+    return folder
+
+
+def test_the_prior_learns_and_leaves_unit_latents(files: Files, prior: Path) -> None:
+    model, info = load_motion_prior(prior)
+    assert info.head_model == "small"
+    assert info.training["seed"] == 1
+    rows = history(prior)
+    assert [row["step"] for row in rows] == ["6", "12"]
+    assert float(rows[1]["loss"]) < float(rows[0]["loss"])
+    assert torch.isfinite(model.latent_std).all()
+    assert not (prior / "resume").exists()
+
+
+def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = training_loop.learning_rate
+
+    def rate(now: int, settings: LoopSettings) -> float:
+        if now == step:
+            raise KeyboardInterrupt
+        return real(now, settings)
+
+    monkeypatch.setattr(training_loop, "learning_rate", rate)
+
+
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(
+    files: Files, prior: Path, denoiser: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = DenoiserSettings(loop=QUICK)
+    with monkeypatch.context() as patch:
+        killed_at(10, patch)
+        with pytest.raises(KeyboardInterrupt):
+            denoiser_of(files, prior, tmp_path, settings)
+    assert (tmp_path / "resume" / "state.pt").is_file()
+    assert not (tmp_path / "model.safetensors").exists()
+    denoiser_of(files, prior, tmp_path, settings)
+    assert history(tmp_path) == history(denoiser)
+    assert (tmp_path / "model.safetensors").read_bytes() == (denoiser / "model.safetensors").read_bytes()
+
+
+def test_a_state_of_other_settings_is_not_resumed(
+    files: Files, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with monkeypatch.context() as patch:
+        killed_at(9, patch)
+        with pytest.raises(KeyboardInterrupt):
+            prior_of(files, tmp_path)
+    prior_of(files, tmp_path, MotionPriorSettings(loop=QUICK, kl_weight=1e-3))
+    assert "other data, settings or code" in capsys.readouterr().err
+    (tmp_path / "resume").mkdir()
+    (tmp_path / "resume" / "state.pt").write_bytes(b"rubbish")
+    prior_of(files, tmp_path)
+    assert "cannot be read" in capsys.readouterr().err
+
+
+def test_dropping_sound_and_landmarks_trains_the_branches_of_guidance(
+    files: Files, prior: Path, tmp_path: Path
+) -> None:
+    loop = replace(QUICK, max_steps=4, ema_decay=0.0)
+    tokens = []
+    for odds in (0.0, 1.0):
+        settings = DenoiserSettings(loop=loop, audio_dropout=odds)
+        denoiser_of(files, prior, tmp_path / str(odds), settings)
+        tokens.append(load_denoiser(tmp_path / str(odds))[0].no_audio)
+    assert (tokens[0] == 0).all()
+    assert (tokens[1] != 0).any()
+
+
+def test_the_protocol_scores_every_method_and_occlusion(
+    files: Files, prior: Path, denoiser: Path, tmp_path: Path
+) -> None:
+    settings = EvaluationSettings(occlusions=("none", "mouth", "audio_driven"), steps=2)
+    outputs = [[tmp_path / str(run) / name for name in ("m.csv", "c.csv", "p.h5")] for run in range(2)]
+    for out in outputs:
+        evaluate(
+            files.manifest,
+            files.clips,
+            files.audio,
+            files.coefficients,
+            files.head,
+            prior,
+            denoiser,
+            *out,
+            settings=settings,
+            seed=4,
+            device="cpu",
+        )
+    assert outputs[0][0].read_bytes() == outputs[1][0].read_bytes()
+    assert outputs[0][2].read_bytes() == outputs[1][2].read_bytes()
+    table = pd.read_csv(outputs[0][0]).set_index(["method", "occlusion", "metric"])
+    assert set(table.index.get_level_values("method")) == set(settings.methods)
+    assert (table["n"] == 2).all()
+    assert table["unit"].notna().all()
+    assert table.loc[("interpolation", "none", "lve"), "mean"] < 1e-3
+    assert ("ours", "none", "lve_hidden") not in table.index
+    hidden = table.loc[("interpolation", "audio_driven", "lve_hidden"), "mean"]
+    assert hidden == pytest.approx(table.loc[("neutral", "audio_driven", "lve"), "mean"])
+    exp, jaw = read_motion(outputs[0][2], "mouth", "ours", "C1/happy/level_1/000")
+    assert exp.shape == (70, 6)
+    assert jaw.shape == (70, 3)
+    occlusion, visible = read_hidden(outputs[0][2], "audio_driven", "C1/happy/level_1/000")
+    assert occlusion.frames.all()
+    assert not visible.any()
+    with pytest.raises(AssetError, match="mouth/theirs"):
+        read_motion(outputs[0][2], "mouth", "theirs", "C1/happy/level_1/000")
+
+
+def test_bad_devices_are_named() -> None:
+    with pytest.raises(ConfigError, match="got tpu"):
+        pick_device("tpu")
+    if not torch.cuda.is_available():
+        with pytest.raises(ConfigError, match="no usable GPU"):
+            pick_device("cuda")
+
+
+def test_rates_rise_and_fall() -> None:
+    settings = LoopSettings(max_steps=100, warmup_steps=10, learning_rate=1.0)
+    rates = [learning_rate(step, settings) for step in range(100)]
+    assert rates[0] == pytest.approx(0.1, rel=0.01)
+    assert max(rates) > 0.95
+    assert rates[-1] < 0.06
+
+
+def test_decoys_move_visible_points_only_where_the_mouth_is_hidden(files: Files) -> None:
+    torch.manual_seed(0)
+    frames, size = 64, 4
+    batch = {
+        "exp": torch.rand(size, frames, 6),
+        "jaw": torch.rand(size, frames, 3) * 0.2,
+        "global_pose": torch.zeros(size, frames, 3),
+        "cam": torch.tensor([7.0, 0.0, 0.0]).expand(size, frames, 3),
+        "shape": torch.zeros(size, 4),
+        "lmk_2d": torch.rand(size, frames, 468, 2),
+        "lmk_mask": torch.ones(size, frames, 468),
+    }
+    decoys = Decoys(small_head())
+    assert (decoys(batch, 1.0) == batch["lmk_2d"]).all()
+    batch["lmk_mask"][:, 20:, :400] = 0
+    changed = (decoys(batch, 1.0) != batch["lmk_2d"]).any(-1).any(-1)
+    assert not changed[:, :20].any()
+    assert changed[:, 20:].float().mean() > 0.9
+    assert (decoys(batch, 0.0) == batch["lmk_2d"]).all()
+
+
+@pytest.mark.parametrize(
+    ("make", "field"),
+    [
+        (lambda: LoopSettings(max_steps=0), "max_steps"),
+        (lambda: LoopSettings(ema_decay=1.0), "ema_decay"),
+        (lambda: MotionPriorSettings(tempo=1.0), "tempo"),
+        (lambda: DenoiserSettings(audio_dropout=2.0), "audio_dropout"),
+        (lambda: EvaluationSettings(occlusions=()), "occlusions"),
+        (lambda: EvaluationSettings(methods=("magic",)), "methods"),  # type: ignore[arg-type]
+    ],
+)
+def test_settings_out_of_range_are_refused(make: object, field: str) -> None:
+    with pytest.raises(ValueError, match=f"{field}: got"):
+        make()  # type: ignore[operator]
