@@ -76,7 +76,9 @@ def view_picture(frame: Picture, view: NDArray[np.floating], panel: int) -> Pict
     matrix = np.array([[1, 0, -view[0]], [0, 1, -view[1]]], dtype=np.float64) * (edge / float(view[2]))
     kind = cv2.INTER_LINEAR if fine == 2 else cv2.INTER_CUBIC
     picture = cv2.warpAffine(frame, matrix, (edge, edge), flags=kind, borderValue=INK)
-    return cv2.resize(picture, (panel, panel), interpolation=cv2.INTER_AREA) if fine == 2 else picture
+    if fine == 2:
+        picture = cv2.resize(picture, (panel, panel), interpolation=cv2.INTER_AREA)
+    return np.asarray(picture, dtype=np.uint8)
 
 
 def hidden_on_panel(

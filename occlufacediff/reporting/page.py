@@ -41,7 +41,7 @@ def render(parts: dict[str, Any]) -> str:
 def result_tables(metrics: pd.DataFrame) -> list[dict[str, Any]]:
     """All metrics as tables, methods down and occlusions across; the headline metric first, the best marked."""
     first = headline_metric(metrics)
-    names = [first, *[name for name in dict.fromkeys(metrics["metric"].astype(str)) if name != first]]
+    names = [first, *[name for name in dict.fromkeys(str(name) for name in metrics["metric"]) if name != first]]
     return [_table(metrics, name) for name in names]
 
 
@@ -82,7 +82,7 @@ def split_rows(manifest: pd.DataFrame) -> list[dict[str, Any]]:
     """Subjects, sentences, clips and minutes of each split, clips that failed left out."""
     good = manifest[manifest["status"] == "ok"]
     rows = []
-    for split in in_order(good["split"].astype(str).tolist(), SPLITS):
+    for split in in_order(good["split"], SPLITS):
         part = good[good["split"] == split]
         rows.append(
             {

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+from typing import Any
 
 import matplotlib
 
@@ -24,7 +25,7 @@ COLOURS = {
     "neutral": "#b4b8c0",
 }
 SPARE_COLOURS = ("#5b6ee1", "#c2557a", "#7a5ba8", "#4d9de0")
-STYLE = {
+STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 10,
     "axes.spines.top": False,
@@ -68,8 +69,8 @@ def bars_with_spread(by_clip: pd.DataFrame, metric: str, unit: str, seed: int) -
         seed: of the dots' sideways jitter.
     """
     chosen = by_clip[by_clip["metric"] == metric]
-    methods = in_order(chosen["method"].astype(str).tolist(), METHOD_ORDER)
-    occlusions = in_order(chosen["occlusion"].astype(str).tolist(), OCCLUSION_ORDER)
+    methods = in_order(chosen["method"], METHOD_ORDER)
+    occlusions = in_order(chosen["occlusion"], OCCLUSION_ORDER)
     rng = np.random.default_rng(seed)
     width = 0.82 / max(1, len(methods))
     with plt.rc_context(STYLE):

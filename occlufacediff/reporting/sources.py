@@ -88,7 +88,7 @@ def typical_clips(by_clip: pd.DataFrame, occlusion: str, most: int) -> list[tupl
     scores = scores.sort_values(["distance", "subject", "clip"], kind="stable")
     scores["turn"] = scores.groupby("subject").cumcount()
     scores = scores.sort_values(["turn", "distance"], kind="stable").head(most)
-    return [(str(row.subject), str(row.clip), float(row.value)) for row in scores.itertuples()]
+    return [(str(row["subject"]), str(row["clip"]), float(row["value"])) for row in scores.to_dict("records")]
 
 
 def result_clip(

@@ -34,7 +34,8 @@ def summary_table(results: Path) -> Table:
     best = means.min()
     for method, row in means.iterrows():
         cells = [
-            f"[bold green]{value:.2f}[/]" if value == best[name] else f"{value:.2f}" for name, value in row.items()
+            f"[bold green]{value:.2f}[/]" if value == least else f"{value:.2f}"
+            for value, least in zip(row, best, strict=True)
         ]
         table.add_row(method_name(str(method)), *cells)
     return table

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -46,9 +47,10 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     return table
 
 
-def in_order(values: list[str], order: tuple[str, ...]) -> list[str]:
+def in_order(values: Iterable[object], order: tuple[str, ...]) -> list[str]:
     """Sort names by a preferred order; unknown ones come last, in the order given."""
-    return sorted(dict.fromkeys(values), key=lambda value: order.index(value) if value in order else len(order))
+    names = dict.fromkeys(str(value) for value in values)
+    return sorted(names, key=lambda value: order.index(value) if value in order else len(order))
 
 
 def method_name(method: str) -> str:
