@@ -22,7 +22,7 @@ class ReconstructionSettings:
     #: Weight of landmarks of eyelids relative to others.
     eye_weight: float = 1.5
     #: Weight of landmarks of the face's outline, which slide along the cheek when the head turns.
-    contour_weight: float = 0.3
+    contour_weight: float = 0.5
     #: Standard deviation of an identity coefficient about 0 (a basis of unit variance has 1).
     shape_sd: float = 1.0
     #: Standard deviation of an expression coefficient about 0.
@@ -39,18 +39,19 @@ class ReconstructionSettings:
     pose_smooth_sd: float = 0.02
     #: The same of the head's place in the picture, px, and of its size, px over the half width of the crop.
     cam_smooth_sd: float = 2.0
-    #: Smallest and largest value of a facial action (bases of named actions only; principal components are free).
-    exp_min: float = 0.0
+    #: Smallest and largest value of a facial action (bases of named actions only; principal components are free). A
+    #: little below 0, because a real face at rest is not exactly the model's.
+    exp_min: float = -0.1
     exp_max: float = 1.0
     #: Smallest and largest opening of the jaw, radians.
     jaw_min: float = -0.02
     jaw_max: float = 0.7
     #: Identity is solved on at most this many frames, evenly over those with a face.
-    shape_frames: int = 24
+    shape_frames: int = 16
     #: Steps of the identity phase, all unknowns of these frames together.
-    shape_iterations: int = 8
+    shape_iterations: int = 6
     #: Steps of the motion phase, all frames of the clip together.
-    motion_iterations: int = 6
+    motion_iterations: int = 4
     #: Frames solved as one system; longer clips go in overlapping pieces, so memory does not grow with the clip.
     piece_frames: int = 256
     #: A clip whose mean landmark error exceeds this is a failure (`bad_fit`), px.
