@@ -63,11 +63,19 @@ class VideoWriter:
 
     def __enter__(self) -> VideoWriter:
         with ExitStack() as stack:
-            target = stack.enter_context(written_aside(self._path))
-            folder = Path(stack.enter_context(TemporaryDirectory(prefix="sound-")))
+            self._target = stack.enter_context(written_aside(self._path))
+            self._folder = Path(stack.enter_context(TemporaryDirectory(prefix="encoding-")))
             self._errors = stack.enter_context(TemporaryFile())
+            width, height = self._size
+            picture = ffmpeg.input("pipe:", f="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=self._fps).video
+            output = picture.output(
+                str(self._target if self._audio is None else self._folder / "picture.mp4"),
+                **self._codec,
+                **BITEXACT,
+                **{"flags:v": "+bitexact", "f": "mp4"},
+            )
             self._process = subprocess.Popen(
-                self._command(target, folder),
+                output.global_args(*QUIET[1:]).overwrite_output().compile(cmd=ffmpeg_binary()),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.DEVNULL,
                 stderr=self._errors,
@@ -75,23 +83,23 @@ class VideoWriter:
             self._stack = stack.pop_all()
         return self
 
-    def _command(self, target: Path, folder: Path) -> list[str]:
-        width, height = self._size
-        tracks = [ffmpeg.input("pipe:", f="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=self._fps).video]
-        options: dict[str, Any] = {**self._codec, **BITEXACT, "flags:v": "+bitexact", "f": "mp4"}
-        if self._audio is not None:
-            if isinstance(self._audio, Path):
-                sound = _sound_of(self._audio)
-            else:
-                wave = folder / "sound.wav"
-                wavfile.write(wave, self._audio_rate, np.asarray(self._audio, dtype=np.float32))
-                sound = ffmpeg.input(str(wave)).audio
-            # Silence without end behind the sound; the shortest track, the picture, then ends the file.
-            tracks.append(sound.filter("apad"))
-            options |= {"acodec": "aac", "audio_bitrate": "128k", "flags:a": "+bitexact", "shortest": None}
-        output = ffmpeg.output(*tracks, str(target), **options)
-        command: list[str] = output.global_args(*QUIET[1:]).overwrite_output().compile(cmd=ffmpeg_binary())
-        return command
+    def _add_sound(self) -> None:
+        """Join picture and sound, now that the length is known (`-shortest` would not give the same bytes twice)."""
+        if self._audio is None:
+            return
+        if isinstance(self._audio, Path):
+            sound = _sound_of(self._audio)
+        else:
+            wave = self._folder / "sound.wav"
+            wavfile.write(wave, self._audio_rate, np.asarray(self._audio, dtype=np.float32))
+            sound = ffmpeg.input(str(wave)).audio
+        seconds = self.frames / self._fps
+        sound = sound.filter("apad", whole_dur=seconds).filter("atrim", end=seconds)
+        options = {"vcodec": "copy", "acodec": "aac", "audio_bitrate": "128k", "flags:a": "+bitexact", "f": "mp4"}
+        output = ffmpeg.output(
+            ffmpeg.input(str(self._folder / "picture.mp4")).video, sound, str(self._target), **options, **BITEXACT
+        )
+        run_ffmpeg(output, reason="encoder", doing=f"adding the sound to {self._path}")
 
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Append one frame, (H, W, 3) uint8 RGB."""
@@ -119,6 +127,7 @@ class VideoWriter:
                 raise error
             if self._process.returncode != 0 or self.frames == 0:
                 raise ClipError("encoder", self._failure())
+            self._add_sound()
 
     def _failure(self) -> str:
         self._process.wait()
@@ -160,7 +169,8 @@ def write_sound(
     """
     with written_aside(path) as aside, TemporaryDirectory(prefix="sound-") as folder:
         wave = Path(folder) / "sound.wav"
-        wavfile.write(wave, rate, np.asarray(waveform, dtype=np.float32))
-        options = {"acodec": "aac", "audio_bitrate": bitrate, "ar": out_rate, "ac": channels, "f": "mp4"}
+        # The same in every channel: ffmpeg's own mixing from mono to stereo makes it quieter.
+        wavfile.write(wave, rate, np.repeat(np.asarray(waveform, dtype=np.float32)[:, None], channels, axis=1))
+        options = {"acodec": "aac", "audio_bitrate": bitrate, "ar": out_rate, "f": "mp4"}
         output = ffmpeg.input(str(wave)).audio.output(str(aside), **options, **BITEXACT, **{"flags:a": "+bitexact"})
         run_ffmpeg(output, reason="encoder", doing=f"writing the sound {path}")

@@ -28,7 +28,7 @@ def read_waveform(path: Path | str, *, info: MediaInfo | None = None) -> NDArray
     """Decode the first sound track to 16 kHz mono.
 
     Sample 0 belongs to the first frame of the picture when the file has one (the sound is cut or padded in front by
-    the difference of their start times), else to the first sample. Channels are averaged by ffmpeg's downmix; gaps in
+    the difference of their start times), else to the first sample. Channels are averaged; gaps in
     the time stamps of more than 0.1 s become silence; nothing is stretched.
 
     Args:
@@ -51,11 +51,12 @@ def read_waveform(path: Path | str, *, info: MediaInfo | None = None) -> NDArray
     track = info.require_audio()
     stream = ffmpeg.input(str(path.absolute()))["a:0"].filter("aresample", **{"async": 1})
     raw = run_ffmpeg(
-        stream.output("pipe:", f="f32le", acodec="pcm_f32le", ac=1, ar=track.sample_rate),
+        stream.output("pipe:", f="f32le", acodec="pcm_f32le", ac=track.channels, ar=track.sample_rate),
         reason="broken_audio",
         doing=f"decoding the sound of {path}",
     )
-    native = np.frombuffer(raw, dtype="<f4")
+    # Not ffmpeg's own downmix: it adds channels up, so that stereo comes out louder than mono.
+    native = np.frombuffer(raw, dtype="<f4").reshape(-1, track.channels).mean(axis=1)
     if native.size == 0:
         raise ClipError("broken_audio", f"{path}: no sample of its sound track can be decoded")
     native = np.nan_to_num(_from_first_frame(native, track, info), posinf=0.0, neginf=0.0)

@@ -172,6 +172,6 @@ def _check_subjects(table: pd.DataFrame, settings: SplitSettings) -> None:
         if settings.rule == "lists" and len(usable) and part.subjects and not (usable["split"] == split).any():
             raise ConfigError(
                 f"split.{split}: none of {len(usable)} usable clips belongs to its subjects {sorted(part.subjects)} "
-                f"and sentences {sorted(part.sentences)}; the data set has subjects {sorted(set(usable['subject']))} and "
-                f"sentences {sorted(set(usable['sentence_id']))}"
+                f"and sentences {sorted(part.sentences)}; the data set has subjects {sorted(set(usable['subject']))} "
+                f"and sentences {sorted(set(usable['sentence_id']))}"
             )
