@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -71,6 +72,52 @@ def draw_steps(uniform: Tensor, schedule: NoiseSchedule, bias: float) -> Tensor:
     return (uniform**bias * schedule.steps).long().clamp_max(schedule.steps - 1)
 
 
+def denoiser_losses(
+    denoiser: Denoiser,
+    prior: MotionPrior,
+    schedule: NoiseSchedule,
+    terms_on_head: HeadTerms,
+    decoys: Decoys | None,
+    *,
+    settings: DenoiserSettings,
+    device: torch.device,
+) -> Callable[[Batch], Losses]:
+    """The loss terms of a batch, as a function; ``loss`` is their weighted sum.
+
+    In training steps, noise, dropped sound and landmarks, and decoys are drawn from torch's generator; in eval mode
+    steps are spread evenly and nothing is dropped.
+    """
+    sound = SOUND[settings.preset]
+
+    def losses(batch: Batch) -> Losses:
+        size = len(batch["exp"])
+        mask, lmk_2d = batch["lmk_mask"], batch["lmk_2d"]
+        keep = torch.ones(size, dtype=torch.bool, device=device)
+        if denoiser.training:
+            if decoys is not None:
+                lmk_2d = decoys(batch, settings.augment.decoy)
+            keep = torch.rand(size, device=device) >= settings.audio_dropout
+            seen = torch.rand(size, device=device) >= settings.landmark_dropout
+            mask = mask * seen[:, None, None]
+            uniform = torch.rand(size, device=device)
+        else:
+            uniform = torch.linspace(0.02, 1.0, size, device=device)
+        with torch.no_grad():
+            target, _ = prior.encode(motion_of(batch))
+        index = draw_steps(uniform, schedule, settings.noise_bias)
+        noisy = schedule.add_noise(target, index, torch.randn_like(target))
+        with autocast(settings.loop, device):
+            predicted = denoiser(noisy, schedule.timestep_map[index], lmk_2d, mask, batch[sound], keep)
+            decoded = prior.decode(predicted)
+        weights = settings.losses
+        terms = terms_on_head(decoded, batch, weights)
+        terms["latent"] = (predicted.float() - target).square().mean()
+        loss = sum((getattr(weights, name) * value for name, value in terms.items()), target.new_zeros(()))
+        return terms | {"loss": loss}
+
+    return losses
+
+
 def fit_denoiser(
     training: ClipStore,
     validation: ClipStore,
@@ -111,33 +158,7 @@ def fit_denoiser(
     schedule = NoiseSchedule.cosine().to(device)
     terms_on_head = HeadTerms(asset).to(device)
     decoys = Decoys(asset).to(device)
-    sound = SOUND[settings.preset]
-
-    def losses(batch: Batch) -> Losses:
-        size = len(batch["exp"])
-        mask, lmk_2d = batch["lmk_mask"], batch["lmk_2d"]
-        keep = torch.ones(size, dtype=torch.bool, device=device)
-        if denoiser.training:
-            lmk_2d = decoys(batch, settings.augment.decoy)
-            keep = torch.rand(size, device=device) >= settings.audio_dropout
-            seen = torch.rand(size, device=device) >= settings.landmark_dropout
-            mask = mask * seen[:, None, None]
-            uniform = torch.rand(size, device=device)
-        else:
-            uniform = torch.linspace(0.02, 1.0, size, device=device)
-        with torch.no_grad():
-            target, _ = prior.encode(motion_of(batch))
-        index = draw_steps(uniform, schedule, settings.noise_bias)
-        noisy = schedule.add_noise(target, index, torch.randn_like(target))
-        with autocast(settings.loop, device):
-            predicted = denoiser(noisy, schedule.timestep_map[index], lmk_2d, mask, batch[sound], keep)
-            decoded = prior.decode(predicted)
-        weights = settings.losses
-        terms = terms_on_head(decoded, batch, weights)
-        terms["latent"] = (predicted.float() - target).square().mean()
-        loss = sum((getattr(weights, name) * value for name, value in terms.items()), target.new_zeros(()))
-        return terms | {"loss": loss}
-
+    losses = denoiser_losses(denoiser, prior, schedule, terms_on_head, decoys, settings=settings, device=device)
     held_out = fixed_windows(validation, settings.loop.validation_windows, settings.masks, seed)
     held_out = {name: value.to(device) for name, value in held_out.items()}
     dataset = WindowDataset(
