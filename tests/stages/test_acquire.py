@@ -1,0 +1,69 @@
+"""Unpacking a subject's archives."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from conftest import Shard
+
+from occlufacediff.errors import ClipError
+from occlufacediff.media.archives import write_tar
+from occlufacediff.stages.acquire import unpack_subject
+from occlufacediff.stages.shard import read_index
+
+
+def test_index_and_files(shard: Shard) -> None:
+    rows = {row["clip"]: row for row in read_index(shard.raw_index)}
+    assert list(rows) == sorted(rows)
+    assert len(rows) == 10
+    assert rows["happy/level_1/001"]["video"] == "video/happy/level_1/001.mp4"
+    assert rows["happy/level_1/001"]["audio"] == "audio/happy/level_1/001.m4a"
+    assert rows["happy/level_2/003"]["audio"] == ""
+    assert (rows["fear/level_1/009"]["status"], rows["fear/level_1/009"]["reason"]) == ("failed", "no_video")
+    for row in rows.values():
+        assert not row["video"] or (shard.raw / row["video"]).is_file()
+
+
+def made(folder: Path, *names: str) -> Path:
+    (folder / "x").write_bytes(b"x" * 2000)
+    write_tar(folder / "video.tar", [(name, folder / "x") for name in names])
+    return folder / "video.tar"
+
+
+def test_faulty_layouts_of_known_subjects(tmp_path: Path) -> None:
+    video = made(
+        tmp_path,
+        "video/1/front/sad/level_1/002.mp4",
+        "video/1/front/sad/level_1/._002.mp4",
+        "video/1/down/sad/level_1/001.mp4",
+    )
+    raw = tmp_path / "raw"
+    (raw / "video").mkdir(parents=True)
+    (raw / "video/stale.mp4").write_bytes(b"old")
+    unpack_subject("W021", video, tmp_path / "none.tar", raw, raw / "index.csv", view="front")
+    assert [row["clip"] for row in read_index(raw / "index.csv")] == ["sad/level_1/002"]
+    assert sorted(path.name for path in raw.rglob("*") if path.is_file()) == ["002.mp4", "index.csv"]
+
+
+def test_no_clip_of_the_view(tmp_path: Path) -> None:
+    video = made(tmp_path, "video/down/sad/level_1/002.mp4")
+    with pytest.raises(ClipError, match=r"video/front/.*acquire\.view") as refused:
+        unpack_subject("W017", video, None, tmp_path / "raw", tmp_path / "raw/index.csv", view="front")
+    assert refused.value.reason == "empty_archive"
+    assert not (tmp_path / "raw").exists()
+
+
+def test_a_corrupt_archive_is_used_as_far_as_it_goes(tmp_path: Path) -> None:
+    video = made(tmp_path, "video/front/sad/level_1/001.mp4", "video/front/sad/level_1/002.mp4")
+    video.write_bytes(video.read_bytes()[:4000])
+    unpack_subject("M019", video, None, tmp_path / "raw", tmp_path / "raw/index.csv", view="front")
+    rows = {row["clip"]: row for row in read_index(tmp_path / "raw/index.csv")}
+    assert rows["(archive)"]["reason"] == "broken_archive"
+    assert rows["sad/level_1/001"]["status"] == "ok"
+    assert "sad/level_1/002" not in rows
+
+
+def test_no_archive(tmp_path: Path) -> None:
+    with pytest.raises(ClipError, match=r"none\.tar"):
+        unpack_subject("X", tmp_path / "none.tar", None, tmp_path / "raw", tmp_path / "i.csv", view="front")
