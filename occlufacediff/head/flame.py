@@ -2,79 +2,31 @@
 
 from __future__ import annotations
 
-import io
-import pickle
+import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
-from scipy import sparse
 
 from occlufacediff.errors import AssetError
 from occlufacediff.head.asset import HeadAsset
+from occlufacediff.pickles import read_arrays, refuse_web_page
+
+__all__ = ["find_flame", "load_flame", "read_arrays"]
 
 N_SHAPE, N_EXP = 300, 100
-
-_SPARSE = {"csc_matrix": sparse.csc_matrix, "csr_matrix": sparse.csr_matrix}
-# Spelt by name, because a pickle names them so; each builds an array or a plain object and runs nothing else.
-_NUMPY = {
-    (f"numpy.{core}.{module}", name)
-    for core in ("core", "_core")
-    for module, name in (("multiarray", "_reconstruct"), ("multiarray", "scalar"), ("numeric", "_frombuffer"))
-} | {("numpy", "ndarray"), ("numpy", "dtype")}
-_PLAIN = {("copyreg", "_reconstructor"), ("builtins", "object"), ("_codecs", "encode")}
-
-
-class _Stub:
-    """Stands for an object of a foreign class: keeps its state and has none of its behaviour."""
-
-    kind = ""
-
-    def __init__(self, *_: object) -> None:
-        self.state: dict[str, Any] = {}
-
-    def __setstate__(self, state: Any) -> None:
-        parts = state if isinstance(state, tuple) else (state,)
-        self.state = {key: value for part in parts if isinstance(part, dict) for key, value in part.items()}
-
-
-class _ArraysOnly(pickle.Unpickler):
-    """Unpickler of numpy arrays; scipy's sparse matrices and chumpy's wrappers become stubs."""
-
-    def find_class(self, module: str, name: str) -> Any:
-        """The few callables of arrays, a stub, or a refusal."""
-        if (module, name) in _NUMPY | _PLAIN:
-            return super().find_class(module, name)
-        top = module.partition(".")[0]
-        if (top == "scipy" and module.startswith("scipy.sparse") and name in _SPARSE) or top == "chumpy":
-            return type(name, (_Stub,), {"kind": f"{top}.{name}", "__init__": _Stub.__init__})
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no array; such a file could run code")
-
-
-def read_arrays(path: Path | str) -> dict[str, Any]:
-    """The dictionary in a pickle of arrays, text and numbers; sparse and chumpy-wrapped entries as plain arrays.
-
-    Raises:
-        AssetError: no such file, no pickle (such as a log-in page saved under its name), cut short, not a dictionary,
-            or it names anything but arrays.
-    """
-    path = Path(path)
-    if not path.is_file():
-        raise AssetError(f"{path}: no such file")
-    data = path.read_bytes()
-    if data.lstrip()[:1] == b"<":
-        raise AssetError(f"{path}: a web page, not a pickle; the download was not logged in. Download it again")
-    try:
-        content = _ArraysOnly(io.BytesIO(data), encoding="latin1").load()
-        if not isinstance(content, dict):
-            raise AssetError(f"{path}: holds a {type(content).__name__}, needs a dictionary of arrays")
-        return {str(key): _array(value) for key, value in content.items()}
-    except pickle.UnpicklingError as error:
-        raise AssetError(f"{path}: refused: {error}") from error
-    except (EOFError, ValueError, KeyError, IndexError, AttributeError, TypeError, ImportError, OverflowError) as error:
-        raise AssetError(f"{path}: not a readable pickle of arrays, or cut short ({error})") from error
+#: Names of the expression coefficients, in order.
+EXPRESSION_NAMES = tuple(f"exp_{number:03d}" for number in range(N_EXP))
+EMBEDDING = "mediapipe_landmark_embedding.npz"
+MASKS = "FLAME_masks.pkl"
+# File names that the model goes by, and the head model each of them is; the first pattern that fits counts.
+_MODELS = (
+    (re.compile(r"flame_?2023\w*no_?jaw", re.IGNORECASE), "flame2023_no_jaw"),
+    (re.compile(r"flame_?2023", re.IGNORECASE), "flame2023"),
+    (re.compile(r"(generic_model|flame_?2020(_generic)?|flame_neutral|flame_generic)$", re.IGNORECASE), "flame2020"),
+    (re.compile(r"(fe)?male_model$", re.IGNORECASE), "flame2020"),
+)
 
 
 def load_flame(
@@ -113,7 +65,7 @@ def load_flame(
             J_regressor=entries["J_regressor"],
             parents=parents,
             weights=entries["weights"],
-            expression_names=tuple(f"exp_{number:03d}" for number in range(N_EXP)),
+            expression_names=EXPRESSION_NAMES,
             regions=regions,
             **landmarks,
         )
@@ -121,9 +73,73 @@ def load_flame(
         raise AssetError(f"{model}, {embedding}: {error}") from error
 
 
+def find_flame(path: Path | str) -> tuple[Path, Path, Path | None, str]:
+    """FLAME's files below a folder, or beside and below the folder of a model file.
+
+    Known names, in any case of letters: ``generic_model.pkl``, ``FLAME2020.pkl``, ``FLAME_NEUTRAL.pkl``,
+    ``female_model.pkl``, ``male_model.pkl``, ``flame2023.pkl``, ``flame2023_Open.pkl``, ``flame2023_no_jaw.pkl``. The
+    plain model goes before those of one sex or without the jaw's blend shapes.
+
+    Args:
+        path: folder, or one model file of any name.
+
+    Returns:
+        Model, landmark embedding, masks (None where there are none), and the name of the head model.
+
+    Raises:
+        AssetError: a file is missing, or several models leave the choice open.
+    """
+    path = Path(path)
+    if path.is_file():
+        folders = (path.parent, path.parent.parent)
+        model, name = path, _name(path) or "flame2020"
+    elif path.is_dir():
+        folders = (path,)
+        model, name = _only_model(path)
+    else:
+        raise AssetError(f"{path}: no such file or folder; give the folder with FLAME's files")
+    embedding, masks = (_first(folders, file) for file in (EMBEDDING, MASKS))
+    if embedding is None:
+        raise AssetError(
+            f"{folders[0]}: there is no {EMBEDDING} in it; download the MediaPipe landmark embedding from FLAME's site "
+            "into that folder"
+        )
+    return model, embedding, masks, name
+
+
+def _name(path: Path) -> str | None:
+    return next((name for pattern, name in _MODELS if pattern.match(path.stem)), None)
+
+
+def _only_model(folder: Path) -> tuple[Path, str]:
+    found = [(path, name) for path in sorted(folder.rglob("*.pkl")) if (name := _name(path)) is not None]
+    plain = [(path, name) for path, name in found if not re.search("male_model|no_?jaw", path.stem, re.IGNORECASE)]
+    choice = plain or found
+    if not choice:
+        raise AssetError(
+            f"{folder}: no FLAME model in it; needs generic_model.pkl (2020) or flame2023.pkl, or give its file"
+        )
+    if len(choice) > 1:
+        names = ", ".join(str(path.relative_to(folder)) for path, _ in choice)
+        raise AssetError(f"{folder}: several FLAME models in it ({names}); give the file of one instead of the folder")
+    return choice[0]
+
+
+def _first(folders: tuple[Path, ...], name: str) -> Path | None:
+    """The file of that name, in any case of letters, nearest to the top of the first folder that has one."""
+    for folder in folders:
+        # Around a model's file may lie anything: only what is in the folder or one below is looked at.
+        below = folder.rglob("*") if len(folders) == 1 else (*folder.glob("*"), *folder.glob("*/*"))
+        found = [path for path in below if path.name.lower() == name.lower() and path.is_file()]
+        if found:
+            return min(found, key=lambda path: (len(path.parts), path))
+    return None
+
+
 def _embedding(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise AssetError(f"{path}: no such file")
+    refuse_web_page(path)
     wanted = ("lmk_face_idx", "lmk_b_coords", "landmark_indices")
     try:
         with np.load(path, allow_pickle=False) as file:
@@ -133,21 +149,3 @@ def _embedding(path: Path) -> dict[str, Any]:
             return {key: file[key] for key in wanted}
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         raise AssetError(f"{path}: not a readable npz of plain arrays ({error})") from error
-
-
-def _array(value: Any) -> Any:
-    """The plain array within a stub; anything else as it is."""
-    if not isinstance(value, _Stub):
-        return value
-    top, _, name = value.kind.partition(".")
-    state = value.state
-    if top == "scipy":
-        shape = state["_shape"] if "_shape" in state else state["shape"]
-        matrix = _SPARSE[name]((state["data"], state["indices"], state["indptr"]), shape=shape)
-        return matrix.toarray()
-    if "x" in state:
-        return np.asarray(_array(state["x"]))
-    if {"a", "idxs", "preferred_shape"} <= set(state):
-        whole: NDArray[Any] = np.asarray(_array(state["a"]))
-        return whole.ravel()[state["idxs"]].reshape(state["preferred_shape"])
-    raise ValueError(f"a chumpy object of kind {name} holds no array")
