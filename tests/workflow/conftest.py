@@ -31,7 +31,7 @@ class Tree:
 
     def command(self, *arguments: str, config: str | None = None) -> list[str]:
         """Command line of Snakemake on the tiny configuration, or on another one."""
-        return [sys.executable, "-m", "snakemake", "--cores", "2", "--configfile", config or self.config, *arguments]
+        return [sys.executable, "-m", "snakemake", "--configfile", config or self.config, "--cores", "2", *arguments]
 
     def environment(self) -> dict[str, str]:
         """Environment in which the tree's own package is the one imported."""
