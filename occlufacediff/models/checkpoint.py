@@ -29,7 +29,7 @@ class CheckpointInfo:
     """What a checkpoint says of itself.
 
     Attributes:
-        folder: where it lies.
+        folder: where it lies; its weights' file, where it was given as a file.
         head_model: name of the head model whose motion it speaks.
         expression_names: names of the expression coefficients, in order.
         version: version of the package that wrote it.
@@ -55,6 +55,19 @@ class CheckpointInfo:
             )
 
 
+def checkpoint_files(path: Path | str) -> tuple[Path, Path]:
+    """Weights and configuration of a checkpoint.
+
+    Args:
+        path: folder with ``model.safetensors`` and ``config.yaml``; or a file ``NAME.safetensors`` with ``NAME.yaml``
+            beside it (``config.yaml`` for one that is called ``model.safetensors``).
+    """
+    path = Path(path)
+    if path.suffix != ".safetensors":
+        return path / WEIGHTS, path / CONFIG
+    return path, path.with_name(CONFIG) if path.name == WEIGHTS else path.with_suffix(".yaml")
+
+
 def save_checkpoint(
     folder: Path | str,
     model: MotionPrior | Denoiser,
@@ -66,48 +79,58 @@ def save_checkpoint(
     """Write ``model.safetensors`` and ``config.yaml`` into ``folder``, the YAML last and with the weights' digest.
 
     Args:
-        folder: is made if missing.
+        folder: is made if missing; or a ``.safetensors`` file, see `checkpoint_files`.
         model: its state is written in float32, in the order of its entries.
         head_model: name of the head model.
         expression_names: names of the expression coefficients.
         training: plain values to keep beside it (resolved settings, figures).
     """
-    folder = Path(folder)
+    weights, config = checkpoint_files(folder)
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
-    with written_aside(folder / WEIGHTS) as aside:
+    with written_aside(weights) as aside:
         save_file(state, aside)
     described = {
         "kind": _KINDS[type(model)],
         "version": __version__,
         "head_model": head_model,
         "expression_names": list(expression_names),
-        "weights_sha256": sha256(folder / WEIGHTS),
+        "weights_sha256": sha256(weights),
         "model": model.config.to_dict(),
         "training": training or {},
     }
-    with written_aside(folder / CONFIG) as aside:
+    with written_aside(config) as aside:
         aside.write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
 
 
 def load_motion_prior(folder: Path | str, *, device: torch.device | str = "cpu") -> tuple[MotionPrior, CheckpointInfo]:
-    """A motion prior in evaluation mode and what its checkpoint says of itself; raises AssetError."""
+    """A motion prior in evaluation mode and what its checkpoint says of itself; raises AssetError.
+
+    ``folder`` may be a ``.safetensors`` file, see `checkpoint_files`.
+    """
     folder = Path(folder)
     described = _described(folder, "motion_prior")
     try:
         model = MotionPrior(MotionPriorConfig(**described["model"]))
     except (TypeError, ValueError) as error:
-        raise AssetError(f"{folder / CONFIG}: entry 'model' does not describe a motion prior: {error}") from error
+        raise AssetError(
+            f"{checkpoint_files(folder)[1]}: entry 'model' does not describe a motion prior: {error}"
+        ) from error
     return _filled(model, folder, described, device), _info(folder, described)
 
 
 def load_denoiser(folder: Path | str, *, device: torch.device | str = "cpu") -> tuple[Denoiser, CheckpointInfo]:
-    """A denoiser in evaluation mode and what its checkpoint says of itself; raises AssetError."""
+    """A denoiser in evaluation mode and what its checkpoint says of itself; raises AssetError.
+
+    ``folder`` may be a ``.safetensors`` file, see `checkpoint_files`.
+    """
     folder = Path(folder)
     described = _described(folder, "denoiser")
     try:
         model = Denoiser(DenoiserConfig.from_dict(described["model"]))
     except (TypeError, ValueError, KeyError) as error:
-        raise AssetError(f"{folder / CONFIG}: entry 'model' does not describe a denoiser: {error}") from error
+        raise AssetError(
+            f"{checkpoint_files(folder)[1]}: entry 'model' does not describe a denoiser: {error}"
+        ) from error
     return _filled(model, folder, described, device), _info(folder, described)
 
 
@@ -143,7 +166,7 @@ def fill_state(model: nn.Module, entries: dict[str, Tensor], source: Path | str)
 
 
 def _described(folder: Path, kind: str) -> dict[str, Any]:
-    path = folder / CONFIG
+    path = checkpoint_files(folder)[1]
     if not path.is_file():
         raise AssetError(f"{path} is missing; {folder} is no checkpoint of a {kind.replace('_', ' ')}")
     try:
@@ -170,11 +193,12 @@ def _described(folder: Path, kind: str) -> dict[str, Any]:
 
 
 def _filled(model: _Model, folder: Path, described: dict[str, Any], device: torch.device | str) -> _Model:
-    entries = read_weights(folder / WEIGHTS)
-    fill_state(model, entries, folder / WEIGHTS)
-    if sha256(folder / WEIGHTS) != described["weights_sha256"]:
+    weights, config = checkpoint_files(folder)
+    entries = read_weights(weights)
+    fill_state(model, entries, weights)
+    if sha256(weights) != described["weights_sha256"]:
         raise AssetError(
-            f"{folder / WEIGHTS} is not the file that {CONFIG} beside it describes (entry 'weights_sha256'); "
+            f"{weights} is not the file that {config.name} beside it describes (entry 'weights_sha256'); "
             "the two were written apart, train again or restore both"
         )
     return model.eval().to(device)

@@ -91,6 +91,13 @@ def published_denoiser_name(name: str) -> str:
     return _rename(name, _DENOISER_PARTS)
 
 
+def new_weight_norm_name(name: str) -> str:
+    """The name that newer torch versions give to a part of a weight-normed convolution."""
+    for new, old in _OLD_WEIGHT_NORM.items():
+        name = re.sub(rf"\b{old}$", new, name)
+    return name
+
+
 def old_weight_norm_name(name: str) -> str:
     """The name that older torch versions give to a part of a weight-normed convolution."""
     for new, old in _OLD_WEIGHT_NORM.items():

@@ -1,0 +1,216 @@
+"""Torch checkpoints (``.pt``, ``.ckpt``) of others, read entry by entry without running anything that they name.
+
+Torch's own safe loading refuses a Lightning checkpoint for the training settings inside it, objects of foreign classes
+that nobody needs here. This reader stands stubs in for such classes, without importing them, and refuses names from
+which code could run: all of Python's library, of torch and numpy that does not make up tensors and plain values.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import sys
+import zipfile
+from collections import OrderedDict, defaultdict
+from collections.abc import Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from occlufacediff.errors import AssetError
+from occlufacediff.pickles import DAMAGE, PLAIN, Stub, refuse_web_page, stub
+
+_TYPES = {
+    "FloatStorage": torch.float32,
+    "DoubleStorage": torch.float64,
+    "HalfStorage": torch.float16,
+    "BFloat16Storage": torch.bfloat16,
+    "LongStorage": torch.int64,
+    "IntStorage": torch.int32,
+    "ShortStorage": torch.int16,
+    "CharStorage": torch.int8,
+    "ByteStorage": torch.uint8,
+    "BoolStorage": torch.bool,
+}
+
+
+@dataclass(frozen=True)
+class Storage:
+    """Numbers in the archive: a member of it, their type and count."""
+
+    member: str
+    dtype: torch.dtype
+    count: int
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A tensor of a checkpoint that has not been read yet, see `read_tensors`.
+
+    Attributes:
+        archive: the checkpoint's file.
+        storage: where its numbers lie; or the tensor itself, of a file in torch's old format.
+        offset: of its first number in the storage.
+        shape: its shape.
+        stride: numbers from one place to the next, a dimension.
+    """
+
+    archive: Path
+    storage: Storage | Tensor
+    offset: int
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+
+
+def read_tensors(entries: Mapping[str, Entry]) -> dict[str, Tensor]:
+    """Tensors of named entries of one checkpoint, each contiguous and of its own memory.
+
+    Raises:
+        AssetError: an entry is damaged or cut short; names it.
+    """
+    archives = {entry.archive for entry in entries.values() if isinstance(entry.storage, Storage)}
+    with ExitStack() as stack:
+        files = {path: stack.enter_context(zipfile.ZipFile(path)) for path in archives}
+        return {name: _read(entry, name, files.get(entry.archive)) for name, entry in entries.items()}
+
+
+def _read(entry: Entry, name: str, file: zipfile.ZipFile | None) -> Tensor:
+    if isinstance(entry.storage, Tensor):
+        return entry.storage.detach().clone().contiguous()
+    assert file is not None
+    kind = entry.storage.dtype
+    try:
+        data = file.read(entry.storage.member)
+        if len(data) != entry.storage.count * kind.itemsize:
+            raise ValueError(f"{len(data)} bytes for {entry.storage.count} numbers of {kind.itemsize}")
+        flat = torch.frombuffer(bytearray(data), dtype=kind) if data else torch.empty(0, dtype=kind)
+        return flat.as_strided(entry.shape, entry.stride, entry.offset).clone().contiguous()
+    except (zipfile.BadZipFile, OSError, RuntimeError, *DAMAGE) as error:
+        raise AssetError(
+            f"{entry.archive}: entry '{name}' is damaged or cut short ({error}); download the file again"
+        ) from error
+
+
+class _Skipped(Stub):
+    """Stands for a function or type of torch's that is allowed and not needed."""
+
+
+class _TensorsAndStubs(pickle.Unpickler):
+    """Unpickler of tensors as `Entry`; foreign classes become stubs, names that could run code are refused."""
+
+    def __init__(self, file: io.BytesIO, archive: Path, root: str) -> None:
+        super().__init__(file, encoding="utf-8")
+        self._archive, self._root = archive, root
+
+    def find_class(self, module: str, name: str) -> Any:
+        """What stands for a name, or a refusal."""
+        if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_tensor"):
+            return self._tensor
+        if (module, name) == ("torch._utils", "_rebuild_parameter"):
+            return _parameter
+        if module == "torch" and name in _TYPES:
+            return name
+        if (module, name) in _VALUES:
+            return _VALUES[module, name]
+        top = module.partition(".")[0]
+        if top in ("torch", "numpy", "_codecs") or top in sys.stdlib_module_names or top == "__builtin__":
+            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no tensor; such a file could run code")
+        return stub(f"{module}.{name}")
+
+    def persistent_load(self, pid: Any) -> Storage:
+        """The storage that a tensor names: ("storage", type, member, device, count)."""
+        kind, dtype, member, _, count = pid
+        if kind != "storage" or dtype not in _TYPES:
+            raise pickle.UnpicklingError(f"it stores {dtype!r}, which is no number type of tensors")
+        return Storage(f"{self._root}/data/{member}", _TYPES[dtype], int(count))
+
+    def _tensor(self, storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> Entry:
+        if not isinstance(storage, Storage):
+            raise ValueError("a tensor without numbers")
+        return Entry(self._archive, storage, int(offset), tuple(map(int, shape)), tuple(map(int, stride)))
+
+
+def _parameter(entry: Any, *_: Any) -> Any:
+    return entry
+
+
+def _mapping(*pairs: Any) -> dict[Any, Any]:
+    return OrderedDict(*pairs)
+
+
+def _default_mapping(*_: Any) -> dict[Any, Any]:
+    return defaultdict(None)
+
+
+# Plain values that checkpoints of training frameworks hold; functions here make stubs and dictionaries, no more.
+_VALUES: dict[tuple[str, str], Any] = {
+    **PLAIN,
+    ("collections", "OrderedDict"): _mapping,
+    ("collections", "defaultdict"): _default_mapping,
+    ("collections", "Counter"): _Skipped,
+    **{("builtins", name): kind for name, kind in {"dict": dict, "list": list, "tuple": tuple, "set": set}.items()},
+    **{("builtins", name): kind for name, kind in {"int": int, "float": float, "str": str, "bool": bool}.items()},
+    **{("pathlib", name): _Skipped for name in ("Path", "PosixPath", "PurePath", "PurePosixPath", "WindowsPath")},
+    **{("typing", name): _Skipped for name in ("Any", "Union", "Optional", "List", "Dict")},
+    **{("torch", name): _Skipped for name in ("device", "Size", "float32", "float16", "bfloat16", "int64")},
+    ("torch.torch_version", "TorchVersion"): _Skipped,
+    ("argparse", "Namespace"): _Skipped,
+    ("_operator", "getitem"): _Skipped,
+}
+
+
+def read_checkpoint(path: Path | str) -> Any:
+    """The content of a torch checkpoint: dictionaries and plain values, tensors as `Entry`, foreign objects as stubs.
+
+    Args:
+        path: a file of ``torch.save``; the format before torch 1.6 goes through torch's own safe loading.
+
+    Raises:
+        AssetError: no such file, a web page or something else under its name, cut short, or a pickle that names what
+            could run code.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise AssetError(f"{path}: no such file")
+    refuse_web_page(path)
+    try:
+        if not zipfile.is_zipfile(path):
+            return _old_format(path)
+        with zipfile.ZipFile(path) as file:
+            names = [name for name in file.namelist() if name.endswith("/data.pkl")]
+            if len(names) != 1 or any(name.endswith("/constants.pkl") for name in file.namelist()):
+                raise AssetError(f"{path}: a zip file, but no checkpoint of torch.save (it needs one data.pkl in it)")
+            root = names[0].removesuffix("/data.pkl")
+            if f"{root}/byteorder" in file.namelist() and file.read(f"{root}/byteorder") != b"little":
+                raise AssetError(f"{path}: its numbers are big-endian; save it again on a little-endian machine")
+            return _TensorsAndStubs(io.BytesIO(file.read(names[0])), path, root).load()
+    except pickle.UnpicklingError as error:
+        raise AssetError(f"{path}: refused: {error}") from error
+    except (zipfile.BadZipFile, OSError, RuntimeError, *DAMAGE) as error:
+        raise AssetError(
+            f"{path}: not a readable torch checkpoint, or cut short ({error}); download it again"
+        ) from error
+
+
+def _old_format(path: Path) -> Any:
+    with path.open("rb") as file:
+        if file.read(4) == b"PK\x03\x04":
+            raise AssetError(f"{path}: cut short; its end is missing, download it again")
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        first = " ".join(str(error).split())[:300]
+        raise AssetError(f"{path}: refused, or not a torch checkpoint: {first}") from error
+    return _as_entries(content, path)
+
+
+def _as_entries(value: Any, path: Path) -> Any:
+    if isinstance(value, Tensor):
+        return Entry(path, value, 0, tuple(value.shape), tuple(value.stride()))
+    if isinstance(value, dict):
+        return {key: _as_entries(entry, path) for key, entry in value.items()}
+    return value
