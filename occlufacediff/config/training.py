@@ -74,7 +74,7 @@ class MotionPriorSettings:
     #: Sizes of the network: ours, or the published FLINT v2 (FLAME's 100 expressions and the jaw only).
     preset: Literal["compact", "published"] = "compact"
     loop: LoopSettings = field(
-        default_factory=lambda: LoopSettings(max_steps=700, batch_size=16, learning_rate=2e-3, weight_decay=1e-4)
+        default_factory=lambda: LoopSettings(max_steps=200, batch_size=16, learning_rate=5e-4, weight_decay=1e-4)
     )
     #: Weight of the mean squared error of the motion, each value divided by its spread in training.
     motion_weight: float = 1.0
@@ -141,9 +141,9 @@ class LossSettings:
     """Weights of the denoiser's losses; distances are in millimetres on the decoded prediction."""
 
     #: Mean squared error of the latents (each of unit spread).
-    latent: float = 1.0
+    latent: float = 0.5
     #: Mean distance of the lips' vertices.
-    lips: float = 0.3
+    lips: float = 0.5
     #: Mean distance of the vertices under the landmarks.
     vertices: float = 0.1
     #: Mean difference of steps between frames, lips' vertices.

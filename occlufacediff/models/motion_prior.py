@@ -10,7 +10,15 @@ from dataclasses import asdict, dataclass
 import torch
 from torch import Tensor, nn
 
-from occlufacediff.models.layers import ConvBlock, EncoderLayer, ExpandBlock, Squash, check_frames, distance_bias
+from occlufacediff.models.layers import (
+    FRAMES_PER_LATENT,
+    ConvBlock,
+    EncoderLayer,
+    ExpandBlock,
+    Squash,
+    check_frames,
+    distance_bias,
+)
 
 
 @dataclass(frozen=True)
@@ -27,6 +35,8 @@ class MotionPriorConfig:
         isolated_inference: without gradients each latent or frame attends to itself alone. The published program does
             so unawares: PyTorch's fast path for inference reads the float ALiBi bias as a mask. Its numbers can only be
             had that way, so the published preset switches it on; training and our own models use the bias.
+        linear: a straight path beside the network, from 8 frames to a latent and back. Started as principal components
+            (``set_linear_path``) it reconstructs far better on little data than a network trained from nothing.
     """
 
     motion_dim: int = 103
@@ -36,6 +46,7 @@ class MotionPriorConfig:
     feed_forward: int = 384
     dropout: float = 0.0
     isolated_inference: bool = False
+    linear: bool = False
 
     def __post_init__(self) -> None:
         for name in ("motion_dim", "latent_dim", "width", "heads", "feed_forward"):
@@ -52,7 +63,7 @@ class MotionPriorConfig:
     @classmethod
     def compact(cls, motion_dim: int) -> MotionPriorConfig:
         """Small enough to train within a minute on two CPU cores."""
-        return cls(motion_dim=motion_dim, latent_dim=64, width=128, heads=4, feed_forward=256)
+        return cls(motion_dim=motion_dim, latent_dim=64, width=128, heads=4, feed_forward=256, linear=True)
 
     def to_dict(self) -> dict[str, object]:
         """Plain values for a YAML file."""
@@ -83,10 +94,15 @@ class _Encoder(nn.Module):
         self.layer = _BiasedLayer(config)
         self.mean = nn.Linear(config.width, config.latent_dim)
         self.logvar = nn.Linear(config.width, config.latent_dim)
+        if config.linear:
+            self.straight = nn.Linear(FRAMES_PER_LATENT * config.motion_dim, config.latent_dim)
 
     def forward(self, motion: Tensor) -> tuple[Tensor, Tensor]:
         x = self.layer(self.embed(self.squash(motion)))
-        return self.mean(x), self.logvar(x)
+        mean = self.mean(x)
+        if hasattr(self, "straight"):
+            mean = mean + self.straight(motion.unflatten(1, (-1, FRAMES_PER_LATENT)).flatten(2))
+        return mean, self.logvar(x)
 
 
 class _Decoder(nn.Module):
@@ -98,13 +114,18 @@ class _Decoder(nn.Module):
         self.layer = _BiasedLayer(config)
         self.after = nn.Linear(config.width, config.width)
         self.smooth = nn.Conv1d(config.width, config.motion_dim, 5, padding=2)
+        if config.linear:
+            self.straight = nn.Linear(config.latent_dim, FRAMES_PER_LATENT * config.motion_dim)
 
     def forward(self, latents: Tensor) -> Tensor:
         x = self.expand(latents.transpose(1, 2))
         for block in self.blocks:
             x = block(x).repeat_interleave(2, dim=2)
         x = self.layer(self.embed(x.transpose(1, 2)))
-        return self.smooth(self.after(x).transpose(1, 2)).transpose(1, 2)
+        motion = self.smooth(self.after(x).transpose(1, 2)).transpose(1, 2)
+        if hasattr(self, "straight"):
+            motion = motion + self.straight(latents).unflatten(2, (FRAMES_PER_LATENT, -1)).flatten(1, 2)
+        return motion
 
 
 class MotionPrior(nn.Module):
@@ -168,3 +189,31 @@ class MotionPrior(nn.Module):
         """Rescale the latent space after training by ``mean``, ``std`` (D,) of latents as ``encode`` gives them now."""
         self.latent_mean.add_(mean * self.latent_std)
         self.latent_std.mul_(std.clamp_min(floor))
+
+    @torch.no_grad()
+    def set_linear_path(self, basis: Tensor, spread: Tensor) -> None:
+        """Start as principal components of 8 frames of scaled motion; the network beside them then starts at nothing.
+
+        Args:
+            basis: (K, 8 * M) orthonormal components of ``(motion - motion_mean) / motion_std``, K up to D.
+            spread: (K,) their standard deviations, which become 1.
+
+        Raises:
+            ValueError: built without the linear path, or components of another size.
+        """
+        if not self.config.linear:
+            raise ValueError("linear: this motion prior was built without the linear path")
+        count, size = basis.shape
+        if count > self.config.latent_dim or size != FRAMES_PER_LATENT * self.config.motion_dim:
+            raise ValueError(
+                f"basis: got shape {tuple(basis.shape)}, needs at most {self.config.latent_dim} rows of "
+                f"{FRAMES_PER_LATENT * self.config.motion_dim}"
+            )
+        into, out = self.encoder.straight, self.decoder.straight
+        for layer in (into, out, self.encoder.mean, self.decoder.smooth, self.encoder.logvar):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        # little noise on latents of unit spread
+        self.encoder.logvar.bias.fill_(-4.0)
+        into.weight[:count] = basis / spread[:, None]
+        out.weight[:, :count] = (basis * spread[:, None]).T

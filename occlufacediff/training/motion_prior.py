@@ -11,6 +11,7 @@ from torch import Tensor
 from occlufacediff.config.training import LossSettings, MotionPriorSettings
 from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
+from occlufacediff.models.layers import FRAMES_PER_LATENT
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
 from occlufacediff.training.data import ClipStore
 from occlufacediff.training.loop import Batch, Losses, Row, autocast, train
@@ -49,6 +50,23 @@ def motion_statistics(store: ClipStore) -> tuple[Tensor, Tensor]:
     mean = total / count
     spread = np.sqrt(np.maximum(square / count - mean**2, 0.0))
     return torch.from_numpy(np.float32(mean)), torch.from_numpy(np.float32(spread))
+
+
+def principal_components(store: ClipStore, prior: MotionPrior, seed: int) -> tuple[Tensor, Tensor]:
+    """Components (K, 8 M) of 8 frames of scaled motion over a split, and their standard deviations (K,)."""
+    dataset = WindowDataset(store, seed=seed)
+    count = min(4 * len(store), 2048)
+    windows = torch.cat([motion_of(b) for b in batches(dataset, first=0, last=-(-count // 64), size=64, workers=0)])
+    scaled = (windows - prior.motion_mean) / prior.motion_std
+    # Every second place of the 8 frames within a window, so that components do not depend on where blocks begin.
+    blocks = scaled.unfold(1, FRAMES_PER_LATENT, 2).transpose(2, 3).flatten(2).flatten(0, 1).double()
+    variance, basis = torch.linalg.eigh(blocks.T @ blocks / len(blocks))
+    most = min(prior.config.latent_dim, int((variance > 1e-6).sum()))
+    chosen = torch.arange(len(variance) - 1, len(variance) - 1 - most, -1)
+    basis = basis[:, chosen].T
+    # The sign of a component is free; fixing it keeps results apart from the library's choice.
+    basis = basis * basis.gather(1, basis.abs().argmax(1, keepdim=True)).sign()
+    return basis.float(), variance[chosen].sqrt().float()
 
 
 @torch.no_grad()
@@ -90,7 +108,10 @@ def fit_motion_prior(
     torch.manual_seed(seed)
     prior = MotionPrior(prior_config(settings, asset))
     if settings.preset == "compact":
-        prior.set_motion_statistics(*motion_statistics(training))
+        mean, spread = motion_statistics(training)
+        # Values that hardly move in training must not drown the others.
+        prior.set_motion_statistics(mean, spread.clamp_min(0.1 * float(spread.mean())))
+        prior.set_linear_path(*principal_components(training, prior, seed))
     prior.to(device)
     terms_on_head = HeadTerms(asset).to(device)
     weights = LossSettings(
@@ -100,9 +121,6 @@ def fit_motion_prior(
         closure=0.0,
         landmarks_2d=0.0,
     )
-    # Values that hardly move in training must not drown the others.
-    floor = prior.motion_std.mean() * 0.1
-    spread = prior.motion_std.clamp_min(float(floor))
 
     def losses(batch: Batch) -> Losses:
         if prior.training and settings.amplitude:
@@ -113,7 +131,7 @@ def fit_motion_prior(
         with autocast(settings.loop, device):
             decoded, mean, logvar = prior(motion)
         terms = terms_on_head(decoded, batch, weights)
-        terms["motion"] = ((decoded.float() - motion) / spread).square().mean()
+        terms["motion"] = ((decoded.float() - motion) / prior.motion_std).square().mean()
         mean, logvar = mean.float(), logvar.float()
         terms["kl"] = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).mean()
         loss = settings.motion_weight * terms["motion"] + settings.kl_weight * terms["kl"]
