@@ -31,7 +31,7 @@ from occlufacediff.fingerprint import fingerprint
 try:
     cfg = load_config(config)
     SUBJECTS = subjects(cfg)
-    check_inputs(cfg)
+    check_inputs(cfg, predicting="predict" in workflow.dag_settings.targets)
 except OccluFaceError as error:
     raise WorkflowError(str(error)) from None
 
@@ -45,6 +45,7 @@ MODELS = cfg.checkpoint or f"{D}/models"
 STAGES = ["audio", "landmarks", "clips", "coefficients"]
 # Files that make a trained network.
 NETWORK = ["model.safetensors", "config.yaml"]
+NETWORKS = ["motion_prior", "denoiser"]
 
 
 def of_subjects(pattern):
@@ -83,29 +84,30 @@ def touched(wildcards):
     return _touched(wildcards.subject)
 
 
-def predicted(wildcards):
+def predicted():
     """What the target `predict` makes of the configured video."""
-    if cfg.video is None:
-        raise WorkflowError("Configuration, video: predict needs a video; give it with --config video=FILE.")
-    return expand(
-        f"{D}/predictions/{Path(cfg.video).stem}/{{file}}",
-        file=["motion.npz", "animation.mp4"],
-    )
+    stems = [] if cfg.video is None else [Path(cfg.video).stem]
+    return expand(f"{D}/predictions/{{stem}}/{{file}}", stem=stems, file=["motion.npz", "animation.mp4"])
 
 
 def histories():
     """Loss histories of the networks; a checkpoint from elsewhere may have none."""
-    paths = [f"{MODELS}/{network}/history.csv" for network in ("motion_prior", "denoiser")]
+    paths = [f"{MODELS}/{network}/history.csv" for network in NETWORKS]
     return [path for path in paths if cfg.checkpoint is None or Path(path).exists()]
 
 
 def missing_intermediates():
-    """Declared files of the subjects' stages that do not exist."""
+    """Declared files before the report that do not exist."""
     patterns = [f"{D}/raw/{{subject}}/index.csv", f"{D}/video25/{{subject}}/index.csv"]
     patterns += [f"{D}/{stage}/{{subject}}.{kind}" for stage in STAGES for kind in ("h5", "csv")]
     if cfg.source == "synthetic":
         patterns += [f"{ARCHIVES}/{{subject}}/{name}" for name in ("video.tar", "audio.tar", "sentences.csv")]
-    return [path for pattern in patterns for path in of_subjects(pattern) if not Path(path).exists()]
+        patterns += [f"{D}/truth/{{subject}}.h5"]
+    paths = [HEAD, f"{D}/manifest.csv", *(path for pattern in patterns for path in of_subjects(pattern))]
+    if cfg.checkpoint is None:
+        paths += expand(f"{MODELS}/{{network}}/{{file}}", network=NETWORKS, file=[*NETWORK, "history.csv"])
+    paths += expand(f"{D}/evaluation/{{file}}", file=["metrics.csv", "metrics_by_clip.csv", "predictions.h5"])
+    return [path for path in paths if not Path(path).exists()]
 
 
 def audio_tar(wildcards):

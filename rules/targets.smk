@@ -29,7 +29,7 @@ rule train:
     input:
         expand(
             f"{MODELS}/{{network}}/{{file}}",
-            network=["motion_prior", "denoiser"],
+            network=NETWORKS,
             file=NETWORK,
         ),
 
@@ -46,4 +46,4 @@ rule report:
 
 rule predict:
     input:
-        predicted,
+        predicted(),

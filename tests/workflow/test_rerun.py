@@ -118,6 +118,8 @@ def test_edited_module_reruns_the_stages_that_use_it(tree, module, starts, follo
         (f"landmarks/{SUBJECT}.h5", "detect_landmarks"),
         (f"coefficients/{SUBJECT}.csv", "fit_coefficients"),
         (f"archives/{SUBJECT}/audio.tar", "synthesise_subject"),
+        ("models/denoiser/model.safetensors", "train_denoiser"),
+        ("evaluation/predictions.h5", "evaluate_methods"),
     ],
 )
 def test_deleted_intermediate_is_made_again_and_nothing_else(tree, name, rule):
