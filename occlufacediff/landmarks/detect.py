@@ -72,6 +72,7 @@ class MediaPipeDetector:
 
     def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Faces of a frame (H, W, 3) RGB: (n, 478, 2) float32 px."""
+        frame = np.ascontiguousarray(frame)
         if self._mesh is None:
             # Loading the models and the first frame make the library's threads chat.
             with _native_quiet():

@@ -14,11 +14,12 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import asdict, is_dataclass
 from multiprocessing import get_context
 from pathlib import Path
 from threading import Thread
+from types import ModuleType
 from typing import Any
 
 import dask
@@ -125,41 +126,52 @@ def _one(job: Job) -> str:
 
 
 def _run_local(jobs: list[Job], workers: int, done: Callable[[], object]) -> None:
-    tasks = [dask.delayed(_one, pure=False)(job) for job in jobs]
+    # Dask takes the last name first: named so that the clips are done in their order.
+    tasks = [dask.delayed(_one)(job, dask_key_name=f"{len(jobs) - place:08d}") for place, job in enumerate(jobs)]
     with Callback(posttask=lambda *_: done()):
         if min(workers, len(jobs)) <= 1:
             dask.compute(*tasks, scheduler="synchronous", optimize_graph=False)
             return
-        # Forked workers have the stage's modules at once and do not run the calling script again.
-        pool = ProcessPoolExecutor(
-            min(workers, len(jobs)), mp_context=get_context("fork"), initializer=_start_worker, initargs=(os.getpid(),)
-        )
+        pool = _worker_pool(min(workers, len(jobs)))
         try:
             dask.compute(*tasks, scheduler="processes", pool=pool, chunksize=1, optimize_graph=False)
         finally:
             pool.shutdown(cancel_futures=True)
 
 
+def _worker_pool(workers: int) -> ProcessPoolExecutor:
+    """Fresh processes (MediaPipe does not live through a fork), all started, each computing on one thread."""
+    pool = ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_end_as_orphan, initargs=(os.getpid(),)
+    )
+    main, environment = sys.modules["__main__"], dict(os.environ)
+    # A fresh process would run the calling script again, and libraries read their number of threads on import.
+    sys.modules["__main__"] = ModuleType("__main__")
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+    try:
+        wait([pool.submit(os.getpid) for _ in range(workers)])
+    finally:
+        sys.modules["__main__"] = main
+        os.environ.clear()
+        os.environ.update(environment)
+    return pool
+
+
 def _run_distributed(jobs: list[Job], scheduler: str, done: Callable[[], object]) -> None:
     from distributed import Client, as_completed
 
-    with Client(scheduler, set_as_default=False) as client:
+    with Client(scheduler) as client:
         for future in as_completed(client.map(_one, jobs, pure=False)):
             future.result()
             done()
 
 
-def _start_worker(parent: int) -> None:
-    """Settle a forked worker: libraries on one thread (there are as many workers as cores), no life as an orphan."""
-    for name in ("cv2", "torch"):
-        module = sys.modules.get(name)
-        if module is not None:
-            (module.setNumThreads if name == "cv2" else module.set_num_threads)(1)
+def _end_as_orphan(parent: int) -> None:
+    """Make a worker end with its parent: when the shard is killed, it would wait for its next clip for ever."""
     Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
 def _end_with(parent: int) -> None:
-    # A worker whose shard was killed would wait for its next clip for ever.
     while os.getppid() == parent:
         time.sleep(0.5)
     os._exit(1)

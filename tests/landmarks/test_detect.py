@@ -37,13 +37,13 @@ def test_mediapipe_finds_the_face_and_nothing_else() -> None:
 
 
 def test_the_largest_of_two_faces_is_followed() -> None:
-    picture = np.full((320, 640, 3), 60, np.uint8)
-    picture[20:280, 340:600] = HEAD
-    picture[100:265, 60:225] = cv2.resize(HEAD, (165, 165))
+    picture = np.full((440, 800, 3), 60, np.uint8)
+    picture[20:410, 380:770] = cv2.resize(HEAD, (390, 390))
+    picture[20:280, 60:320] = HEAD
     with make_detector(LandmarkSettings()) as detector:
         track = track_face([picture, picture], detector)
     assert track.n_faces.tolist() == [2, 2]
-    assert (track.landmarks[..., 0] > 320).all()
+    assert (track.landmarks[..., 0] > 400).all()
 
 
 class Scripted:

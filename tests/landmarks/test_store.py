@@ -57,5 +57,5 @@ def test_an_incomplete_clip_is_named(tmp_path: Path) -> None:
         group = file.create_group("x")
         write_clip(group, clip, [encode_crop(crop, 95) for crop in crops])
         del group["crop_boxes"]
-        with pytest.raises(AssetError, match=r"/x lacks an entry"):
+        with pytest.raises(AssetError, match=r"/x is not complete"):
             read_clip(group)

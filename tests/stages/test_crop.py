@@ -7,6 +7,7 @@ from pathlib import Path
 
 import h5py
 import numpy as np
+import pytest
 from conftest import Shard, preprocess
 
 from occlufacediff.config.crop import CropSettings
@@ -49,6 +50,7 @@ def test_missing_frames_are_interpolated(shard: Shard, tmp_path: Path) -> None:
         assert np.abs(clip.landmarks).max() < 0.6
 
 
+@pytest.mark.slow
 def test_bytes_do_not_depend_on_the_number_of_workers(
     shard: Shard, archives: tuple[Path, Path], tmp_path: Path
 ) -> None:
@@ -58,4 +60,6 @@ def test_bytes_do_not_depend_on_the_number_of_workers(
     assert not any(".parts" in name for name in names)
     for name in names:
         if not name.endswith(".json"):
-            assert (shard.root / name).read_bytes() == (other.root / name).read_bytes(), name
+            here, there = (shard.root / name).read_bytes(), (other.root / name).read_bytes()
+            # Messages name the file.
+            assert here.replace(bytes(shard.root), b"") == there.replace(bytes(other.root), b""), name
