@@ -31,7 +31,7 @@ from occlufacediff.fingerprint import fingerprint
 try:
     cfg = load_config(config)
     SUBJECTS = subjects(cfg)
-    check_inputs(cfg, predicting="predict" in workflow.dag_settings.targets)
+    check_inputs(cfg)
 except OccluFaceError as error:
     raise WorkflowError(str(error)) from None
 
@@ -84,10 +84,11 @@ def touched(wildcards):
     return _touched(wildcards.subject)
 
 
-def predicted():
+def predicted(wildcards):
     """What the target `predict` makes of the configured video."""
-    stems = [] if cfg.video is None else [Path(cfg.video).stem]
-    return expand(f"{D}/predictions/{{stem}}/{{file}}", stem=stems, file=["motion.npz", "animation.mp4"])
+    if cfg.video is None:
+        raise WorkflowError("Configuration, video: predict needs a video; give it with --config video=FILE.")
+    return expand(f"{D}/predictions/{Path(cfg.video).stem}/{{file}}", file=["motion.npz", "animation.mp4"])
 
 
 def histories():

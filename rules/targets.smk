@@ -46,4 +46,4 @@ rule report:
 
 rule predict:
     input:
-        predicted(),
+        predicted,

@@ -32,18 +32,12 @@ def subjects(config: Config) -> list[str]:
     return list(dict.fromkeys(config.subjects))
 
 
-def check_inputs(config: Config, *, predicting: bool = False) -> None:
+def check_inputs(config: Config) -> None:
     """Look for the files that the configuration names and no rule makes.
-
-    Args:
-        config: the configuration.
-        predicting: whether a video is needed.
 
     Raises:
         ConfigError: a file or folder is missing.
     """
-    if predicting and config.video is None:
-        raise ConfigError("Configuration, video: predict needs a video; give it with --config video=FILE.")
     if config.head is not None and not Path(config.head).is_file():
         raise ConfigError(
             f"Configuration, head: there is no file {config.head}; give a head model (.npz), or null to build the open "
