@@ -50,6 +50,11 @@ def main() -> None:
     type=click.Path(path_type=Path),
     help="What is hidden in the video itself: one picture, or a folder with one a frame; white = hidden.",
 )
+@click.option(
+    "--occluder",
+    type=click.Path(path_type=Path),
+    help="Hide what lies under a picture (square, RGBA, laid over the crop of the face), or under one of a folder's.",
+)
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all random draws.")
 @click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
 @click.option(
@@ -66,6 +71,7 @@ def predict(
     out: Path,
     occlusion: str,
     mask: Path | None,
+    occluder: Path | None,
     seed: int,
     device: str,
     checkpoint: Path,
@@ -80,11 +86,54 @@ def predict(
         out,
         occlusion=occlusion,
         mask=mask,
+        occluder=occluder,
         seed=seed,
         device=device,
         checkpoint=checkpoint,
         head=head,
         profile=profile,
+    )
+
+
+@main.command()
+@click.argument("checkpoint", type=click.Path(path_type=Path))
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="File to write: .safetensors for a network (its .yaml comes beside it), .npz for a head model.",
+)
+@click.option(
+    "--head-name", help="Name of the head model; default: what FLAME's file name tells, flame2020 for networks."
+)
+@click.option(
+    "--audio-config",
+    type=click.Path(path_type=Path),
+    help="config.json of the denoiser's wav2vec2, where that is not wav2vec2-base.",
+)
+@click.option("--embedding", type=click.Path(path_type=Path), help="MediaPipe landmark embedding (.npz), if elsewhere.")
+@click.option("--masks", type=click.Path(path_type=Path), help="FLAME_masks.pkl, if elsewhere.")
+def convert(
+    checkpoint: Path,
+    target: Path,
+    head_name: str | None,
+    audio_config: Path | None,
+    embedding: Path | None,
+    masks: Path | None,
+) -> None:
+    """Write the published CHECKPOINT (denoiser .pt, FLINT .ckpt, or FLAME's folder) in this program's format."""
+    from occlufacediff.stages.published import convert as write
+
+    click.echo(
+        write(
+            checkpoint,
+            target,
+            head_name=head_name,
+            audio_config=audio_config,
+            embedding=embedding,
+            masks=masks,
+        )
     )
 
 

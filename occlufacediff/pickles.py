@@ -69,7 +69,7 @@ class _Kind(Stub):
 
     def number(self) -> np.dtype[Any]:
         """The type, if it is one of plain numbers or text."""
-        order = self.state[1] if isinstance(self.state, tuple) and len(self.state) > 1 else "="
+        order: Any = self.state[1] if isinstance(self.state, tuple) and len(self.state) > 1 else "="
         text = str(self.arguments[0])
         if not _NUMBERS.fullmatch(text) or order not in ("<", ">", "=", "|"):
             raise pickle.UnpicklingError(f"it holds an array of {text!r}, which is no number")

@@ -90,6 +90,7 @@ def find_flame(path: Path | str) -> tuple[Path, Path, Path | None, str]:
         AssetError: a file is missing, or several models leave the choice open.
     """
     path = Path(path)
+    folders: tuple[Path, ...]
     if path.is_file():
         folders = (path.parent, path.parent.parent)
         model, name = path, _name(path) or "flame2020"

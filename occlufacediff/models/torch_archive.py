@@ -11,6 +11,7 @@ import io
 import pickle
 import sys
 import zipfile
+from _compat_pickle import IMPORT_MAPPING, NAME_MAPPING
 from collections import OrderedDict, defaultdict
 from collections.abc import Mapping
 from contextlib import ExitStack
@@ -108,6 +109,8 @@ class _TensorsAndStubs(pickle.Unpickler):
 
     def find_class(self, module: str, name: str) -> Any:
         """What stands for a name, or a refusal."""
+        # Old protocols spell Python's library as Python 2 did: subprocess is "commands" there.
+        module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
         if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_tensor"):
             return self._tensor
         if (module, name) == ("torch._utils", "_rebuild_parameter"):
@@ -117,7 +120,7 @@ class _TensorsAndStubs(pickle.Unpickler):
         if (module, name) in _VALUES:
             return _VALUES[module, name]
         top = module.partition(".")[0]
-        if top in ("torch", "numpy", "_codecs") or top in sys.stdlib_module_names or top == "__builtin__":
+        if top in ("torch", "numpy", "_codecs") or top in sys.stdlib_module_names:
             raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no tensor; such a file could run code")
         return stub(f"{module}.{name}")
 
