@@ -45,6 +45,8 @@ class EvaluationSettings:
             for value in values:
                 if value not in known:
                     raise ValueError(f"{name}: got {value!r}, needs some of {', '.join(known)}")
+        if "picture" in self.occlusions and self.occlusion.pictures is None:
+            raise ValueError("occlusions: got 'picture', needs occlusion.pictures, a picture or a folder of them")
         for name in ("steps", "samples", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: got {getattr(self, name)}, needs 1 or more")

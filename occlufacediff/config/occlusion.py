@@ -8,7 +8,7 @@ from typing import Literal, get_args
 #: Occlusions of the test protocol and of `predict`.
 OcclusionKind = Literal[
     "none", "mouth", "upper", "random", "audio_driven",
-    "bottom", "left", "right", "asym", "left_eye", "right_eye", "contour", "missing", "every_third",
+    "bottom", "left", "right", "asym", "left_eye", "right_eye", "contour", "missing", "every_third", "picture",
 ]  # fmt: skip
 OCCLUSION_KINDS: tuple[str, ...] = get_args(OcclusionKind)
 
@@ -42,7 +42,8 @@ class OcclusionSettings:
     #: Least and greatest half width and half height of random boxes, in units of half a crop.
     random_half_min: float = 0.25
     random_half_max: float = 0.75
-    #: Folder of RGBA pictures pasted over the hidden box in `predict`'s pictures; none: a grey patch.
+    #: RGBA picture of an occluder, or a folder of them of which seed and clip choose one, for the kind ``picture``:
+    #: square, laid over the crop, hiding where alpha is 128 and more; null: the kind ``picture`` cannot be asked for.
     pictures: str | None = None
 
     def __post_init__(self) -> None:
@@ -63,6 +64,8 @@ class OcclusionSettings:
         for kind in self.whole_clip:
             if kind not in OCCLUSION_KINDS:
                 raise ValueError(f"whole_clip: got {kind!r}, needs some of {', '.join(OCCLUSION_KINDS)}")
+        if self.pictures == "":
+            raise ValueError("pictures: got an empty text, needs a file or folder, or null")
 
 
 @dataclass(frozen=True)

@@ -53,3 +53,5 @@ class PredictionSettings:
         for name, value, holds, needs in checks:
             if not holds:
                 raise ValueError(f"{name}: got {value!r}, needs {needs}")
+        if self.occlusion == "picture" and self.region.pictures is None:
+            raise ValueError("occlusion: got 'picture', needs region.pictures, a picture or a folder of them")

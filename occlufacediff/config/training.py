@@ -98,12 +98,10 @@ class MotionPriorSettings:
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """Random changes of a training window's inputs; the targets stay as they are but for tempo and mirror."""
+    """Random changes of a training window's inputs; the targets stay as they are but for tempo."""
 
     #: Motion, landmarks and sound are played faster and slower by up to this fraction.
     tempo: float = 0.12
-    #: Odds that the face is mirrored; needs a head with named left and right expressions, else nothing is mirrored.
-    mirror: float = 0.0
     #: Spread of a turn of all landmarks of a window, degrees.
     rotation: float = 3.0
     #: Spread of the scale of all landmarks of a window, and of a slow change of it within the window.
@@ -130,7 +128,7 @@ class AugmentSettings:
     def __post_init__(self) -> None:
         names = ("rotation", "scale", "scale_drift", "shift", "shift_drift", "noise_px", "loudness", "slope")
         _not_negative(self, *names, "mel_noise", "offset_frames")
-        _odds(self, "mirror", "decoy")
+        _odds(self, "decoy")
         for name in ("tempo", "voice"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 <= it < 1")

@@ -1,7 +1,8 @@
 """predictions.h5: what each method gave for each clip under each occlusion, and what was hidden.
 
 Layout: ``<occlusion>/hidden/<subject>/<clip>`` with ``boxes`` (T, 4), ``frames`` (T,), ``lmk_mask`` (T, 468) and the
-attribute ``inverted``; ``<occlusion>/<method>/<subject>/<clip>`` with ``exp`` (T, E) and ``jaw`` (T, 3).
+attribute ``inverted``, and for the occlusion ``picture`` also ``picture`` (224, 224, 4) RGBA;
+``<occlusion>/<method>/<subject>/<clip>`` with ``exp`` (T, E) and ``jaw`` (T, 3).
 """
 
 from __future__ import annotations
@@ -34,6 +35,8 @@ def write_hidden(file: h5py.File, clip_id: str, occlusion: Occlusion, lmk_mask: 
     group.create_dataset("frames", data=occlusion.frames)
     group.create_dataset("lmk_mask", data=lmk_mask.astype(np.uint8), compression="gzip", compression_opts=4)
     group.attrs["inverted"] = occlusion.inverted
+    if occlusion.picture is not None:
+        group.create_dataset("picture", data=occlusion.picture, compression="gzip", compression_opts=4)
 
 
 def read_motion(path: Path, occlusion: str, method: str, clip_id: str) -> tuple[Float, Float]:
@@ -60,6 +63,7 @@ def read_hidden(path: Path, occlusion: str, clip_id: str) -> tuple[Occlusion, Fl
             boxes=group["boxes"][()].astype(np.int64),
             frames=group["frames"][()],
             inverted=bool(group.attrs["inverted"]),
+            picture=group["picture"][()] if "picture" in group else None,
         )
         return hidden, group["lmk_mask"][()].astype(np.float32)
 

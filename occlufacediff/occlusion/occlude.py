@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,10 @@ Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 
 CROP = 224
+#: Least alpha of a picture that hides.
+OPAQUE = 128
+#: No pixel: both ends belong to a box.
+NO_BOX = (0, 0, -1, -1)
 
 
 def crop_pixels(points: Float) -> NDArray[np.int64]:
@@ -30,15 +35,19 @@ class Occlusion:
         boxes: (T, 4) int, `x0 y0 x1 y1` in pixels of the 224 crop, both ends belong to the box.
         frames: (T,) bool, frames in which something is hidden.
         inverted: everything but the box is hidden.
+        picture: (224, 224, 4) RGBA, an occluder that lies over the crop instead of a box; None for boxes.
     """
 
     kind: str
     boxes: NDArray[np.int64]
     frames: Bool
     inverted: bool = False
+    picture: NDArray[np.uint8] | None = None
 
     def image_mask(self, frames: slice = slice(None)) -> Bool:
         """Hidden pixels (T', 224, 224) of the chosen frames, rows are y."""
+        if self.picture is not None:
+            return (self.picture[..., 3] >= OPAQUE) & self.frames[frames][:, None, None]
         pixel = np.arange(CROP)
         boxes = self.boxes[frames]
         in_x = (pixel >= boxes[:, 0:1]) & (pixel <= boxes[:, 2:3])
@@ -54,10 +63,14 @@ class Occlusion:
         """
         known = np.isfinite(lmk_2d).all(axis=-1)
         pixel = crop_pixels(np.where(known[..., None], lmk_2d, 0.0))
-        low, high = self.boxes[:, None, :2], self.boxes[:, None, 2:]
-        inside = ((pixel >= low) & (pixel <= high)).all(axis=-1)
-        hidden = (inside ^ self.inverted) & self.frames[:, None]
         in_crop = ((pixel >= 0) & (pixel < CROP)).all(axis=-1)
+        if self.picture is not None:
+            x, y = np.moveaxis(np.clip(pixel, 0, CROP - 1), -1, 0)
+            inside = self.picture[y, x, 3] >= OPAQUE
+        else:
+            low, high = self.boxes[:, None, :2], self.boxes[:, None, 2:]
+            inside = ((pixel >= low) & (pixel <= high)).all(axis=-1)
+        hidden = (inside ^ self.inverted) & self.frames[:, None]
         return (known & in_crop & ~hidden).astype(np.float32)
 
 
@@ -86,7 +99,8 @@ def occlude(kind: str, lmk_2d: Float, rng: np.random.Generator, settings: Occlus
         settings: sizes.
 
     Raises:
-        ValueError: unknown kind, or landmarks of another shape.
+        ValueError: unknown kind, landmarks of another shape, or the kind ``picture`` without pictures.
+        ConfigError: ``settings.pictures`` leads to no usable picture.
     """
     if kind not in OCCLUSION_KINDS:
         raise ValueError(f"occlusion: got {kind!r}, needs one of {', '.join(OCCLUSION_KINDS)}")
@@ -96,9 +110,17 @@ def occlude(kind: str, lmk_2d: Float, rng: np.random.Generator, settings: Occlus
     count = len(lmk_2d)
     hidden = np.zeros(count, bool)
     if kind == "none":
-        return Occlusion(kind, np.tile(np.asarray([0, 0, -1, -1], np.int64), (count, 1)), hidden)
+        return Occlusion(kind, np.tile(np.asarray(NO_BOX, np.int64), (count, 1)), hidden)
     start, end = (0, count) if kind in settings.whole_clip else hidden_span(count, rng, settings)
     hidden[start : end : 3 if kind == "every_third" else 1] = True
+    if kind == "picture":
+        if settings.pictures is None:
+            raise ValueError("pictures: got nothing, needs a picture or a folder of them for the occlusion 'picture'")
+        # Pillow is not everywhere where networks are trained.
+        from occlufacediff.occlusion.pictures import draw_occluder
+
+        none = np.tile(np.asarray(NO_BOX, np.int64), (count, 1))
+        return Occlusion(kind, none, hidden, picture=draw_occluder(Path(settings.pictures), rng))
     # The region may look at the whole clip: its place must not depend on what the mouth does in one frame.
     boxes, inverted = region_box(kind, lmk_2d, rng, settings)
     return Occlusion(kind, crop_pixels(np.clip(boxes, -8, 8)), hidden, inverted)

@@ -16,6 +16,7 @@ from occlufacediff.head.skinning import vertices_numpy
 from occlufacediff.landmarks import topology
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.media.frames import FPS, read_frames
+from occlufacediff.occlusion.occlude import OPAQUE
 from occlufacediff.prediction.observe import Progress
 from occlufacediff.rendering import animation
 from occlufacediff.rendering.overlay import MeshOverlay
@@ -38,6 +39,22 @@ def outline_edges() -> NDArray[np.intp]:
     return np.concatenate(pairs)
 
 
+def _seen(
+    picture: NDArray[np.uint8],
+    mask: NDArray[np.bool_],
+    occluder: NDArray[np.uint8] | None,
+    box: NDArray[np.float32],
+    view: NDArray[np.float32],
+) -> NDArray[np.uint8]:
+    """A panel picture with what is hidden: under the occluder's picture, if there is one, else hatched."""
+    panel = picture.shape[0]
+    if occluder is None:
+        return animation.hide(picture, animation.hidden_on_panel(mask, box, view, panel))
+    rest = mask & (occluder[..., 3] < OPAQUE)
+    hatched = animation.hide(picture, animation.hidden_on_panel(rest, box, view, panel))
+    return animation.paste(hatched, animation.crop_on_panel(occluder, box, view, panel))
+
+
 def write_animation(
     path: Path,
     video: Path,
@@ -49,6 +66,7 @@ def write_animation(
     hidden: Callable[[int], NDArray[np.bool_]],
     waveform: NDArray[np.float32] | None,
     *,
+    occluder: tuple[NDArray[np.uint8], NDArray[np.bool_]] | None = None,
     settings: PredictionSettings,
     device: Literal["cpu", "cuda"],
     progress: Progress,
@@ -65,6 +83,7 @@ def write_animation(
         boxes: (T, 3) crop boxes, source pixels.
         hidden: gives a frame's mask on the crop (224, 224), True = hidden.
         waveform: (T * 640,) at 16 kHz, None for a silent animation.
+        occluder: a picture (224, 224, 4) RGBA over the crop, and the frames (T,) that show it instead of hatching.
         settings: sizes and looks.
         device: where the mesh is drawn.
         progress: told of every frame.
@@ -82,12 +101,11 @@ def write_animation(
                 vertices = vertices_numpy(head, motion["shape"], **per_frame)
             view, box, mask = views[number], boxes[number], hidden(number)
             picture = animation.view_picture(frame, view, panel)
-            opacity = animation.hidden_on_panel(mask, box, view, panel)
             points = animation.crop_to_panel(lmk_2d[number], box, view, panel)
             visible = lmk_mask[number] > 0
             panels = [
                 picture,
-                animation.hide(picture, opacity),
+                _seen(picture, mask, None if occluder is None or not occluder[1][number] else occluder[0], box, view),
                 mesh.draw(
                     vertices[number % PIECE],
                     motion["cam"][number],

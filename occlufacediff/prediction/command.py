@@ -9,7 +9,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.prediction import PredictionSettings
+from occlufacediff.errors import ConfigError
 from occlufacediff.prediction.predictor import Prediction
 from occlufacediff.stages.predict import predict_video
 
@@ -54,13 +56,24 @@ def run(
     *,
     occlusion: Any,
     mask: Path | None,
+    occluder: Path | None,
     seed: int,
     device: str,
     checkpoint: Path,
     head: Path,
     profile: bool,
 ) -> None:
-    """Predict one video, with progress on the error stream and the results' paths on the output."""
+    """Predict one video, with progress on the error stream and the results' paths on the output.
+
+    Raises:
+        ConfigError: an occluder's picture together with another occlusion.
+        OccluFaceError: see `stages.predict.predict_video`.
+    """
+    settings = PredictionSettings(occlusion=occlusion)
+    if occluder is not None:
+        if occlusion != "none":
+            raise ConfigError(f"--occluder: got --occlusion {occlusion} too; leave out one of the two")
+        settings = PredictionSettings(occlusion="picture", region=OcclusionSettings(pictures=str(occluder)))
     errors, console = Console(stderr=True, highlight=False), Console(highlight=False)
     shown = ConsoleProgress(errors)
     with shown.bars:
@@ -69,7 +82,7 @@ def run(
             checkpoint,
             head,
             out,
-            settings=PredictionSettings(occlusion=occlusion),
+            settings=settings,
             seed=seed,
             device=device,
             mask=mask,

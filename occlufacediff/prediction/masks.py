@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from pathlib import Path
 
@@ -12,18 +11,13 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from occlufacediff.errors import ConfigError
+from occlufacediff.occlusion.pictures import natural_key
 
 CROP = 224
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 REMEDY = "white = hidden; give pictures of the video's size or of 224 x 224"
 
 Mask = NDArray[np.bool_]
-
-
-def natural_key(path: Path) -> list[tuple[int, int, str]]:
-    """Sort key by which ``mask2.png`` comes before ``mask10.png``."""
-    pieces = re.findall(r"\d+|\D+", path.name.lower())
-    return [(0, int(piece), "") if piece.isdecimal() else (1, 0, piece) for piece in pieces]
 
 
 class MaskPictures:

@@ -28,6 +28,7 @@ from occlufacediff.media.probe import probe
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.models.sample import normalised_waveform, sample_motion
 from occlufacediff.occlusion.occlude import CROP, Occlusion, crop_pixels, occlude
+from occlufacediff.occlusion.pictures import occluder_files
 from occlufacediff.prediction.animate import write_animation
 from occlufacediff.prediction.masks import MaskPictures
 from occlufacediff.prediction.observe import Observation, Progress, Sound, listen, observe
@@ -148,9 +149,11 @@ class Predictor:
 
         Raises:
             ClipError: the video cannot be used.
-            ConfigError: the mask does not fit the video.
+            ConfigError: the mask does not fit the video, or the occluder is no usable picture.
         """
         seconds = {"loading": self._loading}
+        if self.settings.occlusion == "picture" and self.settings.region.pictures is not None:
+            occluder_files(Path(self.settings.region.pictures))  # a wrong path is said before minutes of work
         with _timed(seconds, "landmarks"):
             info = probe(video)
             track = info.require_video()
@@ -199,7 +202,8 @@ class Predictor:
         )
         waveform = sound.waveform if sound.track else None
         hidden = partial(_hidden, drawn, masks, seen.boxes)
-        return prediction, partial(self._draw, video, prediction, hidden, waveform, progress)
+        occluder = None if drawn.picture is None else (drawn.picture, drawn.frames)
+        return prediction, partial(self._draw, video, prediction, hidden, occluder, waveform, progress)
 
     def _fit(self, video: Path, seen: Observation, lmk_mask: Floats, trusted: Floats, notes: list[str]) -> FitResult:
         visible = lmk_mask
@@ -247,6 +251,7 @@ class Predictor:
         video: Path,
         prediction: Prediction,
         hidden: Callable[[int], NDArray[np.bool_]],
+        occluder: tuple[NDArray[np.uint8], NDArray[np.bool_]] | None,
         waveform: Floats | None,
         progress: Progress,
         path: Path,
@@ -262,6 +267,7 @@ class Predictor:
                 prediction.crop_boxes,
                 hidden,
                 waveform,
+                occluder=occluder,
                 settings=self.settings,
                 device=self._drawing_device(),
                 progress=progress,

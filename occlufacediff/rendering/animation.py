@@ -85,17 +85,26 @@ def hidden_on_panel(
     hidden: NDArray[np.bool_], box: NDArray[np.floating], view: NDArray[np.floating], panel: int
 ) -> Floats:
     """Carry a mask picture of the crop (224, 224), True = hidden, to a panel: opacity (panel, panel) in [0, 1]."""
-    to_source = float(box[2]) / (CROP - 1)
-    zoom = panel / float(view[2])
-    matrix = np.array(
-        [
-            [to_source * zoom, 0, (box[0] - view[0]) * zoom],
-            [0, to_source * zoom, (box[1] - view[1]) * zoom],
-        ],
-        dtype=np.float64,
-    )
+    matrix = _crop_to_panel_matrix(box, view, panel)
     opacity = cv2.warpAffine(hidden.astype(np.float32), matrix, (panel, panel), flags=cv2.INTER_LINEAR)
     return np.clip(cv2.GaussianBlur(opacity, (0, 0), 1.0), 0.0, 1.0)
+
+
+def crop_on_panel(occluder: Picture, box: NDArray[np.floating], view: NDArray[np.floating], panel: int) -> Picture:
+    """Carry an RGBA picture of the crop (224, 224, 4) to a panel: (panel, panel, 4), transparent outside the crop."""
+    # Colours weighted by alpha: what is transparent must not bleed into the edge.
+    alpha = occluder[..., 3:].astype(np.float32) / 255
+    weighted = np.concatenate([occluder[..., :3] * alpha, alpha * 255], axis=-1)
+    moved = cv2.warpAffine(weighted, _crop_to_panel_matrix(box, view, panel), (panel, panel), flags=cv2.INTER_LINEAR)
+    colour = moved[..., :3] * 255 / np.maximum(moved[..., 3:], 1)
+    return np.rint(np.clip(np.concatenate([colour, moved[..., 3:]], axis=-1), 0, 255)).astype(np.uint8)
+
+
+def _crop_to_panel_matrix(box: NDArray[np.floating], view: NDArray[np.floating], panel: int) -> NDArray[np.float64]:
+    """Affine map (2, 3) from crop pixels to panel pixels."""
+    zoom = panel / float(view[2])
+    scale = float(box[2]) / (CROP - 1) * zoom
+    return np.array([[scale, 0, (box[0] - view[0]) * zoom], [0, scale, (box[1] - view[1]) * zoom]], dtype=np.float64)
 
 
 @lru_cache(maxsize=4)

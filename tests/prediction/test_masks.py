@@ -9,7 +9,8 @@ import pytest
 from PIL import Image
 
 from occlufacediff.errors import ConfigError
-from occlufacediff.prediction.masks import MaskPictures, natural_key
+from occlufacediff.occlusion.pictures import natural_key
+from occlufacediff.prediction.masks import MaskPictures
 
 
 def picture(path: Path, size: tuple[int, int], box: tuple[int, int, int, int] | None = None) -> Path:
