@@ -11,6 +11,13 @@ class OpenHeadSettings:
 
     #: Identity coefficients kept (principal components of sampled heads).
     shape_components: int = 60
+    #: Further identity coefficients: smooth details of the face that no sampled head has. A fit needs them to follow
+    #: real faces; synthetic faces are drawn without them.
+    detail_components: int = 150
+    #: Distance over which such a detail varies, metres.
+    detail_length: float = 0.02
+    #: Standard deviation of the details at a point of the face, metres.
+    detail_spread: float = 0.004
     #: Heads sampled for the principal components.
     identities: int = 600
     #: Standard deviation of each local shape change (1 is the full change of MakeHuman's slider).
@@ -27,6 +34,9 @@ class OpenHeadSettings:
     def __post_init__(self) -> None:
         limits = {
             "shape_components": (1, 300),
+            "detail_components": (0, 300),
+            "detail_length": (0.015, 0.1),
+            "detail_spread": (0.0001, 0.02),
             "identities": (2, 100_000),
             "local_spread": (0, 1),
             "embedding_renders": (1, 10_000),

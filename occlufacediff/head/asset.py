@@ -54,6 +54,8 @@ class HeadAsset:
         regions: vertex lists by name, such as ``face``, ``lips``, ``eye_region``, ``nose``, ``forehead``.
         posedirs: (V, 3, 9 (J - 1)) pose correctives, or None.
         vertex_colors: (V, 3) uint8 neutral appearance, or None.
+        n_principal: from how many identity coefficients, the first ones, faces may be drawn; the rest only refine a
+            fit. -1 stands for all S.
     """
 
     name: str
@@ -71,6 +73,7 @@ class HeadAsset:
     regions: dict[str, Int] = field(default_factory=dict)
     posedirs: Float | None = None
     vertex_colors: NDArray[np.uint8] | None = None
+    n_principal: int = -1
 
     def __post_init__(self) -> None:
         for key in _FLOATS + _INTS:
@@ -81,6 +84,8 @@ class HeadAsset:
         object.__setattr__(self, "expression_names", tuple(str(name) for name in self.expression_names))
         regions = {name: np.asarray(ids, dtype=np.int64) for name, ids in sorted(self.regions.items())}
         object.__setattr__(self, "regions", regions)
+        if self.n_principal == -1:
+            object.__setattr__(self, "n_principal", self.n_shape)
         problem = self._problem()
         if problem:
             raise AssetError(f"head model {self.name!r}: {problem}")
@@ -117,6 +122,7 @@ class HeadAsset:
             "name": np.asarray(self.name),
             "expression_names": np.asarray(self.expression_names, dtype=np.str_),
             "vertex_colors": self.vertex_colors,
+            "n_principal": np.asarray(self.n_principal, dtype=np.int64),
         }
         entries |= {REGION_PREFIX + name: ids for name, ids in self.regions.items()}
         with written_aside(path) as aside, zipfile.ZipFile(aside, "w") as archive:
@@ -155,6 +161,7 @@ class HeadAsset:
                 expression_names=tuple(str(name) for name in np.atleast_1d(entries["expression_names"])),
                 regions=regions,
                 vertex_colors=entries.get("vertex_colors"),
+                n_principal=int(entries.get("n_principal", -1)),
                 **arrays,
             )
         except (AssetError, ValueError) as error:
@@ -197,6 +204,8 @@ class HeadAsset:
                 return f"entry {key!r} has indices {value.min()}..{value.max()}, needs 0..{limit - 1}"
         if self.parents[0] != -1 or np.any(self.parents[1:] < 0) or np.any(self.parents >= np.arange(joints)):
             return f"entry 'parents' is {self.parents.tolist()}, needs -1 first and each parent before its children"
+        if not 0 < self.n_principal <= self.n_shape:
+            return f"entry 'n_principal' is {self.n_principal}, needs 1 to {self.n_shape}"
         for key in _FLOATS:
             value = getattr(self, key)
             if value is not None and not np.isfinite(value).all():

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.linalg import solveh_banded
+from scipy.linalg import cho_factor, cho_solve, solveh_banded
 
 from occlufacediff.head.landmark_basis import Array, LandmarkBasis
 from occlufacediff.head.skinning import rotation_matrices
@@ -115,7 +115,8 @@ class Problem:
         self.weights = weights
         self.priors = priors
         self.layout = Layout(basis.n_exp)
-        stacked = np.concatenate([basis.points.exp, basis.levers.exp], axis=1).transpose(1, 0, 2)
+        # Rows c = 0..2 are of the points, 3..5 of the levers: (6, E L) and (6, L S).
+        stacked = np.concatenate([basis.points.exp, basis.levers.exp], axis=1).transpose(1, 2, 0)
         self._exp_rows = np.ascontiguousarray(stacked.reshape(6, -1), dtype=np.float32)
         stacked = np.concatenate([basis.points.shape, basis.levers.shape], axis=1).transpose(1, 0, 2)
         self._shape_rows = np.ascontiguousarray(stacked.reshape(6, -1), dtype=np.float32)
@@ -127,8 +128,11 @@ class Problem:
         camera = np.exp(state[:, at.scale])[:, None, None] * rotation_matrices(state[:, at.turn])[:, :2]
         return turned @ camera.transpose(0, 2, 1) + state[:, None, at.place]
 
-    def derivatives(self, shape: Array, state: Array, with_shape: bool) -> tuple[Array, Float32]:
-        """Residuals (T, 2, L), model less target, and Jacobian (T, 2 L, N); with the identity S more columns."""
+    def derivatives(self, shape: Array, state: Array) -> tuple[Array, Float32, Float32]:
+        """Residuals (T, 2, L), model less target; Jacobian (T, 2, N, L); rows (T, 2, 6) of the identity's.
+
+        Landmark l moves in the picture by ``rows @ [points.shape; levers.shape][l]`` with the identity.
+        """
         at, frames, landmarks = self.layout, len(state), len(self.basis.indices)
         jaw_matrix = rotation_matrices(state[:, at.jaw])
         jaw_turn = jaw_matrix - np.eye(3)
@@ -138,42 +142,38 @@ class Problem:
         turn = rotation_matrices(state[:, at.turn])
         scale = np.exp(state[:, at.scale])[:, None, None]
         camera = scale * turn[:, :2]
-        turned = scale * (local @ turn.transpose(0, 2, 1))
-        residuals = (turned[..., :2] + state[:, None, at.place] - self.targets).transpose(0, 2, 1)
+        turned = (scale * turn) @ local.transpose(0, 2, 1)
+        residuals = turned[:, :2] + state[:, at.place, None] - self.targets.transpose(0, 2, 1)
 
-        columns = at.size + (self.basis.n_shape if with_shape else 0)
-        jacobian = np.empty((frames, 2, landmarks, columns), dtype=np.float32)
-        rows = np.concatenate([camera, camera @ jaw_turn], axis=2).astype(np.float32).reshape(-1, 6)
-        jacobian[..., at.exp] = (rows @ self._exp_rows).reshape(frames, 2, landmarks, -1)
-        if with_shape:
-            jacobian[..., at.size :] = (rows @ self._shape_rows).reshape(frames, 2, landmarks, -1)
+        rows = np.concatenate([camera, camera @ jaw_turn], axis=2).astype(np.float32)
+        jacobian = np.empty((frames, 2, at.size, landmarks), dtype=np.float32)
+        flat = jacobian.reshape(2 * frames, -1)
+        np.matmul(rows.reshape(-1, 6), self._exp_rows, out=flat[:, : self._exp_rows.shape[1]])
         # d(R z) = (J d) x (R z), for the jaw seen through the camera and for the head as a whole.
-        bent = levers @ jaw_matrix.transpose(0, 2, 1)
+        bent = jaw_matrix @ levers.transpose(0, 2, 1)
         jaw_left, turn_left = left_jacobians(state[:, at.jaw]), left_jacobians(state[:, at.turn])
         for number in range(3):
-            moved = np.cross(jaw_left[:, None, :, number], bent)
+            swing = cross_matrices(jaw_left[:, :, number])
+            jacobian[:, :, at.jaw.start + number] = (camera @ swing) @ bent
             if self.basis.points.pose is not None and self.basis.levers.pose is not None:
-                change = (cross_matrices(jaw_left[:, :, number]) @ jaw_matrix).reshape(-1, 9)
-                moved += np.tensordot(change, self.basis.points.pose, axes=(1, -1))
-                lifted = np.tensordot(change, self.basis.levers.pose, axes=(1, -1))
-                moved += lifted @ jaw_turn.transpose(0, 2, 1)
-            jacobian[..., at.jaw.start + number] = camera @ moved.transpose(0, 2, 1)
-            spun = np.cross(turn_left[:, None, :, number], turned)
-            jacobian[..., at.turn.start + number] = spun[..., :2].transpose(0, 2, 1)
-        jacobian[..., at.scale] = turned[..., :2].transpose(0, 2, 1)
-        jacobian[..., at.place] = np.eye(2, dtype=np.float32)[:, None]
-        return residuals, jacobian.reshape(frames, 2 * landmarks, columns)
+                change = (swing @ jaw_matrix).reshape(-1, 9)
+                moved = np.tensordot(change, self.basis.points.pose, axes=(1, -1))
+                moved += np.tensordot(change, self.basis.levers.pose, axes=(1, -1)) @ jaw_turn.transpose(0, 2, 1)
+                jacobian[:, :, at.jaw.start + number] += camera @ moved.transpose(0, 2, 1)
+            jacobian[:, :, at.turn.start + number] = cross_matrices(turn_left[:, :, number])[:, :2] @ turned
+        jacobian[:, :, at.scale] = turned[:, :2]
+        jacobian[:, :, at.place] = np.eye(2, dtype=np.float32)[..., None]
+        return residuals, jacobian, rows
 
-    def normal_equations(self, shape: Array, state: Array, with_shape: bool) -> tuple[Array, Array]:
-        """Hessian blocks (T, N, N) and gradients (T, N) of the landmark term, robustly weighted (N or N + S)."""
-        residuals, jacobian = self.derivatives(shape, state, with_shape)
-        # Pseudo-Huber: squared near zero, linear beyond `robust`.
-        robust = 1 / np.sqrt(1 + (residuals**2).sum(1) / self.priors.robust**2)
-        root = np.sqrt(self.weights * robust)[:, None]
-        flat = (root * residuals).reshape(len(state), -1, 1).astype(np.float32)
-        jacobian *= np.broadcast_to(root, residuals.shape).reshape(flat.shape).astype(np.float32)
-        across = jacobian.transpose(0, 2, 1)
-        return (across @ jacobian).astype(np.float64), (across @ flat)[..., 0].astype(np.float64)
+    def normal_equations(self, shape: Array, state: Array) -> tuple[Array, Array]:
+        """Hessian blocks (T, N, N) and gradients (T, N) of the landmark term, robustly weighted."""
+        residuals, jacobian, _ = self.derivatives(shape, state)
+        root = np.sqrt(self._robust_weights(residuals))
+        return _blocks(residuals, jacobian, root)
+
+    def _robust_weights(self, residuals: Array) -> Array:
+        """(T, L) weights after pseudo-Huber: squared near zero, linear beyond `robust`."""
+        return self.weights / np.sqrt(1 + (residuals**2).sum(1) / self.priors.robust**2)
 
     def step_with_identity(self, shape: Array, state: Array) -> tuple[Array, Array]:
         """One step of identity and all frames together, frames being independent but for the identity.
@@ -181,13 +181,16 @@ class Problem:
         The frames' unknowns are eliminated (Schur complement), the identity solved, the frames filled in.
         """
         own, frames = self.layout.size, len(state)
-        hessian, gradient = self.normal_equations(shape, state, with_shape=True)
-        blocks, right = hessian[:, :own, :own], gradient[:, :own] + self.priors.ridge * state
+        residuals, jacobian, rows = self.derivatives(shape, state)
+        weights = self._robust_weights(residuals)
+        root = np.sqrt(weights)
+        blocks, right = _blocks(residuals, jacobian, root)
+        right += self.priors.ridge * state
         blocks[:, np.arange(own), np.arange(own)] += self.priors.ridge + _TINY
-        mixed = hessian[:, :own, own:]
-        across = mixed.transpose(0, 2, 1)
-        whole = hessian[:, own:, own:].sum(0) + self.priors.shape * np.eye(len(shape))
-        pull = gradient[:, own:].sum(0) + self.priors.shape * shape
+        mixed = self._mixed_block(jacobian, rows, root)
+        whole, pull = self._shape_equations(residuals, rows, weights)
+        whole[np.diag_indices_from(whole)] += self.priors.shape
+        pull += self.priors.shape * shape
         change = np.zeros_like(shape)
 
         def solve(fixed: NDArray[np.bool_], held: Array) -> Array:
@@ -195,21 +198,51 @@ class Problem:
             free = ~fixed
             push = np.where(free, right + (blocks @ held[..., None])[..., 0], 0)
             system = np.where(free[:, :, None] & free[:, None, :], blocks, np.eye(own))
-            sides = np.concatenate([mixed * free[:, :, None], push[..., None]], axis=2)
-            solved = np.linalg.solve(system, sides)
-            reduced = whole - np.tensordot(mixed * free[:, :, None], solved[..., :-1], axes=((0, 1), (0, 1)))
-            fixed_pull = np.tensordot(across, held, axes=((0, 2), (0, 1)))
-            free_pull = np.tensordot(mixed * free[:, :, None], solved[..., -1], axes=((0, 1), (0, 1)))
-            change = -np.linalg.solve(reduced, pull + fixed_pull - free_pull)
-            return held - solved[..., -1] - (solved[..., :-1] @ change) * free
+            # With the inverse's Cholesky factor F the Schur complement is one symmetric product.
+            factor = np.linalg.inv(np.linalg.cholesky(system))
+            masked = (factor * free[:, None]).astype(np.float32)
+            part = masked @ mixed
+            flat = part.reshape(frames * own, -1)
+            reduced = whole - (flat.T @ flat).astype(np.float64)
+            pushed = (factor @ push[..., None])[..., 0]
+            fixed_pull = held.astype(np.float32).ravel() @ mixed.reshape(frames * own, -1)
+            free_pull = pushed.astype(np.float32).ravel() @ flat
+            change = -cho_solve(cho_factor(reduced), pull + fixed_pull - free_pull)
+            pushed += (flat @ change.astype(np.float32)).reshape(frames, own)
+            return held - (factor.transpose(0, 2, 1) @ pushed[..., None])[..., 0]
 
         moved = self._within_bounds(state, right, solve)
         return shape + change, moved.reshape(frames, own)
 
+    def _mixed_block(self, jacobian: Float32, rows: Float32, root: Array) -> Float32:
+        """(T, N, S) of the Hessian between a frame's unknowns and the identity.
+
+        Args:
+            jacobian: (T, 2, N, L), already times ``root``, (T, L).
+        """
+        frames, landmarks = root.shape
+        shape_jacobian = (rows.reshape(-1, 6) @ self._shape_rows).reshape(frames, 2, landmarks, -1)
+        weighted = jacobian * root[:, None, None].astype(np.float32)
+        mixed: Float32 = np.matmul(weighted, shape_jacobian).sum(axis=1)
+        return mixed
+
+    def _shape_equations(self, residuals: Array, rows: Float32, weights: Array) -> tuple[Array, Array]:
+        """Hessian (S, S) and gradient (S,) of the identity, summed over frames a landmark at a time."""
+        landmarks = weights.shape[1]
+        basis = self._shape_rows.reshape(6, landmarks, -1)
+        square = (rows.transpose(0, 2, 1) @ rows).reshape(len(rows), 36)
+        inner = (weights.T.astype(np.float32) @ square).reshape(landmarks, 6, 6)
+        moved = np.matmul(inner, basis.transpose(1, 0, 2)).transpose(1, 0, 2)
+        hessian = self._shape_rows.reshape(6 * landmarks, -1).T @ moved.reshape(6 * landmarks, -1)
+        hessian = (hessian + hessian.T) / 2
+        outer = np.einsum("tcl,tck->kl", residuals * weights[:, None], rows, optimize=True)
+        gradient = outer.astype(np.float32).ravel() @ self._shape_rows.reshape(6 * landmarks, -1)
+        return hessian.astype(np.float64), gradient.astype(np.float64)
+
     def step_in_time(self, shape: Array, state: Array) -> Array:
         """One step of all frames of one clip, tied by smoothness over time: a banded system of T N unknowns."""
         frames, own = state.shape
-        hessian, gradient = self.normal_equations(shape, state, with_shape=False)
+        hessian, gradient = self.normal_equations(shape, state)
         diagonal, beside, beyond = _smoothness(frames, self.priors.velocity, self.priors.acceleration)
         hessian[:, np.arange(own), np.arange(own)] += self.priors.ridge + diagonal + _TINY
         gradient += (self.priors.ridge + diagonal) * state + _neighbours(state, beside, beyond)
@@ -253,6 +286,15 @@ class Problem:
             held = np.where(beyond, np.clip(change, low, high), held)
             fixed = fixed | beyond
         return state + np.clip(change, low, high)
+
+
+def _blocks(residuals: Array, jacobian: Float32, root: Array) -> tuple[Array, Array]:
+    """Hessian (T, N, N) and gradient (T, N) of ``|root r|^2 / 2``; multiplies ``jacobian`` (T, 2, N, L) by ``root``."""
+    jacobian *= root[:, None, None].astype(np.float32)
+    hessian = np.matmul(jacobian, jacobian.swapaxes(2, 3)).sum(axis=1)
+    weighted = (root[:, None] * residuals).astype(np.float32)
+    gradient = np.matmul(jacobian, weighted[..., None])[..., 0].sum(axis=1)
+    return hessian.astype(np.float64), gradient.astype(np.float64)
 
 
 def _neighbours(values: Array, beside: Array, beyond: Array) -> Array:

@@ -20,11 +20,15 @@ from occlufacediff.openhead.actions import (
     joint_regressor,
     mouth_field,
 )
+from occlufacediff.openhead.details import detail_basis
 from occlufacediff.openhead.identities import identity_basis
 from occlufacediff.openhead.makehuman import find_data, load_head
 from occlufacediff.openhead.regions import masks, vertex_colours
 
 log = logging.getLogger(__name__)
+
+# The identity basis is rounded to this, metres: far below what is seen, and the file is much smaller.
+_GRAIN = 2.0**-19
 
 
 def build_open_head(path: Path, *, settings: OpenHeadSettings, seed: int, workers: int = 1) -> None:
@@ -75,15 +79,23 @@ def basic_asset(settings: OpenHeadSettings, seed: int) -> HeadAsset:
     """Everything but the landmark embedding: bases, joints, regions, colours (one landmark stands in)."""
     head = load_head(find_data())
     named = masks(head)
+    face = np.nonzero(named["face"])[0]
     identity = identity_basis(
         head,
-        np.nonzero(named["face"])[0],
+        face,
         count=settings.identities,
         components=settings.shape_components,
         local_spread=settings.local_spread,
         seed=seed,
     )
     log.info("open head: %d identity components carry %.2f %%", settings.shape_components, 100 * identity.explained)
+    details = detail_basis(
+        identity,
+        face,
+        count=settings.detail_components,
+        length=settings.detail_length,
+        spread=settings.detail_spread,
+    )
     still = named["nose"] | named["ears"]
     field = mouth_field(head, named["lips"], still) if settings.localise_mouth else None
     basis = expression_basis(head, field)
@@ -106,7 +118,8 @@ def basic_asset(settings: OpenHeadSettings, seed: int) -> HeadAsset:
         name="open",
         v_template=template,
         faces=head.faces,
-        shapedirs=identity.directions.astype(np.float32),
+        shapedirs=np.round(np.concatenate([identity.directions, details], axis=2) / _GRAIN) * _GRAIN,
+        n_principal=settings.shape_components,
         expdirs=basis.astype(np.float32),
         J_regressor=np.stack([neck, neck, pivot]),
         parents=np.array([-1, 0, 1]),

@@ -73,7 +73,8 @@ def draw_heads(asset: HeadAsset, count: int, size: int, seed: int) -> tuple[NDAr
     rng = np.random.default_rng(seed)
     posed, screen = [], []
     for _ in range(count):
-        shape = np.clip(rng.normal(0, 0.5, asset.n_shape), -1.5, 1.5)
+        shape = np.zeros(asset.n_shape)
+        shape[: asset.n_principal] = np.clip(rng.normal(0, 0.5, asset.n_principal), -1.5, 1.5)
         exp = _random_actions(rng, asset.expression_names)
         jaw = np.radians([20 * rng.beta(1, 1.8), rng.normal(0, 1.0), 0])
         turn = np.radians(np.clip(rng.normal(0, (5, 9, 4)), (-12, -22, -10), (12, 22, 10)))

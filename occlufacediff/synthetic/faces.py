@@ -95,8 +95,10 @@ def _identity(who: Speaker, asset: HeadAsset, origin: Float, rng: np.random.Gene
         )
     wanted = base.vertices + _macro_offset(base, who, origin, float(rng.uniform(0.2, 0.8)))
     typical = _coefficients(asset, wanted)
-    personal = rng.standard_normal(asset.n_shape)
-    return np.clip(1.1 * typical + 0.45 * personal, -2.8, 2.8).astype(np.float32)
+    personal = rng.standard_normal(asset.n_principal)
+    shape = np.zeros(asset.n_shape, dtype=np.float32)
+    shape[: asset.n_principal] = np.clip(1.1 * typical + 0.45 * personal, -2.8, 2.8)
+    return shape
 
 
 def _macro_offset(base: BaseHead, who: Speaker, origin: Float, weight: float) -> Float:
@@ -115,7 +117,7 @@ def _macro_offset(base: BaseHead, who: Speaker, origin: Float, weight: float) ->
 
 
 def _coefficients(asset: HeadAsset, wanted: Float) -> Float:
-    """Identity coefficients (S,) nearest to a head (V, 3): ridge least squares on the face, beside a similarity.
+    """Identity components (P,) nearest to a head (V, 3): ridge least squares on the face, beside a similarity.
 
     The basis knows neither place nor turn nor size of a head, so seven columns take these up.
     """
@@ -125,13 +127,13 @@ def _coefficients(asset: HeadAsset, wanted: Float) -> Float:
     moves = [centred.ravel()]
     moves += [np.tile(axis, (len(face), 1)).ravel() for axis in np.eye(3)]
     moves += [np.cross(axis, centred).ravel() for axis in np.eye(3)]
-    basis = asset.shapedirs[face].reshape(-1, asset.n_shape).astype(np.float64)
+    basis = asset.shapedirs[face, :, : asset.n_principal].reshape(centred.size, -1).astype(np.float64)
     columns = np.column_stack([basis, *moves])
     # The prior of the basis is unit variance; half a millimetre is left over.
-    ridge = np.append(np.full(asset.n_shape, 0.0005**2 * len(face)), np.zeros(len(moves)))
+    ridge = np.append(np.full(asset.n_principal, 0.0005**2 * len(face)), np.zeros(len(moves)))
     offset = (wanted[face] - template).ravel()
     found = np.linalg.solve(columns.T @ columns + np.diag(ridge), columns.T @ offset)
-    return found[: asset.n_shape]
+    return found[: asset.n_principal]
 
 
 def _skin(origin: Float, rng: np.random.Generator) -> Float:

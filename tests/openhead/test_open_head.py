@@ -17,7 +17,9 @@ from occlufacediff.openhead import build, makehuman
 from occlufacediff.openhead.actions import JAW_OPEN_DEGREES, is_mouth_action
 from occlufacediff.openhead.embedding import Embedding, Pictures, embed, errors, find_landmarks
 
-SMALL = OpenHeadSettings(shape_components=12, identities=24, embedding_renders=16, held_out_renders=4)
+SMALL = OpenHeadSettings(
+    shape_components=12, detail_components=20, identities=24, embedding_renders=16, held_out_renders=4
+)
 UPPER = ("nose", "eye_region", "forehead", "left_eyeball", "right_eyeball", "ears")
 
 
@@ -46,7 +48,7 @@ def posed(head: HeadAsset, jaw: tuple[float, float, float] = (0, 0, 0), **action
 def test_asset_has_the_contract_s_parts(head: HeadAsset) -> None:
     assert head.joint_names == ("root", "neck", "jaw")
     assert head.landmark_indices.tolist() == list(range(468))
-    assert head.n_shape == 12 and head.n_exp == len(set(head.expression_names)) == 40
+    assert head.n_principal == 12 and head.n_shape == 32 and head.n_exp == len(set(head.expression_names)) == 40
     assert {"face", "lips", "eye_region", "nose", "forehead", "mouth_influence"} <= set(head.regions)
     np.testing.assert_allclose(head.weights.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(head.lmk_b_coords.sum(axis=1), 1, atol=1e-5)
@@ -178,3 +180,32 @@ def test_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_missing_target_is_told(base: makehuman.BaseHead) -> None:
     with pytest.raises(AssetError, match=r"nosuch\.target"):
         base.target("faceunits01/targets/faceunits/nosuch.target")
+
+
+def test_details_widen_the_identities_at_right_angles(head: HeadAsset) -> None:
+    flat = head.shapedirs.reshape(-1, head.n_shape).astype(np.float64)
+    components, details = flat[:, : head.n_principal], flat[:, head.n_principal :]
+    assert details.shape[1] == SMALL.detail_components
+    lengths = [np.linalg.norm(part, axis=0) for part in (components, details)]
+    assert np.abs((components / lengths[0]).T @ (details / lengths[1])).max() < 1e-3
+    on_face = head.shapedirs[head.regions["face"], :, head.n_principal :].reshape(-1, details.shape[1])
+    variance = on_face.T @ on_face
+    assert np.all(np.diff(np.diag(variance)) <= 1e-9)
+    off = variance - np.diag(np.diag(variance))
+    assert np.abs(off).max() < 1e-3 * variance[0, 0]
+
+
+def test_a_detailed_face_stays_smooth(head: HeadAsset) -> None:
+    rng = np.random.default_rng(0)
+    shape = np.zeros(head.n_shape)
+    shape[head.n_principal :] = rng.normal(size=head.n_shape - head.n_principal)
+    moved = vertices_numpy(head, shape, np.zeros((1, head.n_exp)), np.zeros((1, 3)), np.zeros((1, 3)))[0]
+    on_face = np.isin(head.faces, head.regions["face"]).all(axis=1)
+    before, after = (normals_of(points[head.faces[on_face]]) for points in (head.v_template, moved))
+    cosine = (before * after).sum(axis=1)
+    assert np.degrees(np.arccos(np.quantile(cosine, 0.02).clip(-1, 1))) < 30
+
+
+def normals_of(corners: np.ndarray) -> np.ndarray:
+    normal = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    return normal / np.linalg.norm(normal, axis=1, keepdims=True)
