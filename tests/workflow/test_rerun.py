@@ -143,8 +143,8 @@ def test_deleted_intermediate_with_a_changed_option_reruns_what_follows(tree):
     assert tree.plan(config=changed) == {"detect_landmarks": 1, "crop_faces": SUBJECTS} | AFTER_CROP
 
 
-def _wait_for_script(rule: str, snakemake: subprocess.Popen[str]) -> int:
-    """Process id of a rule's script, once it runs."""
+def _wait_for_script(rule: str, folder: Path, snakemake: subprocess.Popen[str]) -> int:
+    """Process id of a rule's script, once it runs from ``folder`` (other runs on this machine are not ours to kill)."""
     for _ in range(600):
         for entry in Path("/proc").glob("[0-9]*/cmdline"):
             try:
@@ -152,7 +152,7 @@ def _wait_for_script(rule: str, snakemake: subprocess.Popen[str]) -> int:
             except OSError:
                 # Gone in the meantime.
                 continue
-            if len(words) > 1 and words[1].endswith(f".{rule}.py"):
+            if len(words) > 1 and words[1].startswith(f"{folder}/") and words[1].endswith(f".{rule}.py"):
                 return int(entry.parent.name)
         assert snakemake.poll() is None, f"Snakemake ended before {rule} ran"
         time.sleep(0.05)
@@ -172,7 +172,7 @@ def test_kill_9_leaves_nothing_that_looks_finished(tree, whole):
         start_new_session=True,
     )
     try:
-        script = _wait_for_script("train_denoiser", begun)
+        script = _wait_for_script("train_denoiser", tree.folder, begun)
         if whole:
             os.killpg(begun.pid, signal.SIGKILL)
         else:
