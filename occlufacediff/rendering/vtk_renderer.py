@@ -110,6 +110,11 @@ class VtkRenderer:
         self._window.Render()
         self._window.GetRGBACharPixelData(0, 0, self.width - 1, self.height - 1, 0, self._buffer)
         picture: Bytes = vtk_to_numpy(self._buffer).reshape(self.height, self.width, 4)[::-1].copy()
+        # Smoothed edges come mixed with the empty, black window: without this every outline has a dark fringe.
+        edge = np.nonzero((picture[..., 3] > 0) & (picture[..., 3] < 255))
+        if len(edge[0]):
+            part = picture[edge].astype(np.uint16)
+            picture[edge[0], edge[1], :3] = np.minimum((part[:, :3] * 255 + part[:, 3:] // 2) // part[:, 3:], 255)
         return picture
 
     def render(self, points: Float, colors: Bytes, background: Bytes | tuple[int, int, int] = (0, 0, 0)) -> Bytes:

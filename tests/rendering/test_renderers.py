@@ -44,6 +44,17 @@ def test_pixels_are_where_the_contract_says() -> None:
     assert (picture[~alpha][:, 3] == 0).all()
 
 
+def test_smoothed_edges_keep_the_colour_of_the_mesh() -> None:
+    corners = np.array([[8, 3], [33, 12], [5, 30], [31, 36]], dtype=np.float32)
+    points = np.column_stack([corners, np.zeros(4)]).astype(np.float32)
+    picture = VtkRenderer(40, 40, SQUARE, samples=4).rgba(points, RED)
+    edge = (picture[..., 3] > 0) & (picture[..., 3] < 255)
+    assert edge.sum() > 20
+    assert np.abs(picture[edge][:, :3].astype(int) - RED[0]).max() <= 2
+    # Over a ground of its own colour the mesh leaves no outline.
+    assert np.abs(over(picture, (200, 10, 20)).astype(int) - RED[0]).max() <= 2
+
+
 def test_nearer_surface_hides_the_farther() -> None:
     points = np.concatenate([square(5, 5, 20, depth=3), square(15, 15, 20, depth=-3)])
     faces = np.concatenate([SQUARE, SQUARE + 4])
