@@ -21,6 +21,8 @@ from occlufacediff.config.section import as_params
 from occlufacediff.config.source import (
     audio_archive,
     check_inputs,
+    published_coefficients,
+    published_landmarks,
     sentence_table,
     split_settings,
     subjects,
@@ -98,17 +100,21 @@ def histories():
 
 
 def missing_intermediates():
-    """Declared files before the report that do not exist."""
+    """Files before the report that do not exist, but for those of training."""
     patterns = [f"{D}/raw/{{subject}}/index.csv", f"{D}/video25/{{subject}}/index.csv"]
     patterns += [f"{D}/{stage}/{{subject}}.{kind}" for stage in STAGES for kind in ("h5", "csv")]
     if cfg.source == "synthetic":
         patterns += [f"{ARCHIVES}/{{subject}}/{name}" for name in ("video.tar", "audio.tar", "sentences.csv")]
         patterns += [f"{D}/truth/{{subject}}.h5"]
     paths = [HEAD, f"{D}/manifest.csv", *(path for pattern in patterns for path in of_subjects(pattern))]
-    if cfg.checkpoint is None:
-        paths += expand(f"{MODELS}/{{network}}/{{file}}", network=NETWORKS, file=[*NETWORK, "history.csv"])
     paths += expand(f"{D}/evaluation/{{file}}", file=["metrics.csv", "metrics_by_clip.csv", "predictions.h5"])
     return [path for path in paths if not Path(path).exists()]
+
+
+def missing_networks():
+    """Files of training that do not exist."""
+    files = expand(f"{MODELS}/{{network}}/{{file}}", network=NETWORKS, file=[*NETWORK, "history.csv"])
+    return [path for path in files if cfg.checkpoint is None and not Path(path).exists()]
 
 
 def audio_tar(wildcards):
@@ -152,8 +158,12 @@ def wanted(wildcards):
 
     Snakemake leaves a deleted intermediate file alone while everything made from it is up to date, and makes all that
     follows again when it is asked for both. Equal inputs give equal bytes here, so where the report is up to date, making
-    the deleted files alone is enough.
+    the deleted files alone is enough. Training is the exception: its history has times in it, so what follows follows.
     """
     page = f"{D}/report.html"
-    missing = missing_intermediates() if workflow.is_main_process and Path(page).exists() else []
+    if not workflow.is_main_process or not Path(page).exists():
+        return [page]
+    if networks := missing_networks():
+        return [page, *networks]
+    missing = missing_intermediates()
     return missing if missing and up_to_date(page) else [page]

@@ -50,29 +50,59 @@ rule extract_audio:
         "../scripts/extract_audio.py"
 
 
-rule detect_landmarks:
-    input:
-        index=f"{D}/video25/{{subject}}/index.csv",
-    output:
-        landmarks=f"{D}/landmarks/{{subject}}.h5",
-        index=f"{D}/landmarks/{{subject}}.csv",
-    log:
-        f"{LOGS}/detect_landmarks/{{subject}}.log",
-    benchmark:
-        f"{BENCHMARKS}/detect_landmarks/{{subject}}.tsv"
-    threads: shard_threads()
-    resources:
-        mem_mb=1500,
-        runtime=240,
-    params:
-        settings=as_params(cfg.landmarks),
-        code=fingerprint("occlufacediff.stages.landmarks"),
-    message:
-        "{wildcards.subject}: landmarks"
-    conda:
-        "../envs/preprocess.yaml"
-    script:
-        "../scripts/detect_landmarks.py"
+if cfg.landmarks.source == "published":
+
+    rule read_landmarks:
+        input:
+            index=f"{D}/video25/{{subject}}/index.csv",
+            published=f"{published_landmarks(cfg)}/{{subject}}/{cfg.acquire.view}",
+        output:
+            landmarks=f"{D}/landmarks/{{subject}}.h5",
+            index=f"{D}/landmarks/{{subject}}.csv",
+        log:
+            f"{LOGS}/read_landmarks/{{subject}}.log",
+        benchmark:
+            f"{BENCHMARKS}/read_landmarks/{{subject}}.tsv"
+        threads: shard_threads()
+        resources:
+            mem_mb=1500,
+            runtime=240,
+        params:
+            settings=as_params(cfg.published),
+            min_found=cfg.landmarks.min_found,
+            code=fingerprint("occlufacediff.stages.published_landmarks"),
+        message:
+            "{wildcards.subject}: published landmarks"
+        conda:
+            "../envs/preprocess.yaml"
+        script:
+            "../scripts/read_landmarks.py"
+
+else:
+
+    rule detect_landmarks:
+        input:
+            index=f"{D}/video25/{{subject}}/index.csv",
+        output:
+            landmarks=f"{D}/landmarks/{{subject}}.h5",
+            index=f"{D}/landmarks/{{subject}}.csv",
+        log:
+            f"{LOGS}/detect_landmarks/{{subject}}.log",
+        benchmark:
+            f"{BENCHMARKS}/detect_landmarks/{{subject}}.tsv"
+        threads: shard_threads()
+        resources:
+            mem_mb=1500,
+            runtime=240,
+        params:
+            settings=as_params(cfg.landmarks),
+            code=fingerprint("occlufacediff.stages.landmarks"),
+        message:
+            "{wildcards.subject}: landmarks"
+        conda:
+            "../envs/preprocess.yaml"
+        script:
+            "../scripts/detect_landmarks.py"
 
 
 rule crop_faces:

@@ -22,27 +22,57 @@ rule build_open_head:
         "../scripts/build_open_head.py"
 
 
-rule fit_coefficients:
-    input:
-        clips=f"{D}/clips/{{subject}}.h5",
-        head=HEAD,
-    output:
-        coefficients=f"{D}/coefficients/{{subject}}.h5",
-        index=f"{D}/coefficients/{{subject}}.csv",
-    log:
-        f"{LOGS}/fit_coefficients/{{subject}}.log",
-    benchmark:
-        f"{BENCHMARKS}/fit_coefficients/{{subject}}.tsv"
-    threads: shard_threads()
-    resources:
-        mem_mb=1000,
-        runtime=120,
-    params:
-        settings=as_params(cfg.reconstruction),
-        code=fingerprint("occlufacediff.stages.reconstruct"),
-    message:
-        "{wildcards.subject}: fit the head model to landmarks"
-    conda:
-        "../envs/learn.yaml"
-    script:
-        "../scripts/fit_coefficients.py"
+if cfg.reconstruction.source == "published":
+
+    rule read_coefficients:
+        input:
+            clips=f"{D}/clips/{{subject}}.h5",
+            head=HEAD,
+            published=f"{published_coefficients(cfg)}/{{subject}}/{cfg.acquire.view}",
+        output:
+            coefficients=f"{D}/coefficients/{{subject}}.h5",
+            index=f"{D}/coefficients/{{subject}}.csv",
+        log:
+            f"{LOGS}/read_coefficients/{{subject}}.log",
+        benchmark:
+            f"{BENCHMARKS}/read_coefficients/{{subject}}.tsv"
+        threads: shard_threads()
+        resources:
+            mem_mb=1000,
+            runtime=120,
+        params:
+            settings=as_params(cfg.published),
+            code=fingerprint("occlufacediff.stages.published_coefficients"),
+        message:
+            "{wildcards.subject}: published coefficients"
+        conda:
+            "../envs/learn.yaml"
+        script:
+            "../scripts/read_coefficients.py"
+
+else:
+
+    rule fit_coefficients:
+        input:
+            clips=f"{D}/clips/{{subject}}.h5",
+            head=HEAD,
+        output:
+            coefficients=f"{D}/coefficients/{{subject}}.h5",
+            index=f"{D}/coefficients/{{subject}}.csv",
+        log:
+            f"{LOGS}/fit_coefficients/{{subject}}.log",
+        benchmark:
+            f"{BENCHMARKS}/fit_coefficients/{{subject}}.tsv"
+        threads: shard_threads()
+        resources:
+            mem_mb=1000,
+            runtime=120,
+        params:
+            settings=as_params(cfg.reconstruction),
+            code=fingerprint("occlufacediff.stages.reconstruct"),
+        message:
+            "{wildcards.subject}: fit the head model to landmarks"
+        conda:
+            "../envs/learn.yaml"
+        script:
+            "../scripts/fit_coefficients.py"

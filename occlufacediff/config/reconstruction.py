@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -13,6 +14,9 @@ class ReconstructionSettings:
     thing itself, and a larger one lets it move more freely. Pixels are those of the 224 crop.
     """
 
+    #: Where coefficients come from: the fit described here (``fit``), or EMOTE's files are read (``published``, see
+    #: ``published.folder``; ``head`` must be FLAME); the other keys here count for ``predict`` alone then.
+    source: Literal["fit", "published"] = "fit"
     #: Standard deviation of a landmark about the model, px. All other `..._sd` act relative to this one.
     noise_px: float = 1.0
     #: Residuals much beyond this count linearly, not squared (pseudo-Huber), px.
@@ -59,7 +63,7 @@ class ReconstructionSettings:
 
     def __post_init__(self) -> None:
         counts = ("shape_frames", "shape_iterations", "motion_iterations")
-        free = (*counts, "exp_min", "exp_max", "jaw_min", "jaw_max", "piece_frames")
+        free = (*counts, "exp_min", "exp_max", "jaw_min", "jaw_max", "piece_frames", "source")
         for field in fields(self):
             value = getattr(self, field.name)
             if field.name not in free and not value > 0:

@@ -13,6 +13,7 @@ from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.config.prediction import PredictionSettings
+from occlufacediff.config.published import PublishedSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.report import ReportSettings
 from occlufacediff.config.split import SplitSettings
@@ -63,6 +64,7 @@ class Config:
     synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
     open_head: OpenHeadSettings = field(default_factory=OpenHeadSettings)
     acquire: AcquireSettings = field(default_factory=AcquireSettings)
+    published: PublishedSettings = field(default_factory=PublishedSettings)
     conversion: VideoSettings = field(default_factory=VideoSettings)
     audio: AudioSettings = field(default_factory=AudioSettings)
     landmarks: LandmarkSettings = field(default_factory=LandmarkSettings)
@@ -84,6 +86,17 @@ class Config:
             raise ValueError(
                 "archives: got nothing, needs the folder of the archives because source is 'local' "
                 "(give it with --config archives=FOLDER)"
+            )
+        for name, section in (("landmarks", self.landmarks), ("reconstruction", self.reconstruction)):
+            if section.source == "published" and self.published.folder is None:
+                raise ValueError(
+                    f"published.folder: got nothing, needs EMOTE's folder 'processed' because {name}.source is "
+                    "'published'"
+                )
+        if self.reconstruction.source == "published" and self.head is None:
+            raise ValueError(
+                "head: got nothing, needs FLAME because reconstruction.source is 'published' (make it with "
+                "occlufacediff convert FLAME_FOLDER --to flame2020.npz)"
             )
         for name in self.subjects or ():
             if not _NAME.fullmatch(name):

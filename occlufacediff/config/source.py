@@ -38,6 +38,10 @@ def check_inputs(config: Config) -> None:
     Raises:
         ConfigError: a file or folder is missing.
     """
+    if config.landmarks.source == "published":
+        _check_published(config, Path(published_landmarks(config)))
+    if config.reconstruction.source == "published":
+        _check_published(config, Path(published_coefficients(config)))
     if config.head is not None and not Path(config.head).is_file():
         raise ConfigError(
             f"Configuration, head: there is no file {config.head}; give a head model (.npz), or null to build the open "
@@ -53,6 +57,26 @@ def check_inputs(config: Config) -> None:
                     f"Configuration, checkpoint: there is no file {file}; train first (`make run` makes "
                     "results/synthetic/models), or give the folder of another trained model, or null to train here."
                 )
+
+
+def published_landmarks(config: Config) -> str:
+    """Folder of the published landmarks; a subject's clips lie in ``<subject>/<view>/`` below."""
+    return f"{config.published.folder}/landmarks_original/mediapipe"
+
+
+def published_coefficients(config: Config) -> str:
+    """Folder of the published coefficients; a subject's clips lie in ``<subject>/<view>/`` below."""
+    return f"{config.published.folder}/reconstructions/{config.published.reconstruction}"
+
+
+def _check_published(config: Config, folder: Path) -> None:
+    for subject in subjects(config):
+        wanted = folder / subject / config.acquire.view
+        if not wanted.is_dir():
+            raise ConfigError(
+                f"Configuration, published.folder: there is no folder {wanted}; give EMOTE's folder 'processed', and "
+                "in subjects only those that it holds."
+            )
 
 
 def split_settings(config: Config) -> SplitSettings:

@@ -1,0 +1,129 @@
+"""Published landmarks of one subject's clips, in place of a detection."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from occlufacediff.config.published import PublishedSettings
+from occlufacediff.errors import AssetError, ClipError
+from occlufacediff.files import new_hdf5, sha256
+from occlufacediff.fingerprint import fingerprint
+from occlufacediff.landmarks.published import FILE, follow_published, read_published_landmarks
+from occlufacediff.media.probe import probe
+from occlufacediff.media.rates import FPS
+from occlufacediff.stages.shard import (
+    Row,
+    assemble,
+    key,
+    parts_folder,
+    read_index,
+    remove_parts,
+    run_shard,
+    usable,
+    write_index,
+)
+
+FIGURES = (
+    "frames",
+    "frames_found",
+    "n_faces_max",
+    "frames_several_faces",
+    "frames_published",
+    "points_not_finite",
+)
+
+
+def read_landmarks_subject(
+    subject: str,
+    video_dir: Path,
+    video_index: Path,
+    landmarks_dir: Path,
+    landmarks_h5: Path,
+    index_csv: Path,
+    *,
+    settings: PublishedSettings,
+    min_found: float,
+    workers: int = 1,
+    scheduler: str | None = None,
+) -> None:
+    """Write what `detect_subject` writes, from ``landmarks_dir/<clip>/landmarks_original.pkl``.
+
+    Published landmarks that are longer than the video are cut, missing frames at its end count as frames without a
+    face; ``frames_published`` tells. Points that are not finite count as not found; ``points_not_finite`` tells.
+    Reasons: ``no_landmarks``, ``bad_landmarks``, ``frames_differ``, ``no_face``, ``few_faces``.
+
+    Args:
+        landmarks_dir: the subject's folder of one view.
+        min_found: least part of a clip's frames with a face.
+
+    Raises:
+        AssetError: there is no such folder.
+    """
+    if not landmarks_dir.is_dir():
+        raise AssetError(f"{landmarks_dir}: no such folder; published.folder must hold landmarks_original/mediapipe/")
+    videos = {row["clip"]: (video_dir / row["video"], int(row["frames"])) for row in usable(read_index(video_index))}
+    code = fingerprint("occlufacediff.stages.published_landmarks")
+    parts = parts_folder(landmarks_h5)
+
+    def made_from(clip: str) -> str:
+        video, frames = videos[clip]
+        files = [sha256(path) if path.is_file() else "" for path in (video, landmarks_dir / clip / FILE)]
+        return key(*files, frames, settings.frames_tolerance, min_found, code)
+
+    rows = run_shard(
+        list(videos),
+        partial(_read, videos, landmarks_dir, settings, min_found),
+        parts,
+        made_from,
+        workers=workers,
+        scheduler=scheduler,
+        title=f"{subject} landmarks",
+    )
+    assemble(landmarks_h5, rows, parts, {"subject": subject, "detector": "published", "unit": "px"})
+    write_index(index_csv, rows, FIGURES)
+    remove_parts(parts)
+
+
+def _read(
+    videos: dict[str, tuple[Path, int]],
+    landmarks_dir: Path,
+    settings: PublishedSettings,
+    min_found: float,
+    clip: str,
+    part: Path,
+) -> Row:
+    video, frames = videos[clip]
+    source = landmarks_dir / clip / FILE
+    faces = read_published_landmarks(source)
+    published = len(faces)
+    if abs(published - frames) > settings.frames_tolerance:
+        raise ClipError(
+            "frames_differ",
+            f"{source}: {published} frames for {frames} of {video}, more apart than published.frames_tolerance = "
+            f"{settings.frames_tolerance}",
+        )
+    faces = faces[:frames] + [np.empty((0, 478, 2), np.float32)] * (frames - published)
+    picture = probe(video).require_video()
+    track = follow_published(faces, picture.width, picture.height)
+    found = int(track.found.sum())
+    if found == 0:
+        raise ClipError("no_face", f"{source}: no face in any of its {published} frames")
+    if found < min_found * frames:
+        raise ClipError("few_faces", f"{source}: a face in {found} of {frames} frames only (landmarks.min_found)")
+    with new_hdf5(part) as file:
+        file["landmarks_px"] = track.landmarks
+        file.attrs["width"] = track.width
+        file.attrs["height"] = track.height
+        file.attrs["fps"] = float(FPS)
+        file.attrs["n_faces_max"] = int(track.n_faces.max())
+    return {
+        "frames": frames,
+        "frames_found": found,
+        "n_faces_max": int(track.n_faces.max()),
+        "frames_several_faces": int(np.count_nonzero(track.n_faces > 1)),
+        "frames_published": published,
+        "points_not_finite": int(np.isnan(track.landmarks[track.found][..., 0]).sum()),
+    }
