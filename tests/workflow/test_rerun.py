@@ -118,13 +118,17 @@ def test_edited_module_reruns_the_stages_that_use_it(tree, module, starts, follo
         (f"landmarks/{SUBJECT}.h5", "detect_landmarks"),
         (f"coefficients/{SUBJECT}.csv", "fit_coefficients"),
         (f"archives/{SUBJECT}/audio.tar", "synthesise_subject"),
-        ("models/denoiser/model.safetensors", "train_denoiser"),
         ("evaluation/predictions.h5", "evaluate_methods"),
     ],
 )
 def test_deleted_intermediate_is_made_again_and_nothing_else(tree, name, rule):
     (tree.results / name).unlink()
     assert tree.plan() == {rule: 1}
+
+
+def test_deleted_network_is_trained_again_with_what_follows(tree):
+    (tree.results / "models/denoiser/model.safetensors").unlink()
+    assert tree.plan() == {"train_denoiser": 1, "evaluate_methods": 1, "make_report": 1}
 
 
 def test_deleted_intermediate_comes_back_with_the_same_bytes(tree):
