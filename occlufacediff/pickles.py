@@ -31,6 +31,12 @@ DAMAGE = (
     MemoryError,
     RecursionError,
 )
+
+
+class Refused(pickle.UnpicklingError):
+    """A pickle names something from which code could run."""
+
+
 _SPARSE = {"csc_matrix": sparse.csc_matrix, "csr_matrix": sparse.csr_matrix}
 _NUMBERS = re.compile(r"[<>=|]?([biufc]\d{1,2}|[SU]\d{1,4})")
 
@@ -72,7 +78,7 @@ class _Kind(Stub):
         order: Any = self.state[1] if isinstance(self.state, tuple) and len(self.state) > 1 else "="
         text = str(self.arguments[0])
         if not _NUMBERS.fullmatch(text) or order not in ("<", ">", "=", "|"):
-            raise pickle.UnpicklingError(f"it holds an array of {text!r}, which is no number")
+            raise Refused(f"it holds an array of {text!r}, which is no number")
         return np.dtype(text).newbyteorder(order)
 
 
@@ -157,7 +163,7 @@ class ArraysOnly(pickle.Unpickler):
         top = module.partition(".")[0]
         if (module.startswith("scipy.sparse") and name in _SPARSE) or top == "chumpy":
             return stub(f"{top}.{name}")
-        raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no array; such a file could run code")
+        raise Refused(f"it asks for {module}.{name}, which is no array; such a file could run code")
 
 
 def read_bytes(path: Path | str) -> bytes:
@@ -188,9 +194,9 @@ def read_pickle(path: Path | str) -> Any:
     data = read_bytes(path)
     try:
         return plain(ArraysOnly(io.BytesIO(data), encoding="latin1").load(), {})
-    except pickle.UnpicklingError as error:
+    except Refused as error:
         raise AssetError(f"{path}: refused: {error}") from error
-    except DAMAGE as error:
+    except (pickle.UnpicklingError, *DAMAGE) as error:
         raise AssetError(f"{path}: not a readable pickle of arrays, or cut short ({error})") from error
 
 

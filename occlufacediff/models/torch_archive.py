@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from occlufacediff.errors import AssetError
-from occlufacediff.pickles import DAMAGE, PLAIN, Stub, refuse_web_page, stub
+from occlufacediff.pickles import DAMAGE, PLAIN, Refused, Stub, refuse_web_page, stub
 
 _TYPES = {
     "FloatStorage": torch.float32,
@@ -121,14 +121,14 @@ class _TensorsAndStubs(pickle.Unpickler):
             return _VALUES[module, name]
         top = module.partition(".")[0]
         if top in ("torch", "numpy", "_codecs") or top in sys.stdlib_module_names:
-            raise pickle.UnpicklingError(f"it asks for {module}.{name}, which is no tensor; such a file could run code")
+            raise Refused(f"it asks for {module}.{name}, which is no tensor; such a file could run code")
         return stub(f"{module}.{name}")
 
     def persistent_load(self, pid: Any) -> Storage:
         """The storage that a tensor names: ("storage", type, member, device, count)."""
         kind, dtype, member, _, count = pid
         if kind != "storage" or dtype not in _TYPES:
-            raise pickle.UnpicklingError(f"it stores {dtype!r}, which is no number type of tensors")
+            raise Refused(f"it stores {dtype!r}, which is no number type of tensors")
         return Storage(f"{self._root}/data/{member}", _TYPES[dtype], int(count))
 
     def _tensor(self, storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> Entry:
@@ -191,9 +191,9 @@ def read_checkpoint(path: Path | str) -> Any:
             if f"{root}/byteorder" in file.namelist() and file.read(f"{root}/byteorder") != b"little":
                 raise AssetError(f"{path}: its numbers are big-endian; save it again on a little-endian machine")
             return _TensorsAndStubs(io.BytesIO(file.read(names[0])), path, root).load()
-    except pickle.UnpicklingError as error:
+    except Refused as error:
         raise AssetError(f"{path}: refused: {error}") from error
-    except (zipfile.BadZipFile, OSError, RuntimeError, *DAMAGE) as error:
+    except (zipfile.BadZipFile, OSError, RuntimeError, pickle.UnpicklingError, *DAMAGE) as error:
         raise AssetError(
             f"{path}: not a readable torch checkpoint, or cut short ({error}); download it again"
         ) from error

@@ -13,9 +13,11 @@ import json
 import pickle
 import sys
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import h5py
 import numpy as np
 import torch
 from scipy import sparse
@@ -154,12 +156,66 @@ def write_flame(folder: Path, head: Path | None = None) -> Path:
     return folder
 
 
+def write_landmarks(folder: Path, frames: list[list[np.ndarray]], protocol: int = 4) -> Path:
+    """One clip of EMOTE's ``landmarks_original``: a list over frames of lists of (478, 3) arrays, px of the video."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "landmarks_original.pkl"
+    path.write_bytes(pickle.dumps(frames, protocol=protocol))
+    return path
+
+
+def coefficient_arrays(frames: int, seed: int = 0) -> dict[str, np.ndarray]:
+    """Smooth motion of FLAME and a still identity, (frames, values) float32 each."""
+    rng = np.random.default_rng(seed)
+    time = np.arange(frames)[:, None] / 25
+    return {
+        "exp": (0.5 * np.sin(time * rng.uniform(2, 9, 100))).astype(np.float32),
+        "jaw": np.column_stack([0.1 + 0.1 * np.sin(9 * time), np.zeros((frames, 2))]).astype(np.float32),
+        "global_pose": (0.1 * np.sin(time * [1, 2, 3])).astype(np.float32),
+        "cam": np.tile(np.float32([5, 0.01, -0.02]), (frames, 1)),
+        "shape": np.repeat(rng.normal(size=(1, 300)), frames, axis=0).astype(np.float32),
+    }
+
+
+def write_coefficients(folder: Path, arrays: Mapping[str, np.ndarray | None]) -> Path:
+    """One clip of EMOTE's ``reconstructions``: (1, frames, values) an entry; None leaves an entry out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / "shape_pose_cam.hdf5"
+    with h5py.File(path, "w") as file:
+        for name, values in arrays.items():
+            if values is not None:
+                file[name] = values[None]
+    return path
+
+
+def write_tree(folder: Path, results: Path, view: str = "front") -> Path:
+    """EMOTE's folder ``processed``, made from the landmarks and videos that this program's own run left in RESULTS."""
+    for store in sorted(results.glob("landmarks/*.h5")):
+        subject = store.stem
+        with h5py.File(store) as file:
+            clips: list[str] = []
+            file.visititems(lambda name, thing, to=clips: to.append(name) if "landmarks_px" in _below(thing) else None)
+            for number, clip in enumerate(clips):
+                flat = np.asarray(file[clip]["landmarks_px"])
+                deep = np.concatenate([flat, np.zeros_like(flat[..., :1])], axis=-1)
+                frames = [[face] if np.isfinite(face).all() else [] for face in deep]
+                write_landmarks(folder / "landmarks_original/mediapipe" / subject / view / clip, frames)
+                place = folder / "reconstructions/EMICA-MEAD_flame2020" / subject / view / clip
+                write_coefficients(place, coefficient_arrays(len(flat), number))
+    return folder
+
+
+def _below(thing: h5py.Group | h5py.Dataset) -> h5py.Group | tuple[()]:
+    return thing if isinstance(thing, h5py.Group) else ()
+
+
 def main() -> None:
     """Write all stand-ins into a folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--full", action="store_true", help="the denoiser with wav2vec2-base's size")
     parser.add_argument("--head", type=Path, help="head asset whose shape FLAME's stand-in takes")
+    parser.add_argument("--data", type=Path, help="results/<dataset> whose clips EMOTE's folder 'processed' shall have")
     arguments = parser.parse_args()
     folder: Path = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)
@@ -167,6 +223,8 @@ def main() -> None:
     torch.save(lightning(prior_entries(), {"lr": 1e-4}), folder / "flint.ckpt")
     (folder / "wav2vec2.json").write_text(json.dumps(audio_sizes(), indent=1))
     write_flame(folder / "FLAME2020", arguments.head)
+    if arguments.data:
+        write_tree(folder / "processed", arguments.data)
     for path in sorted(path for path in folder.rglob("*") if path.is_file()):
         sys.stdout.write(f"{path} {path.stat().st_size}\n")
 
