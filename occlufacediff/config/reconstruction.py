@@ -53,9 +53,9 @@ class ReconstructionSettings:
     #: Identity is solved on at most this many frames, evenly over those with a face.
     shape_frames: int = 16
     #: Steps of the identity phase, all unknowns of these frames together.
-    shape_iterations: int = 6
-    #: Steps of the motion phase, all frames of the clip together.
-    motion_iterations: int = 4
+    shape_iterations: int = 4
+    #: Steps of the motion phase, all frames of the clip together, from where the identity phase ended.
+    motion_iterations: int = 3
     #: Frames solved as one system; longer clips go in overlapping pieces, so memory does not grow with the clip.
     piece_frames: int = 256
     #: A clip whose mean landmark error exceeds this is a failure (`bad_fit`), px.

@@ -2,8 +2,8 @@
 
 Unknown are the identity (one for the clip) and per frame expression, jaw, head rotation and camera. Everything is
 linear but the two rotations and the scale, so a few Gauss-Newton steps suffice: first on some frames together with the
-identity, then on all frames at once with the identity fixed and smoothness over time. Only the landmarks' rows of the
-bases are ever touched. MediaPipe's own depth is not used.
+identity, then, from there, on all frames at once with the identity fixed and smoothness over time. Only the landmarks'
+rows of the bases are ever touched. MediaPipe's own depth is not used.
 """
 
 from __future__ import annotations
@@ -96,16 +96,18 @@ def fit_clip(
     some = _spread(np.flatnonzero(seen.sum(1) >= _LEAST_VISIBLE), settings.shape_frames)
     few = Problem(basis, targets[some], weights[some], priors)
     identity = np.zeros(basis.n_shape) if shape is None else np.asarray(shape, dtype=np.float64)
-    state = _first_guess(few, identity)
+    state = _first_guess(few, identity, np.zeros((len(some), few.layout.size)))
     if shape is None:
         for _ in range(settings.shape_iterations):
             identity, state = few.step_with_identity(identity, state)
     identity = identity.astype(np.float32).astype(np.float64)
-    state = np.empty((frames, Layout(basis.n_exp).size))
+    # The frames in between start from the solved ones.
+    state = np.column_stack([np.interp(np.arange(frames), some, column) for column in state.T])
     for outer, inner in _pieces(frames, settings.piece_frames):
         problem = Problem(basis, targets[outer], weights[outer], priors)
-        guess = _first_guess(problem, identity)
-        for _ in range(settings.motion_iterations):
+        guess = _first_guess(problem, identity, state[outer])
+        # A given identity leaves no solved frames to start from, which costs a step.
+        for _ in range(settings.motion_iterations + (shape is not None)):
             guess = problem.step_in_time(identity, guess)
         state[inner] = guess[inner.start - outer.start : inner.stop - outer.start]
     return _result(basis, identity, state, points, seen, unit, shift)
@@ -172,19 +174,19 @@ def _pieces(frames: int, length: int) -> list[tuple[slice, slice]]:
     ]
 
 
-def _first_guess(problem: Problem, shape: Array) -> Array:
-    """Unknowns (T, N) with a resting face and, per frame, the scaled rotation nearest to the best affine camera.
+def _first_guess(problem: Problem, shape: Array, start: Array) -> Array:
+    """Unknowns (T, N): face of ``start`` and, per frame, the scaled rotation nearest to the best affine camera.
 
     Frames with too few visible landmarks take the pose in between their neighbours'.
     """
     at, weights = problem.layout, problem.weights
     frames = len(weights)
-    state = np.zeros((frames, at.size))
+    state = start.copy()
     known = (weights > 0).sum(1) >= _LEAST_VISIBLE
-    rest = problem.basis.local(shape, np.zeros((1, at.n_exp)), np.zeros((1, 3)))[0]
-    design = np.concatenate([rest, np.ones((len(rest), 1))], axis=1)
-    normal = np.einsum("tl,la,lb->tab", weights[known], design, design, optimize=True)
-    right = np.einsum("tl,la,tlc->tac", weights[known], design, problem.targets[known], optimize=True)
+    local = problem.basis.local(shape, start[known][:, at.exp], start[known][:, at.jaw])
+    design = np.concatenate([local, np.ones((*local.shape[:2], 1))], axis=2)
+    weighted = (weights[known][..., None] * design).transpose(0, 2, 1)
+    normal, right = weighted @ design, weighted @ problem.targets[known]
     affine = np.linalg.solve(normal + 1e-9 * np.trace(normal, axis1=1, axis2=2)[:, None, None] * np.eye(4), right)
     left, size, across = np.linalg.svd(affine[:, :3].transpose(0, 2, 1), full_matrices=False)
     rows = left @ across
