@@ -13,11 +13,7 @@ from snakemake.exceptions import WorkflowError
 # The package beside this Snakefile is the one that runs and is fingerprinted, in scripts too.
 sys.path.insert(0, str(workflow.basedir))
 os.environ.update(
-    PYTHONPATH=os.pathsep.join(
-        dict.fromkeys(
-            [str(workflow.basedir), *os.getenv("PYTHONPATH", "").split(os.pathsep)]
-        )
-    )
+    PYTHONPATH=os.pathsep.join(dict.fromkeys([str(workflow.basedir), *os.getenv("PYTHONPATH", "").split(os.pathsep)]))
 )
 
 from occlufacediff.config.load import load_config
@@ -25,6 +21,8 @@ from occlufacediff.config.section import as_params
 from occlufacediff.config.source import (
     audio_archive,
     check_inputs,
+    published_coefficients,
+    published_landmarks,
     sentence_table,
     split_settings,
     subjects,
@@ -64,10 +62,7 @@ def shard_threads():
 
 def gpus():
     """GPUs that a training asks for: one where there is one, or where the configuration demands it."""
-    return int(
-        cfg.device == "cuda"
-        or (cfg.device == "auto" and shutil.which("nvidia-smi") is not None)
-    )
+    return int(cfg.device == "cuda" or (cfg.device == "auto" and shutil.which("nvidia-smi") is not None))
 
 
 @cache
@@ -77,11 +72,7 @@ def _touched(subject):
     if not index.exists():
         return []
     made = index.stat().st_mtime_ns
-    times = {
-        path.relative_to(raw).as_posix(): path.stat().st_mtime_ns
-        for path in raw.rglob("*")
-        if path.is_file()
-    }
+    times = {path.relative_to(raw).as_posix(): path.stat().st_mtime_ns for path in raw.rglob("*") if path.is_file()}
     return sorted(f"{name} {time}" for name, time in times.items() if time > made)
 
 
@@ -98,13 +89,8 @@ def touched(wildcards):
 def predicted(wildcards):
     """What the target `predict` makes of the configured video."""
     if cfg.video is None:
-        raise WorkflowError(
-            "Configuration, video: predict needs a video; give it with --config video=FILE."
-        )
-    return expand(
-        f"{D}/predictions/{Path(cfg.video).stem}/{{file}}",
-        file=["motion.npz", "animation.mp4"],
-    )
+        raise WorkflowError("Configuration, video: predict needs a video; give it with --config video=FILE.")
+    return expand(f"{D}/predictions/{Path(cfg.video).stem}/{{file}}", file=["motion.npz", "animation.mp4"])
 
 
 def histories():
@@ -116,37 +102,19 @@ def histories():
 def missing_intermediates():
     """Files before the report that do not exist, but for those of training."""
     patterns = [f"{D}/raw/{{subject}}/index.csv", f"{D}/video25/{{subject}}/index.csv"]
-    patterns += [
-        f"{D}/{stage}/{{subject}}.{kind}" for stage in STAGES for kind in ("h5", "csv")
-    ]
+    patterns += [f"{D}/{stage}/{{subject}}.{kind}" for stage in STAGES for kind in ("h5", "csv")]
     if cfg.source == "synthetic":
-        patterns += [
-            f"{ARCHIVES}/{{subject}}/{name}"
-            for name in ("video.tar", "audio.tar", "sentences.csv")
-        ]
+        patterns += [f"{ARCHIVES}/{{subject}}/{name}" for name in ("video.tar", "audio.tar", "sentences.csv")]
         patterns += [f"{D}/truth/{{subject}}.h5"]
-    paths = [
-        HEAD,
-        f"{D}/manifest.csv",
-        *(path for pattern in patterns for path in of_subjects(pattern)),
-    ]
-    paths += expand(
-        f"{D}/evaluation/{{file}}",
-        file=["metrics.csv", "metrics_by_clip.csv", "predictions.h5"],
-    )
+    paths = [HEAD, f"{D}/manifest.csv", *(path for pattern in patterns for path in of_subjects(pattern))]
+    paths += expand(f"{D}/evaluation/{{file}}", file=["metrics.csv", "metrics_by_clip.csv", "predictions.h5"])
     return [path for path in paths if not Path(path).exists()]
 
 
 def missing_networks():
     """Files of training that do not exist."""
-    files = expand(
-        f"{MODELS}/{{network}}/{{file}}",
-        network=NETWORKS,
-        file=[*NETWORK, "history.csv"],
-    )
-    return [
-        path for path in files if cfg.checkpoint is None and not Path(path).exists()
-    ]
+    files = expand(f"{MODELS}/{{network}}/{{file}}", network=NETWORKS, file=[*NETWORK, "history.csv"])
+    return [path for path in files if cfg.checkpoint is None and not Path(path).exists()]
 
 
 def audio_tar(wildcards):
@@ -182,9 +150,7 @@ def up_to_date(target):
             capture_output=True,
             text=True,
         )
-    return (
-        answer.returncode == 0 and "Nothing to be done" in answer.stdout + answer.stderr
-    )
+    return answer.returncode == 0 and "Nothing to be done" in answer.stdout + answer.stderr
 
 
 def wanted(wildcards):
