@@ -17,7 +17,7 @@ def as_params(settings: Any) -> dict[str, Any]:
 def from_params(kind: type[T], params: Mapping[str, Any]) -> T:
     """A section of type ``kind`` from what :func:`as_params` gave, whether or not its tuples have become lists."""
     hints = get_type_hints(kind)
-    values = {}
+    values: dict[str, Any] = {}
     for name, value in params.items():
         below = section_type(hints[name])
         if below is not None and value is not None:

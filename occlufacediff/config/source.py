@@ -86,7 +86,7 @@ def split_settings(config: Config) -> SplitSettings:
         return config.split
     names, sentences = split_subjects(config.synthetic), split_sentences(config.synthetic)
     parts = {split: SplitPart(names[split], [str(number) for number in sentences[split]]) for split in names}
-    return replace(config.split, **parts)
+    return replace(config.split, train=parts["train"], validation=parts["validation"], test=parts["test"])
 
 
 def audio_archive(folder: str, subject: str) -> list[str]:

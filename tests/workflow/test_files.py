@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
+from textwrap import dedent
 
 import pytest
 import yaml
@@ -18,11 +19,13 @@ def _locked() -> dict[str, str]:
 
 
 def _rules() -> dict[str, str]:
-    rules = {}
+    rules: dict[str, str] = {}
     for path in (ROOT / "rules").glob("*.smk"):
         if path.name != "targets.smk":
-            blocks = re.split(r"^rule (\w+):\n", path.read_text(), flags=re.M)
-            rules |= dict(zip(blocks[1::2], blocks[2::2], strict=True))
+            # A rule may stand below an `if`, one step deeper, and ends where a line is not indented.
+            blocks = re.split(r"^ *rule (\w+):\n", path.read_text(), flags=re.M)
+            for name, text in zip(blocks[1::2], blocks[2::2], strict=True):
+                rules[name] = dedent(re.split(r"^(?=\S)", text, flags=re.M)[0])
     return rules
 
 
@@ -55,7 +58,7 @@ def test_lock_pins_what_is_required():
 
 @pytest.mark.parametrize(("name", "text"), sorted(_rules().items()))
 def test_rule_is_complete_and_in_order(name, text):
-    keys = re.findall(r"^    (\w+):", text, re.M)
+    keys = re.findall(r"^(\w+):", text, re.M)
     assert keys == [key for key in ORDER if key in keys]
     assert set(ORDER) - set(keys) <= {"input"}
     assert f'"../scripts/{name}.py"' in text

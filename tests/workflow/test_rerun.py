@@ -55,7 +55,11 @@ def test_every_file_of_the_contract_is_there(finished):
 
 
 def test_every_job_has_log_and_benchmark(finished):
-    jobs = {path.stem for path in (finished.folder / "scripts").glob("*.py")} - {"predict_video"}
+    jobs = {path.stem for path in (finished.folder / "scripts").glob("*.py")} - {
+        "predict_video",
+        "read_landmarks",
+        "read_coefficients",
+    }
     for folder, ending in (("logs/tiny", "log"), ("benchmarks/results/tiny", "tsv")):
         found = {
             path.relative_to(finished.folder / folder).parts[0] for path in finished.folder.glob(f"{folder}/**/*.*")
