@@ -1,0 +1,107 @@
+"""What a user can get wrong in the inputs of sampling: it works and says so, or is refused by name."""
+
+from __future__ import annotations
+
+import dataclasses
+import subprocess
+import wave
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from occlufacediff.errors import AssetError
+from occlufacediff.media.encode import VideoWriter
+from occlufacediff.media.ffmpeg import ffmpeg_binary
+from occlufacediff.media.probe import probe
+from occlufacediff.models.checkpoint import CheckpointInfo
+from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
+from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
+from occlufacediff.models.sample import SampleInput, sample_clips
+from occlufacediff.prediction.observe import listen
+
+FRAMES = 40
+
+
+@pytest.fixture(scope="module")
+def models() -> tuple[Denoiser, MotionPrior]:
+    torch.manual_seed(0)
+    prior = MotionPrior(MotionPriorConfig.compact(9))
+    return Denoiser(DenoiserConfig.compact(prior.config.latent_dim)).eval(), prior.eval()
+
+
+@pytest.fixture
+def clip() -> SampleInput:
+    draw = torch.Generator().manual_seed(1)
+    return SampleInput(
+        clip_id="M101/happy/level_1/001",
+        lmk_2d=torch.rand(FRAMES, 468, 2, generator=draw) * 2 - 1,
+        lmk_mask=torch.ones(FRAMES, 468),
+        audio=torch.randn(FRAMES * 4, 80, generator=draw),
+    )
+
+
+def sampled(models: tuple[Denoiser, MotionPrior], clip: SampleInput, **options: object) -> torch.Tensor:
+    return sample_clips(*models, [clip], seed=0, steps=3, **options)[0]  # type: ignore[arg-type]
+
+
+def test_landmarks_that_are_no_numbers_count_as_hidden(models: tuple[Denoiser, MotionPrior], clip: SampleInput) -> None:
+    landmarks, mask = clip.lmk_2d.clone(), clip.lmk_mask.clone()
+    landmarks[3, 7], landmarks[9, :, 0], landmarks[20, 100, 1] = float("nan"), float("inf"), float("nan")
+    mask[3, 7] = mask[9] = mask[20, 100] = 0
+    broken = sampled(models, dataclasses.replace(clip, lmk_2d=landmarks))
+    hidden = sampled(models, dataclasses.replace(clip, lmk_mask=mask))
+    assert torch.isfinite(broken).all()
+    assert torch.equal(broken, hidden)
+    assert not torch.equal(broken, sampled(models, clip))
+
+
+@pytest.mark.parametrize("guidance", [(1.5, None), (None, 0.5)])
+def test_one_guidance_weight_without_the_other_works(
+    models: tuple[Denoiser, MotionPrior], clip: SampleInput, guidance: tuple[float | None, float | None]
+) -> None:
+    motion = sampled(models, clip, guidance=guidance)
+    assert torch.isfinite(motion).all()
+    assert not torch.equal(motion, sampled(models, clip))
+
+
+@pytest.mark.parametrize(("seconds", "words"), [(2.5, "0.50 s longer"), (1.5, "0.50 s shorter"), (2.0, None)])
+def test_sound_is_brought_to_the_picture_and_it_is_said(tmp_path: Path, seconds: float, words: str | None) -> None:
+    tone = 0.3 * np.sin(np.arange(int(seconds * 16000)) / 16000 * 2 * np.pi * 220).astype(np.float32)
+    path = tmp_path / "talk.mp4"
+    with VideoWriter(path, 25, (64, 64), audio=np.zeros(1, np.float32)) as writer:
+        for _ in range(50):
+            writer.write(np.zeros((64, 64, 3), np.uint8))
+    sound_only = tmp_path / "tone.wav"
+    _write_wav(sound_only, tone)
+    both = tmp_path / "both.mkv"
+    _join(path, sound_only, both)
+    sound = listen(probe(both), 50, silence_db=-60.0)
+    assert len(sound.waveform) == 50 * 640
+    assert sound.heard
+    assert [note for note in sound.notes if "than the picture" in note] == (
+        [f"the sound is {words} than the picture"] if words else []
+    )
+
+
+def _write_wav(path: Path, tone: np.ndarray) -> None:
+    with wave.open(str(path), "wb") as file:
+        file.setnchannels(1)
+        file.setsampwidth(2)
+        file.setframerate(16000)
+        file.writeframes((tone * 32767).astype("<i2").tobytes())
+
+
+def _join(picture: Path, sound: Path, target: Path) -> None:
+    inputs = ["-i", str(picture), "-i", str(sound), "-map", "0:v", "-map", "1:a", "-c:v", "copy", "-c:a", "pcm_s16le"]
+    subprocess.run([ffmpeg_binary(), "-loglevel", "error", "-y", *inputs, str(target)], check=True)
+
+
+def test_a_checkpoint_of_another_head_is_refused() -> None:
+    names = tuple(f"exp_{number:03d}" for number in range(100))
+    info = CheckpointInfo(folder=Path("models"), head_model="flame2020", expression_names=names, version="1")
+    info.require_head("flame2020", list(names))
+    for name, expressions in (("open", ("jawOpen",)), ("flame2023", names), ("flame2020", names[:50])):
+        with pytest.raises(AssetError, match=r"models was trained on the head model 'flame2020' with 100 expressions"):
+            info.require_head(name, expressions)
