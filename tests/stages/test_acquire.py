@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from conftest import Shard
+from preprocessed import Shard
 
 from occlufacediff.errors import ClipError
 from occlufacediff.media.archives import write_tar

@@ -8,7 +8,7 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-from conftest import Shard, preprocess
+from preprocessed import Shard, preprocess
 
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.landmarks.normalise import crop_boxes, from_crop

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import h5py
 import numpy as np
-from conftest import Shard
+from preprocessed import Shard
 
 from occlufacediff.stages.shard import read_index
 

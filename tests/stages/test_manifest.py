@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from conftest import Shard
+from preprocessed import Shard
 
 from occlufacediff.config.split import SplitPart, SplitSettings
 from occlufacediff.errors import AssetError, ConfigError

@@ -6,7 +6,7 @@ import os
 import shutil
 from pathlib import Path
 
-from conftest import Shard
+from preprocessed import Shard
 
 from occlufacediff.config.video import VideoSettings
 from occlufacediff.media.probe import probe
