@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.face_mesh import CONTOUR, INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
 from occlufacediff.head.fit_solver import Layout, Priors, Problem
-from occlufacediff.head.landmark_basis import CONTOUR, EYELIDS, LIP_OPENING, LIPS, Array, LandmarkBasis
+from occlufacediff.head.landmark_basis import EYELIDS, Array, LandmarkBasis
 from occlufacediff.head.skinning import rotation_matrices
 
 #: Half the side of the crop: pixels in one unit of crop coordinates.
@@ -248,7 +249,7 @@ def fit_errors(
     """
     distance = np.linalg.norm(np.where(seen[..., None], fitted - landmarks, 0), axis=-1) * PX
     lips = basis.rows_of(LIPS)
-    upper, lower = (basis.place[point] for point in LIP_OPENING)
+    upper, lower = (basis.place[point] for point in (INNER_LIP_TOP, INNER_LIP_BOTTOM))
     correlation = float("nan")
     frames = np.flatnonzero(seen[:, upper] & seen[:, lower]) if min(upper, lower) >= 0 else np.empty(0, np.int64)
     if len(frames) > 1:

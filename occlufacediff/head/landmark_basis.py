@@ -8,26 +8,14 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from occlufacediff.face_mesh import LEFT_EYE, MESH_POINTS, RIGHT_EYE
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import rotation_matrices
 
 Array = NDArray[np.float64]
 
-#: The 40 lip points of the mouth's outer and inner ring (spec of the published metrics).
-LIPS = (
-    191, 80, 81, 82, 13, 312, 311, 310, 415, 185, 40, 39, 37, 0, 267, 269, 270, 409, 308, 291,
-    95, 88, 178, 87, 14, 317, 402, 318, 324, 146, 91, 181, 84, 17, 314, 405, 321, 375, 78, 61,
-)  # fmt: skip
-#: Middle of the upper and of the lower lip's inner edge: their distance is the lip opening.
-LIP_OPENING = (13, 14)
-EYELIDS = (
-    33, 246, 161, 160, 159, 158, 157, 173, 133, 155, 154, 153, 145, 144, 163, 7,
-    263, 466, 388, 387, 386, 385, 384, 398, 362, 382, 381, 380, 374, 373, 390, 249,
-)  # fmt: skip
-CONTOUR = (
-    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
-    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
-)  # fmt: skip
+#: Points of both eyes' lids.
+EYELIDS = RIGHT_EYE + LEFT_EYE
 
 
 @dataclass(frozen=True)
@@ -118,7 +106,7 @@ class LandmarkBasis:
     @cached_property
     def place(self) -> NDArray[np.int64]:
         """(468,) row of each face mesh point among the landmarks, -1 where the head has none."""
-        place = np.full(468, -1, dtype=np.int64)
+        place = np.full(MESH_POINTS, -1, dtype=np.int64)
         place[self.indices] = np.arange(len(self.indices))
         return place
 

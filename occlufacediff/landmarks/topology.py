@@ -1,4 +1,4 @@
-"""Index tables of the face mesh's points: 468, and 478 with the irises. Left and right are the PERSON'S."""
+"""Index tables of the face mesh's points, with those too large to read: mirror and edges."""
 
 from __future__ import annotations
 
@@ -7,43 +7,48 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from occlufacediff.face_mesh import (
+    ALL_POINTS,
+    CONTOUR,
+    EYE_CORNERS,
+    IBUG_68,
+    INNER_LIP_BOTTOM,
+    INNER_LIP_TOP,
+    LEFT_BROW,
+    LEFT_EYE,
+    LIP_PAIRS_LOWER,
+    LIP_PAIRS_UPPER,
+    LIPS,
+    LIPS_INNER,
+    LIPS_OUTER,
+    MESH_POINTS,
+    NOSE,
+    RIGHT_BROW,
+    RIGHT_EYE,
+)
 from occlufacediff.landmarks.mesh_tables import EDGES, MIRROR
 
-#: Points of the mesh, and with the two irises (468..472 the person's right one, 473..477 the left).
-MESH_POINTS = 468
-ALL_POINTS = 478
-
-#: Rings of the lips, from the person's right corner over the upper lip to the left corner and back over the lower.
-LIPS_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
-LIPS_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
-LIPS = LIPS_OUTER + LIPS_INNER
-#: Opposite points of upper and lower lip, paired by place (of the mouth-closure measure).
-LIP_PAIRS_UPPER = (191, 80, 81, 82, 13, 312, 311, 310, 415, 185, 40, 39, 37, 0, 267, 269, 270, 409, 308, 291)
-LIP_PAIRS_LOWER = (95, 88, 178, 87, 14, 317, 402, 318, 324, 146, 91, 181, 84, 17, 314, 405, 321, 375, 78, 61)
-#: Middle of the inner lips: their distance is the opening of the mouth.
-INNER_LIP_TOP, INNER_LIP_BOTTOM = 13, 14
-
-RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
-LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
-#: Outer corners: their distance is the eye span.
-EYE_CORNERS = (33, 263)
-RIGHT_BROW = (46, 53, 52, 65, 55, 70, 63, 105, 66, 107)
-LEFT_BROW = (276, 283, 282, 295, 285, 300, 293, 334, 296, 336)
-NOSE = (1, 2, 4, 5, 6, 19, 45, 48, 64, 94, 97, 98, 115, 168, 195, 197, 220, 275, 278, 294, 326, 327, 344, 440)
-#: Outline of the face, from the forehead's middle to the person's left and around.
-CONTOUR = (
-    10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
-    152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
-)  # fmt: skip
-
-#: Mesh points at the places of the 68 points of the iBUG convention (chin line, brows, nose, eyes, lips).
-IBUG_68 = (
-    127, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 356,
-    70, 63, 105, 66, 107, 336, 296, 334, 293, 300,
-    168, 197, 5, 4, 98, 97, 2, 326, 327,
-    33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
-    61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
-)  # fmt: skip
+__all__ = [
+    "ALL_POINTS",
+    "CONTOUR",
+    "EYE_CORNERS",
+    "IBUG_68",
+    "INNER_LIP_BOTTOM",
+    "INNER_LIP_TOP",
+    "LEFT_BROW",
+    "LEFT_EYE",
+    "LIPS",
+    "LIPS_INNER",
+    "LIPS_OUTER",
+    "LIP_PAIRS_LOWER",
+    "LIP_PAIRS_UPPER",
+    "MESH_POINTS",
+    "NOSE",
+    "RIGHT_BROW",
+    "RIGHT_EYE",
+    "mesh_edges",
+    "mirror_permutation",
+]
 
 
 @cache

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from occlufacediff.face_mesh import LIP_PAIRS_LOWER, LIP_PAIRS_UPPER
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.head.landmark_basis import LIPS
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +15,7 @@ def small_head() -> HeadAsset:
     rng = np.random.default_rng(7)
     n_shape, n_exp = 8, 10
     angle, height = rng.uniform(-1.2, 1.2, 468), rng.uniform(-0.09, 0.09, 468)
-    lips = np.array(LIPS)
+    lips = np.array(LIP_PAIRS_UPPER + LIP_PAIRS_LOWER)
     turn = np.linspace(0, 2 * np.pi, 20, endpoint=False)
     angle[lips] = 0.35 * np.cos(np.r_[turn, turn])
     height[lips] = -0.045 + np.r_[np.full(20, 0.004), np.full(20, -0.004)]

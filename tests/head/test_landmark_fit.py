@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.face_mesh import LIPS
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.fit import PX, fit_clip
 from occlufacediff.head.fit_solver import Priors, Problem, left_jacobians
-from occlufacediff.head.landmark_basis import LIPS, LandmarkBasis
+from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, rotation_matrices, vertices_numpy
 
 SETTINGS = ReconstructionSettings()
