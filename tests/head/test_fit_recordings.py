@@ -1,0 +1,57 @@
+"""The whole chain to coefficients on real faces and on rendered ones: detection, crop, fit."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.config.openhead import OpenHeadSettings
+from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.config.synthetic import SyntheticSettings
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.fit import FitResult, fit_clip
+from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.landmarks.detect import make_detector, track_face
+from occlufacediff.landmarks.interpolate import fill_missing
+from occlufacediff.landmarks.normalise import crop_boxes, to_crop
+from occlufacediff.media.archives import unpack
+from occlufacediff.media.frames import read_frames
+from occlufacediff.openhead.build import build_open_head
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("recordings")]
+
+MEAD_CLIP = "video/front/happy/level_1/024.mp4"
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> HeadAsset:
+    """The open head as the workflow builds it."""
+    path = tmp_path_factory.mktemp("head") / "open_head.npz"
+    build_open_head(path, settings=OpenHeadSettings(), seed=1)
+    assert path.stat().st_size < 8e6
+    return HeadAsset.load(path)
+
+
+def fitted(head: HeadAsset, frames: Iterable[NDArray[np.uint8]]) -> FitResult:
+    with make_detector(LandmarkSettings(max_faces=1)) as detector:
+        landmarks, _ = fill_missing(track_face(frames, detector).landmarks)
+    boxes = crop_boxes(landmarks)
+    crops = to_crop(landmarks, boxes)
+    return fit_clip(LandmarkBasis.of(head), crops, settings=ReconstructionSettings(), boxes=boxes)
+
+
+def test_real_faces(head: HeadAsset, shared: Path, tmp_path: Path) -> None:
+    mead = tmp_path / "mead.mp4"
+    unpack(shared / "real/mead/M003/video.tar", lambda name: mead if name == MEAD_CLIP else None)
+    for video in (mead, shared / "real/clips/film_30fps.mp4"):
+        fit = fitted(head, islice(read_frames(video), 75))
+        figures = f"{video.name}: {fit.error_px:.2f} px, lips {fit.lips_px:.2f} px, r {fit.opening_correlation:.3f}"
+        assert fit.error_px <= 1.3, figures
+        assert fit.lips_px <= 1.6, figures
+        assert fit.opening_correlation >= 0.95, figures
