@@ -9,7 +9,8 @@ from occlufacediff.openhead.makehuman import BaseHead
 
 Bools = NDArray[np.bool_]
 
-#: Neutral colours, sRGB.
+#: Neutral colours, sRGB. Teeth and mouth are as dark as their place in the shade makes them: with bright teeth the
+#: detector takes a slightly opened mouth for a closed one.
 COLOURS = {
     "skin": (222, 178, 152),
     "lips": (186, 92, 92),
@@ -18,8 +19,8 @@ COLOURS = {
     "white": (238, 236, 232),
     "iris": (92, 74, 54),
     "pupil": (18, 16, 16),
-    "teeth": (236, 230, 218),
-    "mouth": (74, 22, 26),
+    "teeth": (112, 108, 101),
+    "mouth": (24, 8, 10),
     "lid": (196, 146, 124),
 }
 

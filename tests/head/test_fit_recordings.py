@@ -14,15 +14,23 @@ from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.synthetic import SyntheticSettings
+from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.fit import FitResult, fit_clip
 from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.head.skinning import landmarks_numpy, vertices_numpy
 from occlufacediff.landmarks.detect import make_detector, track_face
 from occlufacediff.landmarks.interpolate import fill_missing
 from occlufacediff.landmarks.normalise import crop_boxes, to_crop
 from occlufacediff.media.archives import unpack
 from occlufacediff.media.frames import read_frames
 from occlufacediff.openhead.build import build_open_head
+from occlufacediff.stages.synthesise import expression_for
+from occlufacediff.synthetic.clip import draw_clip
+from occlufacediff.synthetic.faces import look_of
+from occlufacediff.synthetic.film import Film, camera_of
+from occlufacediff.synthetic.plan import subject_clips
+from occlufacediff.synthetic.speakers import speaker
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("recordings")]
 
@@ -55,3 +63,25 @@ def test_real_faces(head: HeadAsset, shared: Path, tmp_path: Path) -> None:
         assert fit.error_px <= 1.3, figures
         assert fit.lips_px <= 1.6, figures
         assert fit.opening_correlation >= 0.95, figures
+
+
+def test_rendered_speech(head: HeadAsset) -> None:
+    """A face drawn, rendered and detected: the fit follows the landmarks, and they the true mouth."""
+    settings, seed = SyntheticSettings(), 1
+    clip = draw_clip(subject_clips("W103", settings)[3], settings, seed, fps=30, sample_rate=16000)
+    look = look_of(speaker("W103", seed, spread=settings.articulation_spread), head, settings.picture_size, seed)
+    exp, camera = expression_for(clip, head)[:60], camera_of(clip, look, seed)[:60]
+    fit = fitted(head, Film(head, look).frames(clip, exp, camera))
+    assert fit.error_px <= 0.8
+    assert fit.lips_px <= 1.0
+    assert fit.opening_correlation >= 0.98
+    still = np.zeros((60, 3))
+    true, found = (
+        landmarks_numpy(head, vertices_numpy(head, shape, actions, still, jaw))
+        for shape, actions, jaw in ((look.shape, exp, clip.jaw[:60]), (fit.shape, fit.exp, fit.jaw))
+    )
+    opening = [
+        np.linalg.norm(points[:, INNER_LIP_TOP] - points[:, INNER_LIP_BOTTOM], axis=1) for points in (true, found)
+    ]
+    assert np.corrcoef(opening)[0, 1] >= 0.9
+    assert np.degrees(np.abs(fit.global_pose - clip.global_pose[:60])).mean() < 3
