@@ -211,8 +211,8 @@ class MotionPrior(nn.Module):
             )
         into, out = self.encoder.straight, self.decoder.straight
         for layer in (into, out, self.encoder.mean, self.decoder.smooth, self.encoder.logvar):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
+            for parameter in layer.parameters():
+                nn.init.zeros_(parameter)
         # little noise on latents of unit spread
         self.encoder.logvar.bias.fill_(-4.0)
         into.weight[:count] = basis / spread[:, None]
