@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from contextlib import suppress
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.files import written_aside
 from occlufacediff.prediction.observe import Progress
 from occlufacediff.prediction.predictor import Prediction, Predictor
@@ -18,6 +20,19 @@ from occlufacediff.prediction.predictor import Prediction, Predictor
 
 def _quiet(step: str, done: int, total: int | None) -> None:
     """Progress that nobody watches."""
+
+
+def _check_before_work(checkpoint_dir: Path, out_dir: Path) -> None:
+    """Refuse what cannot end well before anything is loaded."""
+    for name in ("motion_prior", "denoiser"):
+        if not (checkpoint_dir / name).exists():
+            raise AssetError(
+                f"checkpoint {checkpoint_dir}: there is no {name} in it; train the networks with `make run` (data and "
+                "head model are made too), or give the folder of trained ones with --checkpoint"
+            )
+    place = next(folder for folder in (out_dir, *out_dir.absolute().parents) if folder.exists())
+    if not (place.is_dir() and os.access(place, os.W_OK)):
+        raise ConfigError(f"out {out_dir}: {place} is no folder that can be written to; give another one with --out")
 
 
 def predict_video(
@@ -54,8 +69,10 @@ def predict_video(
     Raises:
         ClipError: the video cannot be used; its ``reason`` is one word.
         AssetError: checkpoint or head model are missing, damaged or do not belong together.
-        ConfigError: the mask does not fit the video, or a device is asked for that is not there.
+        ConfigError: the mask does not fit the video, an occluder is no usable picture, a device is asked for that is
+            not there, or ``out_dir`` cannot be written to.
     """
+    _check_before_work(checkpoint_dir, out_dir)
     predictor = Predictor(
         checkpoint_dir,
         head,

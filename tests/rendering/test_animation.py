@@ -48,6 +48,14 @@ def test_the_hidden_region_lands_on_its_points() -> None:
     hidden[100:121, 60:81] = True
     box, view = np.array([30.0, 40.0, 150.0]), np.array([20.0, 30.0, 180.0])
     opacity = animation.hidden_on_panel(hidden, box, view, 256)
+    picture = np.zeros((224, 224, 4), dtype=np.uint8)
+    picture[..., 1] = 200  # transparent green that must not bleed
+    picture[hidden] = (255, 0, 0, 255)
+    moved = animation.crop_on_panel(picture, box, view, 256)
+    inside = moved[..., 3] > 8
+    assert np.abs(moved[inside][:, :3].astype(int) - (255, 0, 0)).max() <= 2
+    assert (moved[..., 3][opacity > 0.99] == 255).all()
+    assert not moved[..., 3][opacity < 0.01].any()
     centre = np.argwhere(opacity > 0.5).mean(axis=0)[::-1]
     expected = animation.crop_to_panel(np.array([70 / 112 - 1, 110 / 112 - 1]), box, view, 256)
     np.testing.assert_allclose(centre, expected, atol=0.6)

@@ -27,7 +27,10 @@ from occlufacediff.synthetic.faces import look_of
 from occlufacediff.synthetic.plan import subject_clips
 from occlufacediff.synthetic.speakers import speaker
 
-SETTINGS = SyntheticSettings(training_subjects=1, training_clips=2, held_out_clips=2, picture_size=256)
+# Fixtures are costly: all tests of the file on one worker.
+pytestmark = pytest.mark.xdist_group("synthesise")
+
+SETTINGS = SyntheticSettings(training_subjects=1, training_clips=2, max_seconds=2.7, picture_size=192)
 RUN = """
 import sys
 from pathlib import Path
@@ -35,7 +38,7 @@ from occlufacediff.config.synthetic import SyntheticSettings
 from occlufacediff.stages.synthesise import synthesise_subject
 
 head, out, workers = Path(sys.argv[1]), Path(sys.argv[2]), int(sys.argv[3])
-settings = SyntheticSettings(training_subjects=1, training_clips=2, held_out_clips=2, picture_size=256)
+settings = SyntheticSettings(training_subjects=1, training_clips=2, max_seconds=2.7, picture_size=192)
 names = ("video.tar", "audio.tar", "sentences.csv", "truth.h5")
 synthesise_subject("M101", head, *(out / name for name in names), settings=settings, seed=3, workers=workers)
 """
@@ -99,7 +102,7 @@ def test_archives_have_meads_layout_and_agree_with_the_truth(made: Path) -> None
             group = truth[clip.clip]
             drawn = draw_clip(clip, SETTINGS, 3)
             assert len(frames) == len(group["exp"]) == len(drawn.exp)
-            assert frames[0].shape == (256, 256, 3)
+            assert frames[0].shape == (192, 192, 3)
             np.testing.assert_array_equal(group["jaw"][()], drawn.jaw)
             assert group["exp"].dtype == group["shape"].dtype == group["cam_picture"].dtype == np.float32
             assert group.attrs["fps"] == 30 and group.attrs["sentence"] == clip.text

@@ -27,6 +27,9 @@ from occlufacediff.training import loop as training_loop
 from occlufacediff.training.decoys import Decoys
 from occlufacediff.training.loop import CLOCK_COLUMNS, learning_rate, pick_device
 
+# Fixtures are costly: all tests of the file on one worker.
+pytestmark = pytest.mark.xdist_group("training")
+
 QUICK = LoopSettings(max_steps=12, batch_size=4, validate_every=6, validation_windows=4, save_every=4, warmup_steps=2)
 
 
