@@ -70,15 +70,15 @@ def test_rendered_speech(head: HeadAsset) -> None:
     settings, seed = SyntheticSettings(), 1
     clip = draw_clip(subject_clips("W103", settings)[3], settings, seed, fps=30, sample_rate=16000)
     look = look_of(speaker("W103", seed, spread=settings.articulation_spread), head, settings.picture_size, seed)
-    exp, camera = expression_for(clip, head)[:60], camera_of(clip, look, seed)[:60]
-    fit = fitted(head, Film(head, look).frames(clip, exp, camera))
+    exp = expression_for(clip, head)
+    fit = fitted(head, islice(Film(head, look).frames(clip, exp, camera_of(clip, look, seed)), 60))
     assert fit.error_px <= 0.8
     assert fit.lips_px <= 1.0
     assert fit.opening_correlation >= 0.98
     still = np.zeros((60, 3))
     true, found = (
         landmarks_numpy(head, vertices_numpy(head, shape, actions, still, jaw))
-        for shape, actions, jaw in ((look.shape, exp, clip.jaw[:60]), (fit.shape, fit.exp, fit.jaw))
+        for shape, actions, jaw in ((look.shape, exp[:60], clip.jaw[:60]), (fit.shape, fit.exp, fit.jaw))
     )
     opening = [
         np.linalg.norm(points[:, INNER_LIP_TOP] - points[:, INNER_LIP_BOTTOM], axis=1) for points in (true, found)
