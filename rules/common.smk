@@ -118,9 +118,9 @@ def missing_networks():
 
 
 def audio_tar(wildcards):
-    """The subject's audio archive; a local folder may lack it."""
+    """The subject's audio archive, a list of one; a local folder may lack it: of none."""
     if cfg.source == "synthetic":
-        return f"{ARCHIVES}/{wildcards.subject}/audio.tar"
+        return [f"{ARCHIVES}/{wildcards.subject}/audio.tar"]
     return audio_archive(ARCHIVES, wildcards.subject)
 
 

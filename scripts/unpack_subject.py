@@ -10,11 +10,12 @@ with logged(snakemake):
     from occlufacediff.stages.acquire import unpack_subject
 
     index = Path(snakemake.output.index)
-    audio = snakemake.input.get("audio")
+    # A list of none or one: a local folder may lack the archive of sounds.
+    audio = [Path(path) for path in snakemake.input.audio]
     unpack_subject(
         snakemake.wildcards.subject,
         Path(snakemake.input.video),
-        Path(audio) if audio else None,
+        audio[0] if audio else None,
         index.parent,
         index,
         view=from_params(AcquireSettings, snakemake.params.settings).view,
