@@ -46,21 +46,26 @@ def denoiser_config(settings: DenoiserSettings, prior: MotionPrior) -> DenoiserC
 
 
 def input_statistics(store: ClipStore) -> dict[str, Tensor]:
-    """Mean face (468, 2), one spread of landmarks (), mean and spread (80,) of log-mel bands over a split."""
-    face, square, mel, mel_square = (0.0,) * 4
-    frames, rows = 0, 0
+    """Mean face (468, 2), one spread of landmarks (), mean and spread (80,) of log-mel bands over a split.
+
+    Unknown landmarks (NaN) are left out; one that is never known gets a mean of 0.
+    """
+    face, square, mel, mel_square = (np.zeros(()),) * 4
+    frames, rows = np.zeros((), np.int64), 0
     for index in range(len(store)):
         clip = store[index]
         if clip.lmk_2d is not None:
-            points = clip.lmk_2d.astype(np.float64)
-            face, square, frames = face + points.sum(0), square + (points**2).sum(0), frames + len(points)
+            known = np.isfinite(clip.lmk_2d).all(axis=-1, keepdims=True)
+            points = np.where(known, clip.lmk_2d, 0).astype(np.float64)
+            face, square, frames = face + points.sum(0), square + (points**2).sum(0), frames + known.sum(0)
         if clip.log_mel is not None:
             values = clip.log_mel.astype(np.float64)
             mel, mel_square, rows = mel + values.sum(0), mel_square + (values**2).sum(0), rows + len(values)
     result: dict[str, np.ndarray] = {}
-    if frames:
-        mean = face / frames
-        result |= {"face": np.asarray(mean), "spread": np.sqrt(np.maximum(square / frames - mean**2, 0).mean())}
+    if frames.any():
+        count = np.maximum(frames, 1)
+        mean, ever = face / count, frames[..., 0] > 0
+        result |= {"face": mean, "spread": np.sqrt(np.maximum(square / count - mean**2, 0)[ever].mean())}
     if rows:
         mean = mel / rows
         result |= {"mel": np.asarray(mean), "mel_spread": np.sqrt(np.maximum(mel_square / rows - mean**2, 0))}

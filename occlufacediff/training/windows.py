@@ -126,9 +126,12 @@ class WindowDataset(Dataset[dict[str, Float]]):
         start = rng.uniform(0, room) if self.tempo else int(rng.integers(int(room) + 1))
         sample = window_of(clip, start, tempo)
         if "lmk_2d" in sample:
+            # A detector with fewer points leaves the others unknown: they count as hidden.
+            known = np.isfinite(sample["lmk_2d"]).all(axis=-1)
+            sample["lmk_2d"] = np.where(known[..., None], sample["lmk_2d"], np.float32(0))
             sample["lmk_target"] = sample["lmk_2d"]
             if self.masks is not None:
-                sample["lmk_mask"] = training_mask(sample["lmk_2d"], rng, self.masks)
+                sample["lmk_mask"] = training_mask(sample["lmk_2d"], rng, self.masks) * known
         if self.augment is not None:
             if "lmk_2d" in sample:
                 sample["lmk_2d"] = augment_landmarks(sample["lmk_2d"], rng, self.augment)
