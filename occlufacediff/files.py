@@ -44,5 +44,5 @@ def new_hdf5(path: Path | str) -> Iterator[h5py.File]:
 
 def sha256(path: Path | str) -> str:
     """SHA-256 of a file, as lower-case hex."""
-    with open(path, "rb") as file:
+    with Path(path).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -161,7 +161,7 @@ class DenoiserSettings:
 
     #: Sizes of the network: ours on log-mel, or the published one on wav2vec2.
     preset: Literal["compact", "published"] = "compact"
-    loop: LoopSettings = field(default_factory=lambda: LoopSettings(max_steps=900, batch_size=16))
+    loop: LoopSettings = field(default_factory=lambda: LoopSettings(max_steps=450, batch_size=16))
     losses: LossSettings = field(default_factory=LossSettings)
     masks: MaskSettings = field(default_factory=MaskSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)
