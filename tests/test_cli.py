@@ -19,7 +19,17 @@ def test_version_and_help() -> None:
     runner = CliRunner()
     assert __version__ in runner.invoke(main, ["--version"]).output
     text = runner.invoke(main, ["predict", "--help"]).output
-    for option in ("--out", "--occlusion", "--mask", "--seed", "--device", "--checkpoint", "--head", "--profile"):
+    for option in (
+        "--out",
+        "--occlusion",
+        "--mask",
+        "--occluder",
+        "--seed",
+        "--device",
+        "--checkpoint",
+        "--head",
+        "--profile",
+    ):
         assert option in text
 
 

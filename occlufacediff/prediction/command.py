@@ -26,7 +26,7 @@ class ConsoleProgress:
             TextColumn("{task.completed}"),
             TimeElapsedColumn(),
         )
-        self.bars = Progress(*columns, console=console, transient=not console.is_terminal)
+        self.bars = Progress(*columns, console=console, disable=not console.is_terminal)
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, step: str, done: int, total: int | None) -> None:

@@ -7,9 +7,11 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 import torch
+from PIL import Image
 
 sys.path += [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
@@ -17,6 +19,7 @@ from small_data import Files, write_small_data
 from small_head import small_head
 
 from occlufacediff.config.evaluation import EvaluationSettings
+from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.evaluation.predictions import read_hidden, read_motion
@@ -150,7 +153,14 @@ def test_dropping_sound_and_landmarks_trains_the_branches_of_guidance(
 def test_the_protocol_scores_every_method_and_occlusion(
     files: Files, prior: Path, denoiser: Path, tmp_path: Path
 ) -> None:
-    settings = EvaluationSettings(occlusions=("none", "mouth", "audio_driven"), steps=2)
+    picture = np.zeros((224, 224, 4), np.uint8)
+    picture[112:] = 255
+    Image.fromarray(picture).save(tmp_path / "half.png")
+    settings = EvaluationSettings(
+        occlusions=("none", "mouth", "audio_driven", "picture"),
+        occlusion=OcclusionSettings(pictures=str(tmp_path / "half.png")),
+        steps=2,
+    )
     outputs = [[tmp_path / str(run) / name for name in ("m.csv", "c.csv", "p.h5")] for run in range(2)]
     for out in outputs:
         evaluate(
@@ -182,6 +192,9 @@ def test_the_protocol_scores_every_method_and_occlusion(
     occlusion, visible = read_hidden(outputs[0][2], "audio_driven", "C1/happy/level_1/000")
     assert occlusion.frames.all()
     assert not visible.any()
+    occlusion, visible = read_hidden(outputs[0][2], "picture", "C1/happy/level_1/000")
+    assert np.array_equal(occlusion.picture, picture)
+    assert 0 < visible.mean() < 1
     with pytest.raises(AssetError, match="mouth/theirs"):
         read_motion(outputs[0][2], "mouth", "theirs", "C1/happy/level_1/000")
 
