@@ -33,6 +33,7 @@ rule evaluate_methods:
         gpu=gpus(),
     params:
         settings=as_params(cfg.evaluation),
+        reconstruction=as_params(cfg.reconstruction),
         seed=cfg.seed,
         code=fingerprint("occlufacediff.stages.evaluate"),
     message:

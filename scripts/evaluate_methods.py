@@ -6,6 +6,7 @@ from occlufacediff.stages.logs import logged
 
 with logged(snakemake):
     from occlufacediff.config.evaluation import EvaluationSettings
+    from occlufacediff.config.reconstruction import ReconstructionSettings
     from occlufacediff.config.section import from_params
     from occlufacediff.stages.evaluate import evaluate
 
@@ -21,6 +22,7 @@ with logged(snakemake):
         Path(snakemake.output.metrics_by_clip),
         Path(snakemake.output.predictions),
         settings=from_params(EvaluationSettings, snakemake.params.settings),
+        reconstruction=from_params(ReconstructionSettings, snakemake.params.reconstruction),
         seed=snakemake.params.seed,
         device=snakemake.config["device"],
     )

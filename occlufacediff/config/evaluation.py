@@ -30,6 +30,8 @@ class EvaluationSettings:
     #: Weights of guidance by everything and by sound; None: no guidance.
     guidance_all: float | None = None
     guidance_audio: float | None = None
+    #: Fit our methods' motion to the visible landmarks at the end, with the denoiser's as the expected face.
+    follow_visible: bool = True
     #: Windows sampled at once, which bounds the memory.
     batch_size: int = 64
     #: At most so many clips, evenly over the split; None: all.

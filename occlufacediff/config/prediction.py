@@ -22,6 +22,8 @@ class PredictionSettings:
     solver: Literal["dpmpp", "ddim"] = "dpmpp"
     #: Number of solver steps.
     steps: int = 10
+    #: Fit the motion to the visible landmarks at the end, with the denoiser's as the expected face.
+    follow_visible: bool = True
     #: Weights of guidance by everything and by sound; null: no guidance.
     guidance_all: float | None = None
     guidance_audio: float | None = None

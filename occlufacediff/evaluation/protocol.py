@@ -12,9 +12,12 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.occlusion import OCCLUSION_KINDS
+from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.evaluation.baselines import interpolated, neutral
 from occlufacediff.evaluation.scores import Surface, score, surface
 from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.follow import follow_visible
+from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import SampleInput, sample_clips
@@ -101,6 +104,7 @@ def run_protocol(
     prior: MotionPrior,
     *,
     settings: EvaluationSettings,
+    reconstruction: ReconstructionSettings,
     seed: int,
     device: torch.device,
 ) -> Iterator[tuple[list[Case], list[Result]]]:
@@ -115,9 +119,11 @@ def run_protocol(
         denoiser: the network, on ``device``.
         prior: its motion prior, on ``device``.
         settings: of the protocol.
+        reconstruction: of the fit to visible landmarks that ends our methods.
         seed: of occlusions and sampling.
         device: where to sample.
     """
+    basis = LandmarkBasis.of(asset)
     numbers = chosen_clips(store, settings.max_clips)
     clips = {store.clip_id(number): store[number] for number in numbers}
     # Truth and the neutral face stay the same under all occlusions.
@@ -136,11 +142,22 @@ def run_protocol(
                 motions = sampled(
                     cases, denoiser, prior, use_audio=use_audio, settings=settings, seed=seed, device=device
                 )
+                if settings.follow_visible:
+                    motions = [
+                        _followed(basis, case, motion, reconstruction)
+                        for case, motion in zip(cases, motions, strict=True)
+                    ]
             for case, motion in zip(cases, motions, strict=True):
                 made = neutrals[case.clip_id] if method == "neutral" else surface(asset, case.clip, motion)
                 values = _scored(asset, case, truths[case.clip_id], made, motion)
                 results.append(Result(kind, method, case.clip_id, motion, values))
         yield cases, results
+
+
+def _followed(basis: LandmarkBasis, case: Case, motion: Float, settings: ReconstructionSettings) -> Float:
+    lmk_2d = case.clip.lmk_2d
+    assert lmk_2d is not None  # make_case asks for landmarks
+    return follow_visible(basis, motion, lmk_2d, case.visible, case.clip.shape, settings=settings)
 
 
 def _scored(asset: HeadAsset, case: Case, truth: Surface, made: Surface, motion: Float) -> dict[str, float]:

@@ -23,8 +23,8 @@ from occlufacediff.head.skinning import rotation_matrices
 
 #: Half the side of the crop: pixels in one unit of crop coordinates.
 PX = 112.0
-# Fewer visible landmarks than this do not determine a camera; such a frame takes what its neighbours give.
-_LEAST_VISIBLE = 12
+#: Fewer visible landmarks than this do not determine a camera; such a frame takes what its neighbours give.
+LEAST_VISIBLE = 12
 
 
 @dataclass(frozen=True)
@@ -59,6 +59,7 @@ def fit_clip(
     boxes: NDArray[np.floating] | None = None,
     visible: NDArray[np.generic] | None = None,
     shape: NDArray[np.floating] | None = None,
+    expected: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
 ) -> FitResult:
     """Fit the head model to the landmarks of a clip.
 
@@ -71,6 +72,8 @@ def fit_clip(
         visible: (T, 468) true or 1 where a landmark is to be trusted; None trusts all. Frames with nothing visible are
             carried by their neighbours.
         shape: (S,) a known identity; None solves it.
+        expected: expression (T, E) and jaw (T, 3) that the face has where landmarks do not tell otherwise; None expects
+            a neutral face. Ridge and smoothness then hold against the difference to it.
 
     Raises:
         ValueError: an array has a wrong shape, or no frame has enough visible landmarks.
@@ -82,36 +85,59 @@ def fit_clip(
         raise ValueError(f"visible: got shape {visible.shape}, needs ({frames}, 468)")
     if boxes is not None and boxes.shape != (frames, 3):
         raise ValueError(f"boxes: got shape {boxes.shape}, needs ({frames}, 3)")
+    priors = _priors(basis, settings)
+    mean = _expected_state(basis, frames, expected, priors)
     points = np.asarray(landmarks[:, basis.indices], dtype=np.float64)
     seen = np.isfinite(points).all(-1)
     if visible is not None:
         seen &= np.asarray(visible[:, basis.indices]) > 0
-    if not np.any(seen.sum(1) >= _LEAST_VISIBLE):
-        raise ValueError(f"landmarks: no frame of {frames} has {_LEAST_VISIBLE} visible landmarks")
+    if not np.any(seen.sum(1) >= LEAST_VISIBLE):
+        raise ValueError(f"landmarks: no frame of {frames} has {LEAST_VISIBLE} visible landmarks")
     zoom, shift = _steady_frame(frames, boxes)
     unit, shift = zoom * (PX / settings.noise_px), shift * np.array([1, -1]) * (PX / settings.noise_px)
     targets = np.where(seen[..., None], points, 0) * np.array([1, -1]) * unit[:, None, None] + shift[:, None]
     weights = seen * _landmark_weights(basis, settings) / zoom[:, None] ** 2
-    priors = _priors(basis, settings)
-
-    some = _spread(np.flatnonzero(seen.sum(1) >= _LEAST_VISIBLE), settings.shape_frames)
-    few = Problem(basis, targets[some], weights[some], priors)
-    identity = np.zeros(basis.n_shape) if shape is None else np.asarray(shape, dtype=np.float64)
-    state = _first_guess(few, identity, np.zeros((len(some), few.layout.size)))
+    some = _spread(np.flatnonzero(seen.sum(1) >= LEAST_VISIBLE), settings.shape_frames)
+    state = mean.copy()
     if shape is None:
+        few = Problem(basis, targets[some], weights[some], priors, mean[some])
+        identity = np.zeros(basis.n_shape)
+        solved = _first_guess(few, identity, state[some])
         for _ in range(settings.shape_iterations):
-            identity, state = few.step_with_identity(identity, state)
+            identity, solved = few.step_with_identity(identity, solved)
+        # The frames in between start from the solved ones.
+        state = np.column_stack([np.interp(np.arange(frames), some, column) for column in solved.T])
+    else:
+        identity = np.asarray(shape, dtype=np.float64)
     identity = identity.astype(np.float32).astype(np.float64)
-    # The frames in between start from the solved ones.
-    state = np.column_stack([np.interp(np.arange(frames), some, column) for column in state.T])
     for outer, inner in _pieces(frames, settings.piece_frames):
-        problem = Problem(basis, targets[outer], weights[outer], priors)
+        problem = Problem(basis, targets[outer], weights[outer], priors, mean[outer])
         guess = _first_guess(problem, identity, state[outer])
         # A given identity leaves no solved frames to start from, which costs a step.
         for _ in range(settings.motion_iterations + (shape is not None)):
             guess = problem.step_in_time(identity, guess)
         state[inner] = guess[inner.start - outer.start : inner.stop - outer.start]
     return _result(basis, identity, state, points, seen, unit, shift)
+
+
+def _expected_state(
+    basis: LandmarkBasis,
+    frames: int,
+    expected: tuple[NDArray[np.floating], NDArray[np.floating]] | None,
+    priors: Priors,
+) -> Array:
+    """Unknowns (T, N) that the priors hold to: an expected face within the bounds; zero for pose and camera."""
+    at = Layout(basis.n_exp)
+    state = np.zeros((frames, at.size))
+    if expected is not None:
+        exp, jaw = expected
+        if exp.shape != (frames, basis.n_exp) or jaw.shape != (frames, 3):
+            raise ValueError(
+                f"expected: got shapes {exp.shape} and {jaw.shape}, needs ({frames}, {basis.n_exp}) and ({frames}, 3)"
+            )
+        state[:, at.exp], state[:, at.jaw] = exp, jaw
+        state = np.clip(state, priors.low, priors.high)
+    return state
 
 
 def _steady_frame(frames: int, boxes: NDArray[np.floating] | None) -> tuple[Array, Array]:
@@ -183,7 +209,7 @@ def _first_guess(problem: Problem, shape: Array, start: Array) -> Array:
     at, weights = problem.layout, problem.weights
     frames = len(weights)
     state = start.copy()
-    known = (weights > 0).sum(1) >= _LEAST_VISIBLE
+    known = (weights > 0).sum(1) >= LEAST_VISIBLE
     local = problem.basis.local(shape, start[known][:, at.exp], start[known][:, at.jaw])
     design = np.concatenate([local, np.ones((*local.shape[:2], 1))], axis=2)
     weighted = (weights[known][..., None] * design).transpose(0, 2, 1)

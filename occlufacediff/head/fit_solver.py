@@ -63,8 +63,8 @@ class Priors:
 
     Attributes:
         shape: of identity coefficients about 0, scalar.
-        ridge: (N,) of each unknown about 0.
-        velocity, acceleration: (N,) of first and second differences over time.
+        ridge: (N,) of each unknown about its mean.
+        velocity, acceleration: (N,) of first and second differences over time of what differs from the mean.
         low, high: (N,) bounds; infinite where free.
         robust: where residuals begin to count linearly, in the residuals' unit.
     """
@@ -107,10 +107,12 @@ class Problem:
         targets: (T, L, 2) landmarks, y up, in the unit in which residuals count; hidden ones hold anything finite.
         weights: (T, L) weight of each landmark, 0 where hidden.
         priors: quadratic terms and bounds.
+        mean: (T, N) unknowns that ridge and smoothness hold to.
     """
 
-    def __init__(self, basis: LandmarkBasis, targets: Array, weights: Array, priors: Priors) -> None:
+    def __init__(self, basis: LandmarkBasis, targets: Array, weights: Array, priors: Priors, mean: Array) -> None:
         self.basis = basis
+        self.mean = mean
         self.targets = targets
         self.weights = weights
         self.priors = priors
@@ -185,7 +187,7 @@ class Problem:
         weights = self._robust_weights(residuals)
         root = np.sqrt(weights)
         blocks, right = _blocks(residuals, jacobian, root)
-        right += self.priors.ridge * state
+        right += self.priors.ridge * (state - self.mean)
         blocks[:, np.arange(own), np.arange(own)] += self.priors.ridge + _TINY
         mixed = self._mixed_block(jacobian, rows, root)
         whole, pull = self._shape_equations(residuals, rows, weights)
@@ -245,7 +247,8 @@ class Problem:
         hessian, gradient = self.normal_equations(shape, state)
         diagonal, beside, beyond = _smoothness(frames, self.priors.velocity, self.priors.acceleration)
         hessian[:, np.arange(own), np.arange(own)] += self.priors.ridge + diagonal + _TINY
-        gradient += (self.priors.ridge + diagonal) * state + _neighbours(state, beside, beyond)
+        apart = state - self.mean
+        gradient += (self.priors.ridge + diagonal) * apart + _neighbours(apart, beside, beyond)
         row, column = np.tril_indices(own)
         banded = np.zeros((2 * own + 1, frames, own))
 

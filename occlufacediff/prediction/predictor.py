@@ -21,7 +21,8 @@ from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.errors import ClipError
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.head.fit import FitResult, fit_clip
+from occlufacediff.head.fit import LEAST_VISIBLE, FitResult, fit_clip
+from occlufacediff.head.follow import follow_visible
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.frames import FPS
 from occlufacediff.media.probe import probe
@@ -34,8 +35,6 @@ from occlufacediff.prediction.masks import MaskPictures
 from occlufacediff.prediction.observe import Observation, Progress, Sound, listen, observe
 from occlufacediff.training.loop import pick_device
 
-#: A frame with fewer visible landmarks does not tell pose and camera.
-LEAST_VISIBLE = 12
 Floats = NDArray[np.float32]
 
 
@@ -44,8 +43,8 @@ class Prediction:
     """Facial motion of a video, T frames at 25 fps.
 
     Attributes:
-        exp: (T, E) expression, by the denoiser.
-        jaw: (T, 3) axis-angle, radians, by the denoiser.
+        exp: (T, E) expression, by the denoiser, then fitted to visible landmarks (unless switched off).
+        jaw: (T, 3) axis-angle, radians, likewise.
         global_pose: (T, 3) axis-angle, radians, by the fit to visible landmarks.
         cam: (T, 3) ``[s, tx, ty]`` of each frame's crop, by the fit.
         shape: (S,) identity, by the fit.
@@ -183,6 +182,17 @@ class Predictor:
             progress("sampling", 0, 1)
             motion = self._sample(video, seen, lmk_mask, sound, seed)
             progress("sampling", 1, 1)
+        if self.settings.follow_visible:
+            with _timed(seconds, "following"):
+                motion = follow_visible(
+                    self.basis,
+                    motion,
+                    seen.lmk_2d,
+                    lmk_mask,
+                    fit.shape,
+                    settings=self.reconstruction,
+                    boxes=seen.boxes,
+                )
         prediction = Prediction(
             exp=motion[:, :-3],
             jaw=motion[:, -3:],

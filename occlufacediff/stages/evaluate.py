@@ -9,6 +9,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from occlufacediff.config.evaluation import EvaluationSettings
+from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.evaluation.predictions import write_hidden, write_motion
 from occlufacediff.evaluation.protocol import run_protocol
 from occlufacediff.evaluation.scores import unit_of
@@ -32,6 +33,7 @@ def evaluate(
     predictions_h5: Path,
     *,
     settings: EvaluationSettings,
+    reconstruction: ReconstructionSettings,
     seed: int,
     device: str,
 ) -> None:
@@ -53,6 +55,7 @@ def evaluate(
         metrics_by_clip_csv: one row a clip, method, occlusion and metric.
         predictions_h5: motions and what was hidden (see `evaluation.predictions`).
         settings: of the protocol.
+        reconstruction: of the fit to visible landmarks that ends our methods.
         seed: of occlusions and sampling.
         device: ``auto``, ``cpu`` or ``cuda``.
 
@@ -70,7 +73,9 @@ def evaluate(
         manifest, settings.split, coefficients=coefficients, clips=clips, audio=audio, sound=sound, memory_mib=0
     )
     rows = []
-    rounds = run_protocol(store, asset, denoiser, prior, settings=settings, seed=seed, device=where)
+    rounds = run_protocol(
+        store, asset, denoiser, prior, settings=settings, reconstruction=reconstruction, seed=seed, device=where
+    )
     with new_hdf5(predictions_h5) as file:
         for cases, results in tqdm(rounds, total=len(settings.occlusions), desc="evaluation", unit="occlusion"):
             for case in cases:

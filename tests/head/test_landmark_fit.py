@@ -80,7 +80,7 @@ def test_jacobian_is_the_derivative(small_head: HeadAsset, correctives: bool) ->
     size = basis.n_exp + 9
     none = np.zeros(size)
     priors = Priors(1.0, none, none, none, none - np.inf, none + np.inf, 1.0)
-    problem = Problem(basis, np.zeros((2, 468, 2)), np.ones((2, 468)), priors)
+    problem = Problem(basis, np.zeros((2, 468, 2)), np.ones((2, 468)), priors, np.zeros((2, size)))
     shape, state = rng.normal(size=basis.n_shape), 0.4 * rng.normal(size=(2, size))
     _, own, rows = problem.derivatives(shape, state)
     shapes = np.concatenate([basis.points.shape, basis.levers.shape], axis=1)

@@ -20,6 +20,7 @@ from small_head import small_head
 
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.occlusion import OcclusionSettings
+from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.evaluation.predictions import read_hidden, read_motion
@@ -173,6 +174,7 @@ def test_the_protocol_scores_every_method_and_occlusion(
             denoiser,
             *out,
             settings=settings,
+            reconstruction=ReconstructionSettings(),
             seed=4,
             device="cpu",
         )

@@ -1,0 +1,52 @@
+"""The last step of the method: motion that follows what is visible, and is the denoiser's where nothing is."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.head.fit import LEAST_VISIBLE, fit_clip
+from occlufacediff.head.landmark_basis import LandmarkBasis
+
+
+def follow_visible(
+    basis: LandmarkBasis,
+    motion: NDArray[np.float32],
+    landmarks: NDArray[np.float32],
+    visible: NDArray[np.generic],
+    shape: NDArray[np.float32],
+    *,
+    settings: ReconstructionSettings,
+    boxes: NDArray[np.floating] | None = None,
+) -> NDArray[np.float32]:
+    """Fit expression and jaw to the visible landmarks with the denoiser's motion as the expected face.
+
+    It is the maximum a posteriori of a Gaussian about the denoiser's motion and of the landmarks' noise: an action that
+    visible points show follows them, one that only hidden points would show stays as the denoiser gives it.
+
+    Args:
+        basis: the head at its landmarks.
+        motion: (T, E + 3) expression and jaw by the denoiser.
+        landmarks: (T, 468 or 478, 2) crop coordinates, y down.
+        visible: (T, 468) 1 where a landmark is visible.
+        shape: (S,) identity.
+        settings: of the fit.
+        boxes: (T, 3) crop boxes, as in `fit_clip`.
+
+    Returns:
+        (T, E + 3) motion, within the bounds of the fit. A run of hidden frames leaves what its visible neighbours show
+        smoothly for the denoiser's motion, so there is no jump; a clip with hardly any visible landmark keeps that.
+    """
+    if not np.any(visible.sum(axis=1) >= LEAST_VISIBLE):
+        return motion
+    fit = fit_clip(
+        basis,
+        landmarks,
+        settings=settings,
+        boxes=boxes,
+        visible=visible,
+        shape=shape,
+        expected=(motion[:, :-3], motion[:, -3:]),
+    )
+    return np.concatenate([fit.exp, fit.jaw], axis=1)

@@ -1,0 +1,75 @@
+"""Motion follows visible landmarks and stays the expected one where nothing is visible."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.fit import fit_clip
+from occlufacediff.head.follow import follow_visible
+from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
+
+SETTINGS = ReconstructionSettings()
+FRAMES = 30
+
+
+@pytest.fixture(scope="module")
+def basis(small_head: HeadAsset) -> LandmarkBasis:
+    return LandmarkBasis.of(small_head)
+
+
+@pytest.fixture(scope="module")
+def clip(small_head: HeadAsset) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Identity, motion (T, E + 3) and landmarks (T, 468, 2) of a known clip."""
+    rng = np.random.default_rng(3)
+    time = np.arange(FRAMES)[:, None] / 25
+    exp = 0.4 + 0.4 * np.sin(time * rng.uniform(2, 8, small_head.n_exp))
+    jaw = np.column_stack([0.15 + 0.1 * np.sin(9 * time), np.zeros((FRAMES, 2))])
+    shape = rng.normal(size=small_head.n_shape)
+    pose, cam = np.zeros((FRAMES, 3)), np.tile([7.5, 0.0, 0.0], (FRAMES, 1))
+    points = landmarks_numpy(small_head, vertices_numpy(small_head, shape, exp, pose, jaw))
+    lmk = project_numpy(points.astype(np.float64), cam)
+    return shape.astype(np.float32), np.column_stack([exp, jaw]).astype(np.float32), lmk.astype(np.float32)
+
+
+def test_visible_landmarks_decide(basis, clip):
+    shape, truth, lmk = clip
+    wrong = np.zeros_like(truth)
+    found = follow_visible(basis, wrong, lmk, np.ones((FRAMES, 468)), shape, settings=SETTINGS)
+    assert np.abs(found - truth).mean() < 0.25 * np.abs(wrong - truth).mean()
+
+
+def test_hidden_frames_return_to_the_expected_without_a_jump(basis, clip):
+    shape, truth, lmk = clip
+    visible = np.ones((FRAMES, 468))
+    visible[8:22] = 0
+    expected = 0.5 * truth
+    found = follow_visible(basis, expected, lmk, visible, shape, settings=SETTINGS)
+    np.testing.assert_allclose(found[13:17], expected[13:17], atol=0.03)
+    jump, inside = np.abs(np.diff(found, axis=0)[[7, 21]]).max(), np.abs(np.diff(truth, axis=0)).max()
+    assert jump < 2 * inside
+    assert np.abs(found - truth)[:8].mean() < 0.5 * np.abs(expected - truth)[:8].mean()
+
+
+def test_nothing_visible_changes_nothing(basis, clip):
+    shape, truth, lmk = clip
+    found = follow_visible(basis, truth, lmk, np.zeros((FRAMES, 468)), shape, settings=SETTINGS)
+    assert found is truth
+
+
+def test_an_expected_face_that_is_true_stays(basis, clip):
+    shape, truth, lmk = clip
+    some = np.ones((FRAMES, 468))
+    some[:, ::2] = 0
+    found = follow_visible(basis, truth, lmk, some, shape, settings=SETTINGS)
+    np.testing.assert_allclose(found, truth, atol=0.02)
+
+
+def test_expected_of_a_wrong_size_is_refused(basis, clip):
+    _, truth, lmk = clip
+    with pytest.raises(ValueError, match="expected"):
+        fit_clip(basis, lmk, settings=SETTINGS, expected=(truth[:, :-4], truth[:, -3:]))
