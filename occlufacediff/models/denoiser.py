@@ -285,14 +285,22 @@ class Denoiser(nn.Module):
         """Clean latents (B, N, D) predicted from noisy x (B, N, D) at original steps t (B,), given memory (B, N, C)."""
         step = self.step_embedding(t)
         films = [layer.film(step) for layer in self._layers()]
-        return self._decode(x, [layer.cross_terms(memory, self.config.cross_span) for layer in self._layers()], films)
+        return self._decode(x, self.memory_terms(memory), films)
+
+    def step_terms(self, steps: Tensor) -> list[list[LayerFilm]]:
+        """``terms[s][layer]`` of the original ``steps`` (S,), each of batch 1; the same for all memories."""
+        embedding = self.step_embedding(steps)
+        # one product a layer for all steps: row by row the weights would be read S times
+        layers = [layer.film(embedding) for layer in self._layers()]
+        return [[_film_at(film, place) for film in layers] for place in range(len(steps))]
+
+    def memory_terms(self, memory: Tensor) -> list[tuple[Tensor, ...]]:
+        """A layer's cross-attention terms of memory (B, N, C), the same at all steps."""
+        return [layer.cross_terms(memory, self.config.cross_span) for layer in self._layers()]
 
     def prepare(self, memory: Tensor, steps: Tensor) -> Prepared:
         """All terms of memory (B, N, C) and of the original ``steps`` (S,) that ``denoise_prepared`` will need."""
-        embedding = self.step_embedding(steps)
-        films = [[layer.film(row[None]) for layer in self._layers()] for row in embedding]
-        cross = [layer.cross_terms(memory, self.config.cross_span) for layer in self._layers()]
-        return Prepared(cross=cross, films=films)
+        return Prepared(cross=self.memory_terms(memory), films=self.step_terms(steps))
 
     def denoise_prepared(self, x: Tensor, index: int, prepared: Prepared) -> Tensor:
         """As ``denoise`` at the ``index``-th of the prepared steps, for all windows of the prepared memory."""
@@ -331,3 +339,8 @@ class Denoiser(nn.Module):
         for layer, terms, film in zip(self._layers(), cross, films, strict=True):
             x = layer(x, terms, film, self_bias, cross_bias)
         return self.out(functional.leaky_relu(self.out_in(self.decoder_norm(x)), 0.2))
+
+
+def _film_at(film: LayerFilm, place: int) -> LayerFilm:
+    first, second, third = ((scale[place : place + 1], shift[place : place + 1]) for scale, shift in film)
+    return first, second, third

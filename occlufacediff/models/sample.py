@@ -2,45 +2,34 @@
 
 The diffusion runs on a clip's whole row of latents. At each step the overlapping windows' predictions of the clean
 latents are blended into one row (weights: sin^2 over each window), so that neighbouring windows agree from the
-first step on. The decoder's windows are blended in the same way, frame by frame.
+first step on. The decoder's windows are blended in the same way, frame by frame. A row of more than ``STRETCH_WINDOWS``
+windows is sampled stretch by stretch, each with its beginning in-painted from the one before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from occlufacediff.models.audio_encoder import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
-from occlufacediff.models.denoiser import Denoiser, Prepared
+from occlufacediff.models.conditions import Branch, Conditions, Precision, SampleInput
+from occlufacediff.models.denoiser import Denoiser
+from occlufacediff.models.film import LayerFilm
 from occlufacediff.models.layers import FRAMES_PER_LATENT
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sampler import Ddim, DpmSolver, clip_noise
 from occlufacediff.models.schedule import NoiseSchedule
-from occlufacediff.models.windows import WINDOW_FRAMES, Overlap, blend, overlapping
+from occlufacediff.models.windows import WINDOW_FRAMES, Blend, Overlap, Stretch, overlapping, stretches
 
 #: Guidance weights (s_all, s_audio); None for one of them means 1 and 0.
 Guidance = tuple[float | None, float | None]
 
-
-@dataclass(frozen=True)
-class SampleInput:
-    """What is known of a clip.
-
-    Attributes:
-        clip_id: names the noise; the same clip gets the same noise in any batch.
-        lmk_2d: (T, L, 2) landmarks in crop coordinates; NaN counts as hidden.
-        lmk_mask: (T, L), 1 visible, 0 hidden.
-        audio: (T * 640,) waveform normalised over the clip, or (T * 4, bands) log-mel, as the denoiser takes.
-    """
-
-    clip_id: str
-    lmk_2d: Tensor
-    lmk_mask: Tensor
-    audio: Tensor
+#: Windows that are prepared at a time (82 s of picture each 64 windows at the usual hop); no setting, since it decides
+#: where long clips are continued, and with that their result.
+STRETCH_WINDOWS = 256
 
 
 def normalised_waveform(waveform: Tensor) -> Tensor:
@@ -62,7 +51,7 @@ def sampler_of(solver: Literal["ddim", "dpmpp"], steps: int) -> Ddim | DpmSolver
     raise ValueError(f"solver: got {solver!r}, needs 'ddim' or 'dpmpp'")
 
 
-def branch_weights(guidance: Guidance | None) -> list[tuple[bool, bool, float]]:
+def branch_weights(guidance: Guidance | None) -> list[Branch]:
     """Passes of the network as (landmarks shown, sound heard, weight); those of weight 0 are left out."""
     if guidance is None:
         return [(True, True, 1.0)]
@@ -87,6 +76,7 @@ def sample_motion(
     use_audio: bool = True,
     samples: int = 1,
     max_batch: int = 64,
+    precision: Precision = "float32",
     device: torch.device | str = "cpu",
 ) -> Tensor:
     """Motion (samples, T, M) of one clip; see ``sample_clips``."""
@@ -102,6 +92,7 @@ def sample_motion(
         use_audio=use_audio,
         samples=samples,
         max_batch=max_batch,
+        precision=precision,
         device=device,
     )[0]
 
@@ -120,11 +111,14 @@ def sample_clips(
     samples: int = 1,
     max_batch: int = 64,
     hop: int = WINDOW_FRAMES // 2,
+    precision: Precision = "float32",
     device: torch.device | str = "cpu",
 ) -> list[Tensor]:
     """Sample the motion of many clips at once.
 
-    Both models are used in evaluation mode and left in the mode they were in.
+    Both models are used in evaluation mode and left in the mode they were in. Beside the inputs and the result, memory
+    is bounded whatever the lengths: at most ``STRETCH_WINDOWS`` windows are prepared at a time, longer clips are
+    continued stretch by stretch.
 
     Args:
         denoiser: on ``device``.
@@ -137,7 +131,8 @@ def sample_clips(
         use_audio: false leaves the sound out.
         samples: motions a clip, with different noise.
         max_batch: windows (times samples and guidance passes) through the network at once; bounds the memory only.
-        hop: frames between the beginnings of neighbouring windows.
+        hop: frames between the beginnings of neighbouring windows; 64 sets them side by side.
+        precision: "bf16" lets the network compute in bfloat16 where it may; solver and decoder stay in float32.
         device: where to compute.
 
     Returns:
@@ -146,123 +141,107 @@ def sample_clips(
     Raises:
         ValueError: shapes that do not fit together; the clip is named.
     """
-    if not clips:
-        return []
+    device = torch.device(device)
     modes = denoiser.training, prior.training
     denoiser.eval()
     prior.eval()
     try:
+        conditions = Conditions(denoiser, branch_weights(guidance), use_audio=use_audio)
         sampler = sampler_of(solver, steps)
-        layouts = [overlapping(clip.lmk_2d.shape[0], hop=hop) for clip in clips]
-        offsets = torch.tensor([0, *(layout.latents for layout in layouts)]).cumsum(0)
-        index = torch.cat([layout.index() + start for layout, start in zip(layouts, offsets, strict=False)])
-        passes = branch_weights(guidance)
-        chunk = max(1, max_batch // (len(passes) * samples))
-        prepared = _prepare(denoiser, clips, layouts, sampler.steps, passes, use_audio, chunk, samples, device)
-        noise = torch.cat(
-            [
-                torch.stack(
-                    [clip_noise(seed, c.clip_id, (lay.latents, prior.config.latent_dim), s) for s in range(samples)]
-                )
-                for c, lay in zip(clips, layouts, strict=True)
-            ],
-            dim=1,
-        ).to(device)
-        weights = layouts[0].weights()
-        share = torch.tensor([weight for *_, weight in passes], device=device)[:, None, None, None, None]
-
-        def predict(x: Tensor, step: int) -> Tensor:
-            parts = []
-            for place, ready in enumerate(prepared):
-                rows = index[place * chunk : (place + 1) * chunk].to(device)
-                windows = x[:, rows].expand(len(passes), -1, -1, -1, -1)
-                clean = denoiser.denoise_prepared(windows.reshape(-1, *windows.shape[3:]), step, ready)
-                parts.append((clean.reshape(windows.shape) * share).sum(0))
-            return blend(torch.cat(parts, dim=1), index, weights, x.shape[1])
-
-        latents = sampler.sample(predict, noise)
-        return [
-            _decode(prior, latents[:, start : start + layout.latents], layout, max_batch)
-            for layout, start in zip(layouts, offsets.tolist(), strict=False)
-        ]
+        rows = []
+        for clip in clips:
+            conditions.check(clip)
+            layout = overlapping(clip.lmk_2d.shape[0], hop=hop)
+            shape = (layout.latents, prior.config.latent_dim)
+            noise = torch.stack([clip_noise(seed, clip.clip_id, shape, sample) for sample in range(samples)])
+            rows.append(_Row(clip, layout, noise.to(device), torch.zeros_like(noise, device=device)))
+        with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
+            films = denoiser.step_terms(torch.tensor(sampler.steps, device=device))
+            for group in _groups(rows):
+                _settle(group, conditions, films, sampler, max_batch)
+        return [_decode(prior, row, max_batch) for row in rows]
     finally:
         denoiser.train(modes[0])
         prior.train(modes[1])
 
 
-def _noise(seed: int, clip_id: str, shape: tuple[int, int], samples: int) -> Tensor:
-    return torch.stack([clip_noise(seed, clip_id, shape, sample) for sample in range(samples)])
+@dataclass(frozen=True)
+class _Row:
+    """A clip's latents (samples, N, D): the noise they come from and, once settled, themselves."""
+
+    clip: SampleInput
+    layout: Overlap
+    noise: Tensor
+    latents: Tensor
 
 
-def _prepare(
-    denoiser: Denoiser,
-    clips: Sequence[SampleInput],
-    layouts: Sequence[Overlap],
-    steps: list[int],
-    passes: list[tuple[bool, bool, float]],
-    use_audio: bool,
-    chunk: int,
-    samples: int,
-    device: torch.device | str,
-) -> list[Prepared]:
-    """Terms of all windows, ``chunk`` windows each, rows ordered pass, sample, window."""
-    rows_a_frame = SAMPLES_PER_FRAME if denoiser.config.audio == "wav2vec2" else MEL_ROWS_PER_FRAME
-    pieces: list[tuple[int, Tensor]] = [
-        (number, start) for number, layout in enumerate(layouts) for start in layout.starts
+def _groups(rows: Sequence[_Row]) -> Iterator[list[tuple[_Row, Stretch]]]:
+    """All stretches in order, together as long as they are few windows and none continues another."""
+    group: list[tuple[_Row, Stretch]] = []
+    windows = 0
+    for row in rows:
+        for stretch in stretches(row.layout, STRETCH_WINDOWS):
+            count = stretch.last - stretch.first
+            if group and (stretch.known or windows + count > STRETCH_WINDOWS):
+                yield group
+                group, windows = [], 0
+            group.append((row, stretch))
+            windows += count
+    if group:
+        yield group
+
+
+def _settle(
+    group: Sequence[tuple[_Row, Stretch]],
+    conditions: Conditions,
+    films: list[list[LayerFilm]],
+    sampler: Ddim | DpmSolver,
+    max_batch: int,
+) -> None:
+    """Sample the latents of stretches as one row and write them into their clips' rows."""
+    noise = torch.cat([row.noise[:, part.start : part.stop] for row, part in group], dim=1)
+    samples, length, device = noise.shape[0], noise.shape[1], noise.device
+    known = torch.zeros(length, device=device)
+    values = torch.zeros_like(noise)
+    indices, windows, begin = [], [], 0
+    for row, part in group:
+        indices.append(row.layout.index()[part.first : part.last] + (begin - part.start))
+        windows += [(row.clip, int(start)) for start in row.layout.starts[part.first : part.last]]
+        known[begin : begin + part.known] = 1
+        values[:, begin : begin + part.known] = row.latents[:, part.start : part.start + part.known]
+        begin += part.stop - part.start
+    index = torch.cat(indices).to(device)
+    weights = group[0][0].layout.weights().to(device)
+    branches = conditions.branches
+    share = torch.tensor([weight for *_, weight in branches], device=device)[:, None, None, None, None]
+    chunk = max(1, max_batch // (len(branches) * samples))
+    prepared = [
+        (index[at : at + chunk], conditions.prepare(windows[at : at + chunk], films, samples, device))
+        for at in range(0, len(windows), chunk)
     ]
-    padded: dict[int, tuple[Tensor, Tensor, Tensor]] = {}
-    step_numbers = torch.tensor(steps, device=device)
-    prepared = []
-    for begin in range(0, len(pieces), chunk):
-        now = pieces[begin : begin + chunk]
-        needed = {number for number, _ in now}
-        padded = {
-            number: padded.get(number) or _padded(clips[number], layouts[number], rows_a_frame) for number in needed
-        }
-        cut = [_cut(*padded[number], int(start), layouts[number].window, rows_a_frame) for number, start in now]
-        lmk, mask, audio = (torch.stack(parts).to(device) for parts in zip(*cut, strict=True))
-        memories = []
-        for shown, heard, _ in passes:
-            keep = torch.full((len(now),), heard and use_audio, device=device)
-            memories.append(denoiser.condition(lmk, mask if shown else torch.zeros_like(mask), audio, keep))
-        memory = torch.stack(memories)[:, None].expand(-1, samples, -1, -1, -1).flatten(0, 2)
-        prepared.append(denoiser.prepare(memory, step_numbers))
-    return prepared
+
+    def predict(x: Tensor, step: int) -> Tensor:
+        whole = Blend(length, weights)
+        for places, ready in prepared:
+            noisy = x[:, places].expand(len(branches), -1, -1, -1, -1)
+            clean = conditions.denoiser.denoise_prepared(noisy.flatten(0, 2), step, ready).float()
+            whole.add((clean.reshape(noisy.shape) * share).sum(0), places)
+        return whole.mean()
+
+    inpaint = (known.expand(samples, -1), values) if any(part.known for _, part in group) else None
+    settled = sampler.sample(predict, noise, inpaint=inpaint)
+    begin = 0
+    for row, part in group:
+        row.latents[:, part.start : part.stop] = settled[:, begin : begin + part.stop - part.start]
+        begin += part.stop - part.start
 
 
-def _padded(clip: SampleInput, layout: Overlap, rows_a_frame: int) -> tuple[Tensor, Tensor, Tensor]:
-    frames = clip.lmk_2d.shape[0]
-    if clip.lmk_mask.shape != clip.lmk_2d.shape[:2]:
-        raise ValueError(
-            f"{clip.clip_id}: lmk_mask is {tuple(clip.lmk_mask.shape)}, needs {tuple(clip.lmk_2d.shape[:2])} as lmk_2d"
-        )
-    if clip.audio.shape[0] != frames * rows_a_frame:
-        raise ValueError(
-            f"{clip.clip_id}: audio has {clip.audio.shape[0]} rows for {frames} frames, needs {frames * rows_a_frame}"
-        )
-    lmk = clip.lmk_2d.float()
-    seen = clip.lmk_mask.float() * torch.isfinite(lmk).all(dim=-1)
-    audio = clip.audio.float()
-    missing = layout.padded_frames - frames
-    if audio.dim() == 1:
-        audio = torch.cat([audio, audio.new_zeros(missing * rows_a_frame)])
-    else:
-        audio = layout.pad(audio, FRAMES_PER_LATENT * rows_a_frame)
-    return layout.pad(torch.nan_to_num(lmk)), layout.pad(seen), audio
-
-
-def _cut(
-    lmk: Tensor, mask: Tensor, audio: Tensor, start: int, window: int, rows_a_frame: int
-) -> tuple[Tensor, Tensor, Tensor]:
-    frames = slice(start * FRAMES_PER_LATENT, (start + window) * FRAMES_PER_LATENT)
-    rows = slice(frames.start * rows_a_frame, frames.stop * rows_a_frame)
-    return lmk[frames], mask[frames], audio[rows]
-
-
-def _decode(prior: MotionPrior, latents: Tensor, layout: Overlap, max_batch: int) -> Tensor:
-    windows = latents[:, layout.index().to(latents.device)]
-    samples, count = windows.shape[:2]
-    motion = torch.cat([prior.decode(part) for part in windows.flatten(0, 1).split(max_batch)])
-    index, weights = layout.index(FRAMES_PER_LATENT), layout.weights(FRAMES_PER_LATENT)
-    whole = blend(motion.unflatten(0, (samples, count)), index, weights, layout.padded_frames)
-    return whole[:, : layout.frames].float().cpu()
+def _decode(prior: MotionPrior, row: _Row, max_batch: int) -> Tensor:
+    layout, samples = row.layout, row.latents.shape[0]
+    index, frames = layout.index().to(row.latents.device), layout.index(FRAMES_PER_LATENT)
+    whole = Blend(layout.padded_frames, layout.weights(FRAMES_PER_LATENT))
+    chunk = max(1, max_batch // samples)
+    for at in range(0, len(index), chunk):
+        motion = prior.decode(row.latents[:, index[at : at + chunk]].flatten(0, 1))
+        whole.add(motion.unflatten(0, (samples, -1)), frames[at : at + chunk])
+    return whole.mean()[:, : layout.frames].float().cpu()

@@ -86,12 +86,83 @@ def overlapping(frames: int, *, window: int = WINDOW_FRAMES, hop: int = WINDOW_F
     return Overlap(frames=frames, latents=latents, starts=torch.tensor(starts), window=width)
 
 
+@dataclass(frozen=True)
+class Stretch:
+    """Neighbouring windows of a clip that are sampled together; a long clip has several, one after the other.
+
+    Attributes:
+        first: number of the first window.
+        last: number after the last window.
+        start: first latent.
+        stop: latent after the last one.
+        known: so many first latents were settled by the stretch before and stay as they are.
+    """
+
+    first: int
+    last: int
+    start: int
+    stop: int
+    known: int
+
+
+def stretches(layout: Overlap, most: int) -> list[Stretch]:
+    """Cut a clip's windows into stretches of at most ``most`` windows.
+
+    Each begins with the last window of the one before: the half of it that lies next to the border is settled, the
+    other half is sampled anew, now with its neighbour to the right.
+
+    Raises:
+        ValueError: ``most`` is below 2.
+    """
+    if most < 2:
+        raise ValueError(f"most: got {most}, needs at least 2")
+    starts = layout.starts.tolist()
+    result, first = [], 0
+    while True:
+        last = min(first + most, len(starts))
+        known = starts[first + 1] - starts[first] if first else 0
+        result.append(Stretch(first, last, starts[first], starts[last - 1] + layout.window, known))
+        if last == len(starts):
+            return result
+        first = last - 1
+
+
+class Blend:
+    """Weighted mean of windows' parts, added batch by batch.
+
+    Args:
+        length: rows of the whole.
+        weights: (P,) of the places in a window.
+    """
+
+    def __init__(self, length: int, weights: Tensor) -> None:
+        self._length = length
+        self._weights = weights
+        self._total: Tensor | None = None
+        self._share: Tensor | None = None
+
+    def add(self, parts: Tensor, index: Tensor) -> None:
+        """Add parts (..., W, P, C) that lie at ``index`` (W, P)."""
+        weights, flat = self._weights.to(parts), index.reshape(-1).to(parts.device)
+        if self._total is None or self._share is None:
+            self._total = parts.new_zeros(*parts.shape[:-3], self._length, parts.shape[-1])
+            self._share = parts.new_zeros(self._length)
+        self._total.index_add_(-2, flat, (parts * weights[:, None]).flatten(-3, -2))
+        self._share.index_add_(0, flat, weights.expand(index.shape).reshape(-1))
+
+    def mean(self) -> Tensor:
+        """(..., length, C); every row must have been covered.
+
+        Raises:
+            ValueError: nothing was added.
+        """
+        if self._total is None or self._share is None:
+            raise ValueError("blend: nothing was added")
+        return self._total / self._share[:, None]
+
+
 def blend(parts: Tensor, index: Tensor, weights: Tensor, length: int) -> Tensor:
     """Weighted mean (..., length, C) of windows' parts (..., W, P, C) that lie at index (W, P), weights (P,)."""
-    weights = weights.to(parts)
-    flat = index.reshape(-1).to(parts.device)
-    total = torch.zeros(*parts.shape[:-3], length, parts.shape[-1], device=parts.device, dtype=parts.dtype)
-    total.index_add_(-2, flat, (parts * weights[:, None]).flatten(-3, -2))
-    share = torch.zeros(length, device=parts.device, dtype=parts.dtype)
-    share.index_add_(0, flat, weights.expand(index.shape).reshape(-1))
-    return total / share[:, None]
+    whole = Blend(length, weights)
+    whole.add(parts, index)
+    return whole.mean()
