@@ -79,7 +79,7 @@ def predict(
     profile: bool,
 ) -> None:
     """Turn VIDEO into facial motion (motion.npz) and a picture of it (animation.mp4)."""
-    from occlufacediff.prediction.command import run
+    from occlufacediff.commands.predict import run
 
     run(
         video,

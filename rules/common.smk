@@ -18,7 +18,7 @@ os.environ.update(
 
 from occlufacediff.config.load import load_config
 from occlufacediff.config.section import as_params
-from occlufacediff.config.source import (
+from occlufacediff.stages.source import (
     audio_archive,
     check_inputs,
     published_coefficients,

@@ -1,0 +1,1 @@
+"""What the subcommands of `occlufacediff` do: options to calls, progress and messages on the terminal."""
