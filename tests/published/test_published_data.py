@@ -16,7 +16,6 @@ import pytest
 
 from occlufacediff.config.load import load_config
 from occlufacediff.config.published import PublishedSettings
-from occlufacediff.config.source import check_inputs
 from occlufacediff.errors import AssetError, ClipError, ConfigError
 from occlufacediff.files import new_hdf5
 from occlufacediff.head.asset import HeadAsset
@@ -28,6 +27,7 @@ from occlufacediff.media.encode import VideoWriter
 from occlufacediff.stages.published_coefficients import read_coefficients_subject
 from occlufacediff.stages.published_landmarks import read_landmarks_subject
 from occlufacediff.stages.shard import write_index
+from occlufacediff.stages.source import check_inputs
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from stand_ins import coefficient_arrays, write_coefficients, write_landmarks
