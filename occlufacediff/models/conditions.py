@@ -11,8 +11,8 @@ from torch import Tensor
 
 from occlufacediff.models.audio_encoder import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
 from occlufacediff.models.denoiser import Denoiser, Prepared
-from occlufacediff.models.film import LayerFilm
 from occlufacediff.models.layers import FRAMES_PER_LATENT
+from occlufacediff.models.steps import StepDecoder
 from occlufacediff.models.windows import WINDOW_FRAMES
 
 #: A pass of the network: landmarks shown, sound heard, weight in the sum.
@@ -21,8 +21,9 @@ Branch = tuple[bool, bool, float]
 #: Number format of the network's products.
 Precision = Literal["float32", "bf16"]
 
-#: Windows of waveform through wav2vec2 at once: its first convolution needs some 50 MB a window.
-WAVEFORM_WINDOWS = 4
+#: Windows of waveform through wav2vec2 at once. Its first convolutions need some 50 MB a window, and a CPU is no faster
+#: with more of them than fit its caches.
+WAVEFORM_WINDOWS = {"cpu": 1, "cuda": 16}
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,8 @@ class Conditions:
         self.denoiser = denoiser
         self.branches = list(branches)
         self._told = [(shown, heard and use_audio) for shown, heard, _ in branches]
-        waveform = denoiser.config.audio == "wav2vec2"
-        self._rows_a_frame = SAMPLES_PER_FRAME if waveform else MEL_ROWS_PER_FRAME
-        self._at_once = WAVEFORM_WINDOWS if waveform else None
+        self._waveform = denoiser.config.audio == "wav2vec2"
+        self._rows_a_frame = SAMPLES_PER_FRAME if self._waveform else MEL_ROWS_PER_FRAME
         self._silence: Tensor | None = None
         self._nothing: Tensor | None = None
 
@@ -83,18 +83,18 @@ class Conditions:
     def prepare(
         self,
         windows: Sequence[tuple[SampleInput, int]],
-        films: list[list[LayerFilm]],
+        decoder: StepDecoder,
         samples: int,
         device: torch.device,
     ) -> Prepared:
         """Terms of windows, given as clip and first latent; rows ordered branch, sample, window."""
-        at_once = self._at_once or len(windows)
+        at_once = WAVEFORM_WINDOWS.get(device.type, 1) if self._waveform else len(windows)
         memories = []
         for begin in range(0, len(windows), at_once):
             cut = [self._cut(clip, start) for clip, start in windows[begin : begin + at_once]]
             memories.append(self._memories(*(torch.stack(parts).to(device) for parts in zip(*cut, strict=True))))
         memory = torch.cat(memories, dim=1)[:, None].expand(-1, samples, -1, -1, -1).flatten(0, 2)
-        return Prepared(cross=self.denoiser.memory_terms(memory), films=films)
+        return Prepared(cross=self.denoiser.memory_terms(memory), decoder=decoder)
 
     def _memories(self, lmk: Tensor, mask: Tensor, audio: Tensor) -> Tensor:
         """(branches, W, N, C)."""

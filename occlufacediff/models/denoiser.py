@@ -30,6 +30,7 @@ from occlufacediff.models.layers import (
     check_frames,
     sinusoids,
 )
+from occlufacediff.models.steps import StepDecoder
 
 _TABLE_ROWS = 5000
 
@@ -152,11 +153,11 @@ class Prepared:
 
     Attributes:
         cross: a layer's cross-attention terms, for all B windows.
-        films: ``films[s][layer]``, scales and shifts at the s-th step, of batch 1.
+        decoder: what remains to be done at a step.
     """
 
     cross: list[tuple[Tensor, ...]]
-    films: list[list[LayerFilm]]
+    decoder: StepDecoder
 
 
 class Denoiser(nn.Module):
@@ -287,12 +288,19 @@ class Denoiser(nn.Module):
         films = [layer.film(step) for layer in self._layers()]
         return self._decode(x, self.memory_terms(memory), films)
 
-    def step_terms(self, steps: Tensor) -> list[list[LayerFilm]]:
-        """``terms[s][layer]`` of the original ``steps`` (S,), each of batch 1; the same for all memories."""
+    def step_decoder(self, steps: Tensor, dtype: torch.dtype = torch.float32) -> StepDecoder:
+        """What is done at each of the original ``steps`` (S,), the same for all memories; a copy of today's weights."""
         embedding = self.step_embedding(steps)
-        # one product a layer for all steps: row by row the weights would be read S times
-        layers = [layer.film(embedding) for layer in self._layers()]
-        return [[_film_at(film, place) for film in layers] for place in range(len(steps))]
+        layers = self._layers()
+        return StepDecoder(
+            layers,
+            [layer.film(embedding) for layer in layers],
+            latent_in=self.latent_in,
+            positions=self.latent_positions,
+            norm=self.decoder_norm,
+            out=(self.out_in, self.out),
+            dtype=dtype,
+        )
 
     def memory_terms(self, memory: Tensor) -> list[tuple[Tensor, ...]]:
         """A layer's cross-attention terms of memory (B, N, C), the same at all steps."""
@@ -300,11 +308,11 @@ class Denoiser(nn.Module):
 
     def prepare(self, memory: Tensor, steps: Tensor) -> Prepared:
         """All terms of memory (B, N, C) and of the original ``steps`` (S,) that ``denoise_prepared`` will need."""
-        return Prepared(cross=self.memory_terms(memory), films=self.step_terms(steps))
+        return Prepared(cross=self.memory_terms(memory), decoder=self.step_decoder(steps))
 
     def denoise_prepared(self, x: Tensor, index: int, prepared: Prepared) -> Tensor:
-        """As ``denoise`` at the ``index``-th of the prepared steps, for all windows of the prepared memory."""
-        return self._decode(x, prepared.cross, prepared.films[index])
+        """As ``denoise`` in evaluation mode at the ``index``-th prepared step, for the windows of the prepared memory."""
+        return prepared.decoder(x, index, prepared.cross, *self._biases(x.shape[1], x.device))
 
     def forward(
         self,
@@ -327,20 +335,19 @@ class Denoiser(nn.Module):
     def _layers(self) -> list[DecoderLayer]:
         return [layer for layer in self.decoder if isinstance(layer, DecoderLayer)]
 
+    def _biases(self, latents: int, device: torch.device) -> tuple[Tensor | None, Tensor | None]:
+        """Biases of self-attention (heads, N, N) and of cross-attention (N, N), where the network has them."""
+        self_bias = causal_bias(latents, self.config.decoder_heads, device) if self.config.causal else None
+        if not self.config.cross_span:
+            return self_bias, None
+        place = torch.arange(latents, device=device)
+        far = (place[:, None] - place[None, :]).abs() > self.config.cross_span
+        return self_bias, torch.zeros(latents, latents, device=device).masked_fill(far, float("-inf"))
+
     def _decode(self, x: Tensor, cross: list[tuple[Tensor, ...]], films: list[LayerFilm]) -> Tensor:
         latents = x.shape[1]
         x = self.drop(self.latent_in(x) + self.latent_positions[:latents])
-        self_bias = causal_bias(latents, self.config.decoder_heads, x.device) if self.config.causal else None
-        cross_bias = None
-        if self.config.cross_span:
-            place = torch.arange(latents, device=x.device)
-            far = (place[:, None] - place[None, :]).abs() > self.config.cross_span
-            cross_bias = torch.zeros(latents, latents, device=x.device).masked_fill(far, float("-inf"))
+        self_bias, cross_bias = self._biases(latents, x.device)
         for layer, terms, film in zip(self._layers(), cross, films, strict=True):
             x = layer(x, terms, film, self_bias, cross_bias)
         return self.out(functional.leaky_relu(self.out_in(self.decoder_norm(x)), 0.2))
-
-
-def _film_at(film: LayerFilm, place: int) -> LayerFilm:
-    first, second, third = ((scale[place : place + 1], shift[place : place + 1]) for scale, shift in film)
-    return first, second, third

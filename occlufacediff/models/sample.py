@@ -17,11 +17,11 @@ from torch import Tensor
 
 from occlufacediff.models.conditions import Branch, Conditions, Precision, SampleInput
 from occlufacediff.models.denoiser import Denoiser
-from occlufacediff.models.film import LayerFilm
 from occlufacediff.models.layers import FRAMES_PER_LATENT
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sampler import Ddim, DpmSolver, clip_noise
 from occlufacediff.models.schedule import NoiseSchedule
+from occlufacediff.models.steps import StepDecoder
 from occlufacediff.models.windows import WINDOW_FRAMES, Blend, Overlap, Stretch, overlapping, stretches
 
 #: Guidance weights (s_all, s_audio); None for one of them means 1 and 0.
@@ -156,9 +156,10 @@ def sample_clips(
             noise = torch.stack([clip_noise(seed, clip.clip_id, shape, sample) for sample in range(samples)])
             rows.append(_Row(clip, layout, noise.to(device), torch.zeros_like(noise, device=device)))
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
-            films = denoiser.step_terms(torch.tensor(sampler.steps, device=device))
+            numbers = torch.tensor(sampler.steps, device=device)
+            decoder = denoiser.step_decoder(numbers, torch.bfloat16 if precision == "bf16" else torch.float32)
             for group in _groups(rows):
-                _settle(group, conditions, films, sampler, max_batch)
+                _settle(group, conditions, decoder, sampler, max_batch)
         return [_decode(prior, row, max_batch) for row in rows]
     finally:
         denoiser.train(modes[0])
@@ -194,7 +195,7 @@ def _groups(rows: Sequence[_Row]) -> Iterator[list[tuple[_Row, Stretch]]]:
 def _settle(
     group: Sequence[tuple[_Row, Stretch]],
     conditions: Conditions,
-    films: list[list[LayerFilm]],
+    decoder: StepDecoder,
     sampler: Ddim | DpmSolver,
     max_batch: int,
 ) -> None:
@@ -216,7 +217,7 @@ def _settle(
     share = torch.tensor([weight for *_, weight in branches], device=device)[:, None, None, None, None]
     chunk = max(1, max_batch // (len(branches) * samples))
     prepared = [
-        (index[at : at + chunk], conditions.prepare(windows[at : at + chunk], films, samples, device))
+        (index[at : at + chunk], conditions.prepare(windows[at : at + chunk], decoder, samples, device))
         for at in range(0, len(windows), chunk)
     ]
 
@@ -224,7 +225,7 @@ def _settle(
         whole = Blend(length, weights)
         for places, ready in prepared:
             noisy = x[:, places].expand(len(branches), -1, -1, -1, -1)
-            clean = conditions.denoiser.denoise_prepared(noisy.flatten(0, 2), step, ready).float()
+            clean = conditions.denoiser.denoise_prepared(noisy.flatten(0, 2), step, ready)
             whole.add((clean.reshape(noisy.shape) * share).sum(0), places)
         return whole.mean()
 
