@@ -311,7 +311,7 @@ class Denoiser(nn.Module):
         return Prepared(cross=self.memory_terms(memory), decoder=self.step_decoder(steps))
 
     def denoise_prepared(self, x: Tensor, index: int, prepared: Prepared) -> Tensor:
-        """As ``denoise`` in evaluation mode at the ``index``-th prepared step, for the windows of the prepared memory."""
+        """As ``denoise`` in evaluation mode at the ``index``-th prepared step, for the prepared memory's windows."""
         return prepared.decoder(x, index, prepared.cross, *self._biases(x.shape[1], x.device))
 
     def forward(
