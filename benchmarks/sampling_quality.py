@@ -1,0 +1,209 @@
+"""What few steps and joined windows cost in quality: a trained compact model on the test clips of a run.
+
+``python benchmarks/sampling_quality.py [--results results/synthetic] [--hour]``; the last line is one JSON object.
+
+Solvers are compared with DDIM-100 on the same noise. Seams are measured on all test clips in a row, and with ``--hour``
+on an hour of them, whose memory is told too. Motions are the network's own, without the final fit to landmarks.
+"""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import itertools
+import json
+import resource
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from occlufacediff.config.evaluation import EvaluationSettings
+from occlufacediff.evaluation.metrics import lve
+from occlufacediff.evaluation.protocol import make_case
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.skinning import vertices_numpy
+from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
+from occlufacediff.models.denoiser import Denoiser
+from occlufacediff.models.motion_prior import MotionPrior
+from occlufacediff.models.sample import STRETCH_WINDOWS, SampleInput, sample_clips
+from occlufacediff.models.windows import WINDOW_FRAMES, overlapping, stretches
+from occlufacediff.training.data import Clip, ClipStore
+
+Float = NDArray[np.float32]
+
+SOLVERS = (("ddim", 100), ("ddim", 50), ("ddim", 20), ("ddim", 10), ("dpmpp", 20), ("dpmpp", 10), ("dpmpp", 5))
+OCCLUSIONS = ("mouth", "audio_driven")
+FPS = 25
+HOUR = 90_000
+
+
+def inputs_of(store: ClipStore, kind: str) -> list[SampleInput]:
+    """All clips of a split under one occlusion of the protocol."""
+    result = []
+    for number in range(len(store)):
+        case = make_case(store.clip_id(number), store[number], kind, EvaluationSettings(), seed=0)
+        arrays = (case.clip.lmk_2d, case.visible, case.clip.log_mel)
+        result.append(SampleInput(case.clip_id, *(torch.from_numpy(np.ascontiguousarray(part)) for part in arrays)))
+    return result
+
+
+def lips_of(asset: HeadAsset, clip: Clip, motion: Float) -> Float:
+    """Lip vertices (T, V, 3) of a motion on the clip's head, not turned."""
+    made = vertices_numpy(asset, clip.shape, motion[:, :-3], np.zeros_like(motion[:, :3]), motion[:, -3:])
+    return np.asarray(made[:, asset.regions["lips"]], np.float32)
+
+
+def compare_solvers(
+    models: tuple[Denoiser, MotionPrior], store: ClipStore, asset: HeadAsset
+) -> dict[str, dict[str, float]]:
+    """For each solver: distance to DDIM-100 (RMS and largest, mm at the lips), error against the truth, seconds."""
+    clips = [store[number] for number in range(len(store))]
+    truths = [lips_of(asset, clip, clip.motion) for clip in clips]
+    gathered: dict[str, list[dict[str, float]]] = {}
+    for kind in OCCLUSIONS:
+        inputs = inputs_of(store, kind)
+        reference: list[Float] = []
+        for solver, steps in SOLVERS:
+            begun = time.perf_counter()
+            motions = sample_clips(*models, inputs, seed=0, steps=steps, solver=solver)
+            seconds = time.perf_counter() - begun
+            lips = [lips_of(asset, clip, motion[0].numpy()) for clip, motion in zip(clips, motions, strict=True)]
+            reference = reference or lips
+            apart = np.concatenate(
+                [1000 * np.linalg.norm(a - b, axis=-1).ravel() for a, b in zip(lips, reference, strict=True)]
+            )
+            gathered.setdefault(f"{solver}-{steps}", []).append(
+                {
+                    "rms_mm": float(np.sqrt((apart.astype(np.float64) ** 2).mean())),
+                    "largest_mm": float(apart.max()),
+                    "lve_mm": float(np.mean([lve(truth, made) for truth, made in zip(truths, lips, strict=True)])),
+                    "seconds": seconds,
+                }
+            )
+    return {
+        name: {f"{kind}_{key}": round(row[key], 4) for kind, row in zip(OCCLUSIONS, rows, strict=True) for key in row}
+        for name, rows in gathered.items()
+    }
+
+
+def joined(clips: list[SampleInput], frames: int) -> tuple[SampleInput, NDArray[np.int64]]:
+    """Clips in a row, again and again up to so many frames, and the frames where one begins."""
+    row: list[SampleInput] = []
+    lengths: list[int] = []
+    for clip in itertools.cycle(clips):
+        if sum(lengths) >= frames:
+            break
+        row.append(clip)
+        lengths.append(len(clip.lmk_2d))
+    long = SampleInput(
+        "row",
+        *(torch.cat([getattr(clip, name) for clip in row]) for name in ("lmk_2d", "lmk_mask", "audio")),
+    )
+    cut = SampleInput("row", long.lmk_2d[:frames], long.lmk_mask[:frames], long.audio[: frames * 4])
+    return cut, np.cumsum([0, *lengths])[1:-1]
+
+
+def jerk_of(asset: HeadAsset, shape: Float, motion: Float) -> NDArray[np.float64]:
+    """Mean third difference (T - 3,) of the lip vertices, m/s^3."""
+    parts = []
+    for begin in range(0, len(motion) - 3, 2000):
+        part = motion[begin : begin + 2003]
+        made = vertices_numpy(asset, shape, part[:, :-3], np.zeros_like(part[:, :3]), part[:, -3:])
+        lips = made[:, asset.regions["lips"]].astype(np.float64)
+        parts.append(np.linalg.norm(np.diff(lips, n=3, axis=0), axis=-1).mean(1) * FPS**3)
+    return np.concatenate(parts)
+
+
+def ratio_at(jerk: NDArray[np.float64], borders: NDArray[np.int64], joints: NDArray[np.int64]) -> float:
+    """Mean jerk where four frames span a border, over the mean elsewhere; frames near the clips' joints left out."""
+    frame = np.arange(len(jerk))
+
+    def spans(places: NDArray[np.int64], around: int) -> NDArray[np.bool_]:
+        marked = np.zeros(len(jerk) + 2 * around + 4, bool)
+        for offset in range(-around, 3 + around):
+            marked[np.asarray(places, np.int64) - 3 + offset + around] = True
+        return marked[around : around + len(jerk)]
+
+    usable = ~spans(joints, 8) & (frame >= 8) & (frame < len(jerk) - 8)
+    at = spans(borders[(borders > 2) & (borders < len(jerk))], 0)
+    return round(float(jerk[usable & at].mean() / jerk[usable & ~at].mean()), 3)
+
+
+def measure_seams(
+    models: tuple[Denoiser, MotionPrior], store: ClipStore, asset: HeadAsset, frames: int
+) -> dict[str, float]:
+    """Jerk at windows' borders over jerk elsewhere: our overlapping windows, and windows side by side as published."""
+    result: dict[str, float] = {}
+    shape = store[0].shape
+    for kind in OCCLUSIONS:
+        clip, joints = joined(inputs_of(store, kind), frames)
+        for name, hop in (("overlapping", WINDOW_FRAMES // 2), ("side_by_side", WINDOW_FRAMES)):
+            motion = sample_clips(*models, [clip], seed=0, steps=10, hop=hop)[0][0].numpy()
+            jerk = jerk_of(asset, shape, motion)
+            result[f"{kind}_{name}"] = ratio_at(jerk, np.arange(hop, len(jerk), hop), joints)
+            latents = np.arange(8, len(jerk), 8)
+            result[f"{kind}_{name}_latents"] = ratio_at(jerk, latents[latents % hop != 0], joints)
+    return result
+
+
+def measure_hour(models: tuple[Denoiser, MotionPrior], store: ClipStore, asset: HeadAsset) -> dict[str, float]:
+    """An hour of picture: speed, memory beyond the inputs, jerk where stretches of windows meet."""
+    clip, joints = joined(inputs_of(store, "mouth"), HOUR)
+    five_minutes = dataclasses.replace(clip, lmk_2d=clip.lmk_2d[:7500], lmk_mask=clip.lmk_mask[:7500])
+    five_minutes = dataclasses.replace(five_minutes, audio=clip.audio[:30_000])
+    peaks = [_peak_mib()]
+    for part in (five_minutes, clip):
+        begun = time.perf_counter()
+        motion = sample_clips(*models, [part], seed=0, steps=10)[0][0].numpy()
+        seconds = time.perf_counter() - begun
+        peaks.append(_peak_mib())
+    parts = stretches(overlapping(HOUR), STRETCH_WINDOWS)
+    borders = np.array([(part.start + part.known) * 8 for part in parts[1:]])
+    return {
+        "frames": len(motion),
+        "seconds": round(seconds, 1),
+        "stretches": len(parts),
+        "inputs_mib": round(sum(t.nbytes for t in (clip.lmk_2d, clip.lmk_mask, clip.audio)) / 2**20),
+        "motion_mib": round(motion.nbytes / 2**20),
+        "peak_with_inputs_mib": round(peaks[0]),
+        "peak_after_five_minutes_mib": round(peaks[1]),
+        "peak_after_an_hour_mib": round(peaks[2]),
+        "jerk_where_stretches_meet": ratio_at(jerk_of(asset, store[0].shape, motion), borders, joints),
+    }
+
+
+def _peak_mib() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def main() -> None:
+    """Measure on one thread."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=Path("results/synthetic"))
+    parser.add_argument("--head", type=Path, default=Path("resources/open_head.npz"))
+    parser.add_argument("--seam-frames", type=int, default=750, help="length of the row of clips, in frames")
+    parser.add_argument("--hour", action="store_true", help="sample an hour too, and nothing but that")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    results: Path = arguments.results
+    shards = {name: sorted((results / name).glob("*.h5")) for name in ("coefficients", "clips", "audio")}
+    store = ClipStore(results / "manifest.csv", "test", memory_mib=512, **shards)
+    asset = HeadAsset.load(arguments.head)
+    models = load_denoiser(results / "models/denoiser")[0], load_motion_prior(results / "models/motion_prior")[0]
+    result: dict[str, object] = {"clips": len(store)}
+    if arguments.hour:
+        result["hour"] = measure_hour(models, store, asset)
+    else:
+        result["solvers"] = compare_solvers(models, store, asset)
+        result["jerk_at_borders"] = measure_seams(models, store, asset, arguments.seam_frames)
+    for name, values in result.items():
+        for key, value in values.items() if isinstance(values, dict) else ():
+            print(f"{name} {key}: {value}")
+    print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
