@@ -2,13 +2,15 @@
 
 The diffusion runs on a clip's whole row of latents. At each step the overlapping windows' predictions of the clean
 latents are blended into one row (weights: sin^2 over each window), so that neighbouring windows agree from the
-first step on. The decoder's windows are blended in the same way, frame by frame. A row of more than ``STRETCH_WINDOWS``
+first step on. The decoder's windows are blended in the same way, frame by frame, and so are latents that a prior with a
+straight path would set side by side. A row of more than ``STRETCH_WINDOWS``
 windows is sampled stretch by stretch, each with its beginning in-painted from the one before.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -131,7 +133,8 @@ def sample_clips(
         use_audio: false leaves the sound out.
         samples: motions a clip, with different noise.
         max_batch: windows (times samples and guidance passes) through the network at once; bounds the memory only.
-        hop: frames between the beginnings of neighbouring windows; 64 sets them side by side.
+        hop: frames between the beginnings of neighbouring windows; 64 sets them side by side and joins nothing, as
+            published.
         precision: "bf16" lets the network compute in bfloat16 where it may; solver and decoder stay in float32.
         device: where to compute.
 
@@ -160,7 +163,7 @@ def sample_clips(
             decoder = denoiser.step_decoder(numbers, torch.bfloat16 if precision == "bf16" else torch.float32)
             for group in _groups(rows):
                 _settle(group, conditions, decoder, sampler, max_batch)
-        return [_decode(prior, row, max_batch) for row in rows]
+        return [_decode(prior, row, max_batch, hop) for row in rows]
     finally:
         denoiser.train(modes[0])
         prior.train(modes[1])
@@ -237,12 +240,38 @@ def _settle(
         begin += part.stop - part.start
 
 
-def _decode(prior: MotionPrior, row: _Row, max_batch: int) -> Tensor:
-    layout, samples = row.layout, row.latents.shape[0]
-    index, frames = layout.index().to(row.latents.device), layout.index(FRAMES_PER_LATENT)
+def _decode(prior: MotionPrior, row: _Row, max_batch: int, hop: int) -> Tensor:
+    layout = row.layout
+    motion = _in_windows(prior.decode, row.latents, layout, 1, max_batch)
+    if prior.config.linear and hop < WINDOW_FRAMES:
+        motion = _without_joints(prior, motion, hop, max_batch)
+    return motion[:, : layout.frames].float().cpu()
+
+
+def _without_joints(prior: MotionPrior, motion: Tensor, hop: int, max_batch: int) -> Tensor:
+    """Motion (samples, T, M) without the jumps where latents meet.
+
+    The straight path makes 8 frames of each latent alone, which need not go on where the ones before ended. Encoded and
+    decoded once more with all latents moved by half their length, those joints lie inside of latents, where the prior
+    knows no jumps; each frame is taken, by ``sin^2`` over its latent, from the decoding whose joints are far.
+    """
+    half = FRAMES_PER_LATENT // 2
+    first, last = (end.expand(-1, half, -1) for end in (motion[:, :1], motion[:, -1:]))
+    moved = torch.cat([first, motion, last], dim=1)
+    layout = overlapping(moved.shape[1], hop=hop)
+    again = _in_windows(lambda part: prior.decode(prior.encode(part)[0]), moved, layout, FRAMES_PER_LATENT, max_batch)
+    place = torch.arange(motion.shape[1], device=motion.device) % FRAMES_PER_LATENT
+    near = torch.sin((place + 0.5) / FRAMES_PER_LATENT * math.pi)[:, None] ** 2
+    return near * motion + (1 - near) * again[:, half:-half]
+
+
+def _in_windows(work: Callable[[Tensor], Tensor], rows: Tensor, layout: Overlap, unit: int, max_batch: int) -> Tensor:
+    """Frames (samples, T, M) that ``work`` makes of windows of rows (samples, N * unit, C), blended."""
+    samples = rows.shape[0]
+    index, frames = layout.index(unit).to(rows.device), layout.index(FRAMES_PER_LATENT)
     whole = Blend(layout.padded_frames, layout.weights(FRAMES_PER_LATENT))
     chunk = max(1, max_batch // samples)
     for at in range(0, len(index), chunk):
-        motion = prior.decode(row.latents[:, index[at : at + chunk]].flatten(0, 1))
-        whole.add(motion.unflatten(0, (samples, -1)), frames[at : at + chunk])
-    return whole.mean()[:, : layout.frames].float().cpu()
+        made = work(rows[:, index[at : at + chunk]].flatten(0, 1))
+        whole.add(made.unflatten(0, (samples, -1)), frames[at : at + chunk])
+    return whole.mean()
