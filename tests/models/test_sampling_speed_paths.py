@@ -17,6 +17,8 @@ from occlufacediff.models.conditions import Conditions, SampleInput
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
 from occlufacediff.models.sample import sample_clips
+from occlufacediff.models.sampler import few_steps
+from occlufacediff.models.schedule import NoiseSchedule
 from occlufacediff.models.windows import Blend, blend, overlapping, stretches
 
 MOTION = 9
@@ -134,6 +136,38 @@ def test_stretches_settle_every_latent_in_order(frames: int, hop: int, most: int
         assert part.known > 0 and part.start + part.known == layout.starts[before.last] <= before.stop
     with pytest.raises(ValueError, match="most: got 1"):
         stretches(layout, 1)
+
+
+@settings(max_examples=60, deadline=None)
+@given(total=st.integers(10, 1000), share=st.floats(0.001, 1))
+def test_few_steps_are_distinct_and_reach_both_ends(total: int, share: float) -> None:
+    steps = max(1, round(share * total))
+    places = few_steps(NoiseSchedule.cosine(total).alphas_cumprod.numpy(), steps)
+    assert len(places) == steps and places[0] == total - 1
+    assert (np.diff(places) < 0).all() and places[-1] >= 0
+    assert steps == 1 or places[-1] == 0
+
+
+def test_joints_of_latents_are_smoothed_where_each_latent_stands_alone() -> None:
+    torch.manual_seed(0)
+    config = dataclasses.replace(MotionPriorConfig.compact(MOTION), latent_dim=16)
+    straight = MotionPrior(config).eval()
+    # principal components of smooth motion know no jumps within 8 frames
+    time = torch.arange(64_000) / 25
+    waves = torch.stack([torch.sin((1 + 0.5 * k) * time + k) for k in range(MOTION)], dim=-1)
+    blocks = waves.unflatten(0, (-1, 8)).flatten(1)
+    _, spread, basis = torch.linalg.svd(blocks, full_matrices=False)
+    straight.set_linear_path(basis[:16], spread[:16] / len(blocks) ** 0.5)
+    denoiser = network(COMPACT)
+    motion = sample_clips(denoiser, straight, [clip("a", 640, denoiser)], seed=0, steps=5)[0][0]
+    rough = sample_clips(denoiser, straight, [clip("a", 640, denoiser)], seed=0, steps=5, hop=64)[0][0]
+
+    def joint(values: torch.Tensor) -> float:
+        jerk = values.diff(n=3, dim=0).norm(dim=-1)[8:-8]
+        at = torch.arange(8, 8 + len(jerk)) % 8 >= 5
+        return (jerk[at].mean() / jerk[~at].mean()).item()
+
+    assert joint(motion) < 0.5 * joint(rough)
 
 
 def test_blending_in_batches_equals_blending_at_once() -> None:
