@@ -102,6 +102,8 @@ class MeshOverlay:
         # A region is cut out of the whole head's picture: what it hides from view stays hidden, and its edge is soft.
         self.weights = region_weights(head, region)
         self.renderer = make_renderer(panel, panel, head.faces, device=device, samples=4)
+        # The region's edge is soft by itself; smoothing it would cost as much as drawing the mesh.
+        self.stencil = None if self.weights is None else make_renderer(panel, panel, head.faces, device=device)
 
     def draw(
         self,
@@ -134,7 +136,7 @@ class MeshOverlay:
         points = panel_points(vertices, cam, box, view, self.panel)
         picture = self.renderer.rgba(points, lit)
         alpha = picture[..., 3] * np.float32(opacity)
-        if self.weights is not None:
-            alpha *= self.renderer.rgba(points, self.weights)[..., 0] / np.float32(255)
+        if self.stencil is not None and self.weights is not None:
+            alpha *= self.stencil.rgba(points, self.weights)[..., 0] / np.float32(255)
         picture[..., 3] = np.rint(alpha).astype(np.uint8)
         return over(picture, background)
