@@ -18,7 +18,9 @@ import statistics
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -29,6 +31,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 from golden_rule import fill  # noqa: E402
 
 from occlufacediff.models.audio_encoder import Wav2Vec2Sizes  # noqa: E402
+from occlufacediff.models.conditions import Precision  # noqa: E402
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig  # noqa: E402
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig  # noqa: E402
 from occlufacediff.models.published import published_denoiser_name, published_prior_name  # noqa: E402
@@ -142,15 +145,14 @@ def on_cpu(
     denoiser, prior = models
     frames = clip.lmk_2d.shape[0]
     seconds, windows = frames / FPS, len(published_windows(frames))
-    side_by_side = {"seed": 0, "hop": WINDOW_FRAMES}
+    side_by_side = partial(sample_clips, denoiser, prior, [clip], seed=0, solver="ddim", hop=WINDOW_FRAMES)
     ours: dict[bool, Took] = {}
     for guided in (False, True):
-        options = {"steps": steps, "solver": "ddim", "guidance": GUIDANCE if guided else None, **side_by_side}
-        ours[guided] = median(lambda options=options: sample_clips(denoiser, prior, [clip], **options), cpu)
+        ours[guided] = median(partial(side_by_side, steps=steps, guidance=GUIDANCE if guided else None), cpu)
     solvers: dict[str, object] = {}
-    for solver, count in (("ddim", steps), *(("dpmpp", count) for count in fewer)):
-        options = {"seed": 0, "steps": count, "solver": solver}
-        took = median(lambda options=options: sample_clips(denoiser, prior, [clip], **options), cpu, 1)
+    runs: list[tuple[Literal["ddim", "dpmpp"], int]] = [("ddim", steps), *(("dpmpp", count) for count in fewer)]
+    for solver, count in runs:
+        took = median(partial(sample_clips, denoiser, prior, [clip], seed=0, steps=count, solver=solver), cpu)
         solvers[f"{solver}-{count}"] = round(frames / took.wall, 1)
     memory = peak_memory_mib()
     sound = clip.audio.unflatten(0, (windows, -1))
@@ -158,8 +160,7 @@ def on_cpu(
         floor = median(lambda: [denoiser.audio_encoder(one[None], WINDOW_FRAMES) for one in sound], cpu)
     result: dict[str, object] = {}
     for guided in (False, True):
-        options = {"steps": plain_steps, "solver": "ddim", "guidance": GUIDANCE if guided else None, **side_by_side}
-        motion = sample_clips(denoiser, prior, [clip], **options)[0]
+        motion = side_by_side(steps=plain_steps, guidance=GUIDANCE if guided else None)[0]
         want, took_plain = plain(models, clip, plain_steps, guided)
         scaled = Took(*(statistics.mean(getattr(t, k) for t in took_plain) * windows * steps for k in ("wall", "cpu")))
         now = ours[guided]
@@ -213,14 +214,22 @@ def on_gpu(models: Models, clip: SampleInput, steps: int, many: int) -> dict[str
     result: dict[str, object] = {"device": torch.cuda.get_device_name()}
     frames = clip.lmk_2d.shape[0]
     exact: Tensor | None = None
-    for precision in ("float32", "bf16"):
+    formats: tuple[Precision, ...] = ("float32", "bf16")
+    for precision in formats:
         for count in (1, many):
             clips = [dataclasses.replace(clip, clip_id=f"{number}") for number in range(count)]
-            options = {"steps": steps, "solver": "ddim", "hop": WINDOW_FRAMES, "precision": precision, "max_batch": 256}
-
-            def work(clips: list[SampleInput] = clips, options: dict[str, object] = options) -> list[Tensor]:
-                return sample_clips(*models, clips, seed=0, device=device, **options)  # type: ignore[arg-type]
-
+            work = partial(
+                sample_clips,
+                *models,
+                clips,
+                seed=0,
+                steps=steps,
+                solver="ddim",
+                hop=WINDOW_FRAMES,
+                precision=precision,
+                max_batch=256,
+                device=device,
+            )
             torch.cuda.reset_peak_memory_stats()
             took = median(work, device)
             values = {
