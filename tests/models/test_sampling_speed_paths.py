@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
+import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +25,7 @@ from occlufacediff.models.sampler import few_steps
 from occlufacediff.models.schedule import NoiseSchedule
 from occlufacediff.models.windows import Blend, blend, overlapping, stretches
 
+ROOT = Path(__file__).resolve().parents[2]
 MOTION = 9
 SMALL = {
     "latent_dim": 16,
@@ -252,3 +257,12 @@ def test_windows_may_stand_side_by_side() -> None:
     torch.testing.assert_close(
         whole[:, :64], sample_clips(*models, [first], seed=0, steps=4, hop=64)[0], atol=1e-5, rtol=0
     )
+
+
+def test_the_benchmark_ends_in_one_json_object() -> None:
+    command = [sys.executable, "benchmarks/sampling.py", "--quick", "--device", "cpu"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    result = json.loads(done.stdout.splitlines()[-1])
+    for kind in ("unguided", "guided"):
+        assert result["cpu"][kind]["largest_difference"] <= 1e-4
+        assert result["cpu"][kind]["ratio"] > 0
