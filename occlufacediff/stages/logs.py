@@ -103,7 +103,7 @@ class LoggedJob:
 def logged(snakemake: Any) -> LoggedJob:
     """The log of a script's job: file and title come from the object that Snakemake gives to a script."""
     # Read when torch is first imported: threads that wait for each other spin for a moment, then sleep. Spinning long,
-    # the default, makes training several times slower when anything else wants a core; sleeping at once halves its speed.
+    # the default, makes training far slower when anything else wants a core; sleeping at once halves its speed.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     what = ", ".join(str(value) for value in snakemake.wildcards)
     return LoggedJob(snakemake.log[0], f"{snakemake.rule} {what}".strip())
