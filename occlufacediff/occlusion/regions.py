@@ -6,14 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.config.occlusion import OcclusionSettings
+from occlufacediff.face_mesh import LIPS
 
 Float = NDArray[np.float32]
 
 # Index lists of the MediaPipe face mesh; left and right are the picture's.
-LIPS = (
-    61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 146, 91, 181, 84, 17, 314, 405, 321, 375,
-    78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 95, 88, 178, 87, 14, 317, 402, 318, 324,
-)  # fmt: skip
 LEFT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
 RIGHT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
 BROWS = (46, 53, 52, 65, 55, 70, 63, 105, 66, 107, 276, 283, 282, 295, 285, 300, 293, 334, 296, 336)

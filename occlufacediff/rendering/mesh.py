@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -125,13 +126,20 @@ def shade(
 
 def over(foreground: Bytes, background: Bytes | tuple[int, int, int]) -> Bytes:
     """Lay an RGBA picture (H, W, 4), alpha not multiplied in, over an RGB picture (H, W, 3) or one colour."""
-    mixed = np.empty_like(foreground[..., :3])
+    mixed = np.empty_like(foreground[..., :3], order="C")
     mixed[:] = background
-    alpha = foreground[..., 3]
-    np.copyto(mixed, foreground[..., :3], where=(alpha == 255)[..., None])
+    alpha = np.ascontiguousarray(foreground[..., 3])
     # Only the few pixels of smoothed edges need arithmetic.
-    edge = np.nonzero((alpha > 0) & (alpha < 255))
+    edge = partial(alpha)
+    behind = mixed[edge]
+    cv2.copyTo(cv2.cvtColor(foreground, cv2.COLOR_RGBA2RGB), alpha, mixed)
     if len(edge[0]):
         part = alpha[edge].astype(np.uint32)[:, None]
-        mixed[edge] = (foreground[edge][:, :3] * part + mixed[edge] * (255 - part) + 127) // 255
+        mixed[edge] = (foreground[edge][:, :3] * part + behind * (255 - part) + 127) // 255
     return mixed
+
+
+def partial(alpha: Bytes) -> tuple[NDArray[np.intp], ...]:
+    """Rows and columns of the pixels of ``alpha`` (H, W) that are neither clear (0) nor opaque (255)."""
+    found = cv2.findNonZero(cv2.inRange(alpha, 1, 254))
+    return (found[:, 0, 1], found[:, 0, 0]) if found is not None else (np.empty(0, np.intp), np.empty(0, np.intp))

@@ -13,7 +13,7 @@ from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper, vtkRenderer
 from vtkmodules.vtkRenderingOpenGL2 import vtkEGLRenderWindow
 
 from occlufacediff.errors import AssetError
-from occlufacediff.rendering.mesh import Bytes, Float, over
+from occlufacediff.rendering.mesh import Bytes, Float, over, partial
 
 #: Depth in pixels, before and behind the picture plane, within which points are drawn.
 _DEPTH = 1e5
@@ -78,6 +78,8 @@ class VtkRenderer:
         camera.SetClippingRange(1, 2 * _DEPTH)
         self._window = vtkEGLRenderWindow()
         self._window.SetOffScreenRendering(1)
+        self._window.UseOffScreenBuffersOn()
+        self._window.SwapBuffersOff()
         self._window.SetMultiSamples(samples)
         self._window.SetAlphaBitPlanes(1)
         self._window.SetSize(width, height)
@@ -111,8 +113,8 @@ class VtkRenderer:
         self._window.GetRGBACharPixelData(0, 0, self.width - 1, self.height - 1, 0, self._buffer)
         picture: Bytes = vtk_to_numpy(self._buffer).reshape(self.height, self.width, 4)[::-1].copy()
         # Smoothed edges come mixed with the empty, black window: without this every outline has a dark fringe.
-        edge = np.nonzero((picture[..., 3] > 0) & (picture[..., 3] < 255))
-        if len(edge[0]):
+        if self._window.GetMultiSamples() > 1:
+            edge = partial(np.ascontiguousarray(picture[..., 3]))
             part = picture[edge].astype(np.uint16)
             picture[edge[0], edge[1], :3] = np.minimum((part[:, :3] * 255 + part[:, 3:] // 2) // part[:, 3:], 255)
         return picture

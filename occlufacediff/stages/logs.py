@@ -105,5 +105,7 @@ def logged(snakemake: Any) -> LoggedJob:
     # Read when torch is first imported: threads that wait for each other spin for a moment, then sleep. Spinning long,
     # the default, makes training far slower when anything else wants a core; sleeping at once halves its speed.
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
+    # The software renderer takes every core it sees for itself, whatever the job was given; 0: no threads of its own.
+    os.environ.setdefault("LP_NUM_THREADS", str(snakemake.threads if snakemake.threads > 1 else 0))
     what = ", ".join(str(value) for value in snakemake.wildcards)
     return LoggedJob(snakemake.log[0], f"{snakemake.rule} {what}".strip())

@@ -148,6 +148,7 @@ def _worker_pool(workers: int) -> ProcessPoolExecutor:
     # A fresh process would run the calling script again, and libraries read their number of threads on import.
     sys.modules["__main__"] = ModuleType("__main__")
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+    os.environ["LP_NUM_THREADS"] = "0"
     try:
         wait([pool.submit(os.getpid) for _ in range(workers)])
     finally:

@@ -99,7 +99,6 @@ def test_68_points_lie_on_the_mesh_and_others_are_unknown() -> None:
 
 
 def test_missing_weights_are_named(tmp_path: Path) -> None:
-    pytest.importorskip("face_alignment")
     with pytest.raises(AssetError, match=r"landmarks\.weights: .*2DFAN4"):
         make_detector(LandmarkSettings(detector="face_alignment", weights=str(tmp_path)))
 

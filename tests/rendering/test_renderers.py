@@ -137,7 +137,6 @@ def test_same_input_same_bytes_in_a_new_window() -> None:
 
 
 def test_pytorch3d_draws_the_same_silhouette() -> None:
-    pytest.importorskip("pytorch3d")
     from occlufacediff.rendering.pytorch3d_renderer import Pytorch3dRenderer
 
     points, faces = sphere(48, n=8)
