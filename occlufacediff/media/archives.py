@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import tarfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
 
@@ -57,15 +57,12 @@ def unpack(path: Path | str, place: Callable[[str], Path | None]) -> list[str]:
     """
     path = Path(path)
     unpacked: list[str] = []
-    with _opened(path) as archive:
-        try:
-            for member in _members(archive, path):
-                fault = _fault_of_name(member.name) or ("" if member.isfile() or member.isdir() else "not a plain file")
-                if fault:
-                    raise ClipError("unsafe_archive", f"{path}: member {member.name!r} is refused: {fault}")
-        except tarfile.TarError:
-            # Damage shows again below, after the members in front of it have been saved.
-            pass
+    # Damage shows again below, after the members in front of it have been saved.
+    with suppress(tarfile.TarError), _opened(path) as archive:
+        for member in _members(archive, path):
+            fault = _fault_of_name(member.name) or ("" if member.isfile() or member.isdir() else "not a plain file")
+            if fault:
+                raise ClipError("unsafe_archive", f"{path}: member {member.name!r} is refused: {fault}")
     with _opened(path) as archive:
         try:
             for member in _members(archive, path):

@@ -5,15 +5,12 @@ from __future__ import annotations
 from functools import cache, partial
 from pathlib import Path
 
-import numpy as np
-
 from occlufacediff.config.landmarks import LandmarkSettings
-from occlufacediff.errors import ClipError
-from occlufacediff.files import new_hdf5, sha256
+from occlufacediff.files import sha256
 from occlufacediff.fingerprint import fingerprint
 from occlufacediff.landmarks.detect import Detector, make_detector, track_face
 from occlufacediff.media.frames import read_frames
-from occlufacediff.media.rates import FPS
+from occlufacediff.stages.landmark_part import FIGURES, write_track
 from occlufacediff.stages.shard import (
     Row,
     assemble,
@@ -25,8 +22,6 @@ from occlufacediff.stages.shard import (
     usable,
     write_index,
 )
-
-FIGURES = ("frames", "frames_found", "n_faces_max", "frames_several_faces")
 
 
 def detect_subject(
@@ -74,24 +69,4 @@ def _detector(settings: LandmarkSettings) -> Detector:
 def _detect(sources: dict[str, Path], settings: LandmarkSettings, clip: str, part: Path) -> Row:
     source = sources[clip]
     track = track_face(read_frames(source, threads=1), _detector(settings))
-    frames, found = len(track.landmarks), int(track.found.sum())
-    if found == 0:
-        raise ClipError("no_face", f"{source}: no face was found in any of its {frames} frames")
-    if found < settings.min_found * frames:
-        raise ClipError(
-            "few_faces",
-            f"{source}: a face was found in {found} of {frames} frames only "
-            f"(landmarks.min_found is {settings.min_found:g})",
-        )
-    with new_hdf5(part) as file:
-        file["landmarks_px"] = track.landmarks
-        file.attrs["width"] = track.width
-        file.attrs["height"] = track.height
-        file.attrs["fps"] = float(FPS)
-        file.attrs["n_faces_max"] = int(track.n_faces.max())
-    return {
-        "frames": frames,
-        "frames_found": found,
-        "n_faces_max": int(track.n_faces.max()),
-        "frames_several_faces": int(np.count_nonzero(track.n_faces > 1)),
-    }
+    return write_track(part, track, source, settings.min_found)

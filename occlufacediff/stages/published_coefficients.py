@@ -19,7 +19,16 @@ from occlufacediff.head.fit import fit_errors
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.published import ENTRIES, FILE, read_published_coefficients, speaks
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
-from occlufacediff.stages.shard import Row, assemble, key, parts_folder, remove_parts, run_shard, write_index
+from occlufacediff.stages.shard import (
+    Row,
+    assemble,
+    clips_with,
+    key,
+    parts_folder,
+    remove_parts,
+    run_shard,
+    write_index,
+)
 
 #: As of the fit; further the frames of the published file, and how far its identity moves over them (it is averaged).
 FIGURES = (
@@ -66,8 +75,7 @@ def read_coefficients_subject(
             "coefficients, the published ones are FLAME's 300 and 100; give FLAME as `head` (occlufacediff convert)"
         )
     with h5py.File(clips_h5, "r") as file:
-        found: list[str] = []
-        file.visititems(lambda name, thing: found.append(name) if "landmarks" in _members(thing) else None)
+        found = clips_with(file, "landmarks")
         digests = {clip: key(*(np.asarray(file[clip][name]).tobytes().hex() for name in _INPUTS)) for clip in found}
     model, code = sha256(head), fingerprint("occlufacediff.stages.published_coefficients")
     parts = parts_folder(coefficients_h5)
@@ -97,10 +105,6 @@ def read_coefficients_subject(
 
 
 _INPUTS = ("landmarks", "valid_frames_idx")
-
-
-def _members(thing: h5py.Group | h5py.Dataset) -> h5py.Group | tuple[()]:
-    return thing if isinstance(thing, h5py.Group) else ()
 
 
 @cache

@@ -9,11 +9,12 @@ import numpy as np
 
 from occlufacediff.config.published import PublishedSettings
 from occlufacediff.errors import AssetError, ClipError
-from occlufacediff.files import new_hdf5, sha256
+from occlufacediff.files import sha256
 from occlufacediff.fingerprint import fingerprint
 from occlufacediff.landmarks.published import FILE, follow_published, read_published_landmarks
 from occlufacediff.media.probe import probe
-from occlufacediff.media.rates import FPS
+from occlufacediff.stages import landmark_part
+from occlufacediff.stages.landmark_part import write_track
 from occlufacediff.stages.shard import (
     Row,
     assemble,
@@ -26,14 +27,7 @@ from occlufacediff.stages.shard import (
     write_index,
 )
 
-FIGURES = (
-    "frames",
-    "frames_found",
-    "n_faces_max",
-    "frames_several_faces",
-    "frames_published",
-    "points_not_finite",
-)
+FIGURES = (*landmark_part.FIGURES, "frames_published", "points_not_finite")
 
 
 def read_landmarks_subject(
@@ -108,22 +102,7 @@ def _read(
     faces = faces[:frames] + [np.empty((0, 478, 2), np.float32)] * (frames - published)
     picture = probe(video).require_video()
     track = follow_published(faces, picture.width, picture.height)
-    found = int(track.found.sum())
-    if found == 0:
-        raise ClipError("no_face", f"{source}: no face in any of its {published} frames")
-    if found < min_found * frames:
-        raise ClipError("few_faces", f"{source}: a face in {found} of {frames} frames only (landmarks.min_found)")
-    with new_hdf5(part) as file:
-        file["landmarks_px"] = track.landmarks
-        file.attrs["width"] = track.width
-        file.attrs["height"] = track.height
-        file.attrs["fps"] = float(FPS)
-        file.attrs["n_faces_max"] = int(track.n_faces.max())
-    return {
-        "frames": frames,
-        "frames_found": found,
-        "n_faces_max": int(track.n_faces.max()),
-        "frames_several_faces": int(np.count_nonzero(track.n_faces > 1)),
+    return write_track(part, track, source, min_found) | {
         "frames_published": published,
         "points_not_finite": int(np.isnan(track.landmarks[track.found][..., 0]).sum()),
     }

@@ -16,7 +16,16 @@ from occlufacediff.fingerprint import fingerprint
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.fit import fit_clip
 from occlufacediff.head.landmark_basis import LandmarkBasis
-from occlufacediff.stages.shard import Row, assemble, key, parts_folder, remove_parts, run_shard, write_index
+from occlufacediff.stages.shard import (
+    Row,
+    assemble,
+    clips_with,
+    key,
+    parts_folder,
+    remove_parts,
+    run_shard,
+    write_index,
+)
 
 #: Columns of the index: frames, those without a face of their own, and how the fit follows the landmarks (crop px).
 FIGURES = ("frames", "frames_carried", "error_px", "lips_px", "opening_correlation")
@@ -43,9 +52,8 @@ def reconstruct_subject(
         AssetError: the head model cannot be read.
     """
     basis = _basis(head)
-    clips: list[str] = []
     with h5py.File(clips_h5, "r") as file:
-        file.visititems(lambda name, thing: clips.append(name) if "landmarks" in _members(thing) else None)
+        clips = clips_with(file, "landmarks")
         inputs = ("landmarks", "valid_frames_idx", "crop_boxes")
         digests = {clip: key(*(np.asarray(file[clip][name]).tobytes().hex() for name in inputs)) for clip in clips}
     model, code = sha256(head), fingerprint("occlufacediff.stages.reconstruct")
@@ -74,10 +82,6 @@ def reconstruct_subject(
 def _basis(head: Path) -> LandmarkBasis:
     """The head at its landmarks, once a process (forked workers inherit it)."""
     return LandmarkBasis.of(HeadAsset.load(head))
-
-
-def _members(thing: h5py.Group | h5py.Dataset) -> h5py.Group | tuple[()]:
-    return thing if isinstance(thing, h5py.Group) else ()
 
 
 def _fit(clips_h5: Path, head: Path, settings: ReconstructionSettings, clip: str, part: Path) -> Row:

@@ -202,6 +202,15 @@ def assemble(path: Path | str, rows: Iterable[Row], parts: Path, attributes: Map
                         part.copy(part[name], group, name)
 
 
+def clips_with(file: h5py.File, dataset: str) -> list[str]:
+    """Names of the clips of an assembled file that hold ``dataset``."""
+    found: list[str] = []
+    file.visititems(
+        lambda name, thing: found.append(name) if isinstance(thing, h5py.Group) and dataset in thing else None
+    )
+    return found
+
+
 def remove_parts(parts: Path) -> None:
     """Remove the parts once the assembled output and the index are in place."""
     shutil.rmtree(parts, ignore_errors=True)
