@@ -15,7 +15,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.head.asset import HeadAsset
@@ -65,8 +64,7 @@ def stored(path: Path) -> list[tuple[np.ndarray, np.ndarray, None]]:
 
 def fitted(head: Path, clip: tuple[np.ndarray, np.ndarray, np.ndarray | None]) -> FitResult:
     """Fit one clip on one thread."""
-    with threadpool_limits(1):
-        return fit_clip(loaded(head)[1], clip[0], settings=ReconstructionSettings(), boxes=clip[1])
+    return fit_clip(loaded(head)[1], clip[0], settings=ReconstructionSettings(), boxes=clip[1])
 
 
 def main() -> None:

@@ -14,6 +14,7 @@ from itertools import pairwise
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
+from threadpoolctl import threadpool_limits
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.face_mesh import CONTOUR, INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
@@ -51,6 +52,8 @@ class FitResult:
     opening_correlation: float
 
 
+# Many small products: threads would only wait for each other, and sums keep their order whatever the machine.
+@threadpool_limits.wrap(limits=1)
 def fit_clip(
     basis: LandmarkBasis,
     landmarks: NDArray[np.floating],

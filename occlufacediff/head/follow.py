@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.head.fit import LEAST_VISIBLE, fit_clip
@@ -41,15 +40,13 @@ def follow_visible(
     """
     if not np.any(visible.sum(axis=1) >= LEAST_VISIBLE):
         return motion
-    # Many small products: threads would only wait for each other.
-    with threadpool_limits(1):
-        fit = fit_clip(
-            basis,
-            landmarks,
-            settings=settings,
-            boxes=boxes,
-            visible=visible,
-            shape=shape,
-            expected=(motion[:, :-3], motion[:, -3:]),
-        )
+    fit = fit_clip(
+        basis,
+        landmarks,
+        settings=settings,
+        boxes=boxes,
+        visible=visible,
+        shape=shape,
+        expected=(motion[:, :-3], motion[:, -3:]),
+    )
     return np.concatenate([fit.exp, fit.jaw], axis=1)

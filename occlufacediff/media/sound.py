@@ -6,8 +6,6 @@ from pathlib import Path
 
 import ffmpeg
 import numpy as np
-from librosa.core import resample
-from librosa.feature import melspectrogram
 from numpy.typing import NDArray
 
 from occlufacediff.errors import ClipError
@@ -62,6 +60,8 @@ def read_waveform(path: Path | str, *, info: MediaInfo | None = None) -> NDArray
     native = np.nan_to_num(_from_first_frame(native, track, info), posinf=0.0, neginf=0.0)
     if track.sample_rate == SAMPLE_RATE:
         return native.astype(np.float32)
+    from librosa.core import resample  # 4 s to import, which a refused video need not wait for
+
     resampled = resample(native, orig_sr=track.sample_rate, target_sr=SAMPLE_RATE, res_type="soxr_hq")
     return np.ascontiguousarray(resampled, dtype=np.float32)
 
@@ -99,6 +99,8 @@ def log_mel(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     rows = len(waveform) // _HOP
     if rows == 0:
         return np.zeros((0, MEL_BANDS), np.float32)
+    from librosa.feature import melspectrogram
+
     power = melspectrogram(
         y=np.asarray(waveform, dtype=np.float32),
         sr=SAMPLE_RATE,

@@ -120,17 +120,18 @@ def _hatching(panel: int) -> Picture:
 
 def hide(picture: Picture, opacity: Floats) -> Picture:
     """Cover a panel picture (P, P, 3) with grey hatching where ``opacity`` (P, P) is 1."""
-    weight = opacity[..., None]
-    covered = picture * (1 - weight) + _hatching(picture.shape[0]) * weight
-    return np.rint(covered).astype(np.uint8)
+    return _mix(picture, _hatching(picture.shape[0]), opacity)
 
 
 def paste(picture: Picture, occluder: Picture, opacity: Floats | None = None) -> Picture:
     """Lay an RGBA picture (P, P, 4) over a panel picture (P, P, 3), its alpha times ``opacity`` (P, P)."""
-    weight = occluder[..., 3:].astype(np.float32) / 255
-    if opacity is not None:
-        weight = weight * opacity[..., None]
-    return np.rint(picture * (1 - weight) + occluder[..., :3] * weight).astype(np.uint8)
+    weight = occluder[..., 3].astype(np.float32) / 255
+    return _mix(picture, np.ascontiguousarray(occluder[..., :3]), weight if opacity is None else weight * opacity)
+
+
+def _mix(below: Picture, above: Picture, weight: Floats) -> Picture:
+    """``below * (1 - weight) + above * weight`` of RGB pictures (P, P, 3), weight (P, P) in [0, 1]."""
+    return np.asarray(cv2.blendLinear(below, above, 1 - weight, weight), dtype=np.uint8)
 
 
 def landmark_picture(
@@ -149,8 +150,7 @@ def landmark_picture(
         outlines: (M, 2) index pairs of lips, eyes, brows and face oval, drawn stronger.
         panel: edge of the picture, pixels.
     """
-    picture = np.empty((panel, panel, 3), dtype=np.uint8)
-    picture[:] = INK
+    picture = _ground(panel, panel).copy()
     fixed = np.rint(points * 16).astype(np.int32)  # 4 fractional bits: lines move smoothly
     for pairs, seen_colour, unseen_colour in (
         (edges, (44, 62, 58), (66, 44, 46)),
@@ -164,6 +164,14 @@ def landmark_picture(
     for choice, colour in ((~visible, UNSEEN), (visible, SEEN)):
         for x, y in fixed[choice]:
             cv2.circle(picture, (int(x), int(y)), radius, colour, -1, cv2.LINE_AA, 4)
+    return picture
+
+
+@lru_cache(maxsize=4)
+def _ground(height: int, width: int) -> Picture:
+    """An empty dark picture (H, W, 3), to be copied: filling one with a colour takes longer."""
+    picture = np.empty((height, width, 3), dtype=np.uint8)
+    picture[:] = INK
     return picture
 
 
@@ -184,8 +192,7 @@ def side_by_side(panels: list[Picture], titles: tuple[str, ...]) -> Picture:
     """Set square panels (P, P, 3) in a row below their titles; even width and height, as video encoders need."""
     panel = panels[0].shape[0]
     width = len(panels) * panel + (len(panels) - 1) * GAP
-    picture = np.empty((TITLE_HEIGHT + panel, width, 3), dtype=np.uint8)
-    picture[:] = INK
+    picture = _ground(TITLE_HEIGHT + panel, width).copy()
     picture[:TITLE_HEIGHT] = _title_strip(titles, panel)
     for number, content in enumerate(panels):
         left = number * (panel + GAP)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Literal
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.rendering.animation import CROP, MESH_COLOUR, Floats, Picture, mesh_colours
-from occlufacediff.rendering.mesh import SmoothNormals, over, shade, to_screen
+from occlufacediff.rendering.mesh import SmoothNormals, over, shade, soften, to_screen
 from occlufacediff.rendering.renderer import make_renderer
 
 #: Own colours of parts of the head; all else is `MESH_COLOUR`.
@@ -101,9 +102,10 @@ class MeshOverlay:
         self.normals = SmoothNormals(head.faces, head.n_vertices)
         # A region is cut out of the whole head's picture: what it hides from view stays hidden, and its edge is soft.
         self.weights = region_weights(head, region)
-        self.renderer = make_renderer(panel, panel, head.faces, device=device, samples=4)
-        # The region's edge is soft by itself; smoothing it would cost as much as drawing the mesh.
-        self.stencil = None if self.weights is None else make_renderer(panel, panel, head.faces, device=device)
+        self.renderer = make_renderer(panel, panel, head.faces, device=device)
+        # The region's edge is soft by itself, so a quarter of the pixels will do.
+        small = max(1, panel // 2)
+        self.stencil = None if self.weights is None else make_renderer(small, small, head.faces, device=device)
 
     def draw(
         self,
@@ -134,9 +136,10 @@ class MeshOverlay:
             colours = mesh_colours(flat, self.base, hidden)
         lit = shade(colours, self.normals(vertices))
         points = panel_points(vertices, cam, box, view, self.panel)
-        picture = self.renderer.rgba(points, lit)
+        picture = soften(self.renderer.rgba(points, lit))
         alpha = picture[..., 3] * np.float32(opacity)
         if self.stencil is not None and self.weights is not None:
-            alpha *= self.stencil.rgba(points, self.weights)[..., 0] / np.float32(255)
+            small = self.stencil.rgba(points * np.float32(self.stencil.width / self.panel), self.weights)[..., 0]
+            alpha *= cv2.resize(small, (self.panel, self.panel), interpolation=cv2.INTER_LINEAR) / np.float32(255)
         picture[..., 3] = np.rint(alpha).astype(np.uint8)
         return over(picture, background)

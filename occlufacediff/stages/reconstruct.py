@@ -7,7 +7,6 @@ from pathlib import Path
 
 import h5py
 import numpy as np
-from threadpoolctl import threadpool_limits
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.errors import ClipError
@@ -92,9 +91,7 @@ def _fit(clips_h5: Path, head: Path, settings: ReconstructionSettings, clip: str
     visible = np.zeros((len(landmarks), 468), dtype=bool)
     visible[valid] = True
     try:
-        # One thread a worker: the workers are as many as the cores, and sums keep their order whatever the machine.
-        with threadpool_limits(1):
-            fit = fit_clip(_basis(head), landmarks, settings=settings, boxes=boxes, visible=visible)
+        fit = fit_clip(_basis(head), landmarks, settings=settings, boxes=boxes, visible=visible)
     except ValueError as error:
         raise ClipError("no_face", f"{clips_h5}: {clip}: {error}") from error
     if fit.error_px > settings.bad_fit_px:
