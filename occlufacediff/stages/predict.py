@@ -87,7 +87,7 @@ def predict_video(
     try:
         with written_aside(folder / "motion.npz") as motion, written_aside(folder / "animation.mp4") as animation:
             with motion.open("wb") as file:
-                np.savez_compressed(file, allow_pickle=False, **prediction.arrays())
+                np.savez_compressed(file, **prediction.arrays())
             draw(animation)
     except BaseException:
         with suppress(OSError):

@@ -78,6 +78,10 @@ def talk(predict: Callable[..., tuple[int, str]], tmp_path_factory: pytest.TempP
 def test_motion_and_animation(talk: Path) -> None:
     with np.load(talk / "motion.npz", allow_pickle=False) as motion:
         shapes = {name: motion[name].shape for name in motion.files}
+        assert set(shapes) == {
+            "exp", "jaw", "global_pose", "cam", "shape", "lmk_2d", "lmk_mask", "crop_boxes", "n_faces", "fit_exp",
+            "fit_jaw", "expression_names", "head_model", "fps", "notes",
+        }  # fmt: skip
         assert shapes["exp"] == shapes["fit_exp"] == (FRAMES, N_EXP)
         assert shapes["jaw"] == shapes["global_pose"] == shapes["cam"] == shapes["crop_boxes"] == (FRAMES, 3)
         assert shapes["shape"] == (N_SHAPE,)
