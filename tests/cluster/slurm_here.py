@@ -1,0 +1,183 @@
+"""A SLURM of one node on this machine, for tests: real munged, slurmctld and slurmd, with a fake GPU.
+
+``python tests/cluster/slurm_here.py FOLDER COMMAND...`` runs a command with it; everything ends with the command.
+Needs root and Debian's packages ``slurm-wlm`` and ``munge``.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+
+ETC = Path("/etc/slurm")
+FILES = ("slurm.conf", "gres.conf")
+PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontrol")
+#: More than the machine may have (slurmd takes it at its word), so that jobs of eight threads can start.
+CPUS, MEMORY_MB = 8, 12000
+
+_CONF = """
+ClusterName=here
+SlurmctldHost={host}(127.0.0.1)
+SlurmUser=root
+SlurmdUser=root
+AuthType=auth/munge
+AuthInfo=socket={folder}/munge.socket
+CryptoType=crypto/munge
+SlurmctldPort={ctld}
+SlurmdPort={slurmd}
+SrunPortRange={srun}-{srun_end}
+SlurmctldPidFile={folder}/slurmctld.pid
+SlurmdPidFile={folder}/slurmd.pid
+StateSaveLocation={folder}/state
+SlurmdSpoolDir={folder}/spool
+SlurmctldLogFile={folder}/slurmctld.log
+SlurmdLogFile={folder}/slurmd.log
+ProctrackType=proctrack/linuxproc
+TaskPlugin=task/none
+SelectType=select/cons_tres
+SelectTypeParameters=CR_Core_Memory
+# Without control groups: memory is looked at every two seconds, and a job beyond its own is killed.
+JobAcctGatherType=jobacct_gather/linux
+JobAcctGatherFrequency=task=2
+JobAcctGatherParams=OverMemoryKill
+AccountingStorageType=accounting_storage/none
+SlurmdParameters=config_overrides
+ReturnToService=2
+MinJobAge=3600
+SlurmctldTimeout=30
+SlurmdTimeout=30
+KillWait=5
+GresTypes=gpu
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:1 State=UNKNOWN
+PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE DefMemPerCPU=500 State=UP
+"""
+_GRES = "NodeName={host} Name=gpu File=/dev/null\n"
+
+
+def why_not() -> str | None:
+    """Why SLURM cannot be started here; None where it can."""
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    if missing:
+        return f"not installed: {', '.join(missing)} (Debian: apt-get install slurm-wlm munge)"
+    if os.geteuid() != 0:
+        return "slurmctld and slurmd are started as root, and this user is not"
+    _remove_links(stale_only=True)
+    there = [str(ETC / name) for name in FILES if os.path.lexists(ETC / name)]
+    return f"a SLURM is configured already: {', '.join(there)}" if there else None
+
+
+@contextmanager
+def running(folder: Path) -> Iterator[None]:
+    """SLURM with all its files below ``folder``; ended by pid, the links in /etc/slurm removed whatever happens."""
+    reason = why_not()
+    if reason is not None:
+        raise RuntimeError(reason)
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in ("state", "spool"):
+        (folder / name).mkdir(exist_ok=True)
+    host = socket.gethostname().split(".")[0]
+    names = {"folder": folder, "host": host, "cpus": CPUS, "memory": MEMORY_MB, **_ports()}
+    (folder / "slurm.conf").write_text(_CONF.format(**names))
+    (folder / "gres.conf").write_text(_GRES.format(**names))
+    processes: list[subprocess.Popen[bytes]] = []
+    before = signal.signal(signal.SIGTERM, _leave)
+    try:
+        ETC.mkdir(exist_ok=True)
+        for name in FILES:
+            (ETC / name).symlink_to(folder / name)
+        (folder / "pid").write_text(str(os.getpid()))
+        _start_munge(folder, processes)
+        processes.append(_start(["slurmctld", "-D"], folder))
+        processes.append(_start(["slurmd", "-D"], folder))
+        _wait(lambda: "idle" in _ask("sinfo", "--noheader", "--format=%T"), folder, "the node")
+        yield
+    finally:
+        _ask("scancel", "--signal=KILL", "--full", "--user=root")
+        _ask("scancel", "--user=root")
+        _end(processes)
+        _remove_links(stale_only=False)
+        signal.signal(signal.SIGTERM, before)
+
+
+def _leave(number: int, frame: FrameType | None) -> None:
+    raise SystemExit(128 + number)
+
+
+def _ports() -> dict[str, int]:
+    """Free ports: the controller's, the node's, and a range for srun."""
+    sockets = [socket.socket() for _ in range(2)]
+    for one in sockets:
+        one.bind(("127.0.0.1", 0))
+    ctld, slurmd = (one.getsockname()[1] for one in sockets)
+    for one in sockets:
+        one.close()
+    return {"ctld": ctld, "slurmd": slurmd, "srun": 61000, "srun_end": 61900}
+
+
+def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
+    log = (folder / f"{command[0]}.out").open("ab")
+    with log:
+        # A session of its own: Ctrl-C in the terminal ends the tests, and they end this in order.
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
+
+
+def _start_munge(folder: Path, processes: list[subprocess.Popen[bytes]]) -> None:
+    key = folder / "munge.key"
+    key.write_bytes(os.urandom(128))
+    key.chmod(0o400)
+    places = {"key-file": key, "socket": "munge.socket", "pid-file": "munge.pid", "log-file": "munge.log"}
+    places |= {"seed-file": "munge.seed"}
+    options = [f"--{name}={folder / place}" for name, place in places.items()]
+    processes.append(_start(["munged", "--foreground", "--force", *options], folder))
+    _wait(lambda: (folder / "munge.socket").exists(), folder, "munged")
+
+
+def _wait(ready: Callable[[], bool], folder: Path, what: str, seconds: float = 30) -> None:
+    deadline = time.monotonic() + seconds
+    while not ready():
+        if time.monotonic() > deadline:
+            logs = {path.name: path.read_text(errors="replace")[-1500:] for path in folder.glob("*.[lo][ou][gt]")}
+            raise RuntimeError(f"{what} did not start within {seconds:g} s: {logs}")
+        time.sleep(0.2)
+
+
+def _ask(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, timeout=60, check=False).stdout
+
+
+def _end(processes: list[subprocess.Popen[bytes]]) -> None:
+    """End what was started, the last one first; SIGKILL where SIGTERM is not enough."""
+    for process in reversed(processes):
+        process.terminate()
+        try:
+            process.wait(15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _remove_links(*, stale_only: bool) -> None:
+    """Remove our links from /etc/slurm; never a file, nor a link of a SLURM that still runs."""
+    for link in (ETC / name for name in FILES):
+        if not link.is_symlink():
+            continue
+        pid = link.readlink().parent / "pid"
+        alive = pid.is_file() and Path(f"/proc/{pid.read_text()}").exists()
+        ours = not link.readlink().exists() or pid.is_file()
+        if ours and not (stale_only and alive):
+            link.unlink()
+
+
+if __name__ == "__main__":
+    with running(Path(sys.argv[1]).resolve()):
+        status = subprocess.run(sys.argv[2:], check=False).returncode
+    sys.exit(status)
