@@ -1,0 +1,238 @@
+"""Ways in which a recording can be faulty, made from a good one; each as deterministic as the encoders are."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import ffmpeg
+import numpy as np
+
+from occlufacediff.media.encode import write_sound
+from occlufacediff.media.ffmpeg import BITEXACT, run_ffmpeg
+from occlufacediff.media.probe import probe
+from occlufacediff.media.rates import SAMPLE_RATE
+from occlufacediff.media.sound import read_waveform
+
+_PICTURE: dict[str, Any] = {"vcodec": "libx264", "crf": 18, "preset": "ultrafast", "threads": 1, "f": "mp4"}
+_PICTURE |= {"pix_fmt": "yuv420p", "flags:v": "+bitexact", **BITEXACT}
+
+
+@dataclass(frozen=True)
+class Take:
+    """One recording: its picture and its sound, each None where there is none."""
+
+    video: Path | None
+    sound: Path | None
+
+
+#: Makes a faulty recording from a good one; files it makes are named after the stem it is given.
+Maker = Callable[[Take, Path], Take]
+
+
+def whole(take: Take, stem: Path) -> Take:
+    """The recording as it is."""
+    return take
+
+
+def shortened(seconds: float) -> Maker:
+    """The first ``seconds`` of picture and sound."""
+
+    def make(take: Take, stem: Path) -> Take:
+        video = _filtered(take, stem, ("trim", {"end": seconds}))
+        return Take(video, _with_sound(take, stem, lambda wave: wave[: round(seconds * SAMPLE_RATE)]))
+
+    return make
+
+
+def repeated(seconds: float) -> Maker:
+    """Played again and again for ``seconds``."""
+
+    def make(take: Take, stem: Path) -> Take:
+        video, _ = _parts(take)
+        stream = ffmpeg.input(str(video), stream_loop=-1).video.filter("trim", end=seconds)
+        made = _encoded(stream, stem)
+        return Take(made, _with_sound(take, stem, lambda wave: np.resize(wave, round(seconds * SAMPLE_RATE))))
+
+    return make
+
+
+def covered(part: float) -> Maker:
+    """No face in the last ``part`` (0 to 1) of the picture's frames: they are a plain grey."""
+
+    def make(take: Take, stem: Path) -> Take:
+        video, sound = _parts(take)
+        start = (1 - part) * (probe(video).require_video().duration_s or 0.0)
+        box = {"color": "gray", "t": "fill", "enable": f"gte(t,{start:.4f})"}
+        return Take(_filtered(take, stem, ("drawbox", box)), sound)
+
+    return make
+
+
+def uneven_rate(take: Take, stem: Path) -> Take:
+    """A variable frame rate: of each ten frames three are left out, the others keep their times."""
+    video, sound = _parts(take)
+    stream = ffmpeg.input(str(video)).video.filter("select", "not(eq(mod(n,10),3)+eq(mod(n,10),4)+eq(mod(n,10),7))")
+    return Take(_encoded(stream, stem, fps_mode="vfr"), sound)
+
+
+def full_colour(take: Take, stem: Path) -> Take:
+    """4:4:4 pixels, as MEAD's own are."""
+    return Take(_filtered(take, stem, pix_fmt="yuv444p"), take.sound)
+
+
+def turned(take: Take, stem: Path) -> Take:
+    """Stored lying on its side, with the container's word on how to turn it."""
+    lying = _filtered(take, stem.with_name(f"{stem.name}-lying"), ("transpose", {"dir": "clock"}))
+    output = ffmpeg.input(str(lying), display_rotation=90).video
+    made = stem.with_suffix(".mp4")
+    run_ffmpeg(output.output(str(made), vcodec="copy", f="mp4", **BITEXACT), reason="encoder", doing=f"making {made}")
+    return Take(made, take.sound)
+
+
+def sound_for(longer_s: float) -> Maker:
+    """Sound that is so many seconds longer (padded with its own start) or, negative, shorter than the picture."""
+
+    def make(take: Take, stem: Path) -> Take:
+        def change(wave: np.ndarray) -> np.ndarray:
+            return np.resize(wave, max(160, len(wave) + round(longer_s * SAMPLE_RATE)))
+
+        return Take(take.video, _with_sound(take, stem, change))
+
+    return make
+
+
+def silent(take: Take, stem: Path) -> Take:
+    """Sound of nothing but zeros."""
+    return Take(take.video, _with_sound(take, stem, np.zeros_like))
+
+
+def mute(take: Take, stem: Path) -> Take:
+    """No sound track in the picture's file, and no file of sound."""
+    return Take(take.video, None)
+
+
+def unseen(take: Take, stem: Path) -> Take:
+    """Sound without a picture."""
+    return Take(None, take.sound)
+
+
+def sound_in_video(take: Take, stem: Path) -> Take:
+    """The sound in the picture's file alone."""
+    video, sound = _parts(take)
+    made = stem.with_suffix(".mp4")
+    output = ffmpeg.output(
+        ffmpeg.input(str(video)).video, ffmpeg.input(str(sound)).audio, str(made), c="copy", f="mp4", **BITEXACT
+    )
+    run_ffmpeg(output, reason="encoder", doing=f"making {made}")
+    return Take(made, None)
+
+
+def bad_sound_beside_good(take: Take, stem: Path) -> Take:
+    """A broken file of sound, and a good track in the picture's file."""
+    return Take(sound_in_video(take, stem).video, few_kb(Path(f"{stem}.m4a")))
+
+
+def bad_sound(take: Take, stem: Path) -> Take:
+    """A broken file of sound and no track in the picture's file."""
+    return Take(take.video, few_kb(stem.with_suffix(".m4a")))
+
+
+def no_picture_track(take: Take, stem: Path) -> Take:
+    """A video file that holds sound only."""
+    _, sound = _parts(take)
+    return Take(_copied(sound, stem.with_suffix(".mp4")), sound)
+
+
+def empty(take: Take, stem: Path) -> Take:
+    """A video of zero bytes."""
+    made = stem.with_suffix(".mp4")
+    made.write_bytes(b"")
+    return Take(made, take.sound)
+
+
+def broken(take: Take, stem: Path) -> Take:
+    """A video of a few KB that are none."""
+    return Take(few_kb(stem.with_suffix(".mp4")), take.sound)
+
+
+def web_page(take: Take, stem: Path) -> Take:
+    """A page of a server in place of the video."""
+    made = stem.with_suffix(".mp4")
+    made.write_text("<!DOCTYPE html><html><title>Sign in</title><body>Too many downloads</body></html>\n" * 30)
+    return Take(made, take.sound)
+
+
+def cut_off(take: Take, stem: Path) -> Take:
+    """A video cut off in the middle, its table of contents (at the end) lost."""
+    video, sound = _parts(take)
+    made = stem.with_suffix(".mp4")
+    made.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
+    return Take(made, sound)
+
+
+def cut_off_streaming(take: Take, stem: Path) -> Take:
+    """A video cut off in the middle whose table of contents stands at its start: what comes first still plays."""
+    whole_file = _filtered(take, stem.with_name(f"{stem.name}-whole"), movflags="+faststart")
+    made = stem.with_suffix(".mp4")
+    made.write_bytes(whole_file.read_bytes()[: whole_file.stat().st_size // 2])
+    return Take(made, take.sound)
+
+
+def scratched(take: Take, stem: Path) -> Take:
+    """Some bytes in the middle of the pictures overwritten: a few frames are damaged, the clip still plays."""
+    video, sound = _parts(take)
+    content = bytearray(video.read_bytes())
+    start = content.index(b"mdat") + len(content) // 2
+    content[start : start + 200] = _noise(stem.name, 200)
+    made = stem.with_suffix(".mp4")
+    made.write_bytes(content)
+    return Take(made, sound)
+
+
+def few_kb(path: Path) -> Path:
+    """Write a file of 3 KB that is nothing."""
+    path.write_bytes(_noise(path.name, 3000))
+    return path
+
+
+def _noise(name: str, size: int) -> bytes:
+    seed = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+    return np.random.default_rng(seed).bytes(size)
+
+
+def _parts(take: Take) -> tuple[Path, Path]:
+    if take.video is None or take.sound is None:
+        raise ValueError("a fault is made from a recording that has picture and sound")
+    return take.video, take.sound
+
+
+def _filtered(take: Take, stem: Path, *filters: tuple[str, dict[str, Any]], **options: Any) -> Path:
+    """The picture through ffmpeg's filters, encoded anew."""
+    stream = ffmpeg.input(str(take.video)).video
+    for name, values in filters:
+        stream = stream.filter(name, **values)
+    return _encoded(stream, stem, **options)
+
+
+def _encoded(stream: Any, stem: Path, **options: Any) -> Path:
+    made = stem.with_suffix(".mp4")
+    run_ffmpeg(stream.output(str(made), **{**_PICTURE, **options}), reason="encoder", doing=f"making {made}")
+    return made
+
+
+def _with_sound(take: Take, stem: Path, change: Callable[[np.ndarray], np.ndarray]) -> Path:
+    """The sound, changed as 16 kHz samples."""
+    _, sound = _parts(take)
+    made = stem.with_suffix(".m4a")
+    write_sound(made, change(read_waveform(sound)).astype(np.float32), SAMPLE_RATE)
+    return made
+
+
+def _copied(source: Path, target: Path) -> Path:
+    shutil.copyfile(source, target)
+    return target
