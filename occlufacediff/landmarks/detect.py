@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -13,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.landmarks.native import native_quiet
 from occlufacediff.landmarks.topology import ALL_POINTS
 
 #: Part of its own edge that a face may move from one frame to the next and still be the same face.
@@ -75,7 +75,7 @@ class MediaPipeDetector:
         frame = np.ascontiguousarray(frame)
         if self._mesh is None:
             # Loading the models and the first frame make the library's threads chat.
-            with _native_quiet():
+            with native_quiet():
                 self._mesh = _face_mesh(self._settings)
                 result = self._mesh.process(frame)
         else:
@@ -190,17 +190,3 @@ def _largest(chains: list[_Chain]) -> Iterator[tuple[int, int]]:
             continue
         filled |= chain.times
         yield from ((time, number) for time, number, _ in chain.members)
-
-
-@contextmanager
-def _native_quiet() -> Iterator[None]:
-    """Send what native code writes to the error output nowhere: MediaPipe chats there while it starts."""
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    try:
-        os.dup2(nowhere, 2)
-        yield
-    finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)

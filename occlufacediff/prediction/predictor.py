@@ -31,7 +31,7 @@ from occlufacediff.models.sample import normalised_waveform, sample_motion
 from occlufacediff.occlusion.occlude import CROP, Occlusion, crop_pixels, occlude
 from occlufacediff.occlusion.pictures import occluder_files
 from occlufacediff.prediction.animate import write_animation
-from occlufacediff.prediction.masks import MaskPictures
+from occlufacediff.occlusion.masks import MaskPictures
 from occlufacediff.prediction.observe import Observation, Progress, Sound, listen, observe
 from occlufacediff.training.loop import pick_device
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from occlufacediff.errors import ConfigError
 from occlufacediff.occlusion.pictures import natural_key
-from occlufacediff.prediction.masks import MaskPictures
+from occlufacediff.occlusion.masks import MaskPictures
 
 
 def picture(path: Path, size: tuple[int, int], box: tuple[int, int, int, int] | None = None) -> Path:

@@ -1,0 +1,145 @@
+"""What is hidden in a recording itself: told by mask files or by a segmentation model, never by a detector."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.config.visibility import VisibilitySettings
+from occlufacediff.errors import AssetError, ClipError, ConfigError
+from occlufacediff.face_mesh import LEFT_BROW, LEFT_EYE, LIPS, RIGHT_BROW, RIGHT_EYE
+from occlufacediff.occlusion.masks import MaskPictures, MaskVideo, find_masks, read_masks
+
+Mask = NDArray[np.bool_]
+EYES = (*LEFT_EYE, *RIGHT_EYE, *LEFT_BROW, *RIGHT_BROW)
+
+
+class Cover(Protocol):
+    """Tells what is hidden in a video, frame by frame in their order."""
+
+    #: Whether `hidden` looks at the crop's picture.
+    looks: bool
+
+    def hidden(self, frame: int, box: NDArray[np.floating], crop: NDArray[np.uint8] | None) -> Mask:
+        """(224, 224) True where the crop of a frame shows no visible face.
+
+        Args:
+            frame: index of the frame at 25 fps.
+            box: its crop box ``(x0, y0, size)``, source pixels.
+            crop: (224, 224, 3) RGB; None where ``looks`` is false.
+        """
+        ...
+
+
+class MaskCover:
+    """What a user's mask files hide."""
+
+    looks = False
+
+    def __init__(self, masks: MaskPictures | MaskVideo) -> None:
+        self._masks = masks
+
+    def hidden(self, frame: int, box: NDArray[np.floating], crop: NDArray[np.uint8] | None = None) -> Mask:
+        """See `Cover`."""
+        return self._masks.hidden(frame, box)
+
+
+class SegmentedCover:
+    """Whatever a segmentation model does not call face."""
+
+    looks = True
+
+    def __init__(self, settings: VisibilitySettings) -> None:
+        # MediaPipe takes seconds to import.
+        from occlufacediff.occlusion.segment import segmenter
+
+        self._segmenter = segmenter(settings)
+
+    def hidden(self, frame: int, box: NDArray[np.floating], crop: NDArray[np.uint8] | None = None) -> Mask:
+        """See `Cover`."""
+        if crop is None:
+            raise ValueError("crop: got None, needs the picture that is segmented")
+        return self._segmenter.hidden(crop)
+
+
+def cover_of(settings: VisibilitySettings, name: str, size: tuple[int, int], frames: int) -> Cover | None:
+    """What tells what is hidden in one video; None where it is seen whole.
+
+    Args:
+        settings: the configured source.
+        name: of the clip in the folder of masks, ``<subject>/<emotion>/<level>/<sentence>``, or of a video.
+        size: width and height of the video, pixels.
+        frames: its length at 25 fps.
+
+    Raises:
+        ClipError: ``no_mask``, or ``bad_mask`` when its mask cannot be read or is of another size or length.
+        AssetError: the segmentation model is not usable.
+    """
+    if settings.source == "none":
+        return None
+    if settings.source == "segmentation":
+        return SegmentedCover(settings)
+    try:
+        path = mask_file(settings, name)
+        if path is None:
+            return None
+        masks = read_masks(path, size, label="visibility.masks")
+        masks.check_count(frames)
+    except ConfigError as error:
+        raise ClipError("bad_mask", str(error)) from error
+    return MaskCover(masks)
+
+
+def mask_file(settings: VisibilitySettings, name: str) -> Path | None:
+    """The mask file or folder of a clip; None where it has none and counts as visible then.
+
+    Raises:
+        ClipError: ``no_mask``.
+        ConfigError: there are several.
+    """
+    folder = Path(settings.masks or "")
+    path = find_masks(folder, name, label="visibility.masks")
+    if path is None and settings.without_mask == "fail":
+        raise ClipError(
+            "no_mask",
+            f"visibility.masks: {folder} holds no mask for {name} ({name}.png, {name}.mp4 or a folder {name}/); make "
+            "one, or set visibility.without_mask to 'visible'",
+        )
+    return path
+
+
+def check_source(settings: VisibilitySettings) -> None:
+    """Look for the folder or the model that the settings name, before any clip.
+
+    Raises:
+        ConfigError: there is no such folder.
+        AssetError: the model is missing or not usable.
+    """
+    if settings.source == "masks" and not Path(settings.masks or "").is_dir():
+        raise ConfigError(f"visibility.masks: there is no folder {settings.masks}; give the folder of the mask files")
+    if settings.source == "segmentation":
+        if not Path(settings.model or "").is_file():
+            raise AssetError(
+                f"visibility.model: there is no file {settings.model}; give a segmentation model (.tflite)"
+            )
+        SegmentedCover(settings)
+
+
+def known_frames(visible: NDArray[np.generic], landmarks: NDArray[np.floating], least: float) -> Mask:
+    """Frames (T,) whose expression and jaw the recording tells: enough of lips, and of eyes and brows, is visible.
+
+    Args:
+        visible: (T, 468) nonzero where a landmark is visible.
+        landmarks: (T, 468 or more, 2); a point that is NaN in every frame is none of the detector's and does not count.
+        least: least visible part of either, 0 to 1.
+    """
+    given = np.isfinite(landmarks[:, : visible.shape[1]]).all(axis=2).any(axis=0)
+    known = np.ones(len(visible), dtype=bool)
+    for points in (np.array(LIPS), np.array(EYES)):
+        points = points[given[points]]
+        if len(points):
+            known &= (visible[:, points] != 0).mean(axis=1) >= least
+    return known
