@@ -65,6 +65,14 @@ def main() -> None:
     help="Folder with motion_prior/ and denoiser/.",
 )
 @click.option("--head", type=click.Path(path_type=Path), default=HEAD, show_default=True, help="Head model (.npz).")
+@click.option("--steps", type=click.IntRange(1, 1000), help="Steps of the sampler; default: 10, as published 100.")
+@click.option("--guidance-all", type=float, help="Weight of guidance by all that is given; 1 changes nothing.")
+@click.option("--guidance-audio", type=float, help="Weight of guidance by the sound alone; 0 changes nothing.")
+@click.option(
+    "--as-published",
+    is_flag=True,
+    help="Sample as published: DDIM, 100 steps, windows side by side, nothing fitted afterwards.",
+)
 @click.option("--profile", is_flag=True, help="Print how long each step took.")
 def predict(
     video: Path,
@@ -76,6 +84,10 @@ def predict(
     device: str,
     checkpoint: Path,
     head: Path,
+    steps: int | None,
+    guidance_all: float | None,
+    guidance_audio: float | None,
+    as_published: bool,
     profile: bool,
 ) -> None:
     """Turn VIDEO into facial motion (motion.npz) and a picture of it (animation.mp4)."""
@@ -91,6 +103,9 @@ def predict(
         device=device,
         checkpoint=checkpoint,
         head=head,
+        steps=steps,
+        guidance=(guidance_all, guidance_audio),
+        as_published=as_published,
         profile=profile,
     )
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,9 @@ from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.errors import ConfigError
 from occlufacediff.prediction.predictor import Prediction
 from occlufacediff.stages.predict import predict_video
+
+#: The published way to sample: every window on its own, and the denoiser's motion as it is.
+AS_PUBLISHED = {"solver": "ddim", "steps": 100, "window_hop": 64, "follow_visible": False}
 
 
 class ConsoleProgress:
@@ -61,6 +65,9 @@ def run(
     device: str,
     checkpoint: Path,
     head: Path,
+    steps: int | None,
+    guidance: tuple[float | None, float | None],
+    as_published: bool,
     profile: bool,
 ) -> None:
     """Predict one video, with progress on the error stream and the results' paths on the output.
@@ -69,11 +76,16 @@ def run(
         ConfigError: an occluder's picture together with another occlusion.
         OccluFaceError: see `stages.predict.predict_video`.
     """
-    settings = PredictionSettings(occlusion=occlusion)
+    sampling: dict[str, Any] = {"guidance_all": guidance[0], "guidance_audio": guidance[1]}
+    if as_published:
+        sampling |= AS_PUBLISHED
+    if steps is not None:
+        sampling["steps"] = steps
+    settings = PredictionSettings(occlusion=occlusion, **sampling)
     if occluder is not None:
         if occlusion != "none":
             raise ConfigError(f"--occluder: got --occlusion {occlusion} too; leave out one of the two")
-        settings = PredictionSettings(occlusion="picture", region=OcclusionSettings(pictures=str(occluder)))
+        settings = replace(settings, occlusion="picture", region=OcclusionSettings(pictures=str(occluder)))
     errors, console = Console(stderr=True, highlight=False), Console(highlight=False)
     shown = ConsoleProgress(errors)
     with shown.bars:

@@ -7,6 +7,8 @@ from typing import Literal
 
 from occlufacediff.config.occlusion import OCCLUSION_KINDS, OcclusionKind, OcclusionSettings
 
+HOPS = "a multiple of 8 from 8 to 64"
+
 
 @dataclass(frozen=True)
 class PredictionSettings:
@@ -22,6 +24,8 @@ class PredictionSettings:
     solver: Literal["dpmpp", "ddim"] = "dpmpp"
     #: Number of solver steps.
     steps: int = 10
+    #: Frames between the beginnings of neighbouring windows of 64; less than 64 lets them overlap and joins them.
+    window_hop: int = 32
     #: Fit the motion to the visible landmarks at the end, with the denoiser's as the expected face.
     follow_visible: bool = True
     #: Weights of guidance by everything and by sound; null: no guidance.
@@ -47,6 +51,7 @@ class PredictionSettings:
             ("occlusion", self.occlusion, self.occlusion in OCCLUSION_KINDS, f"one of {', '.join(OCCLUSION_KINDS)}"),
             ("min_seconds", self.min_seconds, self.min_seconds >= 0.4, "at least 0.4"),
             ("steps", self.steps, 1 <= self.steps <= 1000, "1 to 1000"),
+            ("window_hop", self.window_hop, 8 <= self.window_hop <= 64 and self.window_hop % 8 == 0, HOPS),
             ("panel_px", self.panel_px, self.panel_px >= 64 and self.panel_px % 2 == 0, "an even number from 64 up"),
             ("view_scale", self.view_scale, 0.5 <= self.view_scale <= 4.0, "0.5 to 4"),
             ("view_smoothing_s", self.view_smoothing_s, 0.0 <= self.view_smoothing_s <= 5.0, "0 to 5"),

@@ -78,6 +78,7 @@ def sample_motion(
     use_audio: bool = True,
     samples: int = 1,
     max_batch: int = 64,
+    hop: int = WINDOW_FRAMES // 2,
     precision: Precision = "float32",
     device: torch.device | str = "cpu",
 ) -> Tensor:
@@ -94,6 +95,7 @@ def sample_motion(
         use_audio=use_audio,
         samples=samples,
         max_batch=max_batch,
+        hop=hop,
         precision=precision,
         device=device,
     )[0]

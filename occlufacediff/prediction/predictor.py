@@ -245,6 +245,7 @@ class Predictor:
             steps=settings.steps,
             guidance=None if weights == (None, None) else weights,
             use_audio=sound.heard,
+            hop=settings.window_hop,
             device=self.device,
         )
         return np.ascontiguousarray(samples[0].numpy())

@@ -16,9 +16,11 @@ from small_head import N_EXP, N_SHAPE, small_head
 
 from occlufacediff.cli import main
 from occlufacediff.media.encode import VideoWriter
-from occlufacediff.models.checkpoint import save_checkpoint
+from occlufacediff.media.sound import fit_to_frames, log_mel, read_waveform
+from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior, save_checkpoint
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
+from occlufacediff.models.sample import sample_motion
 
 # Fixtures are costly: all tests of the file on one worker.
 pytestmark = pytest.mark.xdist_group("predict")
@@ -105,6 +107,29 @@ def test_equal_seeds_give_equal_bytes(predict: Callable[..., tuple[int, str]], t
         assert predict("talk.mp4", tmp_path / seed, "--occlusion", "mouth", "--seed", seed)[0] == 0
         for name in ("motion.npz", "animation.mp4"):
             assert ((tmp_path / seed / "talk" / name).read_bytes() == (talk / name).read_bytes()) == equal
+
+
+def test_as_published(predict: Callable[..., tuple[int, str]], folder: Path, tmp_path: Path) -> None:
+    """The motion is the sampler's own for these landmarks and this sound, with one weight of guidance given."""
+    options = ("--occlusion", "mouth", "--as-published", "--steps", "3", "--guidance-audio", "2")
+    assert predict("talk.mp4", tmp_path, *options)[0] == 0
+    with np.load(tmp_path / "talk" / "motion.npz", allow_pickle=False) as file:
+        motion = {name: file[name] for name in ("exp", "jaw", "lmk_2d", "lmk_mask")}
+    sound, _ = fit_to_frames(read_waveform(folder / "talk.mp4"), FRAMES)
+    expected = sample_motion(
+        load_denoiser(folder / "models" / "denoiser")[0],
+        load_motion_prior(folder / "models" / "motion_prior")[0],
+        torch.from_numpy(motion["lmk_2d"]),
+        torch.from_numpy(motion["lmk_mask"]),
+        torch.from_numpy(log_mel(sound)),
+        seed=0,
+        clip_id="talk",
+        solver="ddim",
+        steps=3,
+        guidance=(1.0, 2.0),
+        hop=64,
+    )[0].numpy()
+    np.testing.assert_allclose(np.concatenate([motion["exp"], motion["jaw"]], axis=1), expected, atol=1e-6)
 
 
 def test_a_mute_video_works_and_says_so(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
