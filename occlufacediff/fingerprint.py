@@ -15,6 +15,8 @@ from pathlib import Path
 
 PACKAGE = "occlufacediff"
 ROOT = Path(__file__).resolve().parent
+#: Fields of a syntax tree that hold statements, or the branches of ``try`` and ``match`` that hold them.
+_BODIES = ("body", "orelse", "finalbody", "handlers", "cases")
 
 
 def fingerprint(*modules: str) -> str:
@@ -103,13 +105,16 @@ def _imports(name: str) -> tuple[str, ...]:
     return tuple(sorted(n for n in names if n.split(".")[0] == PACKAGE))
 
 
-def _nodes(node: ast.AST) -> Iterator[ast.AST]:
-    """All nodes below ``node`` but the bodies of ``if TYPE_CHECKING:``."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.dump(child.test):
-            for other in child.orelse:
-                yield other
-                yield from _nodes(other)
-        else:
-            yield child
-            yield from _nodes(child)
+def _nodes(tree: ast.Module) -> Iterator[ast.stmt]:
+    """All statements of a module, however deep, but the bodies of ``if TYPE_CHECKING:``.
+
+    Imports are statements, so expressions, which are most of a tree, are left out.
+    """
+    waiting: list[ast.AST] = [tree]
+    while waiting:
+        node = waiting.pop()
+        if isinstance(node, ast.stmt):
+            yield node
+        bodies = ("orelse",) if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.dump(node.test) else _BODIES
+        for body in bodies:
+            waiting.extend(getattr(node, body, ()))

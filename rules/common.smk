@@ -55,14 +55,36 @@ def of_subjects(pattern):
     return expand(pattern, subject=SUBJECTS)
 
 
+def cores(of_a_node):
+    """Cores that one job may use: those given to this run; on a cluster, where none are given, so many of a node."""
+    return of_a_node if workflow.remote_exec or workflow.resource_settings.cores is None else workflow.cores
+
+
 def shard_threads():
     """Processes for one subject: as configured, else the cores that are left when all subjects run at once."""
-    return cfg.dask.workers or max(1, (workflow.cores or 1) // len(SUBJECTS))
+    if cfg.dask.scheduler is not None:
+        return 1
+    return cfg.dask.workers or max(1, cores(4 * len(SUBJECTS)) // len(SUBJECTS))
+
+
+def growing(amount, each=0):
+    """An amount of a resource, `each` more a thread, twice as much at every retry (only profiles/slurm retries)."""
+    return lambda wildcards, threads, attempt: (amount + each * threads) * 2 ** (attempt - 1)
 
 
 def gpus():
     """GPUs that a training asks for: one where there is one, or where the configuration demands it."""
     return int(cfg.device == "cuda" or (cfg.device == "auto" and shutil.which("nvidia-smi") is not None))
+
+
+def _times(folder):
+    """Names and times of change of all files below a folder, with one look at each."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                yield from _times(entry.path)
+            else:
+                yield entry.path, entry.stat().st_mtime_ns
 
 
 @cache
@@ -72,8 +94,7 @@ def _touched(subject):
     if not index.exists():
         return []
     made = index.stat().st_mtime_ns
-    times = {path.relative_to(raw).as_posix(): path.stat().st_mtime_ns for path in raw.rglob("*") if path.is_file()}
-    return sorted(f"{name} {time}" for name, time in times.items() if time > made)
+    return sorted(f"{Path(name).relative_to(raw).as_posix()} {time}" for name, time in _times(raw) if time > made)
 
 
 def touched(wildcards):
