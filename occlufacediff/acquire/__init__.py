@@ -1,0 +1,1 @@
+"""Downloads: whose terms apply, where files lie, credentials, resumed transfers, checksums."""
