@@ -28,6 +28,10 @@ class StoredClip:
     height: int
     fps: float
     n_faces_max: int
+    #: (T, 468) uint8, 1 where a landmark was found in this very frame and nothing lies over it; None: nobody told.
+    lmk_visible: NDArray[np.uint8] | None = None
+    #: (T,) uint8, 1 in frames whose expression and jaw the recording tells; None: nobody told.
+    known_frames: NDArray[np.uint8] | None = None
 
     @property
     def frames(self) -> int:
@@ -48,13 +52,18 @@ def write_clip(group: h5py.Group, clip: StoredClip, jpegs: list[NDArray[np.uint8
     """Write a clip into an empty group.
 
     Layout: ``landmarks``, ``valid_frames_idx``, ``crop_boxes``; ``crops``: the JPEGs one behind the other (uint8) and
-    ``crop_offsets`` (T + 1,) int64: picture t is ``crops[crop_offsets[t]:crop_offsets[t + 1]]``.
+    ``crop_offsets`` (T + 1,) int64: picture t is ``crops[crop_offsets[t]:crop_offsets[t + 1]]``. ``lmk_visible`` and
+    ``known_frames`` only where the clip has them.
     """
     group["landmarks"] = clip.landmarks.astype(np.float32)
     group["valid_frames_idx"] = clip.valid_frames_idx.astype(np.int32)
     group["crop_boxes"] = clip.crop_boxes.astype(np.float32)
     group["crops"] = np.concatenate(jpegs)
     group["crop_offsets"] = np.concatenate([[0], np.cumsum([len(jpeg) for jpeg in jpegs])]).astype(np.int64)
+    if clip.lmk_visible is not None and clip.known_frames is not None:
+        visible = clip.lmk_visible.astype(np.uint8)
+        group.create_dataset("lmk_visible", data=visible, compression="gzip", compression_opts=4)
+        group["known_frames"] = clip.known_frames.astype(np.uint8)
     for name in ("width", "height", "fps", "n_faces_max"):
         group.attrs[name] = getattr(clip, name)
     group["landmarks"].attrs["unit"] = "crop coordinates, -1 to 1, x right, y down"
@@ -72,6 +81,8 @@ def read_clip(group: h5py.Group) -> StoredClip:
             height=int(group.attrs["height"]),
             fps=float(group.attrs["fps"]),
             n_faces_max=int(group.attrs["n_faces_max"]),
+            lmk_visible=np.asarray(group["lmk_visible"], dtype=np.uint8) if "lmk_visible" in group else None,
+            known_frames=np.asarray(group["known_frames"], dtype=np.uint8) if "known_frames" in group else None,
         )
     except KeyError as error:
         raise AssetError(

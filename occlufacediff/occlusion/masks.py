@@ -42,18 +42,11 @@ def read_masks(path: Path, video_size: tuple[int, int], *, label: str = "--mask"
     return MaskPictures(path, video_size, label=label)
 
 
-def find_masks(folder: Path, name: str, *, label: str) -> Path | None:
-    """The mask file or folder ``<name>`` (a folder) or ``<name>.<suffix>`` below a folder; None where there is none.
-
-    Raises:
-        ConfigError: there are several.
-    """
+def find_masks(folder: Path, name: str) -> list[Path]:
+    """Masks of a video below a folder: a folder ``<name>``, files ``<name>.<suffix>`` of pictures or videos."""
     stem = folder / name
-    files = [stem.with_name(stem.name + suffix) for suffix in sorted(SUFFIXES | VIDEO_SUFFIXES)]
-    found = [path for path in (stem, *files) if (path.is_dir() if path == stem else path.is_file())]
-    if len(found) > 1:
-        raise ConfigError(f"{label}: there are {found[0]} and {found[1]}; leave one of them")
-    return found[0] if found else None
+    files = (stem.with_name(stem.name + suffix) for suffix in sorted(SUFFIXES | VIDEO_SUFFIXES))
+    return [path for path in (stem,) if path.is_dir()] + [path for path in files if path.is_file()]
 
 
 class MaskPictures:
@@ -140,7 +133,8 @@ class MaskVideo:
         except ClipError as error:
             raise ConfigError(f"{label}: {error}") from error
         _check_size(path, (track.width, track.height), video_size, label)
-        self._start()
+        self._rest = self._frames()
+        self._mask, self._at = next(self._rest), 0
 
     def check_count(self, frames: int) -> None:
         """Refuse a video whose length differs by more than a frame at 25 fps; one that lacks a frame holds its last.
@@ -158,17 +152,13 @@ class MaskVideo:
     def hidden(self, frame: int, box: NDArray[np.floating]) -> Mask:
         """As in `MaskPictures`; fastest when frames are asked for in their order."""
         if frame < self._at:
-            self._start()
+            self._rest = self._frames()
+            self._mask, self._at = next(self._rest), 0
         while self._at < frame:
             # Held after the last one.
             self._mask = next(self._rest, self._mask)
             self._at += 1
         return on_crop(self._mask, box, self.video_size)
-
-    def _start(self) -> None:
-        self._rest: Iterator[Mask] = self._frames()
-        self._mask: Mask = next(self._rest)
-        self._at = 0
 
     def _frames(self) -> Iterator[Mask]:
         try:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -11,6 +13,7 @@ from numpy.typing import NDArray
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import AssetError, ClipError, ConfigError
 from occlufacediff.face_mesh import LEFT_BROW, LEFT_EYE, LIPS, RIGHT_BROW, RIGHT_EYE
+from occlufacediff.files import sha256
 from occlufacediff.occlusion.masks import MaskPictures, MaskVideo, find_masks, read_masks
 
 Mask = NDArray[np.bool_]
@@ -101,14 +104,16 @@ def mask_file(settings: VisibilitySettings, name: str) -> Path | None:
         ConfigError: there are several.
     """
     folder = Path(settings.masks or "")
-    path = find_masks(folder, name, label="visibility.masks")
-    if path is None and settings.without_mask == "fail":
+    found = find_masks(folder, name)
+    if len(found) > 1:
+        raise ConfigError(f"visibility.masks: there are {found[0]} and {found[1]}; leave one of them")
+    if not found and settings.without_mask == "fail":
         raise ClipError(
             "no_mask",
             f"visibility.masks: {folder} holds no mask for {name} ({name}.png, {name}.mp4 or a folder {name}/); make "
             "one, or set visibility.without_mask to 'visible'",
         )
-    return path
+    return found[0] if found else None
 
 
 def check_source(settings: VisibilitySettings) -> None:
@@ -126,6 +131,27 @@ def check_source(settings: VisibilitySettings) -> None:
                 f"visibility.model: there is no file {settings.model}; give a segmentation model (.tflite)"
             )
         SegmentedCover(settings)
+
+
+def source_digest(settings: VisibilitySettings, name: str) -> str:
+    """Changes with what is told to be hidden in a clip: the settings, its mask files, the model; empty for ``none``."""
+    if settings.source == "none":
+        return ""
+    digest = hashlib.sha256(repr(settings).encode())
+    if settings.source == "segmentation":
+        digest.update(_digest_of(Path(settings.model or "")).encode())
+        return digest.hexdigest()
+    for path in find_masks(Path(settings.masks or ""), name):
+        for file in sorted(path.iterdir()) if path.is_dir() else (path,):
+            if file.is_file():
+                digest.update(f"{file.name} {sha256(file)}".encode())
+    return digest.hexdigest()
+
+
+@cache
+def _digest_of(model: Path) -> str:
+    """The same file for every clip of a shard."""
+    return sha256(model)
 
 
 def known_frames(visible: NDArray[np.generic], landmarks: NDArray[np.floating], least: float) -> Mask:

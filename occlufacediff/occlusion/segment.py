@@ -60,10 +60,7 @@ class Segmenter:
     def hidden(self, crop: NDArray[np.uint8]) -> Mask:
         """(224, 224) True where the crop (224, 224, 3) RGB shows something else than visible face."""
         outputs = self._outputs(crop)
-        if len(outputs) == 1:
-            face = outputs[0] >= SURE
-        else:
-            face = np.isin(outputs.argmax(axis=0), self._visible)
+        face = outputs[0] >= SURE if len(outputs) == 1 else np.isin(outputs.argmax(axis=0), self._visible)
         return cv2.dilate(face.astype(np.uint8), self._margin) == 0
 
     def _outputs(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -10,6 +10,7 @@ import h5py
 import numpy as np
 
 from occlufacediff.config.crop import CropSettings
+from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import ClipError
 from occlufacediff.files import new_hdf5, sha256
 from occlufacediff.fingerprint import fingerprint
@@ -17,7 +18,11 @@ from occlufacediff.landmarks.crop import crop_picture
 from occlufacediff.landmarks.interpolate import fill_missing
 from occlufacediff.landmarks.normalise import crop_boxes, to_crop
 from occlufacediff.landmarks.store import StoredClip, encode_crop, write_clip
+from occlufacediff.landmarks.topology import MESH_POINTS
+from occlufacediff.landmarks.visibility import visible_landmarks
 from occlufacediff.media.frames import read_frames
+from occlufacediff.occlusion.recording import check_source, cover_of, known_frames, source_digest
+from occlufacediff.stages.chunks import of_chunk
 from occlufacediff.stages.shard import (
     Row,
     assemble,
@@ -31,6 +36,8 @@ from occlufacediff.stages.shard import (
 )
 
 FIGURES = ("frames", "frames_interpolated", "box_px_mean")
+#: Further figures where it is told what is hidden: part of all landmarks hidden, frames whose motion is not known.
+HIDDEN_FIGURES = ("landmarks_hidden", "frames_unknown")
 
 
 def crop_subject(
@@ -42,14 +49,26 @@ def crop_subject(
     index_csv: Path,
     *,
     settings: CropSettings,
+    visibility: VisibilitySettings | None = None,
     workers: int = 1,
     scheduler: str | None = None,
+    chunk: str | None = None,
 ) -> None:
     """Write the clip store (see `landmarks.store`) of all clips that have landmarks, and the index.
 
-    Frames without a face are interpolated; each frame has its own box. Reasons: ``broken_video`` when the video does
-    not match its landmarks. Figures: `FIGURES`.
+    Frames without a face are interpolated; each frame has its own box. Where ``visibility`` tells what is hidden in the
+    recordings (None: nothing is), the store also says which landmarks are visible and in which frames the motion is
+    known. Reasons: ``broken_video`` when the video does not match its landmarks, ``no_mask``, ``bad_mask``,
+    ``all_hidden``. Figures: `FIGURES`, and `HIDDEN_FIGURES` with visibility.
+
+    With ``chunk`` (see `stages.chunks`) only that chunk's clips are done, and their parts are all that is left.
+
+    Raises:
+        ConfigError: there is no folder of masks.
+        AssetError: the segmentation model is missing or not usable.
     """
+    hiding = visibility or VisibilitySettings()
+    check_source(hiding)
     videos = {row["clip"]: video_dir / row["video"] for row in usable(read_index(video_index))}
     with h5py.File(landmarks_h5, "r") as file:
         clips = [clip for clip in videos if clip in file]
@@ -57,20 +76,41 @@ def crop_subject(
     code = fingerprint("occlufacediff.stages.crop")
     parts = parts_folder(clips_h5)
     rows = run_shard(
-        clips,
-        partial(_crop, videos, landmarks_h5, settings),
+        of_chunk(clips, chunk),
+        partial(_crop, subject, videos, landmarks_h5, settings, hiding),
         parts,
-        lambda clip: key(sha256(videos[clip]) if videos[clip].is_file() else "", digests[clip], settings, code),
+        lambda clip: key(
+            sha256(videos[clip]) if videos[clip].is_file() else "",
+            digests[clip],
+            settings,
+            source_digest(hiding, f"{subject}/{clip}"),
+            code,
+        ),
         workers=workers,
         scheduler=scheduler,
         title=f"{subject} crops",
     )
-    assemble(clips_h5, rows, parts, {"subject": subject, "crop_scale": settings.scale})
-    write_index(index_csv, rows, FIGURES)
+    attributes = {"subject": subject, "crop_scale": settings.scale}
+    figures: tuple[str, ...] = FIGURES
+    if hiding.source != "none":
+        attributes |= {"visibility": hiding.source}
+        figures += HIDDEN_FIGURES
+    if chunk is not None:
+        return
+    assemble(clips_h5, rows, parts, attributes)
+    write_index(index_csv, rows, figures)
     remove_parts(parts)
 
 
-def _crop(videos: dict[str, Path], landmarks_h5: Path, settings: CropSettings, clip: str, part: Path) -> Row:
+def _crop(
+    subject: str,
+    videos: dict[str, Path],
+    landmarks_h5: Path,
+    settings: CropSettings,
+    visibility: VisibilitySettings,
+    clip: str,
+    part: Path,
+) -> Row:
     with h5py.File(landmarks_h5, "r") as file:
         group = file[clip]
         detected = np.asarray(group["landmarks_px"], dtype=np.float32)
@@ -78,25 +118,48 @@ def _crop(videos: dict[str, Path], landmarks_h5: Path, settings: CropSettings, c
         fps = float(group.attrs["fps"])
     landmarks, valid = fill_missing(detected)
     boxes = crop_boxes(landmarks, settings.scale)
+    points = to_crop(landmarks, boxes).astype(np.float32)
+    cover = cover_of(visibility, f"{subject}/{clip}", (sizes["width"], sizes["height"]), len(boxes))
+    # Without a word about a clip nothing lies over its face; a frame in which none was found is hidden all the same.
+    visible = np.isfinite(detected[:, :MESH_POINTS]).all(axis=2).astype(np.uint8)
     jpegs = []
     for number, frame in enumerate(read_frames(videos[clip], threads=1)):
         if number < len(boxes):
-            jpegs.append(encode_crop(crop_picture(frame, boxes[number]), settings.jpeg_quality))
+            crop = crop_picture(frame, boxes[number])
+            jpegs.append(encode_crop(crop, settings.jpeg_quality))
+            if cover is not None:
+                hidden = cover.hidden(number, boxes[number], crop)
+                visible[number] *= visible_landmarks(points[number, :MESH_POINTS], ~hidden)
     if len(jpegs) != len(boxes):
         raise ClipError(
             "broken_video", f"{videos[clip]}: {len(jpegs)} frames for {len(boxes)} frames of landmarks; convert it anew"
         )
+    known = known_frames(visible, detected, visibility.known_part)
+    told = visibility.source != "none"
+    if told and not visible.any():
+        raise ClipError(
+            "all_hidden",
+            f"{videos[clip]}: the whole face is hidden in every frame by visibility.source '{visibility.source}'; look "
+            "at its mask or the model's categories, or leave the clip out",
+        )
     stored = StoredClip(
-        landmarks=to_crop(landmarks, boxes).astype(np.float32),
+        landmarks=points,
         valid_frames_idx=valid.astype(np.int32),
         crop_boxes=boxes.astype(np.float32),
         fps=fps,
+        lmk_visible=visible if told else None,
+        known_frames=known.astype(np.uint8) if told else None,
         **sizes,
     )
     with new_hdf5(part) as file:
         write_clip(file["/"], stored, jpegs)
-    return {
+    row = {
         "frames": stored.frames,
         "frames_interpolated": stored.frames - len(valid),
         "box_px_mean": round(float(boxes[:, 2].mean()), 2),
     }
+    if told:
+        given = np.isfinite(detected[:, :MESH_POINTS]).all(axis=2).any(axis=0)
+        row["landmarks_hidden"] = round(1 - float(visible[:, given].mean()), 4)
+        row["frames_unknown"] = int((~known).sum())
+    return row

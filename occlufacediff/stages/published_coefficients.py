@@ -19,6 +19,7 @@ from occlufacediff.head.fit import fit_errors
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.published import ENTRIES, FILE, read_published_coefficients, speaks
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
+from occlufacediff.stages.chunks import of_chunk
 from occlufacediff.stages.shard import (
     Row,
     assemble,
@@ -53,12 +54,15 @@ def read_coefficients_subject(
     settings: PublishedSettings,
     workers: int = 1,
     scheduler: str | None = None,
+    chunk: str | None = None,
 ) -> None:
     """Write what `reconstruct_subject` writes, from ``coefficients_dir/<clip>/shape_pose_cam.hdf5``.
 
     Identity is the mean over a clip's frames. Published frames beyond the clip are cut, missing ones at its end hold
     the last; ``frames_published`` tells. Errors against the landmarks are measured and stored, none is a reason to
     fail. Reasons: ``no_coefficients``, ``bad_coefficients``, ``frames_differ``.
+
+    With ``chunk`` (see `stages.chunks`) only that chunk's clips are done, and their parts are all that is left.
 
     Args:
         coefficients_dir: the subject's folder of one view.
@@ -76,7 +80,10 @@ def read_coefficients_subject(
         )
     with h5py.File(clips_h5, "r") as file:
         found = clips_with(file, "landmarks")
-        digests = {clip: key(*(np.asarray(file[clip][name]).tobytes().hex() for name in _INPUTS)) for clip in found}
+        digests = {
+            clip: key(*(np.asarray(file[clip][name]).tobytes().hex() for name in _inputs(file[clip]))) for clip in found
+        }
+        hiding = file.attrs.get("visibility")
     model, code = sha256(head), fingerprint("occlufacediff.stages.published_coefficients")
     parts = parts_folder(coefficients_h5)
 
@@ -85,7 +92,7 @@ def read_coefficients_subject(
         return key(digests[clip], sha256(source) if source.is_file() else "", model, settings.frames_tolerance, code)
 
     rows = run_shard(
-        found,
+        of_chunk(found, chunk),
         partial(_read, clips_h5, head, coefficients_dir, settings),
         parts,
         made_from,
@@ -99,12 +106,18 @@ def read_coefficients_subject(
         "expression_names": list(basis.expression_names),
         "fps": 25.0,
     }
+    if hiding is not None:
+        attributes["visibility"] = str(hiding)
+    if chunk is not None:
+        return
     assemble(coefficients_h5, rows, parts, attributes)
     write_index(index_csv, rows, FIGURES)
     remove_parts(parts)
 
 
-_INPUTS = ("landmarks", "valid_frames_idx")
+def _inputs(group: h5py.Group) -> list[str]:
+    """Names of what is read of a clip; visibility only where it was told."""
+    return ["landmarks", "valid_frames_idx", *(name for name in ("lmk_visible", "known_frames") if name in group)]
 
 
 @cache
@@ -117,7 +130,8 @@ def _read(
     clips_h5: Path, head: Path, coefficients_dir: Path, settings: PublishedSettings, clip: str, part: Path
 ) -> Row:
     with h5py.File(clips_h5, "r") as file:
-        landmarks, valid = (np.asarray(file[clip][name]) for name in _INPUTS)
+        values = {name: np.asarray(file[clip][name]) for name in _inputs(file[clip])}
+    landmarks, valid = values["landmarks"], values["valid_frames_idx"]
     source = coefficients_dir / clip / FILE
     read = read_published_coefficients(source)
     frames, published = len(landmarks), len(read["exp"])
@@ -131,11 +145,13 @@ def _read(
     motion = {name: _of_length(read[name], frames) for name in ENTRIES if name != "shape"}
     # Sums keep their order whatever the machine; the workers are as many as the cores.
     with threadpool_limits(1):
-        error, lips, correlation = _errors(head, shape, motion, landmarks, valid)
+        error, lips, correlation = _errors(head, shape, motion, landmarks, valid, values.get("lmk_visible"))
     errors = {"error_px": round(error, 4), "lips_px": round(lips, 4), "opening_correlation": round(correlation, 4)}
     with new_hdf5(part) as file:
         for name, values in {**motion, "shape": shape}.items():
             file[name] = values
+        if "known_frames" in values:
+            file["known_frames"] = values["known_frames"]
         for name, value in errors.items():
             file.attrs[name] = value
         file["jaw"].attrs["unit"] = file["global_pose"].attrs["unit"] = "axis-angle, radians"
@@ -161,6 +177,7 @@ def _errors(
     motion: dict[str, NDArray[np.float32]],
     landmarks: NDArray[np.float32],
     valid: NDArray[np.int32],
+    visible: NDArray[np.uint8] | None,
 ) -> tuple[float, float, float]:
     asset, basis = _head(head)
     vertices = vertices_numpy(asset, shape, motion["exp"], motion["global_pose"], motion["jaw"])
@@ -168,4 +185,6 @@ def _errors(
     points = landmarks[:, basis.indices].astype(np.float64)
     seen = np.isfinite(points).all(axis=-1)
     seen &= np.isin(np.arange(len(landmarks)), valid)[:, None]
+    if visible is not None:
+        seen &= visible[:, basis.indices] != 0
     return fit_errors(basis, fitted, points, seen)
