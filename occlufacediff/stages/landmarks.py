@@ -11,6 +11,7 @@ from occlufacediff.fingerprint import fingerprint
 from occlufacediff.landmarks.detect import Detector, make_detector, track_face
 from occlufacediff.media.frames import read_frames
 from occlufacediff.stages.landmark_part import FIGURES, write_track
+from occlufacediff.stages.chunks import of_chunk
 from occlufacediff.stages.shard import (
     Row,
     assemble,
@@ -34,11 +35,14 @@ def detect_subject(
     settings: LandmarkSettings,
     workers: int = 1,
     scheduler: str | None = None,
+    chunk: str | None = None,
 ) -> None:
     """Write ``<clip>/landmarks_px`` (T, 478, 2) float32 in px of the 25 fps video, NaN where nothing was found.
 
     Attributes of a clip: ``width height fps n_faces_max``. With several faces the largest is followed; how many frames
     show several is a figure of the index. Reasons: ``no_face``, ``few_faces``. Figures: `FIGURES`.
+
+    With ``chunk`` (see `stages.chunks`) only that chunk's clips are done, and their parts are all that is left.
 
     Raises:
         AssetError: the detector is not installed or its weights are missing.
@@ -47,7 +51,7 @@ def detect_subject(
     code = fingerprint("occlufacediff.stages.landmarks")
     parts = parts_folder(landmarks_h5)
     rows = run_shard(
-        list(sources),
+        of_chunk(list(sources), chunk),
         partial(_detect, sources, settings),
         parts,
         lambda clip: key(sha256(sources[clip]) if sources[clip].is_file() else "", settings, code),
@@ -55,6 +59,8 @@ def detect_subject(
         scheduler=scheduler,
         title=f"{subject} landmarks",
     )
+    if chunk is not None:
+        return
     assemble(landmarks_h5, rows, parts, {"subject": subject, "detector": settings.detector, "unit": "px"})
     write_index(index_csv, rows, FIGURES)
     remove_parts(parts)

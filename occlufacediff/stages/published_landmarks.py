@@ -15,6 +15,7 @@ from occlufacediff.landmarks.published import FILE, follow_published, read_publi
 from occlufacediff.media.probe import probe
 from occlufacediff.stages import landmark_part
 from occlufacediff.stages.landmark_part import write_track
+from occlufacediff.stages.chunks import of_chunk
 from occlufacediff.stages.shard import (
     Row,
     assemble,
@@ -42,12 +43,15 @@ def read_landmarks_subject(
     min_found: float,
     workers: int = 1,
     scheduler: str | None = None,
+    chunk: str | None = None,
 ) -> None:
     """Write what `detect_subject` writes, from ``landmarks_dir/<clip>/landmarks_original.pkl``.
 
     Published landmarks that are longer than the video are cut, missing frames at its end count as frames without a
     face; ``frames_published`` tells. Points that are not finite count as not found; ``points_not_finite`` tells.
     Reasons: ``no_landmarks``, ``bad_landmarks``, ``frames_differ``, ``no_face``, ``few_faces``.
+
+    With ``chunk`` (see `stages.chunks`) only that chunk's clips are done, and their parts are all that is left.
 
     Args:
         landmarks_dir: the subject's folder of one view.
@@ -68,7 +72,7 @@ def read_landmarks_subject(
         return key(*files, frames, settings.frames_tolerance, min_found, code)
 
     rows = run_shard(
-        list(videos),
+        of_chunk(list(videos), chunk),
         partial(_read, videos, landmarks_dir, settings, min_found),
         parts,
         made_from,
@@ -76,6 +80,8 @@ def read_landmarks_subject(
         scheduler=scheduler,
         title=f"{subject} landmarks",
     )
+    if chunk is not None:
+        return
     assemble(landmarks_h5, rows, parts, {"subject": subject, "detector": "published", "unit": "px"})
     write_index(index_csv, rows, FIGURES)
     remove_parts(parts)

@@ -11,6 +11,7 @@ from occlufacediff.files import sha256
 from occlufacediff.fingerprint import fingerprint
 from occlufacediff.media.convert import convert_video
 from occlufacediff.media.rates import FPS
+from occlufacediff.stages.chunks import of_chunk
 from occlufacediff.stages.shard import Row, key, read_index, run_shard, usable, write_index
 
 FIGURES = ("video", "frames", "source_fps", "source_seconds", "source_width", "source_height", "source_pixel_format")
@@ -26,16 +27,19 @@ def convert_subject(
     settings: VideoSettings,
     workers: int = 1,
     scheduler: str | None = None,
+    chunk: str | None = None,
 ) -> None:
     """Convert ``raw_dir/video`` to ``video_dir/<clip>.mp4`` (25 fps) and write the index.
 
     Beside each mp4 a JSON record keeps what it was made from, so that a later run redoes only clips whose source,
     settings or code changed. Reasons: ``no_video``, ``broken_video``, ``too_short``. Figures: `FIGURES`.
+
+    With ``chunk`` (see `stages.chunks`) only that chunk's clips are done, and their parts are all that is left.
     """
     sources = {row["clip"]: raw_dir / row["video"] for row in usable(read_index(raw_index))}
     code = fingerprint("occlufacediff.stages.video")
     rows = run_shard(
-        list(sources),
+        of_chunk(list(sources), chunk),
         partial(_convert, sources, settings),
         video_dir,
         lambda clip: key(sha256(sources[clip]) if sources[clip].is_file() else "", settings, code),
@@ -44,6 +48,8 @@ def convert_subject(
         suffix=".mp4",
         title=f"{subject} 25 fps",
     )
+    if chunk is not None:
+        return
     write_index(index_csv, rows, FIGURES)
 
 
