@@ -5,14 +5,18 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+import numpy as np
+from numpy.typing import NDArray
+
 from occlufacediff.config.audio import AudioSettings
 from occlufacediff.errors import ClipError
 from occlufacediff.files import new_hdf5, sha256
 from occlufacediff.fingerprint import fingerprint
 from occlufacediff.media.frames import count_at_25_fps
-from occlufacediff.media.probe import probe
+from occlufacediff.media.probe import MediaInfo, probe
 from occlufacediff.media.rates import FPS, MEL_RATE, SAMPLE_RATE
 from occlufacediff.media.sound import fit_to_frames, level_db, log_mel, read_waveform
+from occlufacediff.stages.chunks import of_chunk
 from occlufacediff.stages.shard import (
     Row,
     assemble,
@@ -38,13 +42,17 @@ def extract_subject(
     settings: AudioSettings,
     workers: int = 1,
     scheduler: str | None = None,
+    chunk: str | None = None,
 ) -> None:
     """Write ``<clip>/waveform`` (N,) at 16 kHz and ``<clip>/log_mel`` (M, 80) at 100 Hz, float32, and the index.
 
-    The sound is the archive's file, else the video's own track. It is cut or padded at its end to the length of the
-    video at 25 fps: N = 640 T, M = 4 T. Reasons: ``no_audio``, ``broken_audio``, ``audio_mismatch``, and
-    those of a broken video. Figures: ``source`` (archive or video), ``seconds`` (as decoded), ``samples_added``
-    (negative: cut), ``level_db`` (of the loudest 20 ms), ``silent``.
+    The sound is the archive's file; where there is none, or it cannot be decoded, the video's own track. It is cut or
+    padded at its end to the length of the video at 25 fps: N = 640 T, M = 4 T. Reasons: ``no_audio``,
+    ``broken_audio``, ``audio_mismatch``, and those of a broken video. Figures: ``source`` (archive or video),
+    ``seconds`` (as decoded), ``samples_added`` (negative: cut), ``level_db`` (of the loudest 20 ms), ``silent``. The
+    message of a usable clip says why its archive's sound was not used.
+
+    With ``chunk`` (see `stages.chunks`) only that chunk's clips are done, and their parts are all that is left.
     """
     rows_in = {row["clip"]: row for row in usable(read_index(raw_index))}
     sources = {
@@ -58,7 +66,7 @@ def extract_subject(
         return key(*(sha256(path) if path and path.is_file() else "" for path in sources[clip]), settings, code)
 
     rows = run_shard(
-        list(sources),
+        of_chunk(list(sources), chunk),
         partial(_extract, sources, settings),
         parts,
         made_from,
@@ -66,6 +74,8 @@ def extract_subject(
         scheduler=scheduler,
         title=f"{subject} sound",
     )
+    if chunk is not None:
+        return
     assemble(audio_h5, rows, parts, {"subject": subject, "sample_rate": SAMPLE_RATE, "mel_rate": MEL_RATE})
     write_index(index_csv, rows, FIGURES)
     remove_parts(parts)
@@ -75,13 +85,13 @@ def _extract(sources: dict[str, tuple[Path, Path | None]], settings: AudioSettin
     video, archived = sources[clip]
     info = probe(video)
     info.require_video()
-    waveform = read_waveform(archived) if archived is not None else read_waveform(video, info=info)
+    waveform, source, note = _waveform(info, archived)
     frames = count_at_25_fps(video)
     heard = len(waveform) / SAMPLE_RATE
     if abs(heard - frames / FPS) > settings.max_mismatch_s:
         raise ClipError(
             "audio_mismatch",
-            f"{archived or video}: {heard:.2f} s of sound for {frames / FPS:.2f} s of picture (audio.max_mismatch_s)",
+            f"{source}: {heard:.2f} s of sound for {frames / FPS:.2f} s of picture (audio.max_mismatch_s)",
         )
     fitted, added = fit_to_frames(waveform, frames)
     level = level_db(fitted)
@@ -89,9 +99,24 @@ def _extract(sources: dict[str, tuple[Path, Path | None]], settings: AudioSettin
         file["waveform"] = fitted
         file["log_mel"] = log_mel(fitted)
     return {
-        "source": "archive" if archived is not None else "video",
+        "message": note,
+        "source": "video" if source == video else "archive",
         "seconds": round(heard, 4),
         "samples_added": added,
         "level_db": round(level, 2),
         "silent": int(level < settings.silence_db),
     }
+
+
+def _waveform(info: MediaInfo, archived: Path | None) -> tuple[NDArray[np.float32], Path, str]:
+    """Samples at 16 kHz, the file they are from, and why it is the video where an archived sound is at hand."""
+    if archived is not None:
+        try:
+            return read_waveform(archived), archived, ""
+        except ClipError as error:
+            if info.audio is None or error.reason not in ("broken_audio", "no_audio"):
+                raise
+            note = f"{error}; the video's own sound is used"
+    else:
+        note = ""
+    return read_waveform(info.path, info=info), info.path, note

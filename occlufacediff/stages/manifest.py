@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Callable, Mapping, Sequence
+import logging
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -17,7 +18,13 @@ from occlufacediff.config.split import (
 )
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.files import written_aside
+from occlufacediff.stages.acquire import ARCHIVE
 from occlufacediff.stages.shard import COLUMNS, FAILED, OK, read_index
+
+log = logging.getLogger(__name__)
+
+#: (subject, clip) -> identity of the sentence spoken, and its text.
+Spoken = dict[tuple[str, str], tuple[str, str]]
 
 UNUSED = "unused"
 FIRST = (
@@ -45,20 +52,21 @@ def build_manifest(
     Columns: `FIRST`, then every stage's figures as ``<stage>_<figure>``. A clip that a stage could not use has
     ``status=failed`` with the reason, message and name of the EARLIEST failing stage and no split. A usable clip whose
     subject and sentence do not belong to one split has ``status=ok``, ``split=unused`` and the reason ``other_split``
-    (they belong to different ones) or ``no_split`` (one of them belongs to none).
+    (they belong to different ones) or ``no_split`` (one of them belongs to none). A row about a whole archive has the
+    clip `ARCHIVE` and is always a failure.
 
     Args:
         indices: stage -> its index files, a subject each, stages in their order of work. A file ``index.csv`` belongs
             to the subject its folder is named after, another to the subject of its own name.
-        sentences: tables ``clip,sentence_id,text`` in folders named after subjects; without one a sentence is known by
-            the number of its file ("024" is "24").
+        sentences: tables of what is spoken (`read_spoken`), later ones win; a clip in none of them speaks the
+            sentence of its file's number ("024" is "24").
         settings: who is in which split.
 
     Raises:
-        AssetError: an index or table is missing or has other columns.
-        ConfigError: a split that the settings give subjects gets no clip at all while clips exist.
+        AssetError: an index or table is missing or has other columns, or contradicts itself.
+        ConfigError: no clip, usable or not, belongs to a split that the settings give subjects, while clips exist.
     """
-    spoken = _spoken(sentences)
+    spoken = {key: said for path in sentences for key, said in read_spoken(path).items()}
     clips: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
     for stage, paths in indices.items():
         for path in paths:
@@ -68,6 +76,7 @@ def build_manifest(
     rows = [
         _row(subject, clip, clips[subject, clip], tuple(indices), spoken, settings) for subject, clip in sorted(clips)
     ]
+    _warn_of_strangers(spoken, clips)
     figures = sorted({name for row in rows for name in row} - set(FIRST), key=_by_stage(tuple(indices)))
     table = pd.DataFrame(rows, columns=[*FIRST, *figures]).fillna("")
     _check_subjects(table, settings)
@@ -80,12 +89,11 @@ def _row(
     clip: str,
     by_stage: dict[str, dict[str, str]],
     stages: tuple[str, ...],
-    spoken: dict[tuple[str, str], tuple[str, str]],
+    spoken: Spoken,
     settings: SplitSettings,
 ) -> dict[str, object]:
-    emotion, level, sentence = [*clip.split("/"), "", "", ""][:3]
-    number = str(int(sentence)) if sentence.isdecimal() else sentence
-    sentence_id, text = spoken.get((subject, clip), (number, ""))
+    emotion, level, sentence = ["", "", ""] if clip == ARCHIVE else [*clip.split("/"), "", ""][:3]
+    sentence_id, text = spoken.get((subject, clip), (_identity(sentence), ""))
     row: dict[str, object] = {
         "subject": subject,
         "clip": clip,
@@ -106,6 +114,7 @@ def _row(
         if found["status"] != OK:
             return row | _failure(stage, found["reason"], found["message"])
     split, reason, message = _split(subject, sentence_id, settings)
+    message = "; ".join(filter(None, [message, *(index_row["message"] for index_row in by_stage.values())]))
     return row | {"split": split, "status": OK, "reason": reason, "message": message, "stage": ""}
 
 
@@ -144,17 +153,42 @@ def _split_of_sentence(sentence: str, settings: SplitSettings) -> str:
     return ""
 
 
-def _spoken(tables: Sequence[Path]) -> dict[tuple[str, str], tuple[str, str]]:
-    """(subject, clip) -> sentence identity and text."""
-    spoken = {}
-    for path in tables:
-        try:
-            with path.open(newline="", encoding="utf-8") as file:
-                for row in csv.DictReader(file):
-                    spoken[path.parent.name, row["clip"]] = (row["sentence_id"], row.get("text") or "")
-        except (OSError, UnicodeDecodeError, KeyError) as error:
-            raise AssetError(f"{path}: needs a readable table with the columns clip, sentence_id, text") from error
+def read_spoken(path: Path) -> Spoken:
+    """Read a table of the sentences spoken: (subject, clip) -> sentence identity and text.
+
+    Columns: ``clip``, ``sentence_id``, and if wanted ``text`` and ``subject``; without a column ``subject`` the table
+    belongs to the subject its folder is named after. An identity is any text; of a number, leading zeros do not count.
+
+    Raises:
+        AssetError: the table is missing or has other columns, a row names no clip or sentence, or two rows contradict.
+    """
+    spoken: Spoken = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            for line, row in enumerate(csv.DictReader(file, restval=""), start=2):
+                key = row.get("subject", path.parent.name), row["clip"].strip()
+                said = _identity(row["sentence_id"].strip()), row.get("text", "")
+                if not all(key) or not said[0]:
+                    raise AssetError(f"{path}: line {line} names no subject, clip or sentence_id; fill it in")
+                if spoken.setdefault(key, said) != said:
+                    raise AssetError(
+                        f"{path}: line {line} gives {'/'.join(key)} another sentence; keep one of the rows"
+                    )
+    except (OSError, UnicodeDecodeError, KeyError, csv.Error) as error:
+        raise AssetError(f"{path}: needs a readable table with the columns clip, sentence_id, text") from error
     return spoken
+
+
+def _identity(sentence: str) -> str:
+    return str(int(sentence)) if sentence.isdecimal() else sentence
+
+
+def _warn_of_strangers(spoken: Spoken, clips: Collection[tuple[str, str]]) -> None:
+    """A table's row for a clip that is not there does nothing: it may be misspelt, or the clip may be missing."""
+    subjects = {subject for subject, _ in clips}
+    strangers = sorted(key for key in spoken if key not in clips and key[0] in subjects)
+    if strangers:
+        log.warning("%d rows of sentence tables name clips that are not there: %s", len(strangers), strangers[:5])
 
 
 def _by_stage(stages: tuple[str, ...]) -> Callable[[str], tuple[int, str]]:
@@ -165,13 +199,18 @@ def _by_stage(stages: tuple[str, ...]) -> Callable[[str], tuple[int, str]]:
 
 
 def _check_subjects(table: pd.DataFrame, settings: SplitSettings) -> None:
-    """A misspelt subject or sentence would leave its split empty without a word."""
-    usable = table[table["status"] == OK]
+    """A misspelt subject or sentence would leave its split empty without a word.
+
+    Where all clips of a split failed, the table tells; so it is written, and the stage that needs the split says so.
+    """
+    if settings.rule != "lists" or not (table["status"] == OK).any():
+        return
     for split in SPLITS:
         part = getattr(settings, split)
-        if settings.rule == "lists" and len(usable) and part.subjects and not (usable["split"] == split).any():
+        theirs = table[table["subject"].isin(part.subjects)]
+        if part.subjects and not (theirs["sentence_id"].isin(part.sentences) | (theirs["clip"] == ARCHIVE)).any():
             raise ConfigError(
-                f"split.{split}: none of {len(usable)} usable clips belongs to its subjects {sorted(part.subjects)} "
-                f"and sentences {sorted(part.sentences)}; the data set has subjects {sorted(set(usable['subject']))} "
-                f"and sentences {sorted(set(usable['sentence_id']))}"
+                f"split.{split}: none of {len(table)} clips belongs to its subjects {sorted(part.subjects)} "
+                f"and sentences {sorted(part.sentences)}; the data set has subjects {sorted(set(table['subject']))} "
+                f"and sentences {sorted(set(table['sentence_id']) - {''})}"
             )
