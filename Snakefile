@@ -13,6 +13,7 @@ include: "rules/common.smk"
 
 wildcard_constraints:
     subject=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    chunk=r"\d+of\d+",
 
 
 localrules:
@@ -28,6 +29,7 @@ include: "rules/targets.smk"
 include: "rules/acquire.smk"
 include: "rules/preprocess.smk"
 include: "rules/reconstruct.smk"
+include: "rules/chunks.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"

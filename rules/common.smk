@@ -18,6 +18,7 @@ os.environ.update(
 
 from occlufacediff.config.load import load_config
 from occlufacediff.config.section import as_params
+from occlufacediff.stages.chunks import names as chunk_names
 from occlufacediff.stages.source import (
     audio_archive,
     check_inputs,
@@ -55,16 +56,22 @@ def of_subjects(pattern):
     return expand(pattern, subject=SUBJECTS)
 
 
+def of_chunks(*patterns):
+    """Markers that a subject's chunks leave beside its files, the subject's name left open; none without chunks."""
+    return [f"{pattern}.{chunk}" for chunk in chunk_names(cfg.chunks) for pattern in patterns]
+
+
 def cores(of_a_node):
     """Cores that one job may use: those given to this run; on a cluster, where none are given, so many of a node."""
     return of_a_node if workflow.remote_exec or workflow.resource_settings.cores is None else workflow.cores
 
 
 def shard_threads():
-    """Processes for one subject: as configured, else the cores that are left when all subjects run at once."""
+    """Processes for one job of a subject: as configured, else the cores that are left when all such jobs run at once."""
     if cfg.dask.scheduler is not None:
         return 1
-    return cfg.dask.workers or max(1, cores(4 * len(SUBJECTS)) // len(SUBJECTS))
+    jobs = len(SUBJECTS) * cfg.chunks
+    return cfg.dask.workers or max(1, cores(4 * jobs) // jobs)
 
 
 def growing(amount, each=0):

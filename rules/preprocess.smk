@@ -2,6 +2,7 @@
 rule convert_video:
     input:
         index=f"{D}/raw/{{subject}}/index.csv",
+        chunks=of_chunks(f"{D}/video25/{{subject}}/index.csv"),
     output:
         index=f"{D}/video25/{{subject}}/index.csv",
     log:
@@ -10,7 +11,7 @@ rule convert_video:
         f"{BENCHMARKS}/convert_video/{{subject}}.tsv"
     threads: shard_threads()
     resources:
-        mem_mb=1500,
+        mem_mb=growing(500, each=700),
         runtime=240,
     params:
         settings=as_params(cfg.conversion),
@@ -27,6 +28,7 @@ rule convert_video:
 rule extract_audio:
     input:
         index=f"{D}/raw/{{subject}}/index.csv",
+        chunks=of_chunks(f"{D}/audio/{{subject}}.h5", f"{D}/audio/{{subject}}.csv"),
     output:
         audio=f"{D}/audio/{{subject}}.h5",
         index=f"{D}/audio/{{subject}}.csv",
@@ -36,7 +38,7 @@ rule extract_audio:
         f"{BENCHMARKS}/extract_audio/{{subject}}.tsv"
     threads: shard_threads()
     resources:
-        mem_mb=1000,
+        mem_mb=growing(500, each=400),
         runtime=60,
     params:
         settings=as_params(cfg.audio),
@@ -56,6 +58,7 @@ if cfg.landmarks.source == "published":
         input:
             index=f"{D}/video25/{{subject}}/index.csv",
             published=f"{published_landmarks(cfg)}/{{subject}}/{cfg.acquire.view}",
+            chunks=of_chunks(f"{D}/landmarks/{{subject}}.h5", f"{D}/landmarks/{{subject}}.csv"),
         output:
             landmarks=f"{D}/landmarks/{{subject}}.h5",
             index=f"{D}/landmarks/{{subject}}.csv",
@@ -65,7 +68,7 @@ if cfg.landmarks.source == "published":
             f"{BENCHMARKS}/read_landmarks/{{subject}}.tsv"
         threads: shard_threads()
         resources:
-            mem_mb=1500,
+            mem_mb=growing(1000, each=300),
             runtime=240,
         params:
             settings=as_params(cfg.published),
@@ -83,6 +86,7 @@ else:
     rule detect_landmarks:
         input:
             index=f"{D}/video25/{{subject}}/index.csv",
+            chunks=of_chunks(f"{D}/landmarks/{{subject}}.h5", f"{D}/landmarks/{{subject}}.csv"),
         output:
             landmarks=f"{D}/landmarks/{{subject}}.h5",
             index=f"{D}/landmarks/{{subject}}.csv",
@@ -92,7 +96,7 @@ else:
             f"{BENCHMARKS}/detect_landmarks/{{subject}}.tsv"
         threads: shard_threads()
         resources:
-            mem_mb=1500,
+            mem_mb=growing(500, each=600),
             runtime=240,
         params:
             settings=as_params(cfg.landmarks),
@@ -109,6 +113,7 @@ rule crop_faces:
     input:
         index=f"{D}/video25/{{subject}}/index.csv",
         landmarks=f"{D}/landmarks/{{subject}}.h5",
+        chunks=of_chunks(f"{D}/clips/{{subject}}.h5", f"{D}/clips/{{subject}}.csv"),
     output:
         clips=f"{D}/clips/{{subject}}.h5",
         index=f"{D}/clips/{{subject}}.csv",
@@ -118,7 +123,7 @@ rule crop_faces:
         f"{BENCHMARKS}/crop_faces/{{subject}}.tsv"
     threads: shard_threads()
     resources:
-        mem_mb=1000,
+        mem_mb=growing(500, each=400),
         runtime=240,
     params:
         settings=as_params(cfg.crop),
@@ -148,8 +153,8 @@ rule build_manifest:
         f"{BENCHMARKS}/build_manifest.tsv"
     threads: 1
     resources:
-        mem_mb=500,
-        runtime=10,
+        mem_mb=growing(800),
+        runtime=growing(10),
     params:
         settings=as_params(split_settings(cfg)),
         code=fingerprint("occlufacediff.stages.manifest"),

@@ -6,10 +6,10 @@ rule build_open_head:
         f"{LOGS}/build_open_head.log",
     benchmark:
         f"{BENCHMARKS}/build_open_head.tsv"
-    threads: workflow.cores or 4
+    threads: cores(4)
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=growing(3000),
+        runtime=growing(30),
     params:
         settings=as_params(cfg.open_head),
         seed=cfg.seed,
@@ -29,6 +29,7 @@ if cfg.reconstruction.source == "published":
             clips=f"{D}/clips/{{subject}}.h5",
             head=HEAD,
             published=f"{published_coefficients(cfg)}/{{subject}}/{cfg.acquire.view}",
+            chunks=of_chunks(f"{D}/coefficients/{{subject}}.h5", f"{D}/coefficients/{{subject}}.csv"),
         output:
             coefficients=f"{D}/coefficients/{{subject}}.h5",
             index=f"{D}/coefficients/{{subject}}.csv",
@@ -38,7 +39,7 @@ if cfg.reconstruction.source == "published":
             f"{BENCHMARKS}/read_coefficients/{{subject}}.tsv"
         threads: shard_threads()
         resources:
-            mem_mb=1000,
+            mem_mb=growing(1000, each=300),
             runtime=120,
         params:
             settings=as_params(cfg.published),
@@ -56,6 +57,7 @@ else:
         input:
             clips=f"{D}/clips/{{subject}}.h5",
             head=HEAD,
+            chunks=of_chunks(f"{D}/coefficients/{{subject}}.h5", f"{D}/coefficients/{{subject}}.csv"),
         output:
             coefficients=f"{D}/coefficients/{{subject}}.h5",
             index=f"{D}/coefficients/{{subject}}.csv",
@@ -65,7 +67,7 @@ else:
             f"{BENCHMARKS}/fit_coefficients/{{subject}}.tsv"
         threads: shard_threads()
         resources:
-            mem_mb=1000,
+            mem_mb=growing(500, each=400),
             runtime=120,
         params:
             settings=as_params(cfg.reconstruction),

@@ -7,9 +7,11 @@ from occlufacediff.stages.logs import logged
 with logged(snakemake):
     from occlufacediff.config.section import from_params
     from occlufacediff.config.video import VideoSettings
+    from occlufacediff.stages.chunks import whole
     from occlufacediff.stages.video import convert_subject
 
-    raw, index = Path(snakemake.input.index), Path(snakemake.output.index)
+    chunk = snakemake.wildcards.get("chunk")
+    raw, index = Path(snakemake.input.index), whole(snakemake.output.index, chunk)
     convert_subject(
         snakemake.wildcards.subject,
         raw.parent,
@@ -19,4 +21,5 @@ with logged(snakemake):
         settings=from_params(VideoSettings, snakemake.params.settings),
         workers=snakemake.threads,
         scheduler=snakemake.config["dask"]["scheduler"],
+        chunk=chunk,
     )

@@ -7,17 +7,20 @@ from occlufacediff.stages.logs import logged
 with logged(snakemake):
     from occlufacediff.config.crop import CropSettings
     from occlufacediff.config.section import from_params
+    from occlufacediff.stages.chunks import whole
     from occlufacediff.stages.crop import crop_subject
 
+    chunk = snakemake.wildcards.get("chunk")
     video = Path(snakemake.input.index)
     crop_subject(
         snakemake.wildcards.subject,
         video.parent,
         video,
         Path(snakemake.input.landmarks),
-        Path(snakemake.output.clips),
-        Path(snakemake.output.index),
+        whole(snakemake.output.clips, chunk),
+        whole(snakemake.output.index, chunk),
         settings=from_params(CropSettings, snakemake.params.settings),
         workers=snakemake.threads,
         scheduler=snakemake.config["dask"]["scheduler"],
+        chunk=chunk,
     )

@@ -7,16 +7,19 @@ from occlufacediff.stages.logs import logged
 with logged(snakemake):
     from occlufacediff.config.audio import AudioSettings
     from occlufacediff.config.section import from_params
+    from occlufacediff.stages.chunks import whole
     from occlufacediff.stages.audio import extract_subject
 
+    chunk = snakemake.wildcards.get("chunk")
     raw = Path(snakemake.input.index)
     extract_subject(
         snakemake.wildcards.subject,
         raw.parent,
         raw,
-        Path(snakemake.output.audio),
-        Path(snakemake.output.index),
+        whole(snakemake.output.audio, chunk),
+        whole(snakemake.output.index, chunk),
         settings=from_params(AudioSettings, snakemake.params.settings),
         workers=snakemake.threads,
         scheduler=snakemake.config["dask"]["scheduler"],
+        chunk=chunk,
     )

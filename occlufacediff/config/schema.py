@@ -20,6 +20,7 @@ from occlufacediff.config.split import SplitSettings
 from occlufacediff.config.synthetic import SyntheticSettings
 from occlufacediff.config.training import DenoiserSettings, MotionPriorSettings
 from occlufacediff.config.video import VideoSettings
+from occlufacediff.config.visibility import VisibilitySettings
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
@@ -52,6 +53,9 @@ class Config:
     archives: str | None = None
     #: Subjects to use; null: all of the source.
     subjects: tuple[str, ...] | None = None
+    #: Jobs that each stage of a subject's preprocessing and reconstruction is cut into, for more machines than
+    #: subjects; results do not depend on it, but another number makes finished subjects anew.
+    chunks: int = 1
     #: Folder with the trained ``motion_prior/`` and ``denoiser/`` to use instead of training here; null: train here.
     checkpoint: str | None = None
     #: Head model to use (.npz); null: build the open head, ``resources/open_head.npz``.
@@ -69,6 +73,7 @@ class Config:
     audio: AudioSettings = field(default_factory=AudioSettings)
     landmarks: LandmarkSettings = field(default_factory=LandmarkSettings)
     crop: CropSettings = field(default_factory=CropSettings)
+    visibility: VisibilitySettings = field(default_factory=VisibilitySettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     reconstruction: ReconstructionSettings = field(default_factory=ReconstructionSettings)
     motion_prior: MotionPriorSettings = field(default_factory=MotionPriorSettings)
@@ -82,6 +87,8 @@ class Config:
             raise ValueError(f"dataset: got {self.dataset!r}, needs letters, digits, '_', '-' and '.'")
         if self.seed < 0:
             raise ValueError(f"seed: got {self.seed}, needs 0 or more")
+        if not 1 <= self.chunks <= 1000:
+            raise ValueError(f"chunks: got {self.chunks}, needs 1 to 1000")
         if self.source == "local" and self.archives is None:
             raise ValueError(
                 "archives: got nothing, needs the folder of the archives because source is 'local' "
