@@ -10,6 +10,7 @@ with logged(snakemake):
     from occlufacediff.config.prediction import PredictionSettings
     from occlufacediff.config.reconstruction import ReconstructionSettings
     from occlufacediff.config.section import from_params
+    from occlufacediff.config.visibility import VisibilitySettings
     from occlufacediff.stages.predict import predict_video
 
     predict_video(
@@ -23,5 +24,6 @@ with logged(snakemake):
         device=snakemake.config["device"],
         landmarks=from_params(LandmarkSettings, snakemake.params.landmarks),
         crop=from_params(CropSettings, snakemake.params.crop),
+        visibility=from_params(VisibilitySettings, snakemake.params.visibility),
         reconstruction=from_params(ReconstructionSettings, snakemake.params.reconstruction),
     )

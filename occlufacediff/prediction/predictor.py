@@ -19,6 +19,7 @@ from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import ClipError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.fit import LEAST_VISIBLE, FitResult, fit_clip
@@ -29,9 +30,11 @@ from occlufacediff.media.probe import probe
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.models.sample import normalised_waveform, sample_motion
 from occlufacediff.occlusion.occlude import CROP, Occlusion, crop_pixels, occlude
+from occlufacediff.occlusion.masks import read_masks
 from occlufacediff.occlusion.pictures import occluder_files
+from occlufacediff.occlusion.recording import Cover, MaskCover, check_source, cover_of
 from occlufacediff.prediction.animate import write_animation
-from occlufacediff.occlusion.masks import MaskPictures
+from occlufacediff.prediction.covered import Covered, look_at
 from occlufacediff.prediction.observe import Observation, Progress, Sound, listen, observe
 from occlufacediff.training.loop import pick_device
 
@@ -101,10 +104,11 @@ class Predictor:
         landmarks: settings of the detector; None for the defaults.
         crop: settings of the crop; None for the defaults.
         reconstruction: settings of the fit; None for the defaults.
+        visibility: what tells what is hidden in the videos themselves; None for nothing.
 
     Raises:
         AssetError: a file is missing or damaged, or the checkpoint belongs to another head model.
-        ConfigError: the device is not there.
+        ConfigError: the device or the folder of masks is not there.
     """
 
     def __init__(
@@ -117,11 +121,14 @@ class Predictor:
         landmarks: LandmarkSettings | None = None,
         crop: CropSettings | None = None,
         reconstruction: ReconstructionSettings | None = None,
+        visibility: VisibilitySettings | None = None,
     ) -> None:
         self.settings = settings
         self.landmarks = landmarks or LandmarkSettings()
         self.crop = crop or CropSettings()
         self.reconstruction = reconstruction or ReconstructionSettings()
+        self.visibility = visibility or VisibilitySettings()
+        check_source(self.visibility)
         self.device = pick_device(device)
         self._loading = time.perf_counter()
         self.head = HeadAsset.load(head)
@@ -139,7 +146,7 @@ class Predictor:
 
         Args:
             video: any file with a picture track.
-            mask: mask picture or folder of them, white = hidden.
+            mask: mask picture, folder of them or video, white = hidden; counts together with ``visibility``.
             seed: of the occlusion and of sampling.
             progress: told of every step.
 
@@ -156,7 +163,8 @@ class Predictor:
         with _timed(seconds, "landmarks"):
             info = probe(video)
             track = info.require_video()
-            masks = None if mask is None else MaskPictures(mask, (track.width, track.height))
+            size = track.width, track.height
+            masks = None if mask is None else read_masks(mask, size)
             seen = observe(
                 info,
                 landmarks=self.landmarks,
@@ -167,11 +175,16 @@ class Predictor:
         with _timed(seconds, "sound"):
             sound = listen(info, seen.frames, silence_db=self.settings.silence_db)
         with _timed(seconds, "occlusion"):
+            covers: list[Cover] = []
             if masks is not None:
                 masks.check_count(seen.frames)
+                covers.append(MaskCover(masks))
+            if (told := cover_of(self.visibility, video.stem, size, seen.frames)) is not None:
+                covers.append(told)
+            covered = look_at(video, seen.boxes, covers, progress) if covers else None
             rng = np.random.default_rng([seed, *video.stem.encode()])
             drawn = occlude(self.settings.occlusion, seen.lmk_2d, rng, self.settings.region)
-            trusted = _trusted(seen, masks)
+            trusted = _trusted(seen, covered)
             lmk_mask = drawn.lmk_mask(seen.lmk_2d) * trusted
         notes = [*sound.notes, *_notes(seen)]
         with _timed(seconds, "fit"):
@@ -211,7 +224,7 @@ class Predictor:
             seconds=seconds,
         )
         waveform = sound.waveform if sound.track else None
-        hidden = partial(_hidden, drawn, masks, seen.boxes)
+        hidden = partial(_hidden, drawn, covered)
         occluder = None if drawn.picture is None else (drawn.picture, drawn.frames)
         return prediction, partial(self._draw, video, prediction, hidden, occluder, waveform, progress)
 
@@ -223,7 +236,9 @@ class Predictor:
             notes.append("everything is hidden: identity, head pose and camera come from all landmarks found")
         if (visible.sum(axis=1) >= LEAST_VISIBLE).sum() == 0:
             raise ClipError(
-                "all_hidden", f"{video}: the mask hides the whole face in every frame; leave some of it visible"
+                "all_hidden",
+                f"{video}: the mask, or what tells what is visible, hides the whole face in every frame; leave some of "
+                "it visible",
             )
         return fit_clip(self.basis, seen.lmk_2d, settings=self.reconstruction, boxes=seen.boxes, visible=visible)
 
@@ -285,19 +300,19 @@ class Predictor:
             )
 
 
-def _hidden(drawn: Occlusion, masks: MaskPictures | None, boxes: Floats, frame: int) -> NDArray[np.bool_]:
-    """Mask (224, 224) of a frame on its crop: hidden on purpose, or by the user's masks."""
+def _hidden(drawn: Occlusion, covered: Covered | None, frame: int) -> NDArray[np.bool_]:
+    """Mask (224, 224) of a frame on its crop: hidden on purpose, or in the video itself."""
     mask = drawn.image_mask(slice(frame, frame + 1))[0]
-    return mask if masks is None else mask | masks.hidden(frame, boxes[frame])
+    return mask if covered is None else mask | covered[frame]
 
 
-def _trusted(seen: Observation, masks: MaskPictures | None) -> Floats:
-    """Landmarks (T, 468) that the video itself shows, 1 or 0: found, and left free by the user's masks."""
+def _trusted(seen: Observation, covered: Covered | None) -> Floats:
+    """Landmarks (T, 468) that the video itself shows, 1 or 0: found, and nothing lies over them."""
     trusted = seen.known.astype(np.float32)
-    if masks is not None:
+    if covered is not None:
         pixels = np.clip(crop_pixels(seen.lmk_2d), 0, CROP - 1)
         for frame, (x, y) in enumerate(pixels.transpose(0, 2, 1)):
-            trusted[frame] *= ~masks.hidden(frame, seen.boxes[frame])[y, x]
+            trusted[frame] *= ~covered[frame][y, x]
     return trusted
 
 

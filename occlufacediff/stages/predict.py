@@ -12,6 +12,7 @@ from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.files import written_aside
 from occlufacediff.prediction.observe import Progress
@@ -48,6 +49,7 @@ def predict_video(
     landmarks: LandmarkSettings | None = None,
     crop: CropSettings | None = None,
     reconstruction: ReconstructionSettings | None = None,
+    visibility: VisibilitySettings | None = None,
     progress: Progress = _quiet,
 ) -> Prediction:
     """Turn a video into ``out_dir/<stem>/motion.npz`` and ``animation.mp4``; on an error neither appears.
@@ -60,10 +62,12 @@ def predict_video(
         settings: what to hide, how to sample and draw.
         seed: of the occlusion and of sampling.
         device: ``auto``, ``cpu`` or ``cuda``.
-        mask: mask picture or folder of them, white = hidden.
+        mask: mask picture, folder of them or video, white = hidden.
         landmarks: settings of the detector; None for the defaults.
         crop: settings of the crop; None for the defaults.
         reconstruction: settings of the fit of identity, pose and camera; None for the defaults.
+        visibility: what tells what is hidden in the video itself (with source ``masks`` by the video's name without
+            suffix); None for nothing.
         progress: told of every step.
 
     Raises:
@@ -81,6 +85,7 @@ def predict_video(
         landmarks=landmarks,
         crop=crop,
         reconstruction=reconstruction,
+        visibility=visibility,
     )
     prediction, draw = predictor.predict(video, mask=mask, seed=seed, progress=progress)
     folder = out_dir / video.stem

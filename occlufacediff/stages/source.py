@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import difflib
+import glob
+import hashlib
+import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from occlufacediff.config.schema import Config
 from occlufacediff.config.split import SplitPart, SplitSettings
+from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import ConfigError
 from occlufacediff.synthetic.plan import split_sentences, split_subjects, subject_names
 
@@ -42,6 +47,7 @@ def check_inputs(config: Config) -> None:
         _check_published(config, Path(published_landmarks(config)))
     if config.reconstruction.source == "published":
         _check_published(config, Path(published_coefficients(config)))
+    _check_visibility(config.visibility)
     if config.head is not None and not Path(config.head).is_file():
         raise ConfigError(
             f"Configuration, head: there is no file {config.head}; give a head model (.npz), or null to build the open "
@@ -67,6 +73,47 @@ def published_landmarks(config: Config) -> str:
 def published_coefficients(config: Config) -> str:
     """Folder of the published coefficients; a subject's clips lie in ``<subject>/<view>/`` below."""
     return f"{config.published.folder}/reconstructions/{config.published.reconstruction}"
+
+
+def masks_state(settings: VisibilitySettings, name: str) -> str:
+    """Changes with the mask files of a subject or of a video: a digest of their names, sizes and times; empty without.
+
+    Args:
+        settings: with source ``masks``; no other has any.
+        name: of the subject's folder, or of the video without suffix, in the folder of masks.
+    """
+    if settings.source != "masks":
+        return ""
+    digest = hashlib.sha256()
+    for path in sorted(Path(settings.masks or "").glob(f"{glob.escape(name)}*")):
+        if path.name == name or path.stem == name:
+            for file in sorted(_files(path)):
+                about = os.stat(file)
+                digest.update(f"{file} {about.st_size} {about.st_mtime_ns}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def _files(path: str | Path) -> Iterator[str]:
+    """A file itself, or all files below a folder."""
+    if not os.path.isdir(path):
+        yield str(path)
+        return
+    with os.scandir(path) as entries:
+        for entry in entries:
+            yield from _files(entry.path)
+
+
+def _check_visibility(settings: VisibilitySettings) -> None:
+    if settings.source == "masks" and not Path(settings.masks or "").is_dir():
+        raise ConfigError(
+            f"Configuration, visibility.masks: there is no folder {settings.masks}; give the one that holds "
+            "<subject>/<emotion>/<level>/<sentence>.png (or .mp4, or a folder of pictures), white = hidden."
+        )
+    if settings.source == "segmentation" and not Path(settings.model or "").is_file():
+        raise ConfigError(
+            f"Configuration, visibility.model: there is no file {settings.model}; give the path of a segmentation model "
+            "(.tflite)."
+        )
 
 
 def _check_published(config: Config, folder: Path) -> None:
