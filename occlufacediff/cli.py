@@ -10,6 +10,7 @@ import click
 
 from occlufacediff import __version__
 from occlufacediff.errors import OccluFaceError
+from occlufacediff.threads import settle_threads
 
 CHECKPOINT = Path("results/synthetic/models")
 HEAD = Path("resources/open_head.npz")
@@ -31,6 +32,7 @@ class UserErrors(click.Group):
 @click.version_option(__version__, prog_name="occlufacediff")
 def main() -> None:
     """3D facial motion from talking videos in which part of the face is hidden."""
+    settle_threads()
 
 
 @main.command()

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "occlufacediff"
 
 #: Rooms from the bottom up, as in docs/architecture.md; a room imports itself and rooms of lower floors only.
 FLOORS = (
-    ("errors", "face_mesh"),
+    ("errors", "threads", "face_mesh"),
     ("files", "pickles"),
     ("config",),
     ("fingerprint", "media"),

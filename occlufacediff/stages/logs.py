@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from occlufacediff.errors import OccluFaceError
+from occlufacediff.threads import settle_threads
 
 #: A terminal's colour and cursor sequences.
 _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
@@ -102,10 +103,6 @@ class LoggedJob:
 
 def logged(snakemake: Any) -> LoggedJob:
     """The log of a script's job: file and title come from the object that Snakemake gives to a script."""
-    # Read when torch is first imported: threads that wait for each other spin for a moment, then sleep. Spinning long,
-    # the default, makes training far slower when anything else wants a core; sleeping at once halves its speed.
-    os.environ.setdefault("GOMP_SPINCOUNT", "20000")
-    # The software renderer takes every core it sees for itself, whatever the job was given; 0: no threads of its own.
-    os.environ.setdefault("LP_NUM_THREADS", str(snakemake.threads if snakemake.threads > 1 else 0))
+    settle_threads(snakemake.threads)
     what = ", ".join(str(value) for value in snakemake.wildcards)
     return LoggedJob(snakemake.log[0], f"{snakemake.rule} {what}".strip())
