@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 from occlufacediff.reporting import plots
+from occlufacediff.reporting.failures import ARCHIVE
 from occlufacediff.reporting.tables import (
     headline_metric,
     in_order,
@@ -23,8 +24,6 @@ from occlufacediff.reporting.tables import (
 
 SPLITS = ("train", "validation", "test", "unused")
 FPS = 25
-#: Failures listed one by one; a large data set has its others in the manifest.
-MOST_FAILURES = 200
 
 
 def render(parts: dict[str, Any]) -> str:
@@ -74,8 +73,8 @@ def headline_cards(metrics: pd.DataFrame, manifest: pd.DataFrame, occlusion: str
             }
             for method, value in means[occlusion].dropna().items()
         ]
-    good = int((manifest["status"] == "ok").sum())
-    return [*cards, {"value": f"{good} / {len(manifest)}", "label": "clips used / found"}]
+    good, found = (manifest["status"] == "ok").sum(), (manifest["clip"] != ARCHIVE).sum()
+    return [*cards, {"value": f"{good} / {found}", "label": "clips used / found"}]
 
 
 def split_rows(manifest: pd.DataFrame) -> list[dict[str, Any]]:
@@ -94,17 +93,6 @@ def split_rows(manifest: pd.DataFrame) -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def failure_rows(manifest: pd.DataFrame) -> list[dict[str, str]]:
-    """Clips that cannot be used, with reason and message."""
-    failed = manifest[manifest["status"] != "ok"].head(MOST_FAILURES)
-    wanted = ("subject", "clip", "reason", "message")
-    return [{name: _text(row.get(name)) for name in wanted} for row in failed.to_dict("records")]
-
-
-def _text(value: Any) -> str:
-    return "" if value is None or (isinstance(value, float) and np.isnan(value)) else str(value)
 
 
 def fit_part(fits: pd.DataFrame) -> dict[str, Any] | None:

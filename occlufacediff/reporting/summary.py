@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.table import Table
 
 from occlufacediff.errors import ConfigError
+from occlufacediff.reporting.failures import failure_line
 from occlufacediff.reporting.tables import METRIC_COLUMNS, headline_metric, method_name, pivot, read_table, unit_of
 
 
@@ -42,12 +43,16 @@ def summary_table(results: Path) -> Table:
 
 
 def print_summary(results: Path, console: Console | None = None) -> None:
-    """Print :func:`summary_table` and where the report lies.
+    """Print :func:`summary_table`, how many clips were left out and why, and where the report lies.
 
     Raises:
         ConfigError: no such folder, or no readable metrics in it.
     """
     console = console or Console(highlight=False)
     console.print(summary_table(results))
+    manifest = results / "manifest.csv"
+    if manifest.is_file():
+        line = failure_line(read_table(manifest, ("subject", "clip", "status", "reason")))
+        console.print(line, soft_wrap=True, markup=False)
     report = results / "report.html"
     console.print(f"report: {report}" if report.is_file() else f"no report yet ({report})", soft_wrap=True)

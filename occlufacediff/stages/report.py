@@ -19,6 +19,7 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.rendering.animation import size_of
 from occlufacediff.reporting import page, plots, sources
+from occlufacediff.reporting.failures import failure_part
 from occlufacediff.reporting.tables import METRIC_COLUMNS, headline_metric, metric_name, read_table, unit_of
 from occlufacediff.reporting.videos import TITLES, contact_sheet, result_frames
 
@@ -77,7 +78,6 @@ def make_report(
     chosen = sources.typical_clips(scores, settings.video_occlusion, settings.videos)
     hidden_name = settings.video_occlusion.replace("_", " ")
     good = clip_table[clip_table["status"] == "ok"]
-    failed = len(clip_table) - len(good)
     parts = {
         "dataset": str(config.get("dataset", manifest.parent.name)),
         "intro": f"{good['subject'].nunique()} subjects, {len(good)} clips, "
@@ -101,8 +101,7 @@ def make_report(
         "emotion_plot": plots.clips_by_emotion(good),
         "fit": page.fit_part(sources.fit_errors(coefficients)),
         "curves": page.curves(histories),
-        "failures": page.failure_rows(clip_table),
-        "failures_note": f"{failed} of {len(clip_table)} clips could not be used; all others went on.",
+        "failures": failure_part(clip_table),
         "versions": list(versions.items()),
         "config": page.config_text(config),
     }

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from occlufacediff.errors import ConfigError
 from occlufacediff.reporting import page, tables
+from occlufacediff.reporting.failures import failure_part
 from occlufacediff.reporting.summary import print_summary
 
 METHODS = {"neutral": 5.0, "ours": 2.0, "interpolation": 4.0, "ours_without_sound": 3.5}
@@ -91,7 +92,7 @@ def test_failures_and_splits() -> None:
     assert page.split_rows(manifest) == [
         {"split": "train", "subjects": 1, "sentences": 2, "clips": 2, "minutes": "0.1"}
     ]
-    assert page.failure_rows(manifest) == [
+    assert failure_part(manifest)["clips"] == [
         {"subject": "B", "clip": "sad/level_1/001", "reason": "no_face", "message": "no face <found>"}
     ]
     cards = page.headline_cards(metrics(), manifest, "mouth")
