@@ -70,6 +70,7 @@ def extract_subject(
         partial(_extract, sources, settings),
         parts,
         made_from,
+        inputs=lambda clip: [path for path in sources[clip] if path is not None],
         workers=workers,
         scheduler=scheduler,
         title=f"{subject} sound",

@@ -86,6 +86,7 @@ def crop_subject(
             source_digest(hiding, f"{subject}/{clip}"),
             code,
         ),
+        inputs=lambda clip: [videos[clip]],
         workers=workers,
         scheduler=scheduler,
         title=f"{subject} crops",

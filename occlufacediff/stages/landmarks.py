@@ -55,6 +55,7 @@ def detect_subject(
         partial(_detect, sources, settings),
         parts,
         lambda clip: key(sha256(sources[clip]) if sources[clip].is_file() else "", settings, code),
+        inputs=lambda clip: [sources[clip]],
         workers=workers,
         scheduler=scheduler,
         title=f"{subject} landmarks",

@@ -1,6 +1,6 @@
 """Runs a stage over the clips of one subject: by Dask, keeping finished clips, with failures as rows.
 
-A finished clip is a pair in the parts folder: its part file and a JSON record ``{"key": ..., "row": ...}``. A shard
+A finished clip is a pair in the parts folder: its part file and a JSON record ``{"key", "bytes", "row"}``. A shard
 that was killed finds them again and redoes only clips whose key (source, settings, code) has changed.
 """
 
@@ -15,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, is_dataclass
 from multiprocessing import get_context
 from pathlib import Path
@@ -28,12 +29,14 @@ from dask.callbacks import Callback
 from tqdm import tqdm
 
 from occlufacediff import __version__
-from occlufacediff.errors import AssetError, ClipError
-from occlufacediff.files import new_hdf5, written_aside
+from occlufacediff.errors import AssetError, ClipError, OccluFaceError
+from occlufacediff.files import StorageError, new_hdf5, sha256, storage_error, written_aside
 
 Row = dict[str, Any]
 Work = Callable[[str, Path], Row]
-Job = tuple[Work, str, Path, str]
+#: Size in bytes and time of change of the files a clip is made from.
+Stamps = dict[Path, tuple[int, int]]
+Job = tuple[Work, str, Path, str, Stamps]
 
 #: Columns that every index has, in this order; figures follow.
 COLUMNS = ("clip", "status", "reason", "message")
@@ -46,6 +49,7 @@ def run_shard(
     parts: Path,
     key_of: Callable[[str], str],
     *,
+    inputs: Callable[[str], Iterable[Path]] = lambda clip: (),
     workers: int = 1,
     scheduler: str | None = None,
     suffix: str = ".h5",
@@ -59,6 +63,8 @@ def run_shard(
             `ClipError` of it becomes a failed row; any other error ends the shard, finished clips are kept.
         parts: folder of the parts: ``<parts>/<clip><suffix>`` and ``.json``.
         key_of: what the part depends on (`key`), asked in this process before anything runs.
+        inputs: files that a clip is made from, as an earlier stage left them. A failure of the clip counts only when
+            they are still there as they were: a lost mount must not turn clips into failed rows.
         workers: 1 runs in this process, more in that many processes; not used with a ``scheduler``.
         scheduler: address of a Dask scheduler whose workers share this file system, or None.
         suffix: of the part files.
@@ -66,12 +72,17 @@ def run_shard(
 
     Returns:
         one row a clip in the order of ``clips``: ``clip status reason message`` and the figures.
+
+    Raises:
+        StorageError: a file of ``inputs`` is gone or changed meanwhile, the disk is full, a folder is read-only.
+        OccluFaceError: a worker process was killed.
     """
+    stamps = {clip: {path: _stamp(path) for path in inputs(clip)} for clip in clips}
     keys = {clip: key_of(clip) for clip in clips}
     waiting = [clip for clip in clips if _finished(parts, clip, suffix, keys[clip]) is None]
     for clip in waiting:
         part_path(parts, clip, suffix).parent.mkdir(parents=True, exist_ok=True)
-    jobs = [(work, clip, part_path(parts, clip, suffix), keys[clip]) for clip in waiting]
+    jobs = [(work, clip, part_path(parts, clip, suffix), keys[clip], stamps[clip]) for clip in waiting]
     with tqdm(total=len(clips), initial=len(clips) - len(jobs), desc=title, unit="clip", mininterval=1.0) as progress:
         if scheduler is not None:
             _run_distributed(jobs, scheduler, progress.update)
@@ -104,7 +115,9 @@ def _finished(parts: Path, clip: str, suffix: str, wanted: str) -> Row | None:
     try:
         record = json.loads(_record_path(parts, clip).read_text(encoding="utf-8"))
         row: Row = record["row"]
-        if record["key"] != wanted or (row["status"] == OK and not part_path(parts, clip, suffix).is_file()):
+        part = part_path(parts, clip, suffix)
+        # After a loss of power a file may be there without its content.
+        if record["key"] != wanted or (row["status"] == OK and part.stat().st_size != record["bytes"]):
             return None
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
@@ -113,16 +126,43 @@ def _finished(parts: Path, clip: str, suffix: str, wanted: str) -> Row | None:
 
 def _one(job: Job) -> str:
     """Do one clip and leave its record; runs in a worker."""
-    work, clip, part, made_from = job
+    work, clip, part, made_from, stamps = job
     row: Row = {"clip": clip, "status": OK, "reason": "", "message": ""}
     try:
         row |= work(clip, part)
+        size = part.stat().st_size
     except ClipError as error:
+        _require_unchanged(stamps)
         part.unlink(missing_ok=True)
         row |= {"status": FAILED, "reason": error.reason, "message": " ".join(str(error).split())}
+        size = 0
     with written_aside(part.with_suffix(".json")) as aside:
-        aside.write_text(json.dumps({"key": made_from, "row": row}), encoding="utf-8")
+        aside.write_text(json.dumps({"key": made_from, "bytes": size, "row": row}), encoding="utf-8")
     return clip
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    try:
+        found = path.stat()
+    except FileNotFoundError as error:
+        raise StorageError(
+            f"{path}: is gone, though an earlier stage wrote it; if its disk or network mount was lost, bring it back; "
+            "if it was deleted, delete the index.csv of its subject too: the next run makes both anew"
+        ) from error
+    except OSError as error:
+        raise (storage_error(error, path) or error) from error
+    return found.st_size, found.st_mtime_ns
+
+
+def _require_unchanged(stamps: Stamps) -> None:
+    """Read the files a failed clip was made from once more: the fault may lie with disk or mount and not with them."""
+    for path, stamp in stamps.items():
+        if _stamp(path) != stamp:
+            raise StorageError(f"{path}: changed while it was read; run again when nothing else writes to it")
+        try:
+            sha256(path)
+        except OSError as error:
+            raise (storage_error(error, path) or error) from error
 
 
 def _run_local(jobs: list[Job], workers: int, done: Callable[[], object]) -> None:
@@ -135,6 +175,11 @@ def _run_local(jobs: list[Job], workers: int, done: Callable[[], object]) -> Non
         pool = _worker_pool(min(workers, len(jobs)))
         try:
             dask.compute(*tasks, scheduler="processes", pool=pool, chunksize=1, optimize_graph=False)
+        except BrokenProcessPool as error:
+            raise OccluFaceError(
+                f"one of {min(workers, len(jobs))} worker processes was killed, most often for want of memory; "
+                "finished clips are kept: run again, with fewer processes (dask.workers) or more memory"
+            ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -43,6 +43,7 @@ def convert_subject(
         partial(_convert, sources, settings),
         video_dir,
         lambda clip: key(sha256(sources[clip]) if sources[clip].is_file() else "", settings, code),
+        inputs=lambda clip: [sources[clip]],
         workers=workers,
         scheduler=scheduler,
         suffix=".mp4",
