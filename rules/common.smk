@@ -22,6 +22,7 @@ from occlufacediff.stages.chunks import names as chunk_names
 from occlufacediff.stages.source import (
     audio_archive,
     check_inputs,
+    masks_state,
     published_coefficients,
     published_landmarks,
     sentence_table,
@@ -44,6 +45,8 @@ BENCHMARKS = f"benchmarks/results/{cfg.dataset}"
 ARCHIVES = cfg.archives if cfg.source == "local" else f"{D}/archives"
 HEAD = cfg.head or "resources/open_head.npz"
 MODELS = cfg.checkpoint or f"{D}/models"
+# The model that tells what is visible, where one does.
+SEGMENTATION = [cfg.visibility.model] if cfg.visibility.source == "segmentation" else []
 # Stages that write one HDF5 file and one index a subject.
 STAGES = ["audio", "landmarks", "clips", "coefficients"]
 # Files that make a trained network.

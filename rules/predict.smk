@@ -2,6 +2,7 @@
 rule predict_video:
     input:
         video=cfg.video or [],
+        model=SEGMENTATION,
         head=HEAD,
         motion_prior=expand(f"{MODELS}/motion_prior/{{file}}", file=NETWORK),
         denoiser=expand(f"{MODELS}/denoiser/{{file}}", file=NETWORK),
@@ -17,15 +18,17 @@ rule predict_video:
         f"{LOGS}/predict_video/{{video}}.log",
     benchmark:
         f"{BENCHMARKS}/predict_video/{{video}}.tsv"
-    threads: workflow.cores or 4
+    threads: cores(4)
     resources:
-        mem_mb=3000,
-        runtime=120,
+        mem_mb=growing(3000),
+        runtime=growing(120),
         gpu=gpus(),
     params:
         settings=as_params(cfg.prediction),
         landmarks=as_params(cfg.landmarks),
         crop=as_params(cfg.crop),
+        visibility=as_params(cfg.visibility),
+        masks=lambda wildcards: masks_state(cfg.visibility, wildcards.video),
         reconstruction=as_params(cfg.reconstruction),
         seed=cfg.seed,
         code=fingerprint("occlufacediff.stages.predict"),

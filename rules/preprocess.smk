@@ -113,6 +113,7 @@ rule crop_faces:
     input:
         index=f"{D}/video25/{{subject}}/index.csv",
         landmarks=f"{D}/landmarks/{{subject}}.h5",
+        model=SEGMENTATION,
         chunks=of_chunks(f"{D}/clips/{{subject}}.h5", f"{D}/clips/{{subject}}.csv"),
     output:
         clips=f"{D}/clips/{{subject}}.h5",
@@ -127,6 +128,8 @@ rule crop_faces:
         runtime=240,
     params:
         settings=as_params(cfg.crop),
+        visibility=as_params(cfg.visibility),
+        masks=lambda wildcards: masks_state(cfg.visibility, wildcards.subject),
         code=fingerprint("occlufacediff.stages.crop"),
     message:
         "{wildcards.subject}: crops and normalised landmarks"

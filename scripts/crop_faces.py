@@ -7,6 +7,7 @@ from occlufacediff.stages.logs import logged
 with logged(snakemake):
     from occlufacediff.config.crop import CropSettings
     from occlufacediff.config.section import from_params
+    from occlufacediff.config.visibility import VisibilitySettings
     from occlufacediff.stages.chunks import whole
     from occlufacediff.stages.crop import crop_subject
 
@@ -20,6 +21,7 @@ with logged(snakemake):
         whole(snakemake.output.clips, chunk),
         whole(snakemake.output.index, chunk),
         settings=from_params(CropSettings, snakemake.params.settings),
+        visibility=from_params(VisibilitySettings, snakemake.params.visibility),
         workers=snakemake.threads,
         scheduler=snakemake.config["dask"]["scheduler"],
         chunk=chunk,

@@ -29,8 +29,8 @@ from occlufacediff.media.frames import FPS
 from occlufacediff.media.probe import probe
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.models.sample import normalised_waveform, sample_motion
-from occlufacediff.occlusion.occlude import CROP, Occlusion, crop_pixels, occlude
 from occlufacediff.occlusion.masks import read_masks
+from occlufacediff.occlusion.occlude import CROP, Occlusion, crop_pixels, occlude
 from occlufacediff.occlusion.pictures import occluder_files
 from occlufacediff.occlusion.recording import Cover, MaskCover, check_source, cover_of
 from occlufacediff.prediction.animate import write_animation

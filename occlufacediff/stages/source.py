@@ -87,20 +87,23 @@ def masks_state(settings: VisibilitySettings, name: str) -> str:
     digest = hashlib.sha256()
     for path in sorted(Path(settings.masks or "").glob(f"{glob.escape(name)}*")):
         if path.name == name or path.stem == name:
-            for file in sorted(_files(path)):
-                about = os.stat(file)
-                digest.update(f"{file} {about.st_size} {about.st_mtime_ns}\n".encode())
+            for line in sorted(_states(path) if path.is_dir() else [_state(path, path.stat())]):
+                digest.update(line.encode())
     return digest.hexdigest()[:16]
 
 
-def _files(path: str | Path) -> Iterator[str]:
-    """A file itself, or all files below a folder."""
-    if not os.path.isdir(path):
-        yield str(path)
-        return
-    with os.scandir(path) as entries:
+def _states(folder: str | Path) -> Iterator[str]:
+    """Name, size and time of all files below a folder, with one look at each: there may be one a frame."""
+    with os.scandir(folder) as entries:
         for entry in entries:
-            yield from _files(entry.path)
+            if entry.is_dir():
+                yield from _states(entry.path)
+            else:
+                yield _state(entry.path, entry.stat())
+
+
+def _state(path: str | Path, about: os.stat_result) -> str:
+    return f"{path} {about.st_size} {about.st_mtime_ns}\n"
 
 
 def _check_visibility(settings: VisibilitySettings) -> None:
@@ -111,8 +114,8 @@ def _check_visibility(settings: VisibilitySettings) -> None:
         )
     if settings.source == "segmentation" and not Path(settings.model or "").is_file():
         raise ConfigError(
-            f"Configuration, visibility.model: there is no file {settings.model}; give the path of a segmentation model "
-            "(.tflite)."
+            f"Configuration, visibility.model: there is no file {settings.model}; give the path of a segmentation "
+            "model (.tflite)."
         )
 
 
