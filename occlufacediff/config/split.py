@@ -42,6 +42,10 @@ class SplitSettings:
     validation: SplitPart = field(default_factory=SplitPart)
     #: Test clips (rule ``lists``).
     test: SplitPart = field(default_factory=SplitPart)
+    #: CSV table with the columns ``subject,clip,sentence_id`` (clip as ``happy/level_2/003``): the sentence that is
+    #: SPOKEN, for clips whose number does not tell it (those of MEAD's M003). It goes before ``sentences.csv`` beside
+    #: a subject's archives, which is the same without ``subject``; null: no table.
+    sentence_table: str | None = None
 
     def __post_init__(self) -> None:
         for kind in ("subjects", "sentences"):
