@@ -156,10 +156,11 @@ def audio_tar(wildcards):
 
 
 def sentence_tables():
-    """The tables of who says what, of all subjects that have one."""
+    """The tables of who says what, of all subjects that have one; the user's own comes last and wins."""
+    own = [cfg.split.sentence_table] if cfg.split.sentence_table else []
     if cfg.source == "synthetic":
-        return of_subjects(f"{ARCHIVES}/{{subject}}/sentences.csv")
-    return [path for subject in SUBJECTS for path in sentence_table(ARCHIVES, subject)]
+        return of_subjects(f"{ARCHIVES}/{{subject}}/sentences.csv") + own
+    return [path for subject in SUBJECTS for path in sentence_table(ARCHIVES, subject)] + own
 
 
 def up_to_date(target):

@@ -6,6 +6,7 @@ import difflib
 import glob
 import hashlib
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,15 +17,24 @@ from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import ConfigError
 from occlufacediff.synthetic.plan import split_sentences, split_subjects, subject_names
 
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
 
 def subjects(config: Config) -> list[str]:
     """Names of the subjects to work on, in a fixed order.
 
     Raises:
-        ConfigError: the folder of archives is missing or empty, or a named subject is not in the source.
+        ConfigError: the folder of archives is missing or empty, a folder in it cannot be a subject's name, or a named
+            subject is not in the source.
     """
     known = subject_names(config.synthetic) if config.source == "synthetic" else _archived(config.archives)
     if config.subjects is None:
+        for name in known:
+            if not _NAME.fullmatch(name):
+                raise ConfigError(
+                    f"Configuration, archives: the folder {name!r} in {config.archives} cannot be a subject's name "
+                    "(letters, digits, '_', '-' and '.'); rename it, or list the wanted ones in subjects."
+                )
         return known
     for name in config.subjects:
         if name not in known:
@@ -48,6 +58,11 @@ def check_inputs(config: Config) -> None:
     if config.reconstruction.source == "published":
         _check_published(config, Path(published_coefficients(config)))
     _check_visibility(config.visibility)
+    if config.split.sentence_table is not None and not Path(config.split.sentence_table).is_file():
+        raise ConfigError(
+            f"Configuration, split.sentence_table: there is no file {config.split.sentence_table}; give a CSV "
+            "table with the columns subject, clip, sentence_id, or null."
+        )
     if config.head is not None and not Path(config.head).is_file():
         raise ConfigError(
             f"Configuration, head: there is no file {config.head}; give a head model (.npz), or null to build the open "
@@ -162,7 +177,7 @@ def _archived(folder: str | None) -> list[str]:
             f"Configuration, archives: there is no folder {root}; give the one that holds <subject>/video.tar "
             "(--config archives=FOLDER)."
         )
-    names = sorted(path.parent.name for path in root.glob("*/video.tar"))
+    names = sorted(path.parent.name for path in root.glob("*/video.tar") if not path.parent.name.startswith("."))
     if not names:
         raise ConfigError(
             f"Configuration, archives: no subject in {root}; needs <subject>/video.tar and <subject>/audio.tar in it."
