@@ -18,7 +18,7 @@ FLOORS = (
     ("errors", "threads", "face_mesh"),
     ("files", "pickles"),
     ("config",),
-    ("fingerprint", "media"),
+    ("fingerprint", "media", "acquire"),
     ("landmarks", "head"),
     ("occlusion", "models"),
     ("rendering",),

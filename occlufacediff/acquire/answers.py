@@ -70,12 +70,12 @@ def _remedy(status: int, remote: Remote, settings: DownloadSettings) -> str:
     if remote.login == TOKEN:
         if status == 401:
             return (
-                f"The token in the environment variable {settings.token_variable} is wrong or has expired: get a new one, "
-                "set it and run again; what was fetched is kept."
+                f"The token in the environment variable {settings.token_variable} is wrong or has expired: get a new "
+                "one, set it and run again; what was fetched is kept."
             )
         return (
-            f"The account of the token in {settings.token_variable} may not read this file: ask its owner for access, or "
-            "get a token with the right to read files (scope drive.readonly), and run again."
+            f"The account of the token in {settings.token_variable} may not read this file: ask its owner for "
+            "access, or get a token with the right to read files (scope drive.readonly), and run again."
         )
     if remote.login == FORM:
         return (

@@ -29,7 +29,8 @@ class Remote:
 
     #: What to call it in messages, such as ``M003/video.tar``.
     name: str
-    #: What names its content, whatever mirror it comes from: ``files/<id>`` or an address. Key of the tables of checksums.
+    #: What names its content, whatever mirror it comes from, and its row in the tables of checksums: ``files/<id>`` or
+    #: an address.
     identity: str
     #: Where it is asked for.
     address: str
@@ -109,14 +110,14 @@ def asset(settings: DownloadSettings, name: str) -> dict[str, Remote]:
     known = assets(settings)
     if name not in known:
         raise ConfigError(
-            f"Configuration, download.assets: there is no asset {name!r}; known are: {', '.join(known)}. Others come in "
-            "by a table of your own, download.assets_table."
+            f"Configuration, download.assets: there is no asset {name!r}; known are: {', '.join(known)}. Others come "
+            "in by a table of your own, download.assets_table."
         )
     for remote in known[name].values():
         if not remote.address:
             raise ConfigError(
-                f"Configuration, download.assets: its owner publishes no address of {remote.name}; ask for one and write "
-                "it, or the id of the file in a shared folder, into a table of your own (download.assets_table, "
+                f"Configuration, download.assets: its owner publishes no address of {remote.name}; ask for one and "
+                "write it, or the id of the file in a shared folder, into a table of your own (download.assets_table, "
                 "columns asset,file,address,login,terms)."
             )
     return known[name]

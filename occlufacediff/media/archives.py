@@ -1,16 +1,43 @@
-"""Tar archives: written byte for byte the same each time, read without trusting them."""
+"""Tar and zip archives: written byte for byte the same each time, read without trusting them."""
 
 from __future__ import annotations
 
+import io
+import lzma
 import shutil
+import stat
 import tarfile
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path, PurePosixPath
+from typing import IO
 
 from occlufacediff.errors import ClipError
 from occlufacediff.files import written_aside
+
+BLOCK = tarfile.BLOCKSIZE
+_COPY = 1 << 20
+#: What damage in a tar, or in its compression, looks like; some decompressors raise an OSError without a number.
+_DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What an archive may ask of the disk; beyond it the archive is refused."""
+
+    #: Members.
+    members: int = 200_000
+    #: Bytes of one member that is unpacked.
+    member_bytes: int = 4 << 30
+    #: Bytes of all members together.
+    archive_bytes: int = 200 << 30
+
+
+LIMITS = Limits()
 
 
 def write_tar(path: Path | str, members: Iterable[tuple[str, Path]]) -> None:
@@ -38,59 +65,189 @@ def write_tar(path: Path | str, members: Iterable[tuple[str, Path]]) -> None:
                 archive.addfile(entry, file)
 
 
-def unpack(path: Path | str, place: Callable[[str], Path | None]) -> list[str]:
-    """Unpack the members of an archive that ``place`` gives a path for, each written aside.
+def unpack(path: Path | str, place: Callable[[str], Path | None], limits: Limits = LIMITS) -> list[str]:
+    """Unpack the members of a tar that ``place`` gives a path for, each written aside.
 
-    The whole archive is refused before anything is written when any member has an absolute name, steps out with
-    ``..``, or is a link or a device.
+    The whole archive is refused before anything is written when any member has an absolute name, steps out with ``..``,
+    is a link, a device or a sparse file, or when the archive asks for more than the limits. Of a damaged archive,
+    every member that can be read is unpacked: behind a damaged header the next good one is looked for.
 
     Args:
         path: a tar, compressed or not.
-        place: member name -> file to write, None to leave the member in the archive.
+        place: member name -> file to write, None to leave the member in the archive. Asked once a member.
+        limits: what the archive may ask of the disk.
 
     Returns:
         names of the members unpacked, in the archive's order.
 
     Raises:
-        ClipError: ``unsafe_archive``; ``broken_archive``: unreadable, or cut off (the members before the damage are
-            unpacked, the error says how many); ``no_archive``: no such file.
+        ClipError: ``unsafe_archive``: refused, the message names the member; ``broken_archive``: unreadable or damaged
+            (what could be read is unpacked, the message says where the damage is); ``no_archive``: no such file.
     """
     path = Path(path)
     unpacked: list[str] = []
-    # Damage shows again below, after the members in front of it have been saved.
-    with suppress(tarfile.TarError), _opened(path) as archive:
-        for member in _members(archive, path):
-            fault = _fault_of_name(member.name) or ("" if member.isfile() or member.isdir() else "not a plain file")
-            if fault:
-                raise ClipError("unsafe_archive", f"{path}: member {member.name!r} is refused: {fault}")
     with _opened(path) as archive:
-        try:
-            for member in _members(archive, path):
-                target = place(member.name) if member.isfile() else None
-                source = archive.extractfile(member) if target is not None else None
-                if source is None or target is None:
-                    continue
+        members, damage = _survey(archive, path, limits)
+        wanted = _checked(path, members, place, limits)
+        for member, target in wanted:
+            try:
+                source = archive.extractfile(member)
+                assert source is not None
                 with written_aside(target) as aside, aside.open("wb") as file:
-                    shutil.copyfileobj(source, file, 1 << 20)
-                    if file.tell() != member.size:
-                        raise tarfile.ReadError(f"{member.name} is cut off")
-                unpacked.append(member.name)
-        except (tarfile.TarError, OSError, EOFError) as error:
-            raise ClipError(
-                "broken_archive", f"{path}: damaged after {len(unpacked)} unpacked files ({error}); fetch it again"
-            ) from error
+                    _copy_whole(source, file, member)
+            except _DAMAGE as error:
+                damage.append(f"{member.name} cannot be read ({error})")
+                continue
+            unpacked.append(member.name)
+    if damage or not members:
+        what = "; ".join(damage[:3]) or "no readable member in it"
+        more = f"; and {len(damage) - 3} more" if len(damage) > 3 else ""
+        raise ClipError(
+            "broken_archive", f"{path}: damaged, {len(unpacked)} files unpacked; {what}{more}; fetch it again"
+        )
     return unpacked
 
 
-def _members(archive: tarfile.TarFile, path: Path) -> Iterator[tarfile.TarInfo]:
-    while (member := archive.next()) is not None:
-        if member.offset_data + member.size > path.stat().st_size and not _compressed(archive):
-            raise tarfile.ReadError(f"{member.name} is cut off")
-        yield member
+def unpack_zip(path: Path | str, folder: Path, limits: Limits = LIMITS) -> list[str]:
+    """Unpack a zip below a folder, each member written aside.
+
+    Refused before anything is written, as with `unpack`: absolute names, ``..``, links, devices, encrypted members,
+    more than the limits. A damaged member stops it.
+
+    Returns:
+        names of the members unpacked, in the archive's order.
+
+    Raises:
+        ClipError: ``unsafe_archive``, ``broken_archive`` or ``no_archive``.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise ClipError("no_archive", f"{path}: no such archive")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            members = [member for member in archive.infolist() if not member.is_dir()]
+            sizes = [(member.filename, member.file_size) for member in members]
+            _check_limits(path, sizes, sizes, limits)
+            for member in members:
+                kind = stat.S_IFMT(member.external_attr >> 16)
+                fault = _fault_of_name(member.filename)
+                fault = fault or ("" if kind in (0, stat.S_IFREG) else "not a plain file")
+                fault = fault or ("encrypted" if member.flag_bits & 1 else "")
+                if fault:
+                    raise _unsafe(path, member.filename, fault)
+            for member in members:
+                with (
+                    archive.open(member) as source,
+                    written_aside(folder / member.filename) as aside,
+                    aside.open("wb") as file,
+                ):
+                    # The module reads no more than the size that was checked above.
+                    shutil.copyfileobj(source, file, _COPY)
+    except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError) as error:
+        raise ClipError("broken_archive", f"{path}: not a readable zip ({error}); fetch it again") from error
+    return [member.filename for member in members]
 
 
-def _compressed(archive: tarfile.TarFile) -> bool:
-    return not hasattr(archive.fileobj, "fileno")
+def _survey(archive: tarfile.TarFile, path: Path, limits: Limits) -> tuple[list[tarfile.TarInfo], list[str]]:
+    """All members that can be found, and what is wrong between and behind them.
+
+    Ends with the first member that goes beyond the limits or has a negative size: the archive is then refused.
+    """
+    size = path.stat().st_size if isinstance(archive.fileobj, io.BufferedReader) else None
+    members: list[tarfile.TarInfo] = []
+    damage: list[str] = []
+    end, total, before = 0, 0, "the beginning"
+    while True:
+        try:
+            member = archive.next()
+        except (*_DAMAGE, OSError) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                # The disk's fault, not the archive's.
+                raise
+            if size is not None and archive.offset + BLOCK < size:
+                archive.offset += BLOCK
+                continue
+            damage.append(f"nothing can be read behind {before} ({error})")
+            return members, damage
+        if member is None:
+            break
+        # The library looks for the next good header behind a bad one, and says nothing.
+        if member.offset > end and not (size is not None and _blank(path, end, member.offset)):
+            damage.append(f"{member.offset - end} bytes cannot be read between {before} and {member.name}")
+        if size is not None and member.offset_data + _stored(member) > size:
+            damage.append(f"{member.name} is cut off")
+            return members, damage
+        members.append(member)
+        total += member.size
+        if member.size < 0 or len(members) > limits.members or total > limits.archive_bytes:
+            return members, damage
+        end, before = member.offset_data + -(-_stored(member) // BLOCK) * BLOCK, member.name
+    if size is not None and end < size and not _blank(path, end, size):
+        damage.append(f"{size - end} bytes cannot be read behind {before}")
+    elif size is not None and end >= size and members:
+        damage.append(f"it ends behind {before} without its end mark")
+    return members, damage
+
+
+def _checked(
+    path: Path, members: list[tarfile.TarInfo], place: Callable[[str], Path | None], limits: Limits
+) -> list[tuple[tarfile.TarInfo, Path]]:
+    """The members to unpack and their targets; ClipError where any member of the archive is refused."""
+    for member in members:
+        fault = _fault_of_name(member.name)
+        if not fault and not member.isdir() and (not member.isreg() or member.issparse()):
+            fault = "not a plain file"
+        if not fault and member.size < 0:
+            fault = "its size is negative"
+        if fault:
+            raise _unsafe(path, member.name, fault)
+    placed = [(member, place(member.name)) for member in members if member.isreg()]
+    wanted = [(member, target) for member, target in placed if target is not None]
+    sizes = [(member.name, member.size) for member in members]
+    _check_limits(path, sizes, [(member.name, member.size) for member, _ in wanted], limits)
+    return wanted
+
+
+def _check_limits(path: Path, members: list[tuple[str, int]], wanted: list[tuple[str, int]], limits: Limits) -> None:
+    if len(members) > limits.members:
+        raise _unsafe(path, members[limits.members][0], f"it is one of more than {limits.members} members")
+    for name, size in wanted:
+        if size > limits.member_bytes:
+            raise _unsafe(path, name, f"it unpacks to {size} bytes, more than {limits.member_bytes}")
+    total = 0
+    for name, size in members:
+        total += size
+        if total > limits.archive_bytes:
+            raise _unsafe(path, name, f"with it the archive unpacks to more than {limits.archive_bytes} bytes")
+
+
+def _copy_whole(source: IO[bytes], file: IO[bytes], member: tarfile.TarInfo) -> None:
+    shutil.copyfileobj(source, file, _COPY)
+    if file.tell() != member.size:
+        raise tarfile.ReadError("it is cut off")
+
+
+def _unsafe(path: Path, name: str, fault: str) -> ClipError:
+    return ClipError("unsafe_archive", f"{path}: member {name!r} is refused: {fault}")
+
+
+def _stored(member: tarfile.TarInfo) -> int:
+    """Bytes of a member's content in the archive; a sparse file is refused later, whatever it has."""
+    return member.size if member.isreg() and not member.issparse() else 0
+
+
+def _blank(path: Path, begin: int, end: int) -> bool:
+    """Whether a stretch of a file holds zeros only."""
+    with path.open("rb") as file:
+        file.seek(begin)
+        while begin < end:
+            data = file.read(min(_COPY, end - begin))
+            if not data:
+                break
+            if data.strip(b"\0"):
+                return False
+            begin += len(data)
+    return True
 
 
 @contextmanager
@@ -98,8 +255,8 @@ def _opened(path: Path) -> Iterator[tarfile.TarFile]:
     if not path.is_file():
         raise ClipError("no_archive", f"{path}: no such archive")
     try:
-        archive = tarfile.TarFile.open(path, "r:*")
-    except (tarfile.TarError, OSError, EOFError) as error:
+        archive = tarfile.TarFile.open(path, "r:*", ignore_zeros=True)
+    except (*_DAMAGE, OSError) as error:
         raise ClipError("broken_archive", f"{path}: not a readable tar archive ({error}); fetch it again") from error
     with archive:
         yield archive

@@ -1,0 +1,329 @@
+"""One file over HTTP: resumed after a break, tried again with growing waits, checked before it counts.
+
+Bytes go to ``.<name>.part`` beside the target, with a note of where they came from; the target appears by a rename when
+size and SHA-256 are right. A killed program goes on where it was.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import time
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from threading import Event
+from typing import Any
+
+import requests
+from requests.auth import AuthBase
+from tenacity import RetryCallState, Retrying, retry_if_exception_type
+from urllib3.exceptions import HTTPError
+
+from occlufacediff.acquire.answers import (
+    TryAgain,
+    check_content,
+    check_start,
+    check_status,
+    length_of,
+    part_of,
+)
+from occlufacediff.acquire.checksums import Expected
+from occlufacediff.acquire.credentials import Anonymous, Secret
+from occlufacediff.acquire.sources import Remote
+from occlufacediff.config.acquire import DownloadSettings
+from occlufacediff.errors import AssetError
+from occlufacediff.files import sha256, written_aside
+
+CHUNK = 1 << 18
+#: Without a mark of the version, so many bytes before a break are asked for again and compared.
+OVERLAP = 1 << 16
+_REDIRECTS = (301, 302, 303)
+
+#: Called with the bytes of the file that are here and its length, None where that is not known.
+Report = Callable[[int, int | None], None]
+
+
+@dataclass(frozen=True)
+class Login:
+    """How a file is asked for: authorization, and the form of a log-in where there is one."""
+
+    auth: AuthBase
+    user: Secret | None = None
+    password: Secret | None = None
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What came."""
+
+    size: int
+    sha256: str
+
+
+@dataclass
+class _Note:
+    """What is known of the bytes in the part file."""
+
+    identity: str
+    length: int | None = None
+    etag: str = ""
+    modified: str = ""
+    #: Whether it was put together from more than one answer.
+    joined: bool = False
+
+    @property
+    def mark(self) -> str:
+        """What tells this version from others, fit for If-Range; empty where the server gave none."""
+        # Weak marks do not promise equal bytes.
+        return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
+
+
+class Transfer:
+    """Fetches one file."""
+
+    def __init__(
+        self,
+        remote: Remote,
+        target: Path,
+        login: Login,
+        expected: Expected,
+        *,
+        settings: DownloadSettings,
+        report: Report,
+        stop: Event,
+    ) -> None:
+        """Prepare.
+
+        Args:
+            remote: where the file lies.
+            target: where it goes.
+            login: how it is asked for.
+            expected: size and digest as far as they are known.
+            settings: patience.
+            report: told of progress, some ten times a second at most.
+            stop: set when another file of the same job has failed: give up.
+        """
+        self._remote, self._target, self._login, self._expected = remote, target, login, expected
+        self._settings, self._report, self._stop = settings, report, stop
+        self._part = target.with_name(f".{target.name}.part")
+        self._record = target.with_name(f".{target.name}.part.json")
+        self._failures = 0
+        self._best = 0
+
+    def run(self) -> Fetched:
+        """Fetch, check, rename.
+
+        Raises:
+            AssetError: the server refuses, sends something else, or fails too often (the message has the remedy); the
+                disk has too little room. What is good of the part stays for the next run.
+        """
+        self._target.parent.mkdir(parents=True, exist_ok=True)
+        again = Retrying(
+            retry=retry_if_exception_type(TryAgain),
+            stop=lambda state: self._failures >= self._settings.attempts,
+            wait=self._wait,
+            sleep=self._sleep,
+            reraise=True,
+        )
+        try:
+            return again(self._try)
+        except TryAgain as error:
+            raise AssetError(
+                f"{self._remote.name}: given up after {self._failures} failures in a row: {error}. What was fetched "
+                "is kept; run again to go on from there."
+            ) from None
+
+    def _wait(self, state: RetryCallState) -> float:
+        """Seconds before the next try: doubled with each failure in a row, or what the server asked for."""
+        error = state.outcome.exception() if state.outcome else None
+        asked = error.wait if isinstance(error, TryAgain) else 0.0
+        growing = self._settings.first_wait_s * 2.0 ** min(self._failures - 1, 30)
+        return min(max(asked, growing), self._settings.longest_wait_s)
+
+    def _sleep(self, seconds: float) -> None:
+        if self._stop.wait(seconds):
+            raise self._stopped()
+
+    def _stopped(self) -> AssetError:
+        return AssetError(f"{self._remote.name}: stopped, because another file failed; what was fetched is kept.")
+
+    def _try(self) -> Fetched:
+        try:
+            note = self._receive()
+            return self._finish(note)
+        except TryAgain as error:
+            self._count(error)
+            raise
+        except (requests.RequestException, HTTPError, ConnectionError, TimeoutError) as error:
+            # The library's text names host and fault; the credentials are in neither.
+            fault = TryAgain(f"the connection failed ({type(error).__name__})")
+            self._count(fault)
+            raise fault from None
+
+    def _count(self, error: TryAgain) -> None:
+        size = self._part.stat().st_size if self._part.exists() else 0
+        gained, self._best = size > self._best, max(size, self._best)
+        self._failures = 1 if gained and not error.counts else self._failures + 1
+
+    def _receive(self) -> _Note:
+        """One request, its content appended to the part file; the note of a part that is whole."""
+        note, have = self._resumable()
+        if note.length is not None and have == note.length:
+            return note
+        start = have if note.mark else max(0, have - OVERLAP)
+        with self._ask(note, start) as response:
+            check_status(response, self._remote, self._settings)
+            if response.status_code == 416:
+                self._forget()
+                raise TryAgain("the file is shorter than before; it is fetched anew", counts=True)
+            check_content(response, self._remote, self._settings)
+            note, start = self._place(response, note, start)
+            self._check_room(note, start)
+            self._append(response, note, start)
+        return note
+
+    def _resumable(self) -> tuple[_Note, int]:
+        """The note of the part file and its size; of a part of something else, or without a note, nothing is kept."""
+        try:
+            note = _Note(**json.loads(self._record.read_text(encoding="utf-8")))
+            have = self._part.stat().st_size
+        except (FileNotFoundError, ValueError, TypeError):
+            note, have = _Note(""), 0
+        if note.identity != self._remote.identity or (note.length is not None and have > note.length):
+            self._forget()
+            return _Note(self._remote.identity), 0
+        return note, have
+
+    def _ask(self, note: _Note, start: int) -> requests.Response:
+        headers = {"Accept-Encoding": "identity"}
+        if start > 0:
+            headers["Range"] = f"bytes={start}-"
+            if note.mark:
+                headers["If-Range"] = note.mark
+        common: dict[str, Any] = {"headers": headers, "stream": True, "timeout": self._settings.timeout_s}
+        user, password = self._login.user, self._login.password
+        if user is None or password is None:
+            return requests.get(self._remote.address, auth=self._login.auth, **common)
+        form = {"username": user.reveal(), "password": password.reveal()}
+        response = requests.post(self._remote.address, data=form, auth=Anonymous(), allow_redirects=False, **common)
+        if response.status_code in _REDIRECTS:
+            # Where it leads is asked without the form: another site must not get the password.
+            response.close()
+            return requests.get(
+                requests.compat.urljoin(self._remote.address, response.headers.get("Location", "")),
+                cookies=response.cookies,
+                auth=Anonymous(),
+                **common,
+            )
+        return response
+
+    def _place(self, response: requests.Response, note: _Note, start: int) -> tuple[_Note, int]:
+        """Where the content belongs: behind the part, or, as a whole file, at the beginning."""
+        etag, modified = response.headers.get("ETag", ""), response.headers.get("Last-Modified", "")
+        if response.status_code == 206:
+            part = part_of(response)
+            other = (etag and note.etag and etag != note.etag) or (
+                modified and note.modified and modified != note.modified
+            )
+            if part is None or part[0] != start or (note.length is not None and part[1] not in (None, note.length)):
+                other = True
+            if other:
+                self._forget()
+                raise TryAgain("the file has changed in between; it is fetched anew", counts=True)
+            note.joined = True
+            note.length = note.length if note.length is not None else part[1] if part else None
+        else:
+            start = 0
+            note = _Note(self._remote.identity, length_of(response), etag, modified)
+            self._part.unlink(missing_ok=True)
+        if note.length is None and self._expected.size is None and "Transfer-Encoding" not in response.headers:
+            raise AssetError(
+                f"{self._remote.name}: the server does not say how long the file is, so a part could pass for the "
+                "whole; give its size in the table (column size)."
+            )
+        if None not in (note.length, self._expected.size) and note.length != self._expected.size:
+            self._forget()
+            raise self._wrong("size", note.length, self._expected.size)
+        with written_aside(self._record) as aside:
+            aside.write_text(json.dumps(asdict(note)), encoding="utf-8")
+        return note, start
+
+    def _check_room(self, note: _Note, start: int) -> None:
+        free = shutil.disk_usage(self._part.parent).free
+        if note.length is not None and note.length - start > free:
+            raise AssetError(
+                f"{self._remote.name}: needs {(note.length - start) / 1e9:.1f} GB more, and {self._part.parent} has "
+                f"{free / 1e9:.1f} GB left; make room and run again."
+            )
+
+    def _append(self, response: requests.Response, note: _Note, start: int) -> None:
+        """Write the content to the part file from ``start`` on; where it overlaps, it must be the same."""
+        self._part.touch()
+        with self._part.open("r+b") as file:
+            known = self._part.stat().st_size - start
+            file.seek(start)
+            begun, window, told = time.monotonic(), 0, 0.0
+            while data := response.raw.read1(CHUNK, decode_content=False):
+                if self._stop.is_set():
+                    raise self._stopped()
+                if known > 0:
+                    seen = file.read(min(known, len(data)))
+                    if data[: len(seen)] != seen:
+                        self._forget()
+                        raise TryAgain("the file has changed in between; it is fetched anew", counts=True)
+                    known -= len(seen)
+                    file.seek(0, 1)
+                    file.write(data[len(seen) :])
+                else:
+                    file.write(data)
+                window += len(data)
+                now = time.monotonic()
+                if now - told > 0.1:
+                    self._report(file.tell(), note.length)
+                    told = now
+                if now - begun > self._settings.timeout_s:
+                    if window < self._settings.slowest_bytes_s * (now - begun):
+                        raise TryAgain(
+                            f"the server gives less than {self._settings.slowest_bytes_s} bytes/s", counts=True
+                        )
+                    begun, window = now, 0
+            size = file.tell()
+        self._report(size, note.length)
+        if note.length is not None and size < note.length:
+            raise TryAgain(f"the connection was cut at {size} of {note.length} bytes")
+        if note.length is not None and size > note.length:
+            self._forget()
+            raise TryAgain(f"the server sends more than the {note.length} bytes that it announced", counts=True)
+
+    def _finish(self, note: _Note) -> Fetched:
+        """Check the whole part and give it its name."""
+        try:
+            check_start(self._part, self._remote, self._settings)
+        except AssetError:
+            self._forget()
+            raise
+        fetched = Fetched(self._part.stat().st_size, sha256(self._part))
+        for what, got, wanted in (
+            ("size", fetched.size, self._expected.size),
+            ("SHA-256", fetched.sha256, self._expected.sha256),
+        ):
+            if wanted is not None and got != wanted:
+                self._forget()
+                if note.joined:
+                    # Pieces of two versions, or of a file that was damaged here: once more in one piece.
+                    raise TryAgain(f"its {what} is {got} and not {wanted}", counts=True)
+                raise self._wrong(what, got, wanted)
+        self._part.replace(self._target)
+        self._record.unlink(missing_ok=True)
+        return fetched
+
+    def _wrong(self, what: str, got: object, wanted: object) -> AssetError:
+        return AssetError(
+            f"{self._remote.name}: its {what} is {got}, and {self._expected.source} says {wanted}; nothing was kept. "
+            f"Remedy: {self._expected.remedy}."
+        )
+
+    def _forget(self) -> None:
+        self._part.unlink(missing_ok=True)
+        self._record.unlink(missing_ok=True)

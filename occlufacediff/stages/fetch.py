@@ -1,0 +1,82 @@
+"""Fetches archives of a shared folder, and licensed files, after saying whose terms apply."""
+
+from __future__ import annotations
+
+import csv
+import shutil
+from pathlib import Path
+
+from occlufacediff.acquire.fetch import fetch_files
+from occlufacediff.acquire.sources import archives, asset
+from occlufacediff.acquire.terms import demand_consent, notice
+from occlufacediff.config.acquire import DownloadSettings
+from occlufacediff.errors import AssetError, ClipError
+from occlufacediff.files import written_aside
+from occlufacediff.media.archives import unpack, unpack_zip
+
+COLUMNS = ("file", "size", "sha256", "address")
+_TARS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
+
+
+def fetch_archive(subject: str, archive: str, target: Path, *, settings: DownloadSettings) -> None:
+    """Fetch one archive of a subject, such as ``video.tar``, from the shared folder.
+
+    Args:
+        subject, archive: what the row of the table says.
+        target: where it goes; a part of it is kept beside it as ``.<name>.part`` until it is whole.
+
+    Raises:
+        ConfigError: terms are not accepted, or the table has no such row.
+        AssetError: no token, or the file cannot be had.
+    """
+    remote = archives(settings)[subject, archive]
+    print(notice(remote.terms), flush=True)
+    demand_consent(remote.terms, settings.accept_terms, remote.name)
+    fetch_files({target: remote}, settings=settings, title=archive)
+
+
+def fetch_asset(name: str, index_csv: Path, *, settings: DownloadSettings) -> None:
+    """Fetch the files of one licensed asset, unpack those that are archives, and write the index last.
+
+    Args:
+        name: the asset, such as ``flame2020``.
+        index_csv: the index, ``file,size,sha256,address`` a row; its folder is replaced as a whole.
+
+    Raises:
+        ConfigError: unknown asset, no address known, or terms are not accepted.
+        AssetError: no credentials, a file cannot be had, or it is no archive that can be unpacked safely.
+    """
+    folder = index_csv.parent
+    remotes = asset(settings, name)
+    terms = list(dict.fromkeys(term for remote in remotes.values() for term in remote.terms))
+    print(notice(terms), flush=True)
+    demand_consent(terms, settings.accept_terms, f"the asset {name}")
+    # Parts of a broken run survive here; the asset's own folder appears when it is complete.
+    downloads, aside = folder.parent / f".{name}.fetching", folder.parent / f".{name}.unpacking"
+    fetched = fetch_files({downloads / file: remote for file, remote in remotes.items()}, settings=settings, title=name)
+    shutil.rmtree(aside, ignore_errors=True)
+    aside.mkdir(parents=True)
+    for path in fetched:
+        _unpacked(path, aside)
+    shutil.rmtree(folder, ignore_errors=True)
+    aside.replace(folder)
+    shutil.rmtree(downloads)
+    with written_aside(index_csv) as whole, whole.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(COLUMNS)
+        for path, found in fetched.items():
+            writer.writerow([path.name, found.size, found.sha256, remotes[path.name].identity])
+
+
+def _unpacked(path: Path, folder: Path) -> None:
+    try:
+        if path.suffix == ".zip":
+            unpack_zip(path, folder)
+        elif path.name.endswith(_TARS):
+            unpack(path, lambda member: folder / member)
+        else:
+            path.replace(folder / path.name)
+    except ClipError as error:
+        # Whole and checked, and still no archive: fetching the same bytes again would not help.
+        path.unlink(missing_ok=True)
+        raise AssetError(str(error)) from error
