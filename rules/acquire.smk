@@ -1,30 +1,86 @@
-# Archives in MEAD's layout: made here, or local ones; then unpacked.
-rule synthesise_subject:
-    input:
-        head=HEAD,
+# Archives in MEAD's layout: made here, fetched, or local ones; then unpacked. Licensed files, for the target `fetch`.
+localrules:
+    fetch_archive,
+    fetch_asset,
+
+
+# What a file elsewhere holds depends on its id alone: `code` is the module that knows where files lie, because a
+# change to how they are fetched must not fetch hundreds of gigabytes again.
+if cfg.source == "download":
+
+    rule fetch_archive:
+        output:
+            archive=rf"{D}/archives/{{subject}}/{{archive,video\.tar|audio\.tar|sentences\.csv}}",
+        log:
+            f"{LOGS}/fetch_archive/{{subject}}/{{archive}}.log",
+        benchmark:
+            f"{BENCHMARKS}/fetch_archive/{{subject}}/{{archive}}.tsv"
+        threads: 1
+        resources:
+            mem_mb=growing(300),
+            runtime=1440,
+            downloads=1,
+        params:
+            file=fetched_from,
+            code=fingerprint("occlufacediff.acquire.sources"),
+        message:
+            f"{{wildcards.subject}}: fetch {{wildcards.archive}} ({notice(['mead'])})"
+        conda:
+            "../envs/preprocess.yaml"
+        script:
+            "../scripts/fetch_archive.py"
+
+else:
+
+    rule synthesise_subject:
+        input:
+            head=HEAD,
+        output:
+            video=f"{D}/archives/{{subject}}/video.tar",
+            audio=f"{D}/archives/{{subject}}/audio.tar",
+            sentences=f"{D}/archives/{{subject}}/sentences.csv",
+            truth=f"{D}/truth/{{subject}}.h5",
+        log:
+            f"{LOGS}/synthesise_subject/{{subject}}.log",
+        benchmark:
+            f"{BENCHMARKS}/synthesise_subject/{{subject}}.tsv"
+        threads: shard_threads()
+        resources:
+            mem_mb=growing(500, each=500),
+            runtime=120,
+        params:
+            settings=as_params(cfg.synthetic),
+            seed=cfg.seed,
+            code=fingerprint("occlufacediff.stages.synthesise"),
+        message:
+            "{wildcards.subject}: make talking faces and their archives"
+        conda:
+            "../envs/synthetic.yaml"
+        script:
+            "../scripts/synthesise_subject.py"
+
+
+rule fetch_asset:
     output:
-        video=f"{D}/archives/{{subject}}/video.tar",
-        audio=f"{D}/archives/{{subject}}/audio.tar",
-        sentences=f"{D}/archives/{{subject}}/sentences.csv",
-        truth=f"{D}/truth/{{subject}}.h5",
+        index="resources/licensed/{asset}/index.csv",
     log:
-        f"{LOGS}/synthesise_subject/{{subject}}.log",
+        f"{LOGS}/fetch_asset/{{asset}}.log",
     benchmark:
-        f"{BENCHMARKS}/synthesise_subject/{{subject}}.tsv"
-    threads: shard_threads()
+        f"{BENCHMARKS}/fetch_asset/{{asset}}.tsv"
+    threads: 1
     resources:
-        mem_mb=1500,
-        runtime=120,
+        mem_mb=growing(500),
+        runtime=1440,
+        downloads=1,
     params:
-        settings=as_params(cfg.synthetic),
-        seed=cfg.seed,
-        code=fingerprint("occlufacediff.stages.synthesise"),
+        files=asset_from,
+        code=fingerprint("occlufacediff.acquire.sources"),
     message:
-        "{wildcards.subject}: make talking faces and their archives"
+        "{wildcards.asset}: fetch and unpack licensed files ({params.files[0]})"
     conda:
-        "../envs/synthetic.yaml"
+        "../envs/preprocess.yaml"
     script:
-        "../scripts/synthesise_subject.py"
+        "../scripts/fetch_asset.py"
 
 
 rule unpack_subject:
@@ -39,7 +95,7 @@ rule unpack_subject:
         f"{BENCHMARKS}/unpack_subject/{{subject}}.tsv"
     threads: 1
     resources:
-        mem_mb=500,
+        mem_mb=growing(800),
         runtime=120,
     params:
         settings=as_params(cfg.acquire),

@@ -16,6 +16,8 @@ os.environ.update(
     PYTHONPATH=os.pathsep.join(dict.fromkeys([str(workflow.basedir), *os.getenv("PYTHONPATH", "").split(os.pathsep)]))
 )
 
+from occlufacediff.acquire.sources import archives, asset
+from occlufacediff.acquire.terms import notice
 from occlufacediff.config.load import load_config
 from occlufacediff.config.section import as_params
 from occlufacediff.stages.chunks import names as chunk_names
@@ -36,6 +38,8 @@ try:
     cfg = load_config(config)
     SUBJECTS = subjects(cfg)
     check_inputs(cfg)
+    # Archives in the shared folder: (subject, file) -> where it lies.
+    REMOTE = archives(cfg.download) if cfg.source == "download" else {}
 except OccluFaceError as error:
     raise WorkflowError(str(error)) from None
 
@@ -150,7 +154,7 @@ def missing_networks():
 
 def audio_tar(wildcards):
     """The subject's audio archive, a list of one; a local folder may lack it: of none."""
-    if cfg.source == "synthetic":
+    if cfg.source == "synthetic" or (wildcards.subject, "audio.tar") in REMOTE:
         return [f"{ARCHIVES}/{wildcards.subject}/audio.tar"]
     return audio_archive(ARCHIVES, wildcards.subject)
 
@@ -160,7 +164,26 @@ def sentence_tables():
     own = [cfg.split.sentence_table] if cfg.split.sentence_table else []
     if cfg.source == "synthetic":
         return of_subjects(f"{ARCHIVES}/{{subject}}/sentences.csv") + own
+    if cfg.source == "download":
+        return [f"{ARCHIVES}/{name}/sentences.csv" for name in SUBJECTS if (name, "sentences.csv") in REMOTE] + own
     return [path for subject in SUBJECTS for path in sentence_table(ARCHIVES, subject)] + own
+
+
+def fetched_from(wildcards):
+    """What names the content of an archive in the shared folder."""
+    return REMOTE[wildcards.subject, wildcards.archive].identity
+
+
+def asset_from(wildcards):
+    """Whose terms apply to a licensed asset, and what names the content of its files."""
+    files = asset(cfg.download, wildcards.asset).values()
+    terms = dict.fromkeys(name for remote in files for name in remote.terms)
+    return [notice(terms), *(remote.identity for remote in files)]
+
+
+def licensed():
+    """What the target `fetch` gets."""
+    return expand("resources/licensed/{asset}/index.csv", asset=cfg.download.assets)
 
 
 def up_to_date(target):

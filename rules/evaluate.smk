@@ -26,10 +26,10 @@ rule evaluate_methods:
         f"{LOGS}/evaluate_methods.log",
     benchmark:
         f"{BENCHMARKS}/evaluate_methods.tsv"
-    threads: workflow.cores or 8
+    threads: cores(8)
     resources:
-        mem_mb=4000,
-        runtime=240,
+        mem_mb=growing(4000),
+        runtime=growing(240),
         gpu=gpus(),
     params:
         settings=as_params(cfg.evaluation),

@@ -21,10 +21,10 @@ rule make_report:
         f"{LOGS}/make_report.log",
     benchmark:
         f"{BENCHMARKS}/make_report.tsv"
-    threads: workflow.cores or 2
+    threads: cores(2)
     resources:
-        mem_mb=3000,
-        runtime=30,
+        mem_mb=growing(3000),
+        runtime=growing(30),
     params:
         settings=as_params(cfg.report),
         seed=cfg.seed,

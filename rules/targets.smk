@@ -1,5 +1,6 @@
 # Named targets beside `all`, in the order of the data flow.
 localrules:
+    fetch,
     acquire,
     preprocess,
     reconstruct,
@@ -7,6 +8,11 @@ localrules:
     evaluate,
     report,
     predict,
+
+
+rule fetch:
+    input:
+        licensed(),
 
 
 rule acquire:

@@ -12,9 +12,9 @@ rule train_motion_prior:
         f"{LOGS}/train_motion_prior.log",
     benchmark:
         f"{BENCHMARKS}/train_motion_prior.tsv"
-    threads: workflow.cores or 8
+    threads: cores(8)
     resources:
-        mem_mb=4000,
+        mem_mb=growing(4000),
         runtime=600,
         gpu=gpus(),
     params:
@@ -45,9 +45,9 @@ rule train_denoiser:
         f"{LOGS}/train_denoiser.log",
     benchmark:
         f"{BENCHMARKS}/train_denoiser.tsv"
-    threads: workflow.cores or 8
+    threads: cores(8)
     resources:
-        mem_mb=6000,
+        mem_mb=growing(6000),
         runtime=2880,
         gpu=gpus(),
     params:
