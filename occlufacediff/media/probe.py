@@ -89,9 +89,9 @@ def opened(path: Path | str, reason: str = "broken_video") -> Iterator[InputCont
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The first picture track that is not a cover picture."""
+    """The first picture track that is not a cover picture and whose codec is known (a damaged file may not tell it)."""
     for stream in container.streams.video:
-        if not stream.disposition & Disposition.attached_pic:
+        if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None:
             return stream
     return None
 
@@ -144,8 +144,8 @@ def probe(path: Path | str) -> MediaInfo:
         stream = video_stream(container)
         video = None if stream is None else _video_track(container, stream, path)
         audio = None
-        if container.streams.audio:
-            sound = container.streams.audio[0]
+        sound = next((track for track in container.streams.audio if track.codec_context is not None), None)
+        if sound is not None:
             base = sound.time_base or Fraction(0)
             audio = AudioTrack(
                 codec=sound.codec_context.name,
