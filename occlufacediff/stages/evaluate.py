@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
+import h5py
 import pandas as pd
-from tqdm import tqdm
+import torch
 
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.evaluation.predictions import write_hidden, write_motion
-from occlufacediff.evaluation.protocol import run_protocol
+from occlufacediff.evaluation.protocol import Case, Result, run_protocol
 from occlufacediff.evaluation.scores import unit_of
-from occlufacediff.files import new_hdf5, written_aside
+from occlufacediff.files import new_hdf5, sha256, written_aside
+from occlufacediff.fingerprint import fingerprint
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
+from occlufacediff.models.checkpoint import checkpoint_files, load_denoiser, load_motion_prior
+from occlufacediff.occlusion.pictures import occluder_files
+from occlufacediff.stages.shard import Row, key, part_path, parts_folder, remove_parts, run_shard
 from occlufacediff.training.data import ClipStore
 from occlufacediff.training.loop import pick_device
 
@@ -42,6 +48,7 @@ def evaluate(
     Writes ``metrics_csv`` (``method, occlusion, metric, unit, mean, n``: means over clips, n of them),
     ``metrics_by_clip_csv`` (``method, occlusion, subject, clip, metric, unit, value``) and ``predictions_h5``. The
     headline is ``lve``: over all frames of a clip, as published; ``lve_hidden`` is over the hidden frames only.
+    Occlusions that a killed run finished lie beside ``predictions_h5`` and are taken over.
 
     Args:
         manifest: the data set's manifest.
@@ -72,24 +79,98 @@ def evaluate(
     store = ClipStore(
         manifest, settings.split, coefficients=coefficients, clips=clips, audio=audio, sound=sound, memory_mib=0
     )
-    rows = []
-    rounds = run_protocol(
-        store, asset, denoiser, prior, settings=settings, reconstruction=reconstruction, seed=seed, device=where
+    protocol = partial(
+        run_protocol, store, asset, denoiser, prior, reconstruction=reconstruction, seed=seed, device=where
     )
+    rounds = _Rounds(protocol, settings)
+    parts = parts_folder(predictions_h5)
+    made_from = _key(
+        [manifest, head, *coefficients, *checkpoint_files(motion_prior_dir), *checkpoint_files(denoiser_dir)],
+        [*clips, *audio],
+        settings,
+        reconstruction,
+        seed,
+        where,
+    )
+    done = run_shard(settings.occlusions, rounds.write, parts, lambda kind: made_from, title="occlusions")
     with new_hdf5(predictions_h5) as file:
-        for cases, results in tqdm(rounds, total=len(settings.occlusions), desc="evaluation", unit="occlusion"):
-            for case in cases:
-                write_hidden(file, case.clip_id, case.hidden, case.visible)
-            for result in results:
-                write_motion(file, result.occlusion, result.method, result.clip_id, result.motion)
-                subject, clip = result.clip_id.split("/", 1)
-                rows += [
-                    (result.method, result.occlusion, subject, clip, metric, unit_of(metric), value)
-                    for metric, value in result.metrics.items()
-                ]
+        for row in done:
+            _append(file, part_path(parts, row["clip"]))
+    rows = [score for row in done for score in row["scores"]]
     by_clip = pd.DataFrame(rows, columns=["method", "occlusion", "subject", "clip", "metric", "unit", "value"])
     groups = by_clip.groupby(["method", "occlusion", "metric", "unit"], sort=False)["value"]
     means = groups.agg(mean="mean", n="size").reset_index()
     for path, table in ((metrics_csv, means), (metrics_by_clip_csv, by_clip)):
         with written_aside(path) as aside:
             table.to_csv(aside, index=False, float_format="%.6g", lineterminator="\n")
+    remove_parts(parts)
+
+
+class _Rounds:
+    """The protocol, one occlusion at a time as the shard's runner asks for them, in their order."""
+
+    def __init__(
+        self, protocol: Callable[..., Iterator[tuple[list[Case], list[Result]]]], settings: EvaluationSettings
+    ) -> None:
+        self._protocol = protocol
+        self._settings = settings
+        self._ahead: Sequence[str] = ()
+        self._results: Iterator[tuple[list[Case], list[Result]]] = iter(())
+
+    def write(self, kind: str, part: Path) -> Row:
+        """Write what was hidden and recovered under one occlusion; the figure ``scores`` has its rows by clip."""
+        if kind not in self._ahead:
+            kinds = self._settings.occlusions
+            left = kinds[list[str](kinds).index(kind) :]
+            # One protocol for all that is left: it draws the truth's surfaces once.
+            self._ahead, self._results = left, self._protocol(settings=replace(self._settings, occlusions=left))
+        while True:
+            passed, *self._ahead = self._ahead
+            cases, results = next(self._results)
+            if passed == kind:
+                break
+        with new_hdf5(part) as file:
+            for case in cases:
+                write_hidden(file, case.clip_id, case.hidden, case.visible)
+            for result in results:
+                write_motion(file, result.occlusion, result.method, result.clip_id, result.motion)
+        return {
+            "scores": [
+                (result.method, result.occlusion, *result.clip_id.split("/", 1), metric, unit_of(metric), float(value))
+                for result in results
+                for metric, value in result.metrics.items()
+            ]
+        }
+
+
+def _append(file: h5py.File, path: Path) -> None:
+    """Copy all that a part holds, data set by data set: a group copied whole carries bytes that were never set."""
+
+    def add(name: str, thing: h5py.Group | h5py.Dataset) -> None:
+        if isinstance(thing, h5py.Dataset):
+            thing.file.copy(thing, file[thing.parent.name], name.rpartition("/")[2])
+            return
+        group = file.create_group(name)
+        for attribute, value in sorted(thing.attrs.items()):
+            group.attrs[attribute] = value
+
+    with h5py.File(path, "r") as part:
+        part.visititems(add)
+
+
+def _key(
+    small: Sequence[Path],
+    large: Sequence[Path],
+    settings: EvaluationSettings,
+    reconstruction: ReconstructionSettings,
+    seed: int,
+    device: torch.device,
+) -> str:
+    """Digest of all that a round depends on; of large files the sizes and times have to do."""
+    pictures = settings.occlusion.pictures
+    files = [*small, *(occluder_files(Path(pictures)) if pictures and "picture" in settings.occlusions else [])]
+    stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in large]
+    digests = [sha256(path) for path in files]
+    return key(
+        settings, reconstruction, seed, device.type, digests, stamps, fingerprint("occlufacediff.stages.evaluate")
+    )

@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from occlufacediff.config.training import LoopSettings
 from occlufacediff.errors import AssetError, ConfigError
-from occlufacediff.files import written_aside
+from occlufacediff.files import storage_error, written_aside
 
 Batch = dict[str, Tensor]
 Losses = dict[str, Tensor]
@@ -139,6 +139,7 @@ def train(
 
     Raises:
         AssetError: the loss is not finite.
+        StorageError: the disk is full or a folder cannot be written to; the state saved last is kept.
     """
     optimizer = make_optimizer(model, settings)
     average = Average(model, settings.ema_decay)
@@ -241,6 +242,9 @@ def _load_state(path: Path, key: str, device: torch.device) -> dict[str, Any] | 
             return dict(state)
         reason = "it belongs to other data, settings or code"
     except (RuntimeError, EOFError, KeyError, OSError, ValueError, pickle.UnpicklingError) as error:
+        # A disk that cannot be read now may still hold hours of training.
+        if isinstance(error, OSError) and (fault := storage_error(error, path)) is not None:
+            raise fault from error
         reason = f"it cannot be read ({error})"
     print(f"{path}: not used, {reason}; training starts anew", file=sys.stderr, flush=True)
     return None
