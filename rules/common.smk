@@ -181,8 +181,10 @@ def asset_from(wildcards):
     return [notice(terms), *(remote.identity for remote in files)]
 
 
-def licensed():
+def licensed(wildcards):
     """What the target `fetch` gets."""
+    if not cfg.download.assets:
+        raise WorkflowError("Configuration, download.assets: got nothing, needs what to fetch, such as [flame2020].")
     return expand("resources/licensed/{asset}/index.csv", asset=cfg.download.assets)
 
 

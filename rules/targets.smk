@@ -12,7 +12,7 @@ localrules:
 
 rule fetch:
     input:
-        licensed(),
+        licensed,
 
 
 rule acquire:

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from typing import Literal
 
-from occlufacediff.config.acquire import AcquireSettings
+from occlufacediff.config.acquire import AcquireSettings, DownloadSettings
 from occlufacediff.config.audio import AudioSettings
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.evaluation import EvaluationSettings
@@ -47,8 +47,9 @@ class Config:
     dataset: str = "synthetic"
     #: Seed of every random draw, together with a clip's or subject's name.
     seed: int = 1
-    #: Where the archives come from: made here (``synthetic``), or a folder of archives in MEAD's layout (``local``).
-    source: Literal["synthetic", "local"] = "synthetic"
+    #: Where the archives come from: made here (``synthetic``), a folder of archives in MEAD's layout (``local``), or a
+    #: shared folder by the table ``download.table`` (``download``).
+    source: Literal["synthetic", "local", "download"] = "synthetic"
     #: With source ``local``: folder that holds ``<subject>/video.tar`` and ``<subject>/audio.tar``.
     archives: str | None = None
     #: Subjects to use; null: all of the source.
@@ -67,6 +68,7 @@ class Config:
     dask: DaskSettings = field(default_factory=DaskSettings)
     synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
     open_head: OpenHeadSettings = field(default_factory=OpenHeadSettings)
+    download: DownloadSettings = field(default_factory=DownloadSettings)
     acquire: AcquireSettings = field(default_factory=AcquireSettings)
     published: PublishedSettings = field(default_factory=PublishedSettings)
     conversion: VideoSettings = field(default_factory=VideoSettings)

@@ -11,6 +11,8 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from occlufacediff.acquire.sources import archives, asset
+from occlufacediff.acquire.terms import demand_consent
 from occlufacediff.config.schema import Config
 from occlufacediff.config.split import SplitPart, SplitSettings
 from occlufacediff.config.visibility import VisibilitySettings
@@ -27,7 +29,7 @@ def subjects(config: Config) -> list[str]:
         ConfigError: the folder of archives is missing or empty, a folder in it cannot be a subject's name, or a named
             subject is not in the source.
     """
-    known = subject_names(config.synthetic) if config.source == "synthetic" else _archived(config.archives)
+    known, where = _known(config)
     if config.subjects is None:
         for name in known:
             if not _NAME.fullmatch(name):
@@ -40,19 +42,33 @@ def subjects(config: Config) -> list[str]:
         if name not in known:
             near = difflib.get_close_matches(name, known, n=1)
             hint = f"; did you mean {near[0]}?" if near else ""
-            where = "the synthetic data set" if config.source == "synthetic" else f"the folder {config.archives}"
             raise ConfigError(
                 f"Configuration, subjects: there is no subject {name!r} in {where}{hint} Known are: {', '.join(known)}."
             )
     return list(dict.fromkeys(config.subjects))
 
 
+def _known(config: Config) -> tuple[list[str], str]:
+    """Subjects of the source, and what to call it."""
+    if config.source == "synthetic":
+        return subject_names(config.synthetic), "the synthetic data set"
+    if config.source == "download":
+        known = dict.fromkeys(subject for subject, _ in archives(config.download))
+        return list(known), f"the table {config.download.table}"
+    return _archived(config.archives), f"the folder {config.archives}"
+
+
 def check_inputs(config: Config) -> None:
-    """Look for the files that the configuration names and no rule makes.
+    """Look for the files that the configuration names and no rule makes, and for consent to what is to be fetched.
 
     Raises:
-        ConfigError: a file or folder is missing.
+        ConfigError: a file or folder is missing, an asset is unknown, or terms that apply are not accepted.
     """
+    if config.source == "download":
+        demand_consent(("mead",), config.download.accept_terms, "the data set")
+    for name in config.download.assets:
+        terms = dict.fromkeys(term for remote in asset(config.download, name).values() for term in remote.terms)
+        demand_consent(tuple(terms), config.download.accept_terms, f"the asset {name}")
     if config.landmarks.source == "published":
         _check_published(config, Path(published_landmarks(config)))
     if config.reconstruction.source == "published":

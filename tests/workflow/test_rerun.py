@@ -56,6 +56,8 @@ def test_every_file_of_the_contract_is_there(finished):
 
 def test_every_job_has_log_and_benchmark(finished):
     jobs = {path.stem for path in (finished.folder / "scripts").glob("*.py")} - {
+        "fetch_archive",
+        "fetch_asset",
         "predict_video",
         "read_landmarks",
         "read_coefficients",
