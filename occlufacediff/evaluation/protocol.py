@@ -40,7 +40,7 @@ class Result:
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A clip under an occlusion: what is hidden, and the visible landmarks (T, 468)."""
+    """A clip under an occlusion: what is hidden, and the landmarks (T, 468) that neither it nor the recording hides."""
 
     clip_id: str
     clip: Clip
@@ -61,7 +61,8 @@ def make_case(clip_id: str, clip: Clip, kind: str, settings: EvaluationSettings,
         raise ValueError(f"{clip_id}: got no landmarks, needs lmk_2d")
     rng = np.random.default_rng([seed, zlib.crc32(clip_id.encode()), OCCLUSION_KINDS.index(kind)])
     hidden = occlude(kind, clip.lmk_2d, rng, settings.occlusion)
-    return Case(clip_id, clip, hidden, hidden.lmk_mask(clip.lmk_2d))
+    visible = hidden.lmk_mask(clip.lmk_2d)
+    return Case(clip_id, clip, hidden, visible if clip.lmk_visible is None else visible * clip.lmk_visible)
 
 
 def sampled(
@@ -111,7 +112,8 @@ def run_protocol(
     """Hide, fill in and score; gives the cases and results of one occlusion after the other.
 
     For fairness all methods get the true identity, pose and camera, as published; the landmarks, where visible, reach
-    only ours. Interpolation gets the true motion of the visible frames.
+    only ours. Interpolation gets the true motion of the visible frames; what the recording itself hides is
+    not given.
 
     Args:
         store: the split's clips, with landmarks and sound.
@@ -136,7 +138,7 @@ def run_protocol(
             if method == "neutral":
                 motions = [neutral(case.clip.motion) for case in cases]
             elif method == "interpolation":
-                motions = [interpolated(case.clip.motion, case.hidden.frames) for case in cases]
+                motions = [interpolated(case.clip.motion, _unknown(case)) for case in cases]
             else:
                 use_audio = method == "ours"
                 motions = sampled(
@@ -152,6 +154,11 @@ def run_protocol(
                 values = _scored(asset, case, truths[case.clip_id], made, motion)
                 results.append(Result(kind, method, case.clip_id, motion, values))
         yield cases, results
+
+
+def _unknown(case: Case) -> NDArray[np.bool_]:
+    """Frames (T,) in which something is hidden on purpose, or whose motion the recording does not tell."""
+    return case.hidden.frames if case.clip.known is None else case.hidden.frames | ~case.clip.known
 
 
 def _followed(basis: LandmarkBasis, case: Case, motion: Float, settings: ReconstructionSettings) -> Float:

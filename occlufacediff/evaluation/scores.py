@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.evaluation import metrics
+from occlufacediff.evaluation.told import Told, largest_told, mean_told, told_by
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
 from occlufacediff.training.data import Clip
@@ -62,6 +63,9 @@ def score(
 ) -> dict[str, float]:
     """Metrics by name. Names that end in ``_hidden`` are over the hidden frames only and absent where none is.
 
+    What is hidden in the recording itself is not truth: vertices and landmarks there, and expression and jaw of frames
+    that do not tell them, are left out; a metric that nothing is left of is absent.
+
     Truth and prediction share identity, pose and camera, as published, so errors are the motion's alone. (The 2D
     errors split landmarks, not frames: ``lmk_2d_error_hidden`` is over hidden landmarks.)
 
@@ -76,6 +80,9 @@ def score(
     """
     if clip.lmk_2d is None:
         raise ValueError("clip: got no landmarks, needs lmk_2d for the 2D errors")
+    told = told_by(asset, clip)
+    if told is not None:
+        return _score_told(asset, clip, truth, predicted, motion, visible, hidden, told)
     lips, (upper, lower) = asset.regions["lips"], lip_pairs(asset)
     seen = visible[:, asset.landmark_indices] > 0
     detected = clip.lmk_2d[:, asset.landmark_indices]
@@ -104,3 +111,55 @@ def score(
         closure = metrics.mouth_closure(detected[hidden], predicted.landmarks_2d[hidden], upper, lower)
         result["mouth_closure" + HIDDEN] = closure
     return result
+
+
+def _score_told(
+    asset: HeadAsset,
+    clip: Clip,
+    truth: Surface,
+    predicted: Surface,
+    motion: Float,
+    visible: Float,
+    hidden: NDArray[np.bool_],
+    told: Told,
+) -> dict[str, float]:
+    """As `score`, over what the recording tells."""
+    assert clip.lmk_2d is not None  # score asks for landmarks
+    seen = (visible[:, asset.landmark_indices] > 0) & told.landmarks
+    detected = np.where(told.landmarks[..., None], clip.lmk_2d[:, asset.landmark_indices], 0)
+    flat = np.where(told.landmarks[..., None], predicted.landmarks_2d, 0)
+    errors = metrics.vertex_errors(truth.vertices, predicted.vertices)
+    points = metrics.vertex_errors(truth.landmarks, predicted.landmarks)
+    upper, lower = lip_pairs(asset)
+    closure = np.abs(metrics.mouth_gaps(detected, upper, lower) - metrics.mouth_gaps(flat, upper, lower))
+    pairs = told.landmarks[:, upper] & told.landmarks[:, lower]
+    lips = asset.regions["lips"]
+    result: dict[str, float | None] = {
+        "lve": largest_told(errors[:, lips], told.vertices[:, lips]),
+        "mvpe": mean_told(errors, told.vertices),
+    }
+    for name in ("lips", *REGIONS):
+        if name in asset.regions:
+            region = asset.regions[name]
+            result[f"mvpe_{name}"] = mean_told(errors[:, region], told.vertices[:, region])
+    result["lmk_3d_mvpe"] = largest_told(points, told.landmarks)
+    if told.frames.any():
+        result["jaw_error"] = metrics.jaw_error(clip.jaw[told.frames], motion[told.frames, -3:])
+        result["expression_error"] = metrics.expression_error(clip.exp[told.frames], motion[told.frames, :-3])
+    for name, chosen in (("", told.landmarks), ("_visible", seen), ("_hidden", told.landmarks & ~seen)):
+        if told.landmarks.any():
+            result["lmk_2d_error" + name] = metrics.lmk_2d_error(detected, flat, chosen)
+    result["mouth_closure"] = mean_told(closure, pairs)
+    if len(motion) > 1:
+        steps = np.diff(truth.vertices - predicted.vertices, axis=0)
+        speeds = metrics.MM * FPS * np.linalg.norm(steps, axis=-1)
+        result["mvve"] = mean_told(speeds, told.vertices[1:] & told.vertices[:-1])
+    if len(motion) > 3:
+        result["jitter"] = metrics.jitter(predicted.vertices, FPS)
+    if hidden.any():
+        at, face = told.vertices[hidden], asset.regions["face"]
+        result["lve" + HIDDEN] = largest_told(errors[hidden][:, lips], at[:, lips])
+        result["mvpe_lips" + HIDDEN] = mean_told(errors[hidden][:, lips], at[:, lips])
+        result["mvpe_face" + HIDDEN] = mean_told(errors[hidden][:, face], at[:, face])
+        result["mouth_closure" + HIDDEN] = mean_told(closure[hidden], pairs[hidden])
+    return {name: value for name, value in result.items() if value is not None}

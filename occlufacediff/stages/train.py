@@ -53,7 +53,8 @@ def train_motion_prior(
     asset = HeadAsset.load(head)
     memory = settings.loop.memory_mib
     training, validation = (
-        ClipStore(manifest, split, coefficients=coefficients, memory_mib=memory) for split in ("train", "validation")
+        ClipStore(manifest, split, coefficients=coefficients, memory_mib=memory, known_only=True)
+        for split in ("train", "validation")
     )
     key = _key(settings, seed, where, training, validation, head)
     prior, rows = fit_motion_prior(
@@ -106,6 +107,7 @@ def train_denoiser(
             audio=audio,
             sound=SOUND[settings.preset],
             memory_mib=settings.loop.memory_mib,
+            known_only=True,
         )
         for split in ("train", "validation")
     )

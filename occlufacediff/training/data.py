@@ -16,10 +16,13 @@ from numpy.typing import NDArray
 from occlufacediff.errors import AssetError
 
 Float = NDArray[np.float32]
+Bool = NDArray[np.bool_]
 
 LANDMARKS = 468
 MEL_ROWS_PER_FRAME = 4
 SAMPLES_PER_FRAME = 640
+#: Shortest run of known frames that is learnt from: the shortest clip accepted.
+LEAST_KNOWN = 25
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +38,8 @@ class Clip:
         lmk_2d: (T, 468, 2) crop coordinates, or None.
         log_mel: (4 T, 80), or None.
         waveform: (640 T,) 16 kHz, zero mean and unit variance over the clip, or None.
+        lmk_visible: (T, 468) True where nothing in the recording itself lies over the landmark; None: nothing does.
+        known: (T,) frames whose expression and jaw the recording tells; None: all of them.
     """
 
     exp: Float
@@ -45,6 +50,8 @@ class Clip:
     lmk_2d: Float | None = None
     log_mel: Float | None = None
     waveform: Float | None = None
+    lmk_visible: Bool | None = None
+    known: Bool | None = None
 
     def __len__(self) -> int:
         return len(self.exp)
@@ -67,6 +74,25 @@ def fit_rows(values: Float, rows: int, fill: float) -> Float:
         return values[:rows]
     rest = np.full((rows - len(values), *values.shape[1:]), fill, values.dtype)
     return np.concatenate([values, rest])
+
+
+def known_runs(known: Bool, least: int = LEAST_KNOWN) -> list[slice]:
+    """Runs of at least so many known frames (T,), in order."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(known, np.int8), [0]])))
+    return [slice(int(a), int(b)) for a, b in zip(edges[::2], edges[1::2], strict=True) if b - a >= least]
+
+
+def cut(clip: Clip, run: slice) -> Clip:
+    """Some frames of a clip with their sound."""
+    parts = {
+        item.name: getattr(clip, item.name)[run]
+        for item in fields(clip)
+        if item.name not in ("shape", "log_mel", "waveform") and getattr(clip, item.name) is not None
+    }
+    for name, each in (("log_mel", MEL_ROWS_PER_FRAME), ("waveform", SAMPLES_PER_FRAME)):
+        values = getattr(clip, name)
+        parts[name] = None if values is None else values[each * run.start : each * run.stop]
+    return Clip(shape=clip.shape, **parts)
 
 
 def normalised_waveform(waveform: Float) -> Float:
@@ -94,6 +120,7 @@ class ClipStore:
         audio: shards with sound; None reads no sound.
         sound: which sound is read, ``log_mel`` or ``waveform``.
         memory_mib: keep all clips in memory when they fit into so many MiB.
+        known_only: give each run of frames whose motion the recording tells as a clip of its own, and no other frames.
 
     Raises:
         AssetError: a file or column is missing, or the split is empty.
@@ -109,6 +136,7 @@ class ClipStore:
         audio: Sequence[Path] | None = None,
         sound: str = "log_mel",
         memory_mib: int = 0,
+        known_only: bool = False,
     ) -> None:
         table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
         needed = {"subject", "clip", "split", "status"}
@@ -130,6 +158,9 @@ class ClipStore:
             for subject, _ in self.rows:
                 if subject not in paths:
                     raise AssetError(f"{kind}: no file of subject {subject}, which {manifest} lists in {split}")
+        self._runs: list[slice | None] = [None] * len(self.rows)
+        if known_only:
+            self._keep_known()
         self._cache: dict[int, Clip] = {}
         first = self._read(0)
         if first.nbytes * len(self.rows) <= memory_mib * 2**20:
@@ -148,7 +179,26 @@ class ClipStore:
     def digest(self) -> str:
         """Changes when the split's rows or the coefficients' files change."""
         stamps = [(path.name, path.stat().st_size) for path in self._files["coefficients"].values()]
-        return hashlib.sha256(repr((self.rows, stamps)).encode()).hexdigest()[:16]
+        runs = [] if all(run is None for run in self._runs) else [self._runs]
+        return hashlib.sha256(repr((self.rows, stamps, *runs)).encode()).hexdigest()[:16]
+
+    def _keep_known(self) -> None:
+        """Put in place of each clip its runs of known frames."""
+        rows: list[tuple[str, str]] = []
+        runs: list[slice | None] = []
+        for index, row in enumerate(self.rows):
+            path = self._files["coefficients"][row[0]]
+            told = "visibility" in _opened(path, path.stat().st_mtime_ns).attrs
+            known = self._group("coefficients", index)["known_frames"][()] != 0 if told else np.ones(0, bool)
+            found: list[slice | None] = [None] if known.all() else [*known_runs(known)]
+            rows += [row] * len(found)
+            runs += found
+        if not rows:
+            raise AssetError(
+                f"{self.manifest}: in no clip of the {self.split} split are {LEAST_KNOWN} frames on end visible enough "
+                "to learn from; see the manifest's column clips_frames_unknown, and visibility in the configuration"
+            )
+        self.rows, self._runs = rows, runs
 
     def _group(self, kind: str, index: int) -> h5py.Group:
         subject, clip = self.rows[index]
@@ -169,6 +219,10 @@ class ClipStore:
                     f"{self.clip_id(index)}: {len(lmk)} frames of landmarks, {frames} of coefficients; fit it again"
                 )
             values["lmk_2d"] = lmk
+            if "lmk_visible" in self._group("clips", index):
+                values["lmk_visible"] = self._group("clips", index)["lmk_visible"][:, :LANDMARKS] != 0
+        if "known_frames" in group:
+            values["known"] = group["known_frames"][()] != 0
         if "audio" in self._files:
             group = self._group("audio", index)
             if self.sound == "log_mel":
@@ -177,7 +231,8 @@ class ClipStore:
             else:
                 wave = fit_rows(group["waveform"][()].astype(np.float32), SAMPLES_PER_FRAME * frames, 0.0)
                 values["waveform"] = normalised_waveform(wave)
-        return Clip(**values)
+        clip, run = Clip(**values), self._runs[index]
+        return clip if run is None else cut(clip, run)
 
 
 @lru_cache(maxsize=16)

@@ -48,7 +48,7 @@ def denoiser_config(settings: DenoiserSettings, prior: MotionPrior) -> DenoiserC
 def input_statistics(store: ClipStore) -> dict[str, Tensor]:
     """Mean face (468, 2), one spread of landmarks (), mean and spread (80,) of log-mel bands over a split.
 
-    Unknown landmarks (NaN) are left out; one that is never known gets a mean of 0.
+    Unknown landmarks (NaN) and hidden ones are left out; one that is never known gets a mean of 0.
     """
     face, square, mel, mel_square = (np.zeros(()),) * 4
     frames, rows = np.zeros((), np.int64), 0
@@ -56,6 +56,8 @@ def input_statistics(store: ClipStore) -> dict[str, Tensor]:
         clip = store[index]
         if clip.lmk_2d is not None:
             known = np.isfinite(clip.lmk_2d).all(axis=-1, keepdims=True)
+            if clip.lmk_visible is not None:
+                known &= clip.lmk_visible[..., None]
             points = np.where(known, clip.lmk_2d, 0).astype(np.float64)
             face, square, frames = face + points.sum(0), square + (points**2).sum(0), frames + known.sum(0)
         if clip.log_mel is not None:

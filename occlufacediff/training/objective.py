@@ -89,7 +89,7 @@ class HeadTerms(nn.Module):
 
         ``lips``, ``vertices``: mean distance; ``velocity``: mean distance of the lips' steps between frames;
         ``closure``: mean difference of lip gaps; all millimetres. ``landmarks_2d``: mean L1 distance of projected to
-        detected landmarks, in units of half a crop.
+        detected landmarks, in units of half a crop; landmarks that are NaN (unknown, hidden) do not count.
         """
         with torch.no_grad():
             truth = self.vertices(torch.cat([batch["exp"], batch["jaw"]], -1), batch["shape"])
@@ -109,7 +109,9 @@ class HeadTerms(nn.Module):
             posed = self.landmarks(self.vertices(predicted, batch["shape"], batch["global_pose"])) / MM
             flat = self.head.project(posed.flatten(0, 1), batch["cam"].flatten(0, 1))
             target = batch["lmk_target"][:, :, self.points].flatten(0, 1)
-            terms["landmarks_2d"] = (flat - target).abs().sum(-1).mean()
+            seen = torch.isfinite(target).all(-1)
+            distance = (flat - torch.where(seen[..., None], target, flat)).abs().sum(-1)
+            terms["landmarks_2d"] = distance.sum() / seen.sum().clamp_min(1)
         return terms
 
 

@@ -21,6 +21,8 @@ Batch = dict[str, Tensor]
 WINDOW = 64
 #: Half a crop in pixels: noise in pixels over this is noise in crop coordinates.
 HALF_CROP = 112.0
+#: More than this of a landmark between two frames: visible in both.
+VISIBLE = 0.999
 
 
 def resample(values: Float, positions: Float) -> Float:
@@ -44,6 +46,9 @@ def window_of(clip: Clip, start: float, tempo: float, silence: float | None = No
     result["shape"] = clip.shape
     if clip.lmk_2d is not None:
         result["lmk_2d"] = resample(clip.lmk_2d, frames)
+        if clip.lmk_visible is not None:
+            # In between two frames a landmark is visible where it is in both.
+            result["lmk_visible"] = (resample(clip.lmk_visible.astype(np.float32), frames) > VISIBLE).astype(np.float32)
     if clip.log_mel is not None:
         rows = MEL_ROWS_PER_FRAME * start + tempo * np.arange(MEL_ROWS_PER_FRAME * WINDOW)
         mel = resample(clip.log_mel, rows)
@@ -129,7 +134,9 @@ class WindowDataset(Dataset[dict[str, Float]]):
             # A detector with fewer points leaves the others unknown: they count as hidden.
             known = np.isfinite(sample["lmk_2d"]).all(axis=-1)
             sample["lmk_2d"] = np.where(known[..., None], sample["lmk_2d"], np.float32(0))
-            sample["lmk_target"] = sample["lmk_2d"]
+            if "lmk_visible" in sample:
+                known &= sample.pop("lmk_visible") > 0
+            sample["lmk_target"] = np.where(known[..., None], sample["lmk_2d"], np.float32(np.nan))
             if self.masks is not None:
                 sample["lmk_mask"] = training_mask(sample["lmk_2d"], rng, self.masks) * known
         if self.augment is not None:

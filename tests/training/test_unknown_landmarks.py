@@ -15,7 +15,7 @@ def test_statistics_leave_unknown_landmarks_out():
     holed = points.copy()
     holed[:, 5] = np.nan
     holed[::2, 7] = np.nan
-    clip = SimpleNamespace(lmk_2d=holed, log_mel=None)
+    clip = SimpleNamespace(lmk_2d=holed, log_mel=None, lmk_visible=None)
     known = input_statistics([clip])  # type: ignore[arg-type]
     assert np.isfinite(known["face"].numpy()).all()
     np.testing.assert_allclose(known["face"][5], 0)
