@@ -52,12 +52,15 @@ class StorageError(OccluFaceError):
     """A file could not be written or read through no fault of its content: full disk, read-only folder, lost mount."""
 
 
-def storage_error(error: BaseException, path: Path | str | None = None) -> StorageError | None:
+def storage_error(
+    error: BaseException, path: Path | str | None = None, *, unnamed: Path | str = "a file"
+) -> StorageError | None:
     """The error to show when a fault of disk or file system is behind ``error``, else None.
 
     Args:
         error: as it was caught; what caused it is looked at too, and error numbers in texts of libraries.
         path: the file to name; None takes the one that the error names.
+        unnamed: what to name where the error names none.
     """
     seen: BaseException | None = error
     while seen is not None:
@@ -67,7 +70,7 @@ def storage_error(error: BaseException, path: Path | str | None = None) -> Stora
         if number in _FAULTS:
             what, remedy = _FAULTS[number]
             name = path or getattr(seen, "filename", None) or _name_in(str(seen))
-            return StorageError(f"{name or 'a file'}: {what}; {remedy}, then run again: what is finished is kept")
+            return StorageError(f"{name or unnamed}: {what}; {remedy}, then run again: what is finished is kept")
         seen = seen.__cause__ or seen.__context__
     return None
 

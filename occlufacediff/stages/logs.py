@@ -8,11 +8,13 @@ import re
 import sys
 import threading
 import traceback
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
 from occlufacediff.errors import OccluFaceError
+from occlufacediff.files import storage_error
 from occlufacediff.threads import settle_threads
 
 #: A terminal's colour and cursor sequences.
@@ -27,7 +29,8 @@ class LoggedJob:
     seconds, as a line of its own with the job's title, because several jobs share the console.
 
     An :class:`OccluFaceError` leaves as one line without a traceback, any other exception with its traceback in the
-    log; both end the process with status 1.
+    log; both end the process with status 1. So does a log that cannot be written, and a full disk never hides the
+    error that it caused.
     """
 
     def __init__(self, log: Path | str, title: str, *, every: float = 5.0) -> None:
@@ -46,11 +49,15 @@ class LoggedJob:
         self._thread = threading.Thread(target=self._echo, name="progress", daemon=True)
 
     def __enter__(self) -> LoggedJob:
-        self._log.parent.mkdir(parents=True, exist_ok=True)
         sys.stdout.flush()
         sys.stderr.flush()
+        try:
+            self._log.parent.mkdir(parents=True, exist_ok=True)
+            log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+        except OSError as error:
+            print(f"ERROR: {self._title}: {storage_error(error, self._log) or error}", file=sys.stderr, flush=True)
+            raise SystemExit(1) from error
         self._out, self._err = os.dup(1), os.dup(2)
-        log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
         os.dup2(log, 1)
         os.dup2(log, 2)
         os.close(log)
@@ -62,16 +69,22 @@ class LoggedJob:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         message = None
-        if isinstance(error, OccluFaceError):
-            message = f"{self._title}: {error}"
-            print(f"ERROR: {error}", file=sys.stderr)
-        elif isinstance(error, Exception):
-            message = f"{self._title}: {kind.__name__ if kind else ''}: {error} (traceback in {self._log})"
-            traceback.print_exception(error)
+        # An error that names no file comes from output, which goes to the log.
+        fault = storage_error(error, unnamed=self._log) if isinstance(error, OSError) else None
+        # The log may lie on the disk that is full.
+        with suppress(OSError):
+            if isinstance(error, OccluFaceError):
+                message = f"{self._title}: {error}"
+                print(f"ERROR: {error}", file=sys.stderr)
+            elif isinstance(error, Exception):
+                message = f"{self._title}: {kind.__name__ if kind else ''}: {error}"
+                message = f"{f'{self._title}: {fault}' if fault else message} (traceback in {self._log})"
+                traceback.print_exception(error)
         self._done.set()
         self._thread.join()
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError):
+                stream.flush()
         os.dup2(self._out, 1)
         os.dup2(self._err, 2)
         os.close(self._out)
@@ -92,9 +105,13 @@ class LoggedJob:
 
     def _newest(self) -> str:
         """The last progress line that came to the log since the last look; empty where none came."""
-        with self._log.open("rb") as file:
-            file.seek(self._read)
-            new = file.read()
+        try:
+            with self._log.open("rb") as file:
+                file.seek(self._read)
+                new = file.read()
+        except OSError:
+            # A log that is gone says nothing; the job will tell why.
+            return ""
         self._read += len(new)
         parts = [line.rpartition("\r")[2] for line in new.decode(errors="replace").split("\n") if "\r" in line]
         lines = [text for text in (_ESCAPES.sub("", part).strip() for part in parts) if text]
