@@ -23,20 +23,27 @@ _FILTERS: tuple[tuple[str, tuple[str | int, ...]], ...] = (
 )
 
 
-def convert_video(source: Path | str, target: Path | str, *, crf: int, preset: str) -> tuple[MediaInfo, int]:
+def convert_video(
+    source: Path | str, target: Path | str, *, crf: int, preset: str, max_seconds: float | None = None
+) -> tuple[MediaInfo, int]:
     """Convert the picture track of ``source`` to 25 fps H.264 4:2:0 in ``target`` (mp4, no sound), written aside.
 
-    The encoder runs on one thread, since x264's output depends on their number.
+    The encoder runs on one thread, since x264's output depends on their number. A file longer than ``max_seconds`` is
+    refused, whether it tells so or only plays so long: time stamps of a damaged file may lie hours apart.
 
     Returns:
         what the source holds, and the number of frames written.
 
     Raises:
-        ClipError: ``no_video``, ``broken_video``.
+        ClipError: ``no_video``, ``broken_video``, ``too_long``.
     """
     source = Path(source)
     info = probe(source)
     video = info.require_video()
+    limit: dict[str, float] = {}
+    if max_seconds is not None:
+        _refuse_longer(source, video.duration_s or 0.0, max_seconds)
+        limit = {"t": max_seconds + 1}
     stream = ffmpeg.input(str(source.absolute())).video
     for name, arguments in _FILTERS:
         stream = stream.filter(name, *arguments)
@@ -50,6 +57,7 @@ def convert_video(source: Path | str, target: Path | str, *, crf: int, preset: s
             pix_fmt="yuv420p",
             threads=1,
             video_track_timescale=12800,
+            **limit,
             **{"flags:v": "+bitexact"},
             **BITEXACT,
         )
@@ -57,8 +65,19 @@ def convert_video(source: Path | str, target: Path | str, *, crf: int, preset: s
         frames = count_frames(aside)
         if frames == 0:
             raise ClipError("broken_video", f"{source}: no frame of its video track can be decoded")
+        if max_seconds is not None:
+            _refuse_longer(source, frames / FPS, max_seconds)
         check_whole(source, frames / FPS, video.duration_s)
     return info, frames
+
+
+def _refuse_longer(source: Path, seconds: float, most: float) -> None:
+    if seconds > most:
+        raise ClipError(
+            "too_long",
+            f"{source}: lasts at least {seconds:.1f} s by its time stamps, more than {most:g} s "
+            "(conversion.max_seconds); they may be damaged",
+        )
 
 
 def count_frames(path: Path | str) -> int:

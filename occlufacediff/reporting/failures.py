@@ -22,6 +22,7 @@ REASONS = {
     "no_video": "there is no picture for the sound, or the file has no track of pictures",
     "broken_video": "the video is empty, no video, damaged, or was cut off; fetch it again",
     "too_short": "the clip is shorter than conversion.min_seconds",
+    "too_long": "the clip is longer than conversion.max_seconds, or its time stamps are damaged",
     "no_audio": "there is no sound, neither in the archive of sounds nor in the video",
     "broken_audio": "the sound cannot be decoded; fetch it again",
     "audio_mismatch": "sound and picture differ in length by more than audio.max_mismatch_s",

@@ -32,7 +32,7 @@ def convert_subject(
     """Convert ``raw_dir/video`` to ``video_dir/<clip>.mp4`` (25 fps) and write the index.
 
     Beside each mp4 a JSON record keeps what it was made from, so that a later run redoes only clips whose source,
-    settings or code changed. Reasons: ``no_video``, ``broken_video``, ``too_short``. Figures: `FIGURES`.
+    settings or code changed. Reasons: ``no_video``, ``broken_video``, ``too_short``, ``too_long``. Figures: `FIGURES`.
 
     With ``chunk`` (see `stages.chunks`) only that chunk's clips are done, and their parts are all that is left.
     """
@@ -55,7 +55,9 @@ def convert_subject(
 
 
 def _convert(sources: dict[str, Path], settings: VideoSettings, clip: str, part: Path) -> Row:
-    info, frames = convert_video(sources[clip], part, crf=settings.crf, preset=settings.preset)
+    info, frames = convert_video(
+        sources[clip], part, crf=settings.crf, preset=settings.preset, max_seconds=settings.max_seconds
+    )
     if frames < settings.min_seconds * FPS:
         raise ClipError(
             "too_short",

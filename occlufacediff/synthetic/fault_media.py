@@ -80,6 +80,18 @@ def uneven_rate(take: Take, stem: Path) -> Take:
     return Take(_encoded(stream, stem, fps_mode="vfr"), sound)
 
 
+def leaping(seconds: float) -> Maker:
+    """Time stamps that leap ahead by ``seconds`` in the middle."""
+
+    def make(take: Take, stem: Path) -> Take:
+        video, sound = _parts(take)
+        half = (probe(video).require_video().duration_s or 0.0) / 2
+        stream = ffmpeg.input(str(video)).video.filter("setpts", f"PTS+gte(T,{half:.4f})*{seconds:g}/TB")
+        return Take(_encoded(stream, stem, fps_mode="vfr"), sound)
+
+    return make
+
+
 def full_colour(take: Take, stem: Path) -> Take:
     """4:4:4 pixels, as MEAD's own are."""
     return Take(_filtered(take, stem, pix_fmt="yuv444p"), take.sound)

@@ -124,6 +124,7 @@ CLIP_FAULTS = (
     Recording("fear/level_1/002", "4:4:4 pixels", "", media.full_colour),
     Recording("fear/level_1/003", "stored lying on its side", "", media.turned),
     Recording("fear/level_1/004", "some bytes overwritten", "", media.scratched),
+    Recording("fear/level_1/005", "time stamps leap by ten hours", "too_long", media.leaping(36000.0)),
     Recording("happy/level_1/001", "zero bytes", "broken_video", media.empty),
     Recording("happy/level_1/002", "a few KB of nothing", "broken_video", media.broken),
     Recording("happy/level_1/003", "a web page", "broken_video", media.web_page),
