@@ -7,8 +7,9 @@ from occlufacediff.stages.logs import logged
 with logged(snakemake):
     from occlufacediff.config.acquire import AcquireSettings
     from occlufacediff.config.section import from_params
-    from occlufacediff.stages.acquire import unpack_subject
+    from occlufacediff.stages.acquire import limits_of, unpack_subject
 
+    settings = from_params(AcquireSettings, snakemake.params.settings)
     index = Path(snakemake.output.index)
     # A list of none or one: a local folder may lack the archive of sounds.
     audio = [Path(path) for path in snakemake.input.audio]
@@ -18,5 +19,6 @@ with logged(snakemake):
         audio[0] if audio else None,
         index.parent,
         index,
-        view=from_params(AcquireSettings, snakemake.params.settings).view,
+        view=settings.view,
+        limits=limits_of(settings),
     )

@@ -4,21 +4,50 @@ from __future__ import annotations
 
 import re
 import shutil
-from pathlib import Path
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
+from occlufacediff.config.acquire import AcquireSettings
 from occlufacediff.errors import ClipError
-from occlufacediff.media.archives import unpack
+from occlufacediff.media.archives import LIMITS, Limits, unpack
 from occlufacediff.stages.shard import FAILED, OK, Row, write_index
 
 VIDEO_SUFFIXES = ("mp4", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "m4v", "flv", "3gp")
 AUDIO_SUFFIXES = ("m4a", "aac", "wav", "flac", "mp3", "ogg", "opus")
-#: Row of an archive that could only be read in part.
+#: Clip of a row that speaks of a whole archive.
 ARCHIVE = "(archive)"
-_CLIP = r"(?P<clip>[a-z]+/level_\d+/\d+)"
+_CLIP = re.compile(r"[a-z]+/level_[0-9]+/[0-9]+")
+
+
+@dataclass
+class _Found:
+    """What an archive holds of a subject."""
+
+    #: Clip -> path of its unpacked file, relative to the subject's folder.
+    clips: dict[str, str] = field(default_factory=dict)
+    #: Files of the right kind and place whose names are not a clip's, without their suffix.
+    odd: list[str] = field(default_factory=list)
+    #: Cameras that have clips.
+    views: set[str] = field(default_factory=set)
+    #: Damage of the archive.
+    fault: ClipError | None = None
+
+
+def limits_of(settings: AcquireSettings) -> Limits:
+    """What the configuration lets an archive ask of the disk."""
+    return Limits(settings.max_members, settings.max_member_mib << 20, settings.max_archive_gib << 30)
 
 
 def unpack_subject(
-    subject: str, video_tar: Path, audio_tar: Path | None, raw_dir: Path, index_csv: Path, *, view: str
+    subject: str,
+    video_tar: Path,
+    audio_tar: Path | None,
+    raw_dir: Path,
+    index_csv: Path,
+    *,
+    view: str,
+    limits: Limits = LIMITS,
 ) -> None:
     """Unpack ``video/.../<view>/<clip>.mp4`` and ``audio/<clip>.m4a`` and write the index.
 
@@ -26,8 +55,9 @@ def unpack_subject(
     known fault of some archives) are passed over. Index figures: ``video`` and ``audio``, paths relative to ``raw_dir``
     (``audio`` empty when the archive has no such sound: the video's own track is then used).
 
-    Failed rows: sounds without a picture (``no_video``); an archive that is cut off is used as far as it goes and
-    gets a row ``(archive)`` with the reason ``broken_archive``.
+    Failed rows: sounds without a picture (``no_video``); files whose names are no clip's (``odd_name``, left in the
+    archive); a damaged archive is used as far as it can be read and gets a row ``(archive)`` with the reason
+    ``broken_archive``; so does one without this view, ``no_view``.
 
     Args:
         subject: its name.
@@ -35,63 +65,81 @@ def unpack_subject(
         raw_dir: folder to fill: ``video/<clip>.mp4``, ``audio/<clip>.m4a``.
         index_csv: the index, often inside ``raw_dir``.
         view: the camera.
+        limits: what an archive may ask of the disk.
 
     Raises:
-        ClipError: ``no_archive``: no video archive; ``unsafe_archive``; ``empty_archive``: no clip of this view in it.
+        ClipError: ``no_archive``: no video archive; ``unsafe_archive``: an archive that is refused, by a member's name.
     """
     aside = raw_dir.parent / f".{raw_dir.name}.unpacking"
     shutil.rmtree(aside, ignore_errors=True)
     aside.mkdir(parents=True)
-    rows: list[Row] = []
-    videos, fault = _unpack_kind(video_tar, aside, "video", rf"(?:^|/){re.escape(view)}/{_CLIP}", VIDEO_SUFFIXES)
-    rows += _fault_row(fault)
-    sounds: dict[str, str] = {}
+    videos = _unpack_kind(video_tar, aside, "video", view, VIDEO_SUFFIXES, limits)
+    sounds = _Found()
     if audio_tar is not None and audio_tar.is_file():
-        sounds, fault = _unpack_kind(audio_tar, aside, "audio", rf"(?:^|/){_CLIP}", AUDIO_SUFFIXES)
-        rows += _fault_row(fault)
-    if not videos and not rows:
-        shutil.rmtree(aside)
-        raise ClipError(
-            "empty_archive",
-            f"{video_tar}: holds no clip video/{view}/<emotion>/level_N/NNN.mp4 of {subject}; "
-            "check the key acquire.view and the archive",
+        sounds = _unpack_kind(audio_tar, aside, "audio", "audio", AUDIO_SUFFIXES, limits)
+    rows = [_archive_row(found.fault.reason, str(found.fault)) for found in (videos, sounds) if found.fault]
+    if not videos.clips and not videos.odd and videos.fault is None:
+        other = f"its cameras are {', '.join(sorted(videos.views))}" if videos.views else "nor of another camera"
+        rows.append(
+            _archive_row(
+                "no_view", f"{video_tar} has no clip video/{view}/<emotion>/level_N/NNN.mp4, {other}; see acquire.view"
+            )
         )
-    for clip in sorted(set(videos) | set(sounds)):
+    for clip in sorted(set(videos.clips) | set(sounds.clips)):
         row: Row = {"clip": clip, "status": OK, "reason": "", "message": ""}
-        row |= {"video": videos.get(clip, ""), "audio": sounds.get(clip, "")}
-        if clip not in videos:
+        row |= {"video": videos.clips.get(clip, ""), "audio": sounds.clips.get(clip, "")}
+        if clip not in videos.clips:
             row |= {"status": FAILED, "reason": "no_video", "message": f"{video_tar} has no picture for this sound"}
         rows.append(row)
+    for name in sorted({*videos.odd, *sounds.odd}):
+        message = "the file is not named <emotion>/level_N/NNN; rename it in its archive to use it"
+        rows.append({"clip": name, "status": FAILED, "reason": "odd_name", "message": message})
     shutil.rmtree(raw_dir, ignore_errors=True)
     aside.replace(raw_dir)
     write_index(index_csv, sorted(rows, key=lambda row: row["clip"]), ["video", "audio"])
 
 
 def _unpack_kind(
-    archive: Path, folder: Path, kind: str, pattern: str, suffixes: tuple[str, ...]
-) -> tuple[dict[str, str], ClipError | None]:
-    """Unpack the members that match to ``<folder>/<kind>/<clip>.<suffix>``: clip -> relative path, and the damage."""
-    wanted = re.compile(rf"{pattern}\.(?P<suffix>{'|'.join(suffixes)})$", re.IGNORECASE)
-    placed: dict[str, str] = {}
-
-    def place(name: str) -> Path | None:
-        match = wanted.search(name)
-        if match is None or match["clip"] in placed:
-            return None
-        placed[match["clip"]] = f"{kind}/{match['clip']}.{match['suffix'].lower()}"
-        return folder / placed[match["clip"]]
-
-    fault = None
+    archive: Path, folder: Path, kind: str, above: str, suffixes: tuple[str, ...], limits: Limits
+) -> _Found:
+    """Unpack clips to ``<folder>/<kind>/<clip>.<suffix>``: videos right below a folder ``above``, sounds wherever."""
+    found = _Found()
     try:
-        unpack(archive, place)
+        unpack(archive, _placing(found, folder, kind, above, suffixes), limits)
     except ClipError as error:
         if error.reason != "broken_archive":
             raise
-        fault = error
-    return {clip: path for clip, path in placed.items() if (folder / path).is_file()}, fault
+        found.fault = error
+    found.clips = {clip: path for clip, path in found.clips.items() if (folder / path).is_file()}
+    return found
 
 
-def _fault_row(fault: ClipError | None) -> list[Row]:
-    if fault is None:
-        return []
-    return [{"clip": ARCHIVE, "status": FAILED, "reason": fault.reason, "message": " ".join(str(fault).split())}]
+def _placing(
+    found: _Found, folder: Path, kind: str, above: str, suffixes: tuple[str, ...]
+) -> Callable[[str], Path | None]:
+    """Where members go; takes note of them on the way."""
+
+    def place(name: str) -> Path | None:
+        path = PurePosixPath(name)
+        parts, suffix = path.with_suffix("").parts, path.suffix[1:].lower()
+        # Names with a dot in front are other systems' notes about a file.
+        if suffix not in suffixes or path.name.startswith("."):
+            return None
+        clip = "/".join(parts[-3:])
+        named = _CLIP.fullmatch(clip) is not None
+        if kind == "video" and named:
+            found.views.update(parts[-4:-3])
+        if not named or (kind == "video" and parts[-4:-3] != (above,)):
+            if above in parts[:-1]:
+                found.odd.append("/".join(parts[parts.index(above) + 1 :]))
+            return None
+        if clip in found.clips:
+            return None
+        found.clips[clip] = f"{kind}/{clip}.{suffix}"
+        return folder / found.clips[clip]
+
+    return place
+
+
+def _archive_row(reason: str, message: str) -> Row:
+    return {"clip": ARCHIVE, "status": FAILED, "reason": reason, "message": " ".join(message.split())}

@@ -46,12 +46,29 @@ def test_faulty_layouts_of_known_subjects(tmp_path: Path) -> None:
     assert sorted(path.name for path in raw.rglob("*") if path.is_file()) == ["002.mp4", "index.csv"]
 
 
-def test_no_clip_of_the_view(tmp_path: Path) -> None:
-    video = made(tmp_path, "video/down/sad/level_1/002.mp4")
-    with pytest.raises(ClipError, match=r"video/front/.*acquire\.view") as refused:
-        unpack_subject("W017", video, None, tmp_path / "raw", tmp_path / "raw/index.csv", view="front")
-    assert refused.value.reason == "empty_archive"
-    assert not (tmp_path / "raw").exists()
+def test_no_clip_of_the_view_is_a_row(tmp_path: Path) -> None:
+    video = made(tmp_path, "video/down/sad/level_1/002.mp4", "video/top/sad/level_1/002.mp4")
+    unpack_subject("W017", video, None, tmp_path / "raw", tmp_path / "raw/index.csv", view="front")
+    (row,) = read_index(tmp_path / "raw/index.csv")
+    assert (row["clip"], row["status"], row["reason"]) == ("(archive)", "failed", "no_view")
+    assert "down, top" in row["message"] and "acquire.view" in row["message"]
+
+
+def test_odd_names_are_rows(tmp_path: Path) -> None:
+    names = (
+        "sad/level_1/2 (copy)",
+        'sad/level_1/"3"',
+        "sad/level_1/-4",
+        "sad/Level 1/005",
+        "\u00e9mu/level_1/006",
+        "007",
+    )
+    video = made(tmp_path, "video/front/sad/level_1/001.mp4", *(f"video/front/{name}.mp4" for name in names))
+    unpack_subject("M009", video, None, tmp_path / "raw", tmp_path / "raw/index.csv", view="front")
+    rows = {row["clip"]: row for row in read_index(tmp_path / "raw/index.csv")}
+    assert {clip for clip, row in rows.items() if row["reason"] == "odd_name"} == set(names)
+    assert rows["sad/level_1/001"]["status"] == "ok"
+    assert len([path for path in (tmp_path / "raw/video").rglob("*") if path.is_file()]) == 1
 
 
 def test_a_corrupt_archive_is_used_as_far_as_it_goes(tmp_path: Path) -> None:
@@ -62,6 +79,19 @@ def test_a_corrupt_archive_is_used_as_far_as_it_goes(tmp_path: Path) -> None:
     assert rows["(archive)"]["reason"] == "broken_archive"
     assert rows["sad/level_1/001"]["status"] == "ok"
     assert "sad/level_1/002" not in rows
+
+
+def test_a_damaged_header_loses_its_clip_alone(tmp_path: Path) -> None:
+    video = made(tmp_path, *(f"video/front/sad/level_1/00{number}.mp4" for number in (1, 2, 3)))
+    content = bytearray(video.read_bytes())
+    start = content.index(b"video/front/sad/level_1/002.mp4")
+    content[start : start + 512] = b"\xa5" * 512
+    video.write_bytes(content)
+    unpack_subject("M019", video, None, tmp_path / "raw", tmp_path / "raw/index.csv", view="front")
+    rows = {row["clip"]: row for row in read_index(tmp_path / "raw/index.csv")}
+    assert {clip for clip, row in rows.items() if row["status"] == "ok"} == {"sad/level_1/001", "sad/level_1/003"}
+    message = rows["(archive)"]["message"]
+    assert "001.mp4 and video/front/sad/level_1/003.mp4" in message
 
 
 def test_no_archive(tmp_path: Path) -> None:
