@@ -25,6 +25,7 @@ from occlufacediff.stages.source import (
     audio_archive,
     check_inputs,
     masks_state,
+    occluders_state,
     published_coefficients,
     published_landmarks,
     sentence_table,

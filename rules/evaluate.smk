@@ -33,6 +33,7 @@ rule evaluate_methods:
         gpu=gpus(),
     params:
         settings=as_params(cfg.evaluation),
+        pictures=occluders_state(cfg.evaluation.occlusion, cfg.evaluation.occlusions),
         reconstruction=as_params(cfg.reconstruction),
         seed=cfg.seed,
         code=fingerprint("occlufacediff.stages.evaluate"),

@@ -29,6 +29,7 @@ rule predict_video:
         crop=as_params(cfg.crop),
         visibility=as_params(cfg.visibility),
         masks=lambda wildcards: masks_state(cfg.visibility, wildcards.video),
+        pictures=occluders_state(cfg.prediction.region, [cfg.prediction.occlusion]),
         reconstruction=as_params(cfg.reconstruction),
         seed=cfg.seed,
         code=fingerprint("occlufacediff.stages.predict"),

@@ -7,12 +7,13 @@ import glob
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from occlufacediff.acquire.sources import archives, asset
 from occlufacediff.acquire.terms import demand_consent
+from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.schema import Config
 from occlufacediff.config.split import SplitPart, SplitSettings
 from occlufacediff.config.visibility import VisibilitySettings
@@ -120,6 +121,19 @@ def masks_state(settings: VisibilitySettings, name: str) -> str:
         if path.name == name or path.stem == name:
             for line in sorted(_states(path) if path.is_dir() else [_state(path, path.stat())]):
                 digest.update(line.encode())
+    return digest.hexdigest()[:16]
+
+
+def occluders_state(occlusion: OcclusionSettings, kinds: Collection[str]) -> str:
+    """Changes with the content of the occluders' pictures: a digest; empty where ``kinds`` has no ``picture``."""
+    if "picture" not in kinds or occlusion.pictures is None:
+        return ""
+    path = Path(occlusion.pictures)
+    digest = hashlib.sha256()
+    for file in sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]:
+        digest.update(f"{file.name}\n".encode())
+        if file.is_file():
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
     return digest.hexdigest()[:16]
 
 
