@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from occlufacediff.errors import ClipError
 from occlufacediff.media.ffmpeg import run_ffmpeg
-from occlufacediff.media.probe import AudioTrack, MediaInfo, probe
+from occlufacediff.media.probe import MediaInfo, probe
 from occlufacediff.media.rates import MEL_BANDS, MEL_RATE, SAMPLE_RATE, SAMPLES_PER_FRAME
 
 _HOP = SAMPLE_RATE // MEL_RATE
@@ -22,7 +22,9 @@ _MEL_MEAN = -9.0
 _MEL_STD = 4.25
 
 
-def read_waveform(path: Path | str, *, info: MediaInfo | None = None) -> NDArray[np.float32]:
+def read_waveform(
+    path: Path | str, *, info: MediaInfo | None = None, max_seconds: float | None = None
+) -> NDArray[np.float32]:
     """Decode the first sound track to 16 kHz mono.
 
     Sample 0 belongs to the first frame of the picture when the file has one (the sound is cut or padded in front by
@@ -32,12 +34,14 @@ def read_waveform(path: Path | str, *, info: MediaInfo | None = None) -> NDArray
     Args:
         path: any file with a sound track.
         info: what `probe` said of it, when at hand.
+        max_seconds: decode no more than this; None: all. Time stamps of a damaged file may lie hours apart.
 
     Returns:
         (N,) float32, full scale 1.
 
     Raises:
-        ClipError: ``no_audio`` (no track), ``broken_audio`` (nothing decodes), ``no_video`` (no such file).
+        ClipError: ``no_audio`` (no track), ``broken_audio`` (nothing decodes, or the sound begins more than
+            ``max_seconds`` away from the picture), ``no_video`` (no such file).
     """
     path = Path(path)
     try:
@@ -47,9 +51,13 @@ def read_waveform(path: Path | str, *, info: MediaInfo | None = None) -> NDArray
             raise ClipError("broken_audio", str(error)) from error
         raise
     track = info.require_audio()
+    late = 0.0 if info.video is None else track.start_s - info.video.start_s
+    if max_seconds is not None and abs(late) > max_seconds:
+        raise ClipError("broken_audio", f"{path}: its sound begins {late:.1f} s after its picture, which cannot be")
+    limit = {} if max_seconds is None else {"t": max_seconds + max(0.0, -late)}
     stream = ffmpeg.input(str(path.absolute()))["a:0"].filter("aresample", **{"async": 1})
     raw = run_ffmpeg(
-        stream.output("pipe:", f="f32le", acodec="pcm_f32le", ac=track.channels, ar=track.sample_rate),
+        stream.output("pipe:", f="f32le", acodec="pcm_f32le", ac=track.channels, ar=track.sample_rate, **limit),
         reason="broken_audio",
         doing=f"decoding the sound of {path}",
     )
@@ -57,7 +65,7 @@ def read_waveform(path: Path | str, *, info: MediaInfo | None = None) -> NDArray
     native = np.frombuffer(raw, dtype="<f4").reshape(-1, track.channels).mean(axis=1)
     if native.size == 0:
         raise ClipError("broken_audio", f"{path}: no sample of its sound track can be decoded")
-    native = np.nan_to_num(_from_first_frame(native, track, info), posinf=0.0, neginf=0.0)
+    native = np.nan_to_num(_from_first_frame(native, round(late * track.sample_rate)), posinf=0.0, neginf=0.0)
     if track.sample_rate == SAMPLE_RATE:
         return native.astype(np.float32)
     from librosa.core import resample  # 4 s to import, which a refused video need not wait for
@@ -66,10 +74,8 @@ def read_waveform(path: Path | str, *, info: MediaInfo | None = None) -> NDArray
     return np.ascontiguousarray(resampled, dtype=np.float32)
 
 
-def _from_first_frame(native: NDArray[np.float32], track: AudioTrack, info: MediaInfo) -> NDArray[np.float32]:
-    if info.video is None:
-        return native
-    late = round((track.start_s - info.video.start_s) * track.sample_rate)
+def _from_first_frame(native: NDArray[np.float32], late: int) -> NDArray[np.float32]:
+    """Samples from the first frame of the picture on, to which the sound is ``late`` samples late."""
     return np.concatenate([np.zeros(late, np.float32), native]) if late > 0 else native[-late:]
 
 

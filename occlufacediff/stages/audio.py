@@ -86,13 +86,15 @@ def _extract(sources: dict[str, tuple[Path, Path | None]], settings: AudioSettin
     video, archived = sources[clip]
     info = probe(video)
     info.require_video()
-    waveform, source, note = _waveform(info, archived)
     frames = count_at_25_fps(video)
+    # A little more than may be there, so that a longer sound shows as longer.
+    waveform, source, note = _waveform(info, archived, frames / FPS + settings.max_mismatch_s + 1)
     heard = len(waveform) / SAMPLE_RATE
     if abs(heard - frames / FPS) > settings.max_mismatch_s:
+        least = "at least " if heard > frames / FPS else ""
         raise ClipError(
             "audio_mismatch",
-            f"{source}: {heard:.2f} s of sound for {frames / FPS:.2f} s of picture (audio.max_mismatch_s)",
+            f"{source}: {least}{heard:.2f} s of sound for {frames / FPS:.2f} s of picture (audio.max_mismatch_s)",
         )
     fitted, added = fit_to_frames(waveform, frames)
     level = level_db(fitted)
@@ -109,15 +111,15 @@ def _extract(sources: dict[str, tuple[Path, Path | None]], settings: AudioSettin
     }
 
 
-def _waveform(info: MediaInfo, archived: Path | None) -> tuple[NDArray[np.float32], Path, str]:
+def _waveform(info: MediaInfo, archived: Path | None, max_seconds: float) -> tuple[NDArray[np.float32], Path, str]:
     """Samples at 16 kHz, the file they are from, and why it is the video where an archived sound is at hand."""
     if archived is not None:
         try:
-            return read_waveform(archived), archived, ""
+            return read_waveform(archived, max_seconds=max_seconds), archived, ""
         except ClipError as error:
             if info.audio is None or error.reason not in ("broken_audio", "no_audio"):
                 raise
             note = f"{error}; the video's own sound is used"
     else:
         note = ""
-    return read_waveform(info.path, info=info), info.path, note
+    return read_waveform(info.path, info=info, max_seconds=max_seconds), info.path, note
