@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: parity numbers, and the optional workshop folder with real recordings."""
+"""Fixtures shared by all tests: parity numbers, a finished tiny run, and the optional folder with real recordings."""
 
 from __future__ import annotations
 
@@ -6,6 +6,9 @@ import os
 from pathlib import Path
 
 import pytest
+from tiny_tree import bare as bare
+from tiny_tree import finished as finished
+from tiny_tree import tree as tree
 
 ROOT = Path(__file__).resolve().parent.parent
 
