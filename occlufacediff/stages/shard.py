@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict, is_dataclass
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 from threading import Thread
@@ -31,6 +32,7 @@ from tqdm import tqdm
 from occlufacediff import __version__
 from occlufacediff.errors import AssetError, ClipError, OccluFaceError
 from occlufacediff.files import StorageError, new_hdf5, sha256, storage_error, written_aside
+from occlufacediff.fingerprint import PACKAGE
 
 Row = dict[str, Any]
 Work = Callable[[str, Path], Row]
@@ -41,6 +43,8 @@ Job = tuple[Work, str, Path, str, Stamps]
 #: Columns that every index has, in this order; figures follow.
 COLUMNS = ("clip", "status", "reason", "message")
 OK, FAILED = "ok", "failed"
+#: How long the file system may take to show what a Dask worker elsewhere wrote, seconds.
+_SEEN_WITHIN_S = 60.0
 
 
 def run_shard(
@@ -85,7 +89,7 @@ def run_shard(
     jobs = [(work, clip, part_path(parts, clip, suffix), keys[clip], stamps[clip]) for clip in waiting]
     with tqdm(total=len(clips), initial=len(clips) - len(jobs), desc=title, unit="clip", mininterval=1.0) as progress:
         if scheduler is not None:
-            _run_distributed(jobs, scheduler, progress.update)
+            _run_distributed(jobs, suffix, parts, scheduler, progress.update)
         else:
             _run_local(jobs, workers, progress.update)
     rows = [_finished(parts, clip, suffix, keys[clip]) for clip in clips]
@@ -203,13 +207,33 @@ def _worker_pool(workers: int) -> ProcessPoolExecutor:
     return pool
 
 
-def _run_distributed(jobs: list[Job], scheduler: str, done: Callable[[], object]) -> None:
-    from distributed import Client, as_completed
+def _run_distributed(jobs: list[Job], suffix: str, parts: Path, scheduler: str, done: Callable[[], object]) -> None:
+    from occlufacediff.stages.dask_workers import run_elsewhere
 
-    with Client(scheduler) as client:
-        for future in as_completed(client.map(_one, jobs, pure=False)):
-            future.result()
-            done()
+    if not jobs:
+        return
+    work = jobs[0][0]
+    module = getattr(work, "func", work).__module__
+    items = [(clip, made_from, stamps) for _, clip, _, made_from, stamps in jobs]
+    run_elsewhere(
+        partial(_one_elsewhere, work, parts, suffix),
+        {item[0]: item for item in items},
+        scheduler,
+        module=module if module.partition(".")[0] == PACKAGE else __name__,
+        done=done,
+    )
+    # Another machine's new files may take a while to be seen here.
+    deadline = time.monotonic() + _SEEN_WITHIN_S
+    for clip, made_from, _ in items:
+        while _finished(parts, clip, suffix, made_from) is None and time.monotonic() < deadline:
+            time.sleep(0.5)
+
+
+def _one_elsewhere(work: Work, parts: Path, suffix: str, item: tuple[str, str, Stamps]) -> None:
+    """Do one clip unless it is finished: the worker that did it may have died before it could say so."""
+    clip, made_from, stamps = item
+    if _finished(parts, clip, suffix, made_from) is None:
+        _one((work, clip, part_path(parts, clip, suffix), made_from, stamps))
 
 
 def _end_as_orphan(parent: int) -> None:
