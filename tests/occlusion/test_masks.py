@@ -9,8 +9,9 @@ import pytest
 from PIL import Image
 
 from occlufacediff.errors import ConfigError
+from occlufacediff.media.encode import VideoWriter
+from occlufacediff.occlusion.masks import MaskPictures, find_masks, read_masks
 from occlufacediff.occlusion.pictures import natural_key
-from occlufacediff.occlusion.masks import MaskPictures
 
 
 def picture(path: Path, size: tuple[int, int], box: tuple[int, int, int, int] | None = None) -> Path:
@@ -83,3 +84,42 @@ def test_a_truncated_picture_is_refused(tmp_path: Path) -> None:
     masks = MaskPictures(tmp_path / "cut.png", (320, 240))
     with pytest.raises(ConfigError, match=r"cut\.png is damaged"):
         masks.hidden(0, np.array([0, 0, 100.0]))
+
+
+def mask_video(path: Path, fps: float, frames: int, size: tuple[int, int] = (320, 240)) -> Path:
+    """White from column 0 to ten times the number of the second's tenth."""
+    with VideoWriter(path, fps, size) as writer:
+        for number in range(frames):
+            frame = np.zeros((size[1], size[0], 3), np.uint8)
+            frame[:, : 16 * int(10 * number / fps)] = 255
+            writer.write(frame)
+    return path
+
+
+def test_a_video_of_masks_is_brought_to_25_fps_and_may_be_asked_again(tmp_path: Path) -> None:
+    masks = read_masks(mask_video(tmp_path / "m.mp4", 50, 60), (320, 240))
+    masks.check_count(30)
+    masks.check_count(31)
+    with pytest.raises(ConfigError, match="has 30 frames at 25 fps, the video has 32"):
+        masks.check_count(32)
+    box = np.array([0.0, 0.0, 320.0])
+    widths = [int(masks.hidden(frame, box)[100].sum()) for frame in (0, 5, 10, 29, 30, 4)]
+    expected = [16 * tenth * 223 / 320 for tenth in (0, 2, 4, 11, 11, 1)]
+    np.testing.assert_allclose(widths, expected, atol=3)
+
+
+def test_a_wrong_video_of_masks_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"m\.mp4 is 160 x 120 pixels, the video is 320 x 240"):
+        read_masks(mask_video(tmp_path / "m.mp4", 25, 5, (160, 120)), (320, 240))
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(ConfigError, match=r"--mask: .*text\.mp4"):
+        read_masks(tmp_path / "text.mp4", (320, 240))
+
+
+def test_masks_are_found_by_name(tmp_path: Path) -> None:
+    (tmp_path / "S1/happy/level_1/002").mkdir(parents=True)
+    one = picture(tmp_path / "S1/happy/level_1/001.png", (8, 8))
+    picture(tmp_path / "S1/happy/level_1/0010.png", (8, 8))
+    assert find_masks(tmp_path, "S1/happy/level_1/001") == [one]
+    assert find_masks(tmp_path, "S1/happy/level_1/002") == [tmp_path / "S1/happy/level_1/002"]
+    assert find_masks(tmp_path, "S1/happy/level_1/003") == []
