@@ -1,0 +1,103 @@
+"""Every stage, killed with SIGKILL in the middle: the next run finishes it, keeps what was done, gives the same bytes.
+
+The first test also runs in another folder and with more processes than the run it is compared with, so equal bytes
+show that results depend on neither.
+"""
+
+from __future__ import annotations
+
+import csv
+import re
+import shutil
+from pathlib import Path
+
+import pytest
+from machine_faults import Killer, digests, running
+from tiny_tree import Tree, copy_workflow
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+
+SUBJECT = "M101"
+#: Rules of one subject, and the files that tell that one clip is done.
+SHARDS = {
+    "synthesise_subject": f"truth/.{SUBJECT}.h5.parts/**/*.json",
+    "convert_video": f"video25/{SUBJECT}/**/*.json",
+    "extract_audio": f"audio/.{SUBJECT}.h5.parts/**/*.json",
+    "detect_landmarks": f"landmarks/.{SUBJECT}.h5.parts/**/*.json",
+    "crop_faces": f"clips/.{SUBJECT}.h5.parts/**/*.json",
+    "fit_coefficients": f"coefficients/.{SUBJECT}.h5.parts/**/*.json",
+}
+#: Too short to be met in the middle of writing, or without anything to keep: killed while they start.
+WHOLE = {"build_open_head": ".", "unpack_subject": "."}
+TOGETHER = {
+    "build_manifest": ".",
+    "train_motion_prior": "models/motion_prior/resume/state.pt",
+    "train_denoiser": "models/denoiser/resume/state.pt",
+    "evaluate_methods": "evaluation/.predictions.h5.parts/none.json",
+    "make_report": ".",
+}
+
+
+def _first_progress(log: Path) -> int:
+    """How many clips a job began with."""
+    found = re.search(r"(\d+)/\d+ \[00:00<", log.read_text(errors="replace"))
+    assert found is not None, log.read_text(errors="replace")
+    return int(found[1])
+
+
+def _orphans(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob(".*") if path.name != ".gitkeep"]
+
+
+def test_shards_of_a_subject(finished: Tree, tmp_path: Path) -> None:
+    folder = tmp_path / "another place"
+    folder.mkdir()
+    tree = copy_workflow(folder)
+    targets = [f"results/tiny/{stage}/{SUBJECT}.csv" for stage in ("coefficients", "audio")]
+    config = tree.override(f"{{subjects: [{SUBJECT}], dask: {{workers: 2}}}}")
+    killer = Killer(tree, SHARDS | WHOLE)
+    # A retry is a run again: Snakemake starts the killed job anew.
+    with running(tree, "--retries", "1", "--", *targets, config=config) as process:
+        killer.run(process)
+    output = (folder / "run.log").read_text()
+    assert process.returncode == 0, output[-4000:]
+    assert set(killer.kept) == set(SHARDS | WHOLE)
+    assert killer.redone == []
+    for rule in SHARDS:
+        assert _first_progress(folder / f"logs/tiny/{rule}/{SUBJECT}.log") >= len(killer.kept[rule]) >= 1, rule
+
+    patterns = [f"*/{SUBJECT}*", f"*/{SUBJECT}/**/*"]
+    assert digests(tree.results, *patterns) == digests(finished.results, *patterns)
+    head = "open_head.npz"
+    assert digests(folder / "resources", head) == digests(finished.folder / "resources", head)
+    assert _orphans(tree.results) == []
+
+
+def test_stages_that_join_subjects(tree: Tree, finished: Tree) -> None:
+    for name in ("models", "evaluation"):
+        shutil.rmtree(tree.results / name)
+    for name in ("manifest.csv", "report.html"):
+        (tree.results / name).unlink()
+    killer = Killer(tree, TOGETHER)
+    with running(tree, "--retries", "1") as process:
+        killer.run(process)
+    assert process.returncode == 0, (tree.folder / "run.log").read_text()[-4000:]
+    assert set(killer.kept) == set(TOGETHER)
+    for network in ("motion_prior", "denoiser"):
+        assert "goes on from step 2 of 4" in (tree.folder / f"logs/tiny/train_{network}.log").read_text()
+        assert _history(tree, network) == _history(finished, network)
+    assert _first_progress(tree.folder / "logs/tiny/evaluate_methods.log") == 1
+    patterns = ["manifest.csv", "models/*/model.safetensors", "models/*/config.yaml", "evaluation/*"]
+    assert digests(tree.results, *patterns) == digests(finished.results, *patterns)
+    assert (tree.results / "report.html").stat().st_size > 0
+    assert _orphans(tree.results) == []
+    assert tree.plan() == {}
+
+
+def _history(tree: Tree, network: str) -> list[dict[str, str]]:
+    """Rows of a history without what the clock put in."""
+    with (tree.results / "models" / network / "history.csv").open(newline="") as file:
+        return [
+            {name: value for name, value in row.items() if name not in ("seconds", "windows_per_s")}
+            for row in csv.DictReader(file)
+        ]
