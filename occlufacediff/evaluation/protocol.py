@@ -138,7 +138,7 @@ def run_protocol(
             if method == "neutral":
                 motions = [neutral(case.clip.motion) for case in cases]
             elif method == "interpolation":
-                motions = [interpolated(case.clip.motion, _unknown(case)) for case in cases]
+                motions = [interpolated(case.clip.motion, unknown_frames(case)) for case in cases]
             else:
                 use_audio = method == "ours"
                 motions = sampled(
@@ -156,7 +156,7 @@ def run_protocol(
         yield cases, results
 
 
-def _unknown(case: Case) -> NDArray[np.bool_]:
+def unknown_frames(case: Case) -> NDArray[np.bool_]:
     """Frames (T,) in which something is hidden on purpose, or whose motion the recording does not tell."""
     return case.hidden.frames if case.clip.known is None else case.hidden.frames | ~case.clip.known
 
