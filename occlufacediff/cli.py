@@ -113,6 +113,36 @@ def predict(
 
 
 @main.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("results/recordings"),
+    show_default=True,
+    help="Folder of the tables; what it holds of the same clips is used again.",
+)
+@click.option("--quick", is_flag=True, help="Hide the mouth in the middle half of the frames only.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all random draws.")
+@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
+@click.option(
+    "--checkpoint",
+    type=click.Path(path_type=Path),
+    default=CHECKPOINT,
+    show_default=True,
+    help="Folder with motion_prior/ and denoiser/.",
+)
+@click.option("--head", type=click.Path(path_type=Path), default=HEAD, show_default=True, help="Head model (.npz).")
+def benchmark(
+    folder: Path, out: Path, quick: bool, workers: int, seed: int, device: str, checkpoint: Path, head: Path
+) -> None:
+    """Hide parts of the faces in FOLDER's videos, fill them in by every method, and compare."""
+    from occlufacediff.commands.benchmark import run
+
+    run(folder, out, checkpoint=checkpoint, head=head, seed=seed, device=device, workers=workers, quick=quick)
+
+
+@main.command()
 @click.argument("checkpoint", type=click.Path(path_type=Path))
 @click.option(
     "--to",

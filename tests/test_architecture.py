@@ -27,6 +27,7 @@ FLOORS = (
     ("training",),
     ("evaluation",),
     ("prediction", "reporting"),
+    ("recordings",),
     ("stages",),
     ("commands",),
     ("cli",),

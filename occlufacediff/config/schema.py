@@ -15,6 +15,7 @@ from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.published import PublishedSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.config.recordings import RecordingsSettings
 from occlufacediff.config.report import ReportSettings
 from occlufacediff.config.split import SplitSettings
 from occlufacediff.config.synthetic import SyntheticSettings
@@ -65,6 +66,8 @@ class Config:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     #: Video that the target ``predict`` works on; null for every other target.
     video: str | None = None
+    #: Folder of videos that the target ``real_benchmark`` works on; null for every other target.
+    clips: str | None = None
     dask: DaskSettings = field(default_factory=DaskSettings)
     synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
     open_head: OpenHeadSettings = field(default_factory=OpenHeadSettings)
@@ -82,6 +85,7 @@ class Config:
     denoiser: DenoiserSettings = field(default_factory=DenoiserSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     prediction: PredictionSettings = field(default_factory=PredictionSettings)
+    recordings: RecordingsSettings = field(default_factory=RecordingsSettings)
     report: ReportSettings = field(default_factory=ReportSettings)
 
     def __post_init__(self) -> None:

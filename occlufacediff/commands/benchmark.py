@@ -1,0 +1,85 @@
+"""What `occlufacediff benchmark` does on the console: the run and its table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.table import Table
+
+from occlufacediff.config.crop import CropSettings
+from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.config.recordings import RecordingsSettings
+from occlufacediff.stages.recordings import BenchmarkInputs, benchmark_recordings
+
+#: Columns of the console's table: metric and heading.
+SHOWN = {
+    "lips_px": "lips, px",
+    "hidden_px": "hidden, px",
+    "opening_correlation": "opening r",
+    "width_correlation": "width r",
+    "jerk_ratio": "jerk / true",
+}
+#: Those that are shown with their interval.
+WITH_INTERVAL = ("lips_px", "opening_correlation")
+
+
+def result_table(means: pd.DataFrame, region: str, span: str) -> Table:
+    """Means and intervals of all methods for one region and span."""
+    chosen = means[(means["region"] == region) & (means["span"] == span) & (means["part"] == "all")]
+    table = Table(title=f"{region} hidden, {span} frames", title_justify="left")
+    table.add_column("method")
+    for heading in SHOWN.values():
+        table.add_column(heading, justify="right")
+    for method in dict.fromkeys(chosen["method"]):
+        cells = []
+        for metric in SHOWN:
+            row = chosen[(chosen["method"] == method) & (chosen["metric"] == metric)]
+            one = row.iloc[0] if len(row) else None
+            if one is None or pd.isna(one["mean"]):
+                cells.append("")
+            elif pd.isna(one["low"]) or metric not in WITH_INTERVAL:
+                cells.append(f"{one['mean']:.2f}")
+            else:
+                cells.append(f"{one['mean']:.2f} [{one['low']:.2f}, {one['high']:.2f}]")
+        table.add_row(method.replace("_", " "), *cells)
+    return table
+
+
+def run(
+    folder: Path, out: Path, *, checkpoint: Path, head: Path, seed: int, device: str, workers: int, quick: bool
+) -> None:
+    """Run the benchmark on a folder of videos and print its first table.
+
+    Raises:
+        OccluFaceError: see `stages.recordings.benchmark_recordings`.
+    """
+    settings = RecordingsSettings(regions=("mouth",), spans=("middle",)) if quick else RecordingsSettings()
+    inputs = BenchmarkInputs(
+        head=head,
+        checkpoint=checkpoint,
+        settings=settings,
+        landmarks=LandmarkSettings(),
+        crop=CropSettings(),
+        reconstruction=ReconstructionSettings(),
+        seed=seed,
+        device=device,
+    )
+    benchmark_recordings(folder, out, inputs=inputs, workers=workers)
+    console = Console(highlight=False)
+    clips = pd.read_csv(out / "clips.csv", keep_default_na=False)
+    console.print(result_table(pd.read_csv(out / "means.csv"), settings.regions[0], settings.spans[0]))
+    gains = pd.read_csv(out / "gains.csv")
+    lips = gains[(gains["metric"] == "lips_px") & (gains["part"] == "all")]
+    lips = lips[(lips["region"] == settings.regions[0]) & (lips["span"] == settings.spans[0])]
+    for row in lips.to_dict("records"):
+        console.print(
+            f"lips against {str(row['against']).replace('_', ' ')}: {row['gain_percent']:+.1f} % "
+            f"[{row['low']:+.1f}, {row['high']:+.1f}], better on {100 * row['share_better']:.0f} % of {row['n']} clips",
+            soft_wrap=True,
+        )
+    for row in clips[clips["status"] != "ok"].to_dict("records"):
+        console.print(f"not used: {row['clip']} ({row['reason']})", soft_wrap=True)
+    console.print(str(out), soft_wrap=True)

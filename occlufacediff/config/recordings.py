@@ -1,0 +1,88 @@
+"""Settings of the benchmark on real recordings."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+RecordingMethod = Literal[
+    "ours",
+    "ours_without_sound",
+    "ours_other_sound",
+    "fit_alone",
+    "interpolation",
+    "hold",
+    "visible_mean",
+    "bridge",
+    "neutral",
+]
+RECORDING_METHODS: tuple[RecordingMethod, ...] = get_args(RecordingMethod)
+#: Methods that no network takes part in and that know the visible frames: who is to be beaten.
+BASELINES: tuple[RecordingMethod, ...] = ("interpolation", "hold", "visible_mean", "bridge", "neutral")
+
+RecordingRegion = Literal["mouth", "lower", "upper", "side", "everything", "picture"]
+RECORDING_REGIONS: tuple[RecordingRegion, ...] = get_args(RecordingRegion)
+
+RecordingSpan = Literal["middle", "all"]
+RECORDING_SPANS: tuple[RecordingSpan, ...] = get_args(RecordingSpan)
+
+
+@dataclass(frozen=True)
+class RecordingsSettings:
+    """What is hidden of real recordings, who fills it in, and how it is scored."""
+
+    #: What is hidden: the mouth and all around it that tells of it, the lower half, the upper face, one side (drawn a
+    #: clip), everything, or what lies under an occluder's picture (``pictures``).
+    regions: tuple[RecordingRegion, ...] = ("mouth", "lower", "upper", "side", "everything")
+    #: When: the middle half of the frames, or all of them.
+    spans: tuple[RecordingSpan, ...] = ("middle", "all")
+    #: Who fills it in.
+    methods: tuple[RecordingMethod, ...] = RECORDING_METHODS
+    #: RGBA picture of an occluder, or a folder of them of which seed and clip choose one, for the region ``picture``.
+    pictures: str | None = None
+    #: Solver and number of its steps.
+    solver: Literal["dpmpp", "ddim"] = "dpmpp"
+    steps: int = 10
+    #: Samples a clip; their mean is scored.
+    samples: int = 1
+    #: Shortest recording used, in seconds.
+    min_seconds: float = 1.0
+    #: Level of the loudest 20 ms, in dB relative to full scale, below which a recording has no audible sound.
+    silence_db: float = -45.0
+    #: Sound and picture are taken to be out of step by at most so many frames; 0 leaves the offset alone.
+    max_offset_frames: int = 8
+    #: Least correlation of loudness and lip opening over the visible frames that an offset other than 0 needs.
+    min_offset_correlation: float = 0.4
+    #: Time in which the bridge leaves the last visible face for the visible mean (to a 1/e), seconds.
+    bridge_s: float = 0.2
+    #: Drawn samples of clips for the intervals.
+    bootstrap: int = 2000
+    #: Share of the clips (drawn from their names) that no choice may be made on; both parts are reported.
+    kept_apart: float = 0.4
+
+    def __post_init__(self) -> None:
+        for name, values, known in (
+            ("regions", self.regions, RECORDING_REGIONS),
+            ("spans", self.spans, RECORDING_SPANS),
+            ("methods", self.methods, RECORDING_METHODS),
+        ):
+            if not values:
+                raise ValueError(f"{name}: got nothing, needs some of {', '.join(known)}")
+            for value in values:
+                if value not in known:
+                    raise ValueError(f"{name}: got {value!r}, needs some of {', '.join(known)}")
+        if "picture" in self.regions and self.pictures is None:
+            raise ValueError("regions: got 'picture', needs pictures, a picture or a folder of them")
+        checks = [
+            ("steps", self.steps >= 1, "1 or more"),
+            ("samples", self.samples >= 1, "1 or more"),
+            ("min_seconds", self.min_seconds >= 0.4, "at least 0.4"),
+            ("max_offset_frames", 0 <= self.max_offset_frames <= 25, "0 to 25"),
+            ("min_offset_correlation", 0 <= self.min_offset_correlation <= 1, "0 to 1"),
+            ("bridge_s", self.bridge_s > 0, "more than 0"),
+            ("bootstrap", self.bootstrap >= 100, "100 or more"),
+            ("kept_apart", 0 <= self.kept_apart < 1, "0 or more, below 1"),
+        ]
+        for name, holds, needs in checks:
+            if not holds:
+                raise ValueError(f"{name}: got {getattr(self, name)!r}, needs {needs}")

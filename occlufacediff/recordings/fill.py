@@ -1,0 +1,160 @@
+"""Who fills in the hidden frames: baselines that know the visible frames, and our networks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.config.recordings import RecordingMethod, RecordingsSettings
+from occlufacediff.evaluation.baselines import interpolated, neutral
+from occlufacediff.face_mesh import LIPS
+from occlufacediff.head.fit import LEAST_VISIBLE, FitResult, fit_clip
+from occlufacediff.head.follow import follow_visible
+from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.models.denoiser import Denoiser
+from occlufacediff.models.motion_prior import MotionPrior
+from occlufacediff.models.sample import sample_motion
+from occlufacediff.recordings.hiding import Hidden
+from occlufacediff.recordings.offset import estimate_offset, shifted
+from occlufacediff.recordings.recording import Recording
+
+Float = NDArray[np.float32]
+FPS = 25
+
+
+def held(motion: Float, hidden: NDArray[np.bool_]) -> Float:
+    """Hidden frames keep the last visible motion (T, M), those before any the first; neutral where none is visible."""
+    seen = np.flatnonzero(~hidden)
+    if len(seen) == 0:
+        return neutral(motion)
+    last = np.searchsorted(seen, np.arange(len(motion)), side="right") - 1
+    return motion[seen[np.maximum(last, 0)]]
+
+
+def visible_mean(motion: Float, hidden: NDArray[np.bool_]) -> Float:
+    """Hidden frames are the mean of the visible ones; neutral where none is visible."""
+    if hidden.all():
+        return neutral(motion)
+    return np.where(hidden[:, None], motion[~hidden].mean(axis=0), motion).astype(np.float32)
+
+
+def bridged(motion: Float, hidden: NDArray[np.bool_], decay_s: float) -> Float:
+    """Hidden frames leave the visible face at either end for the visible mean, as ``exp(-distance / decay)``."""
+    if hidden.all():
+        return neutral(motion)
+    frames, seen = np.arange(len(motion)), np.flatnonzero(~hidden)
+    mean = motion[seen].mean(axis=0)
+    filled = np.tile(mean, (len(motion), 1))
+    place = np.searchsorted(seen, frames, side="right")
+    for beside in (place - 1, place):
+        at = seen[np.clip(beside, 0, len(seen) - 1)]
+        exists = (beside >= 0) & (beside < len(seen))
+        weight = np.where(exists, np.exp(-np.abs(frames - at) / (decay_s * FPS)), 0.0)
+        filled += weight[:, None] * (motion[at] - mean)
+    return np.where(hidden[:, None], filled, motion).astype(np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Networks:
+    """What samples our motion."""
+
+    denoiser: Denoiser
+    prior: MotionPrior
+    device: torch.device
+
+
+@dataclass(frozen=True, eq=False)
+class Filled:
+    """The motions of all methods for one hidden recording, and what they share.
+
+    Attributes:
+        motions: (T, E + 3) a method.
+        fit: identity, pose and camera by the visible landmarks alone.
+        offset: frames by which the sound was found to come late; its correlation with the visible lips.
+        nothing_visible: no frame shows enough landmarks; the head was placed by all of them.
+    """
+
+    motions: dict[str, Float]
+    fit: FitResult
+    offset: int
+    offset_correlation: float
+    nothing_visible: bool
+
+
+def fill(
+    recording: Recording,
+    name: str,
+    hidden: Hidden,
+    other_sound: Float,
+    basis: LandmarkBasis,
+    networks: Networks,
+    *,
+    settings: RecordingsSettings,
+    reconstruction: ReconstructionSettings,
+    seed: int,
+) -> Filled:
+    """Let every method fill in what is hidden; visible landmarks have the last word for all of them alike.
+
+    Args:
+        other_sound: (4 T, 80) log-mel of another clip.
+    """
+    boxes, visible = recording.boxes, hidden.visible
+    enough = visible.sum(axis=1) >= LEAST_VISIBLE
+    nothing_visible = not bool(enough.any())
+    trusted = recording.known.astype(np.float32) if nothing_visible else visible
+    fit = fit_clip(basis, recording.lmk_2d, settings=reconstruction, boxes=boxes, visible=trusted)
+    offset, correlation = estimate_offset(
+        recording.lmk_2d,
+        visible[:, LIPS].all(axis=1),
+        recording.log_mel,
+        most=settings.max_offset_frames,
+        least_correlation=settings.min_offset_correlation,
+    )
+    covered = hidden.frames & hidden.scored.any(axis=1)
+    seen = np.concatenate([fit.exp, fit.jaw], axis=1)
+
+    def sampled(log_mel: Float, use_audio: bool) -> Float:
+        samples = sample_motion(
+            networks.denoiser,
+            networks.prior,
+            torch.from_numpy(recording.lmk_2d),
+            torch.from_numpy(visible),
+            torch.from_numpy(np.ascontiguousarray(log_mel)),
+            seed=seed,
+            clip_id=name,
+            solver=settings.solver,
+            steps=settings.steps,
+            samples=settings.samples,
+            use_audio=use_audio,
+            device=networks.device,
+        )
+        return np.ascontiguousarray(samples.mean(0).cpu().numpy())
+
+    ways: dict[RecordingMethod, Callable[[], Float]] = {
+        "ours": lambda: sampled(shifted(recording.log_mel, offset), True),
+        "ours_without_sound": lambda: sampled(recording.log_mel, False),
+        "ours_other_sound": lambda: sampled(other_sound, True),
+        "fit_alone": lambda: neutral(seen) if nothing_visible else seen,
+        "interpolation": lambda: interpolated(seen, covered),
+        "hold": lambda: held(seen, covered),
+        "visible_mean": lambda: visible_mean(seen, covered),
+        "bridge": lambda: bridged(seen, covered, settings.bridge_s),
+        "neutral": lambda: neutral(seen),
+    }
+    motions: dict[str, Float] = {
+        method: follow_visible(
+            basis, ways[method](), recording.lmk_2d, visible, fit.shape, settings=reconstruction, boxes=boxes
+        )
+        for method in settings.methods
+    }
+    return Filled(motions, fit, offset, correlation, nothing_visible)
+
+
+def of_length(log_mel: Float, rows: int) -> Float:
+    """A log-mel repeated or cut to ``rows``."""
+    return np.resize(log_mel, (rows, log_mel.shape[1])) if len(log_mel) < rows else log_mel[:rows]

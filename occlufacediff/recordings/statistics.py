@@ -1,0 +1,117 @@
+"""Means with intervals over clips, and what one method is worth against another on the same clips."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import bootstrap
+
+LEVEL = 0.95
+#: Fewer clips than this carry no interval.
+LEAST_CLIPS = 3
+
+
+def mean_with_interval(values: NDArray[np.floating], draws: int, seed: int) -> tuple[float, float, float]:
+    """Mean of the finite values and its 95 % interval (percentile bootstrap over them); NaN where there are too few."""
+    values = np.asarray(values, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    if len(values) < LEAST_CLIPS or np.ptp(values) == 0:
+        mean = float(values.mean()) if len(values) else float("nan")
+        return mean, float("nan"), float("nan")
+    found = bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=draws,
+        confidence_level=LEVEL,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(values.mean()), float(found.low), float(found.high)
+
+
+def gain_with_interval(
+    ours: NDArray[np.floating], theirs: NDArray[np.floating], draws: int, seed: int
+) -> tuple[float, float, float, float]:
+    """How much smaller our mean error is, in percent of theirs, with its interval, and the share of clips we win.
+
+    Clips are drawn in pairs: both errors of a clip stay together.
+    """
+    both = np.isfinite(ours) & np.isfinite(theirs)
+    ours, theirs = np.asarray(ours, np.float64)[both], np.asarray(theirs, np.float64)[both]
+    if len(ours) == 0 or theirs.mean() == 0:
+        return (float("nan"),) * 4
+
+    def gain(one: NDArray, other: NDArray, axis: int = -1) -> NDArray:
+        return np.asarray(100 * (1 - one.mean(axis=axis) / other.mean(axis=axis)))
+
+    mean, share = float(gain(ours, theirs)), float((ours < theirs).mean())
+    if len(ours) < LEAST_CLIPS:
+        return mean, float("nan"), float("nan"), share
+    found = bootstrap(
+        (ours, theirs),
+        gain,
+        n_resamples=draws,
+        confidence_level=LEVEL,
+        paired=True,
+        vectorized=True,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return mean, float(found.low), float(found.high), share
+
+
+def means(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
+    """Rows of (clip, ..., value) to ``region span part method metric unit mean low high n``.
+
+    ``part`` is ``all``, ``open`` (clips that choices were made on) or ``kept_apart``.
+    """
+    rows = []
+    for part, chosen in parts_of(by_clip).items():
+        for keys, group in chosen.groupby(["region", "span", "method", "metric", "unit"], sort=False):
+            mean, low, high = mean_with_interval(group["value"].to_numpy(), draws, seed)
+            region, span, method, metric, unit = keys
+            count = int(np.isfinite(group["value"]).sum())
+            rows.append((region, span, part, method, metric, unit, mean, low, high, count))
+    return pd.DataFrame(
+        rows, columns=["region", "span", "part", "method", "metric", "unit", "mean", "low", "high", "n"]
+    )
+
+
+def gains(by_clip: pd.DataFrame, metric: str, draws: int, seed: int) -> pd.DataFrame:
+    """What ``ours`` is worth against every other method: ``region span part against metric gain low high share n``."""
+    rows = []
+    for part, chosen in parts_of(by_clip[by_clip["metric"] == metric]).items():
+        for keys, group in chosen.groupby(["region", "span"], sort=False):
+            table = group.pivot_table(index="clip", columns="method", values="value", sort=False)
+            if "ours" not in table:
+                continue
+            for method in table.columns.drop("ours"):
+                ours, theirs = table["ours"].to_numpy(), table[method].to_numpy()
+                count = int((np.isfinite(ours) & np.isfinite(theirs)).sum())
+                rows.append((*keys, part, method, metric, *gain_with_interval(ours, theirs, draws, seed), count))
+    columns = ["region", "span", "part", "against", "metric", "gain_percent", "low", "high", "share_better", "n"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def groups(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
+    """Means by source and by loudness (thirds of the clips): ``grouped_by group`` and the columns of `means`."""
+    clips = by_clip.drop_duplicates("clip").set_index("clip")
+    thirds = pd.qcut(clips["level_db"].rank(method="first"), 3, labels=["quiet", "medium", "loud"])
+    labels = {"source": by_clip["source"], "loudness": by_clip["clip"].map(thirds.astype(str))}
+    found = []
+    for name, label in labels.items():
+        for group in dict.fromkeys(label):
+            table = means(by_clip[label == group].assign(kept_apart=0), draws, seed)
+            table = table[table["part"] == "all"].drop(columns="part")
+            table.insert(0, "group", group)
+            table.insert(0, "grouped_by", name)
+            found.append(table)
+    return pd.concat(found, ignore_index=True)
+
+
+def parts_of(by_clip: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """All clips, those that choices were made on, and those kept apart; parts without clips are left out."""
+    apart = by_clip["kept_apart"].astype(bool)
+    parts = {"all": by_clip, "open": by_clip[~apart], "kept_apart": by_clip[apart]}
+    return {name: part for name, part in parts.items() if len(part)}

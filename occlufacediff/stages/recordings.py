@@ -1,0 +1,229 @@
+"""Stage: the benchmark on a folder of real recordings."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache, partial
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+import pandas as pd
+
+from occlufacediff.config.crop import CropSettings
+from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.config.recordings import RECORDING_METHODS, RECORDING_SPANS, RecordingsSettings
+from occlufacediff.errors import AssetError, ConfigError
+from occlufacediff.files import new_hdf5, sha256, written_aside
+from occlufacediff.fingerprint import fingerprint
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
+from occlufacediff.recordings.fill import Networks, fill, of_length
+from occlufacediff.recordings.hiding import hide
+from occlufacediff.recordings.measures import UNITS, measure, placed
+from occlufacediff.recordings.recording import is_kept_apart, load, record, save, source_of
+from occlufacediff.recordings.statistics import gains, groups, means
+from occlufacediff.stages.shard import OK, Row, key, part_path, run_shard, usable, write_index
+from occlufacediff.training.loop import pick_device
+
+SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
+FIGURES = ("source", "kept_apart", "frames", "level_db", "fit_px", "offset_frames", "offset_correlation")
+COLUMNS = ("clip", "source", "kept_apart", "level_db", "region", "span", "method", "metric", "unit", "value")
+#: Metrics that methods are compared by.
+COMPARED = ("lips_px", "hidden_px")
+
+
+@dataclass(frozen=True)
+class BenchmarkInputs:
+    """Everything that a clip's figures depend on beside the clip."""
+
+    head: Path
+    checkpoint: Path
+    settings: RecordingsSettings
+    landmarks: LandmarkSettings
+    crop: CropSettings
+    reconstruction: ReconstructionSettings
+    seed: int
+    device: str
+
+
+def find_clips(folder: Path) -> dict[str, Path]:
+    """Videos below a folder, by their path in it without suffix, in order.
+
+    Raises:
+        ConfigError: no such folder, no video in it, or two videos that differ in their suffix only.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"clips: {folder} is no folder; give one with videos in it")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() in SUFFIXES and path.is_file():
+            name = path.relative_to(folder).with_suffix("").as_posix()
+            if name in found:
+                raise ConfigError(f"clips: {found[name]} and {path} differ in their suffix only; rename one")
+            found[name] = path
+    if not found:
+        raise ConfigError(f"clips: {folder} holds no video ({', '.join(SUFFIXES)})")
+    return found
+
+
+def benchmark_recordings(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs, workers: int = 1) -> None:
+    """Hide parts of every recording, let every method fill them in, and compare with the fit to all that was seen.
+
+    Writes to ``out_dir``: ``clips.csv`` (a row a clip, with the reason where it could not be used), ``by_clip.csv``
+    (`COLUMNS`), ``means.csv`` (with 95 % intervals over clips, for all clips and both parts), ``groups.csv`` (means by
+    source and by loudness), ``gains.csv`` (ours against every other method, paired), and what was found of each clip
+    under ``recordings/`` and ``filled/``; what is there already and still fits is not done again.
+
+    Raises:
+        ConfigError: see `find_clips`; a device that is not there; pictures that cannot be used.
+        AssetError: head or checkpoint are missing or do not fit; no clip of the folder can be used.
+    """
+    clips = find_clips(folder)
+    _check(inputs)
+    watched = run_shard(
+        list(clips),
+        partial(_watch, clips, inputs),
+        out_dir / "recordings",
+        lambda clip: key(sha256(clips[clip]), *_of_watching(inputs), fingerprint("occlufacediff.recordings.recording")),
+        workers=workers,
+        title="watching",
+    )
+    good = usable(watched)
+    if not good:
+        reasons = "; ".join(f"{row['clip']}: {row['reason']}" for row in watched[:5])
+        raise AssetError(f"{folder}: no clip can be used ({reasons})")
+    names = [row["clip"] for row in good]
+    parts = {name: part_path(out_dir / "recordings", name) for name in names}
+    partners = {name: parts[names[(number + 1) % len(names)]] for number, name in enumerate(names)}
+    networks = [sha256(inputs.checkpoint / one / "model.safetensors") for one in ("motion_prior", "denoiser")]
+    filled = run_shard(
+        names,
+        partial(_fill, parts, partners, inputs),
+        out_dir / "filled",
+        lambda name: key(
+            sha256(parts[name]),
+            sha256(partners[name]),
+            *networks,
+            *_of_watching(inputs),
+            inputs.seed,
+            fingerprint("occlufacediff.stages.recordings"),
+        ),
+        workers=workers,
+        title="filling in",
+    )
+    figures = {row["clip"]: row for row in filled}
+    rows = [{**row, **figures.get(row["clip"], {})} for row in watched]
+    write_index(out_dir / "clips.csv", rows, FIGURES)
+    by_clip = _table([row for row in rows if row["clip"] in figures and row["status"] == OK], out_dir / "filled")
+    settings, seed = inputs.settings, inputs.seed
+    tables = {
+        "by_clip": by_clip,
+        "means": means(by_clip, settings.bootstrap, seed),
+        "groups": groups(by_clip, settings.bootstrap, seed),
+        "gains": pd.concat([gains(by_clip, metric, settings.bootstrap, seed) for metric in COMPARED]),
+    }
+    for name, table in tables.items():
+        with written_aside(out_dir / f"{name}.csv") as aside:
+            table.to_csv(aside, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def _of_watching(inputs: BenchmarkInputs) -> tuple[object, ...]:
+    return (sha256(inputs.head), inputs.settings, inputs.landmarks, inputs.crop, inputs.reconstruction)
+
+
+def _check(inputs: BenchmarkInputs) -> None:
+    """Load head and networks once, so that what does not fit is said before minutes of work."""
+    _networks(inputs.head, inputs.checkpoint, inputs.device)
+
+
+@cache
+def _head(path: Path) -> tuple[HeadAsset, LandmarkBasis]:
+    asset = HeadAsset.load(path)
+    return asset, LandmarkBasis.of(asset)
+
+
+@cache
+def _networks(head: Path, checkpoint: Path, device: str) -> Networks:
+    asset, _ = _head(head)
+    where = pick_device(device)
+    prior, prior_info = load_motion_prior(checkpoint / "motion_prior", device=where)
+    denoiser, info = load_denoiser(checkpoint / "denoiser", device=where)
+    for one in (prior_info, info):
+        one.require_head(asset.name, asset.expression_names)
+    if denoiser.config.audio != "log_mel":
+        raise AssetError(f"{checkpoint}: the denoiser hears {denoiser.config.audio}; the benchmark gives log_mel")
+    return Networks(denoiser, prior, where)
+
+
+def _watch(clips: dict[str, Path], inputs: BenchmarkInputs, clip: str, part: Path) -> Row:
+    recording = record(
+        clips[clip],
+        _head(inputs.head)[1],
+        settings=inputs.settings,
+        landmarks=inputs.landmarks,
+        crop=inputs.crop,
+        reconstruction=inputs.reconstruction,
+    )
+    save(recording, part)
+    return {
+        "source": source_of(clip),
+        "kept_apart": int(is_kept_apart(clip, inputs.settings.kept_apart)),
+        "frames": len(recording.known),
+        "level_db": round(recording.level, 2),
+        "fit_px": round(recording.fit_px, 4),
+    }
+
+
+def _fill(parts: dict[str, Path], partners: dict[str, Path], inputs: BenchmarkInputs, clip: str, part: Path) -> Row:
+    """Fill in one clip under every region and span; the part gets motions and their measures."""
+    asset, basis = _head(inputs.head)
+    recording, settings = load(parts[clip]), inputs.settings
+    other = of_length(load(partners[clip]).log_mel, len(recording.log_mel))
+    pictures = None if settings.pictures is None else Path(settings.pictures)
+    offsets: list[tuple[int, float]] = []
+    with new_hdf5(part) as file:
+        for span, region in product(settings.spans, settings.regions):
+            hidden = hide(recording, clip, region, span, seed=inputs.seed, pictures=pictures)
+            filled = fill(
+                recording,
+                clip,
+                hidden,
+                other,
+                basis,
+                _networks(inputs.head, inputs.checkpoint, inputs.device),
+                settings=settings,
+                reconstruction=inputs.reconstruction,
+                seed=inputs.seed,
+            )
+            offsets.append((filled.offset, filled.offset_correlation))
+            group = file.create_group(f"{region}/{span}")
+            group["visible"] = hidden.visible.astype(np.uint8)
+            group.attrs["nothing_visible"] = filled.nothing_visible
+            for method, motion in filled.motions.items():
+                group[method] = motion
+                points = placed(asset, basis, motion, filled.fit)
+                found = measure(points, recording.points, hidden.scored, hidden.frames)
+                group[method].attrs.update(found)
+    offset, correlation = offsets[0]
+    return {"offset_frames": offset, "offset_correlation": round(correlation, 3)}
+
+
+def _table(rows: Sequence[Mapping[str, Any]], folder: Path) -> pd.DataFrame:
+    """All measures of all clips (`COLUMNS`)."""
+    found: list[tuple[object, ...]] = []
+    for row in rows:
+        clip = tuple(row[name] for name in ("clip", "source", "kept_apart", "level_db"))
+        with h5py.File(part_path(folder, row["clip"]), "r") as file:
+            for region, span in product(file, RECORDING_SPANS):
+                group = file[region].get(span, {})
+                for method in (method for method in RECORDING_METHODS if method in group):
+                    measured = group[method].attrs
+                    names = [name for name in UNITS if name in measured]
+                    found += [(*clip, region, span, method, name, UNITS[name], measured[name]) for name in names]
+    return pd.DataFrame(found, columns=list(COLUMNS))
