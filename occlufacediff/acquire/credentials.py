@@ -56,15 +56,15 @@ def from_environment(variable: str, key: str, what: str) -> Secret:
         what: what it should hold, for the message.
 
     Raises:
-        AssetError: it is not set or empty, or holds what no header can carry.
+        AssetError: it is not set or empty, or holds what it cannot be.
     """
-    text = os.environ.get(variable, "").strip()
+    text = os.environ.get(variable, "").strip("\r\n")
     if not text:
         raise AssetError(
             f"The environment variable {variable} is not set; it has to hold {what} (the key download.{key} names it). "
             f"Set it in the shell that starts the workflow, by: read -rs {variable} && export {variable}"
         )
-    if not text.isprintable() or not text.isascii():
+    if not text.isprintable() or (key == "token_variable" and (not text.isascii() or " " in text)):
         raise AssetError(
             f"The environment variable {variable} holds signs that {what} cannot have; copy it anew, in one line."
         )

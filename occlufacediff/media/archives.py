@@ -194,7 +194,8 @@ def _checked(
 ) -> list[tuple[tarfile.TarInfo, Path]]:
     """The members to unpack and their targets; ClipError where any member of the archive is refused."""
     for member in members:
-        fault = _fault_of_name(member.name)
+        # The folder that was packed is itself a member, called ".".
+        fault = "" if member.isdir() and member.name in (".", "") else _fault_of_name(member.name)
         if not fault and not member.isdir() and (not member.isreg() or member.issparse()):
             fault = "not a plain file"
         if not fault and member.size < 0:
