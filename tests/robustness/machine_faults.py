@@ -61,12 +61,12 @@ class Killer:
     """Kills the script of each rule once, as soon as its file pattern is there: in the middle of its work.
 
     Attributes:
-        when: rule -> pattern below the results, whose first match tells that the rule is in the middle.
+        when: rule -> pattern below the results, whose first match tells that the rule is in the middle; None: at once.
         kept: what was there when the rule was killed: path -> (inode, time of change).
     """
 
     tree: Tree
-    when: dict[str, str]
+    when: dict[str, str | None]
     kept: dict[str, dict[Path, tuple[int, int]]] = field(default_factory=dict)
     redone: list[Path] = field(default_factory=list)
 
@@ -81,8 +81,9 @@ class Killer:
             if time.monotonic() - looked > 0.05:
                 looked, seen = time.monotonic(), scripts_of(self.tree.folder)
             for rule in set(seen) & set(self.when) - set(self.kept):
-                there = list(self.tree.results.glob(self.when[rule]))
-                if there:
+                pattern = self.when[rule]
+                there = [] if pattern is None else list(self.tree.results.glob(pattern))
+                if there or pattern is None:
                     os.kill(seen[rule], signal.SIGKILL)
                     self.kept[rule] = {path: state for path in there if (state := _state(path)) is not None}
             for files in self.kept.values():
@@ -115,12 +116,8 @@ class SmallDisk:
 def small_disk(folder: Path, size: str) -> Iterator[SmallDisk]:
     """Mount an empty file system of a size (``200k``) on a folder."""
     folder.mkdir(parents=True, exist_ok=True)
-    made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    command = ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)]
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode != 0:
         pytest.skip(f"no file system of a few kilobytes can be made here: {made.stderr.strip()}")
     try:

@@ -19,7 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 
 SUBJECT = "M101"
 #: Rules of one subject, and the files that tell that one clip is done.
-SHARDS = {
+SHARDS: dict[str, str | None] = {
     "synthesise_subject": f"truth/.{SUBJECT}.h5.parts/**/*.json",
     "convert_video": f"video25/{SUBJECT}/**/*.json",
     "extract_audio": f"audio/.{SUBJECT}.h5.parts/**/*.json",
@@ -28,13 +28,13 @@ SHARDS = {
     "fit_coefficients": f"coefficients/.{SUBJECT}.h5.parts/**/*.json",
 }
 #: Too short to be met in the middle of writing, or without anything to keep: killed while they start.
-WHOLE = {"build_open_head": ".", "unpack_subject": "."}
-TOGETHER = {
-    "build_manifest": ".",
+WHOLE: dict[str, str | None] = {"build_open_head": None, "unpack_subject": None}
+TOGETHER: dict[str, str | None] = {
+    "build_manifest": None,
     "train_motion_prior": "models/motion_prior/resume/state.pt",
     "train_denoiser": "models/denoiser/resume/state.pt",
     "evaluate_methods": "evaluation/.predictions.h5.parts/none.json",
-    "make_report": ".",
+    "make_report": None,
 }
 
 
