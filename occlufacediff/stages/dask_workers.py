@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 import socket
 import time
-from asyncio import CancelledError
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import CancelledError
 from contextlib import chdir, contextmanager
 from dataclasses import dataclass
 from functools import cache
