@@ -1,4 +1,4 @@
-"""Full disks, read-only folders, files that vanish: one clear error, nothing half written, and the next run finishes."""
+"""Full disks, read-only folders, files that vanish: one clear error, nothing half written; the next run finishes."""
 
 from __future__ import annotations
 
@@ -90,10 +90,8 @@ def test_every_writer_says_that_the_disk_is_full(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_every_writer_says_that_files_may_not_be_larger(tmp_path: Path) -> None:
     for name, text in _write(tmp_path, 300_000).items():
-        assert re.fullmatch(rf"StorageError: {tmp_path}/a\.\w+: .*limit on the size of files.* left: \[\]", text), (
-            name,
-            text,
-        )
+        wanted = rf"StorageError: {tmp_path}/a\.\w+: .*limit on the size of files.* left: \[\]"
+        assert re.fullmatch(wanted, text), (name, text)
 
 
 def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(tmp_path: Path) -> None:
