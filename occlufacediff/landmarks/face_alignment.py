@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from textwrap import shorten
 from types import TracebackType
 from typing import Self
 from urllib.error import URLError
@@ -46,16 +50,18 @@ class FaceAlignmentDetector:
                 raise AssetError(f"landmarks.weights: {folder} lacks {', '.join(missing)}; download them there")
             torch.hub.set_dir(str(folder))
         try:
-            self._network = face_alignment.FaceAlignment(
-                face_alignment.LandmarksType.TWO_D,
-                device=settings.device,
-                flip_input=False,
-                compile=False,
-                face_detector_kwargs={"filter_threshold": settings.min_confidence},
-            )
-        except (URLError, OSError, RuntimeError, EOFError, pickle.UnpicklingError) as error:
+            with _weights_only():
+                self._network = face_alignment.FaceAlignment(
+                    face_alignment.LandmarksType.TWO_D,
+                    device=settings.device,
+                    flip_input=False,
+                    compile=False,
+                    face_detector_kwargs={"filter_threshold": settings.min_confidence},
+                )
+        except (URLError, OSError, RuntimeError, EOFError, TypeError, pickle.UnpicklingError) as error:
+            reason = shorten(str(error), 200, placeholder=" ...")
             raise AssetError(
-                f"landmarks.weights: the weights of face-alignment cannot be loaded ({error}); put "
+                f"landmarks.weights: the weights of face-alignment cannot be loaded ({reason}); put "
                 f"{' and '.join(WEIGHT_FILES)} below a folder and name it in landmarks.weights, "
                 "or set landmarks.detector: mediapipe"
             ) from error
@@ -76,6 +82,21 @@ class FaceAlignmentDetector:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         del self._network
+
+
+@contextmanager
+def _weights_only() -> Iterator[None]:
+    """Let torch load nothing but weights: face-alignment reads its detector's file with a pickle that runs anything."""
+    name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
+    before = os.environ.get(name)
+    os.environ[name] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
 
 
 def on_mesh(points: NDArray[np.float32]) -> NDArray[np.float32]:
