@@ -33,7 +33,7 @@ FRAME = np.ascontiguousarray(skimage.data.astronaut()[:256, 90:346])
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Torch hub folder with networks of the right layout: one that sees large faces everywhere, one of random points."""
+    """Torch hub folder of the right layout: a network that sees large faces everywhere, and one of random points."""
     # Compiling a few loops takes longer than all that is tested here.
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
