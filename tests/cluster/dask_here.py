@@ -17,8 +17,8 @@ from occlufacediff.files import written_aside
 class DaskHere:
     """Processes of one scheduler and its workers, standing in a folder that is not the workflow's."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, deaths: int) -> None:
+        self.folder, self.deaths = folder, deaths
         self.address = ""
         self.scheduler: subprocess.Popen[bytes] | None = None
         self.workers: list[subprocess.Popen[bytes]] = []
@@ -50,8 +50,7 @@ class DaskHere:
         arguments = tuple(name if argument == "w" else argument for argument in arguments)
         threads = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
         paths = [str(Path(__file__).parent), *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
-        # One death is enough to blame the item: no need to start four workers for that.
-        settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
+        settings = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": str(self.deaths)}
         with (self.folder / f"{name}.log").open("wb") as log:
             return subprocess.Popen(
                 [sys.executable, "-m", "dask", what, *arguments],
@@ -74,9 +73,12 @@ class DaskHere:
 
 
 @contextmanager
-def dask_here(folder: Path, workers: int) -> Iterator[DaskHere]:
-    """A running scheduler with its workers; ended whatever happens."""
-    dask = DaskHere(folder)
+def dask_here(folder: Path, workers: int, deaths: int = 3) -> Iterator[DaskHere]:
+    """A running scheduler with its workers; ended whatever happens.
+
+    ``deaths``: of workers that an item may cause before it is given up; 3 is Dask's own.
+    """
+    dask = DaskHere(folder, deaths)
     try:
         dask.start(workers)
         yield dask

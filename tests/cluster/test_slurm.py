@@ -1,0 +1,114 @@
+"""The default workflow on the tiny configuration through a real SLURM, to the report."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.append(str(Path(__file__).resolve().parent))
+
+import slurm_here  # noqa: E402
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+PARTS = ("Snakefile", "rules", "scripts", "occlufacediff", "config", "profiles", "report", "envs")
+ON_GPU = {"train_motion_prior", "train_denoiser", "evaluate_methods"}
+SUBJECTS = 3
+
+
+def _workflow(folder: Path) -> None:
+    """The workflow's files, with a manifest job that is given too little memory at first, and jobs of one thread."""
+    for part in PARTS:
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2
+        copy(ROOT / part, folder / part)
+    rules = folder / "rules/preprocess.smk"
+    text = rules.read_text()
+    begin = text.index("rule build_manifest:")
+    assert "mem_mb=growing(800)" in text[begin:]
+    rules.write_text(text[:begin] + text[begin:].replace("mem_mb=growing(800)", "mem_mb=growing(170)"))
+    (folder / "one.yaml").write_text("dask: {workers: 1}\n")
+
+
+def _jobs() -> list[dict[str, str]]:
+    """All jobs that SLURM remembers, in the order of their submission."""
+    listed = subprocess.run(
+        ["squeue", "--states=all", "--noheader", "--sort=i", "--format=%i|%k|%T|%l|%m"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    names = ("id", "rule", "state", "limit", "memory")
+    jobs = [dict(zip(names, line.split("|"), strict=True)) for line in listed.stdout.splitlines()]
+    for job in jobs:
+        job["rule"] = re.sub("^rule_|_wildcards_.*$", "", job["rule"])
+        shown = subprocess.run(["scontrol", "show", "job", job["id"]], capture_output=True, text=True, check=True)
+        job["gpu"] = str("TresPerJob=gres:gpu:1" in shown.stdout)
+    return jobs
+
+
+@pytest.mark.timeout(1500)
+def test_the_whole_chain_runs_as_slurm_jobs(tmp_path: Path) -> None:
+    reason = slurm_here.why_not()
+    if reason is not None:
+        pytest.skip(f"no SLURM to run on: {reason}")
+    tree = tmp_path / "tree"
+    tree.mkdir()
+    _workflow(tree)
+    command = [sys.executable, "-m", "snakemake", "--workflow-profile", "profiles/slurm"]
+    command += ["--configfile", "config/tiny.yaml", "one.yaml", "--jobs", "3"]
+    command += ["--slurm-init-seconds-before-status-checks", "2", "--set-threads"]
+    command += [f"{rule}=1" for rule in ("build_open_head", "make_report", *sorted(ON_GPU))]
+    with slurm_here.running(tmp_path / "slurm"):
+        result = subprocess.run(
+            command,
+            cwd=tree,
+            env={**os.environ, "PYTHONPATH": str(tree)},
+            text=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            timeout=1400,
+            check=False,
+        )
+        jobs = _jobs()
+    assert result.returncode == 0, result.stdout[-6000:]
+    assert (tree / "results/tiny/report.html").stat().st_size > 10_000
+
+    done = [job for job in jobs if job["state"] == "COMPLETED"]
+    assert len(done) == 7 * SUBJECTS + 6
+    assert {job["rule"] for job in done if job["gpu"] == "True"} == ON_GPU
+    assert not [job for job in jobs if job["limit"] in {"UNLIMITED", "INVALID", ""}]
+
+    manifest = [job for job in jobs if job["rule"] == "build_manifest"]
+    assert [job["state"] for job in manifest] in (["FAILED", "COMPLETED"], ["FAILED", "FAILED", "COMPLETED"])
+    assert [job["memory"] for job in manifest] == ["170M", "340M", "680M"][: len(manifest)]
+    assert [job for job in jobs if job["state"] == "FAILED"] == manifest[:-1]
+
+    assert not any(os.path.lexists(slurm_here.ETC / name) for name in slurm_here.FILES)
+    pids = [int(path.read_text()) for path in (tmp_path / "slurm").glob("*.pid")]
+    assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
+
+
+def test_every_rule_that_may_use_a_gpu_asks_for_one_on_slurm() -> None:
+    import yaml
+
+    profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
+    asking = {rule for rule, resources in profile["set-resources"].items() if resources.get("gpu") == 1}
+    text = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
+    rules = re.split(r"^ *rule (\w+):\n", text, flags=re.M)
+    able = {name for name, body in zip(rules[1::2], rules[2::2], strict=True) if "gpu=gpus()" in body}
+    assert able and asking == able
+
+
+def test_every_rule_has_a_time_limit_and_memory_that_grows() -> None:
+    for path in (ROOT / "rules").glob("*.smk"):
+        rules = re.split(r"^ *rule (\w+):\n", path.read_text(), flags=re.M)
+        for name, body in zip(rules[1::2], rules[2::2], strict=True):
+            if "script:" in body:
+                assert re.search(r"runtime=(growing\()?\d+", body), name
+                assert "mem_mb=growing(" in body, name
