@@ -92,7 +92,8 @@ def run_elsewhere(
             except KilledWorker as error:
                 raise ConfigError(
                     f"dask.scheduler: {error.allowed_failures + 1} workers of {scheduler} died one after the other, "
-                    f"the last with {name} in hand; their logs tell why (often: too little memory). What is finished is kept."
+                    f"the last with {name} in hand; their logs tell why (often: too little memory). "
+                    "What is finished is kept."
                 ) from error
             except CancelledError as error:
                 raise ConfigError(
