@@ -1,11 +1,12 @@
 """Planning at full scale: time and memory of ``snakemake -n`` over a made-up full MEAD.
 
-``python benchmarks/dag.py [--subjects 47] [--clips 31000] [--chunks 4] [--repeats 3]``; the last line is one JSON object.
+``python benchmarks/dag.py [--subjects 47] [--clips 31000] [--chunks 4] [--repeats 3]``; the last line is one JSON
+object.
 
-The data set is a folder of empty files. It is planned in four states: archives only; unpacked, with a picture and a sound
-file for every clip; finished (every output there, with the records that Snakemake keeps); and unpacked with every subject
-cut into chunks. Memory is the resident peak of the process; of several repeats the fastest counts, because whatever else
-runs on the machine only adds time.
+The data set is a folder of empty files. It is planned in four states: archives only; unpacked, with a picture and a
+sound file for every clip; finished (every output there, with the records that Snakemake keeps); and unpacked with every
+subject cut into chunks. Memory is the resident peak of the process; of several repeats the fastest counts, because
+whatever else runs on the machine only adds time.
 """
 
 from __future__ import annotations

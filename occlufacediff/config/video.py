@@ -13,9 +13,9 @@ class VideoSettings:
     """How a clip is brought to 25 fps (H.264 4:2:0 in mp4, without sound)."""
 
     #: Constant rate factor of x264: 0 is lossless, 51 the worst.
-    crf: int = 16
+    crf: int = 18
     #: Speed preset of x264; faster ones give larger files.
-    preset: Preset = "superfast"
+    preset: Preset = "ultrafast"
     #: Shortest clip accepted, in seconds; a shorter one fails with the reason ``too_short``.
     min_seconds: float = 1.0
     #: Longest clip accepted, in seconds; a longer one fails with the reason ``too_long``. Damaged time stamps can tell

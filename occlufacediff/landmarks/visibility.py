@@ -29,11 +29,19 @@ def visible_landmarks(landmarks: NDArray[np.floating], visible: NDArray[np.gener
         (..., L) uint8, 1 visible, 0 hidden.
     """
     points = np.asarray(landmarks)
-    finite = np.isfinite(points).all(axis=-1)
-    pixels = to_pixels(np.clip(np.where(finite[..., None], points, -9.0), -9.0, 9.0))
-    inside = finite & ((pixels >= 0) & (pixels < CROP_PX)).all(axis=-1)
-    x, y = np.moveaxis(np.clip(pixels, 0, CROP_PX - 1), -1, 0)
-    pictures = np.broadcast_to(visible, (*points.shape[:-2], CROP_PX, CROP_PX))
-    flat = pictures.reshape(*points.shape[:-2], CROP_PX * CROP_PX)
-    seen = np.take_along_axis(flat, (y * CROP_PX + x).astype(np.intp), axis=-1) != 0
-    return (inside & seen).astype(np.uint8)
+    half = CROP_PX // 2
+    exact = points * half + half
+    # Truncation is toward zero: all above -1 lands on pixel 0. What is not finite is in no range.
+    with np.errstate(invalid="ignore"):
+        fits = (exact > -1) & (exact < CROP_PX)
+        pixels = exact.astype(np.int32)
+    inside = fits[..., 0] & fits[..., 1]
+    places = np.where(inside, pixels[..., 1] * CROP_PX + pixels[..., 0], 0)
+    pictures = np.asarray(visible)
+    if pictures.ndim == 2:
+        seen = pictures.reshape(-1)[places] != 0
+    else:
+        flat = np.broadcast_to(pictures, (*points.shape[:-2], CROP_PX, CROP_PX)).reshape(-1, CROP_PX * CROP_PX)
+        number = np.arange(len(flat)).reshape(*points.shape[:-2], 1)
+        seen = flat[number, places] != 0
+    return (inside & seen).view(np.uint8)

@@ -41,6 +41,8 @@ def window_of(clip: Clip, start: float, tempo: float, silence: float | None = No
     A clip that ends before the window does holds its last frame, with silence for sound (``silence``, or the least
     value of the clip's log-mel).
     """
+    if tempo == 1 and float(start).is_integer() and 0 <= start <= len(clip) - WINDOW:
+        return _cut(clip, int(start))
     frames = start + tempo * np.arange(WINDOW)
     result = {key: resample(getattr(clip, key), frames) for key in ("exp", "jaw", "global_pose", "cam")}
     result["shape"] = clip.shape
@@ -58,6 +60,21 @@ def window_of(clip: Clip, start: float, tempo: float, silence: float | None = No
         first = int(start) * SAMPLES_PER_FRAME
         wave = clip.waveform[first : first + WINDOW * SAMPLES_PER_FRAME]
         result["waveform"] = np.pad(wave, (0, WINDOW * SAMPLES_PER_FRAME - len(wave)))
+    return result
+
+
+def _cut(clip: Clip, start: int) -> dict[str, Float]:
+    """The window of 64 frames from a whole frame on, as views of a clip that holds all of it."""
+    result = {key: getattr(clip, key)[start : start + WINDOW] for key in ("exp", "jaw", "global_pose", "cam")}
+    result["shape"] = clip.shape
+    if clip.lmk_2d is not None:
+        result["lmk_2d"] = clip.lmk_2d[start : start + WINDOW]
+        if clip.lmk_visible is not None:
+            result["lmk_visible"] = clip.lmk_visible[start : start + WINDOW].astype(np.float32)
+    for key, rate in (("log_mel", MEL_ROWS_PER_FRAME), ("waveform", SAMPLES_PER_FRAME)):
+        sound = getattr(clip, key)
+        if sound is not None:
+            result[key] = sound[rate * start : rate * (start + WINDOW)]
     return result
 
 
@@ -120,23 +137,33 @@ class WindowDataset(Dataset[dict[str, Float]]):
         self.augment = augment
         self.masks = masks
         self.tempo = tempo
+        self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
+
+    def _clip_at(self, index: int) -> int:
+        """Number of the clip of an item; the order of a round is drawn once, not for each of its items."""
+        turn, place = divmod(index, len(self.store))
+        if self._order[0] != turn:
+            self._order = turn, np.random.default_rng([self.seed, turn, 1]).permutation(len(self.store))
+        return int(self._order[1][place])
 
     def __getitem__(self, index: int) -> dict[str, Float]:
         rng = np.random.default_rng([self.seed, index])
-        turn, place = divmod(index, len(self.store))
-        order = np.random.default_rng([self.seed, turn, 1]).permutation(len(self.store))
-        clip = self.store[int(order[place])]
+        clip = self.store[self._clip_at(index)]
         tempo = 1 + self.tempo * rng.uniform(-1, 1) if self.tempo else 1.0
         room = max(len(clip) - WINDOW * tempo, 0)
         start = rng.uniform(0, room) if self.tempo else int(rng.integers(int(room) + 1))
         sample = window_of(clip, start, tempo)
         if "lmk_2d" in sample:
             # A detector with fewer points leaves the others unknown: they count as hidden.
-            known = np.isfinite(sample["lmk_2d"]).all(axis=-1)
-            sample["lmk_2d"] = np.where(known[..., None], sample["lmk_2d"], np.float32(0))
-            if "lmk_visible" in sample:
-                known &= sample.pop("lmk_visible") > 0
-            sample["lmk_target"] = np.where(known[..., None], sample["lmk_2d"], np.float32(np.nan))
+            finite = np.isfinite(sample["lmk_2d"])
+            whole = bool(finite.all()) and "lmk_visible" not in sample
+            known = finite[..., 0] & finite[..., 1]
+            if not whole:
+                sample["lmk_2d"] = np.where(known[..., None], sample["lmk_2d"], np.float32(0))
+                if "lmk_visible" in sample:
+                    known &= sample.pop("lmk_visible") > 0
+            target = sample["lmk_2d"]
+            sample["lmk_target"] = target if whole else np.where(known[..., None], target, np.float32(np.nan))
             if self.masks is not None:
                 sample["lmk_mask"] = training_mask(sample["lmk_2d"], rng, self.masks) * known
         if self.augment is not None:
