@@ -1,12 +1,10 @@
 # Archives in MEAD's layout: made here, fetched, or local ones; then unpacked. Licensed files, for the target `fetch`.
-localrules:
-    fetch_archive,
-    fetch_asset,
-
-
 # What a file elsewhere holds depends on its id alone: `code` is the module that knows where files lie, because a
 # change to how they are fetched must not fetch hundreds of gigabytes again.
 if cfg.source == "download":
+
+    localrules:
+        fetch_archive,
 
     rule fetch_archive:
         output:
@@ -58,6 +56,10 @@ else:
             "../envs/synthetic.yaml"
         script:
             "../scripts/synthesise_subject.py"
+
+
+localrules:
+    fetch_asset,
 
 
 rule fetch_asset:

@@ -6,7 +6,7 @@ import hashlib
 import re
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -55,6 +55,8 @@ class FaultyServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, Served] = {}
         self.asked: list[Asked] = []
+        #: Called while a request waits for its answer.
+        self.spy: Callable[[], object] = lambda: None
 
     @property
     def base(self) -> str:
@@ -95,6 +97,7 @@ class Handler(BaseHTTPRequestHandler):
                 form,
             )
         )
+        self.server.spy()
         match = self.ROUTES.fullmatch(urlsplit(self.path).path)
         if match is None or match[2] not in self.server.files:
             return self.say(404, b"{}")
