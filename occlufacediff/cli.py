@@ -50,7 +50,19 @@ def main() -> None:
 @click.option(
     "--mask",
     type=click.Path(path_type=Path),
-    help="What is hidden in the video itself: one picture, or a folder with one a frame; white = hidden.",
+    help="What is hidden in the video itself: one picture, a folder with one a frame, or a video; white = hidden.",
+)
+@click.option(
+    "--segmentation",
+    type=click.Path(path_type=Path),
+    help="What is hidden in the video itself: all that this segmentation model (.tflite) does not call face.",
+)
+@click.option(
+    "--visible",
+    multiple=True,
+    default=("face-skin",),
+    show_default=True,
+    help="Category of the segmentation model that is visible face; may be given several times.",
 )
 @click.option(
     "--occluder",
@@ -81,6 +93,8 @@ def predict(
     out: Path,
     occlusion: str,
     mask: Path | None,
+    segmentation: Path | None,
+    visible: tuple[str, ...],
     occluder: Path | None,
     seed: int,
     device: str,
@@ -100,6 +114,8 @@ def predict(
         out,
         occlusion=occlusion,
         mask=mask,
+        segmentation=segmentation,
+        visible=visible,
         occluder=occluder,
         seed=seed,
         device=device,

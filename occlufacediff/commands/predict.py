@@ -12,6 +12,7 @@ from rich.table import Table
 
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.prediction import PredictionSettings
+from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import ConfigError
 from occlufacediff.prediction.predictor import Prediction
 from occlufacediff.stages.predict import predict_video
@@ -60,6 +61,8 @@ def run(
     *,
     occlusion: Any,
     mask: Path | None,
+    segmentation: Path | None,
+    visible: tuple[str, ...],
     occluder: Path | None,
     seed: int,
     device: str,
@@ -86,6 +89,9 @@ def run(
         if occlusion != "none":
             raise ConfigError(f"--occluder: got --occlusion {occlusion} too; leave out one of the two")
         settings = replace(settings, occlusion="picture", region=OcclusionSettings(pictures=str(occluder)))
+    told = VisibilitySettings()
+    if segmentation is not None:
+        told = VisibilitySettings(source="segmentation", model=str(segmentation), visible=visible)
     errors, console = Console(stderr=True, highlight=False), Console(highlight=False)
     shown = ConsoleProgress(errors)
     with shown.bars:
@@ -98,6 +104,7 @@ def run(
             seed=seed,
             device=device,
             mask=mask,
+            visibility=told,
             progress=shown,
         )
     for note in prediction.notes:

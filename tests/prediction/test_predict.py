@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from colour_segmenter import write_colour_segmenter
 from PIL import Image
 from skimage import data
 from small_head import N_EXP, N_SHAPE, small_head
@@ -157,6 +158,52 @@ def test_a_mask_of_a_user_hides_landmarks(predict: Callable[..., tuple[int, str]
     assert "hides the whole face" in output
 
 
+def test_a_video_of_masks_hides_what_is_white_when_it_is(
+    predict: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    mask = np.zeros((240, 240, 3), np.uint8)
+    mask[120:] = 255
+    with VideoWriter(tmp_path / "masks.mp4", 25, (240, 240)) as writer:
+        for number in range(FRAMES):
+            writer.write(mask * (number >= 10))
+    status, output = predict("mute.mp4", tmp_path / "out", "--mask", str(tmp_path / "masks.mp4"))
+    assert status == 0, output
+    with np.load(tmp_path / "out" / "mute" / "motion.npz") as motion:
+        box = motion["crop_boxes"][:, None]
+        y = (motion["lmk_2d"][..., 1] + 1) * 112 * box[..., 2] / 223 + box[..., 1]
+        hidden = motion["lmk_mask"] == 0
+    assert not hidden[:10].any()
+    assert hidden[10:][y[10:] > 122].all()
+    assert not hidden[10:][y[10:] < 118].any()
+
+
+def test_a_segmentation_model_hides_what_is_not_face(
+    folder: Path, predict: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    model = write_colour_segmenter(tmp_path / "colours.tflite")
+    photograph = data.astronaut()[:240, 100:340].copy()
+    # Blue is background to this model: a bar over the mouth, which the detector sees through.
+    photograph[140:165, 60:160] = (0, 0, 255)
+    with VideoWriter(folder / "barred.mp4", 25, (240, 240)) as writer:
+        for _ in range(FRAMES):
+            writer.write(photograph)
+    status, output = predict("barred.mp4", tmp_path / "out", "--segmentation", str(model))
+    assert status == 0, output
+    with np.load(tmp_path / "out" / "barred" / "motion.npz") as motion:
+        box = motion["crop_boxes"][:, None]
+        pixel = (motion["lmk_2d"] + 1) * 112 * box[..., 2:] / 223 + box[..., :2]
+        hidden = motion["lmk_mask"] == 0
+    # The margin of 3 px of the crop, and the blurred edge of the bar.
+    inside = ((pixel > (70, 150)) & (pixel < (150, 155))).all(axis=-1)
+    outside = ((pixel < (55, 135)) | (pixel > (165, 170))).any(axis=-1)
+    assert inside.sum() > FRAMES
+    assert hidden[inside].all()
+    assert not hidden[outside].any()
+    status, output = predict("barred.mp4", tmp_path / "no", "--segmentation", str(model), "--visible", "skin")
+    assert status == 2
+    assert "has no category 'skin'; its categories are background, hair" in output
+
+
 def test_an_occluder_hides_what_lies_under_it_and_is_shown(
     predict: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
@@ -189,6 +236,7 @@ def test_an_occluder_hides_what_lies_under_it_and_is_shown(
         ("nobody.mp4", (), "no face was found"),
         ("short.mp4", (), "lasts 0.48 s"),
         ("talk.mp4", ("--mask", "missing.png"), "there is no file or folder missing.png"),
+        ("talk.mp4", ("--segmentation", "missing.tflite"), "visibility.model: there is no file missing.tflite"),
         ("talk.mp4", ("--occluder", "missing.png"), "there is no file or folder missing.png"),
         ("talk.mp4", ("--checkpoint", "missing"), "train the networks with `make run`"),
         ("talk.mp4", ("--head", "missing.npz"), "no such file"),
