@@ -9,7 +9,15 @@ from rich.table import Table
 
 from occlufacediff.errors import ConfigError
 from occlufacediff.reporting.failures import failure_line
-from occlufacediff.reporting.tables import METRIC_COLUMNS, headline_metric, method_name, pivot, read_table, unit_of
+from occlufacediff.reporting.tables import (
+    METRIC_COLUMNS,
+    headline_metric,
+    method_name,
+    metric_name,
+    pivot,
+    read_table,
+    unit_of,
+)
 
 
 def summary_table(results: Path) -> Table:
@@ -27,7 +35,8 @@ def summary_table(results: Path) -> Table:
     metric = headline_metric(metrics)
     means = pivot(metrics, metric)
     clips = int(metrics.loc[metrics["metric"] == metric, "n"].max())
-    title = f"Lip vertex error ({unit_of(metrics, metric)}) on {clips} unseen clips, by what is hidden; less is better"
+    what = "Lip vertex error" if metric.startswith("lve") else f"Error of {metric_name(metric)}"
+    title = f"{what} ({unit_of(metrics, metric)}) on {clips} unseen clips, by what is hidden; less is better"
     table = Table(title=title, title_justify="left")
     table.add_column("method")
     for occlusion in means.columns:

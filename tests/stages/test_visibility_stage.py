@@ -26,6 +26,7 @@ from occlufacediff.stages.crop import crop_subject
 from occlufacediff.stages.landmarks import detect_subject
 from occlufacediff.stages.reconstruct import reconstruct_subject
 from occlufacediff.stages.shard import read_index, write_index
+from occlufacediff.stages.source import masks_state
 
 pytestmark = pytest.mark.xdist_group("visibility")
 
@@ -188,3 +189,21 @@ def test_the_fit_never_looks_at_what_is_hidden(root: Path, masked: Path, tmp_pat
             motions.append({name: file[f"happy/level_1/002/{name}"][()] for name in ("exp", "jaw", "cam", "shape")})
     for name, values in motions[0].items():
         np.testing.assert_array_equal(values, motions[1][name])
+
+
+def test_the_state_of_masks_changes_with_the_files_of_their_subject_alone(tmp_path: Path) -> None:
+    for name in ("S1/happy/level_1/001.png", "S1/happy/level_1/002/7.png", "S10/sad/level_1/001.mp4", "talk.png"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"white")
+    settings = VisibilitySettings(source="masks", masks=str(tmp_path))
+    names = ("S1", "S10", "talk", "S2")
+    before = [masks_state(settings, name) for name in names]
+    assert before == [masks_state(settings, name) for name in names]
+    assert len(set(before)) == 4
+    for number, name in enumerate(("S1/happy/level_1/002/7.png", "S10/sad/level_1/001.mp4", "talk.png", "S2/a.png")):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"another grey")
+        after = [masks_state(settings, name) for name in names]
+        assert [one != other for one, other in zip(before, after, strict=True)] == [n == number for n in range(4)]
+        before = after
+    assert masks_state(VisibilitySettings(), "S1") == ""

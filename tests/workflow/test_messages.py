@@ -17,6 +17,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
         (["--config", "source=local", "archives=nowhere"], ["archives", "nowhere"]),
         (["--config", "checkpoint=nowhere"], ["checkpoint", "nowhere/motion_prior", "make run"]),
         (["--config", "head=nowhere.npz"], ["head", "nowhere.npz"]),
+        (["--config", "visibility={source: masks, masks: nowhere}"], ["visibility.masks", "nowhere", "white = hidden"]),
+        (["--config", "visibility={source: segmentation, model: no.tflite}"], ["visibility.model", "no.tflite"]),
         (["predict"], ["video", "--config video=FILE"]),
         (["predict", "--config", "video=nowhere.mp4"], ["video", "nowhere.mp4"]),
     ],

@@ -83,6 +83,12 @@ def test_crop_scale_reruns_crop_and_what_follows(tree):
     assert tree.plan(config=tree.override("crop: {scale: 1.6}")) == {"crop_faces": SUBJECTS} | AFTER_CROP
 
 
+def test_visibility_reruns_crop_and_what_follows_but_no_detection_and_no_sound(tree):
+    (tree.folder / "masks").mkdir()
+    changed = tree.override("visibility: {source: masks, masks: masks, without_mask: visible}")
+    assert tree.plan(config=changed) == {"crop_faces": SUBJECTS} | AFTER_CROP
+
+
 def test_training_option_reruns_training_and_what_follows(tree):
     changed = tree.override("denoiser: {loop: {learning_rate: 0.0005}}")
     assert tree.plan(config=changed) == {"train_denoiser": 1, "evaluate_methods": 1, "make_report": 1}
