@@ -20,6 +20,7 @@ from occlufacediff.acquire.sources import archives, asset
 from occlufacediff.acquire.terms import notice
 from occlufacediff.config.load import load_config
 from occlufacediff.config.section import as_params
+from occlufacediff.recordings.clips import find_clips
 from occlufacediff.stages.chunks import names as chunk_names
 from occlufacediff.stages.source import (
     audio_archive,
@@ -127,6 +128,13 @@ def predicted(wildcards):
     if cfg.video is None:
         raise WorkflowError("Configuration, video: predict needs a video; give it with --config video=FILE.")
     return expand(f"{D}/predictions/{Path(cfg.video).stem}/{{file}}", file=["motion.npz", "animation.mp4"])
+
+
+def recordings(wildcards):
+    """Videos that the target `real_benchmark` works on."""
+    if cfg.clips is None:
+        raise WorkflowError("Configuration, clips: real_benchmark needs videos; give --config clips=FOLDER.")
+    return [str(path) for path in find_clips(Path(cfg.clips)).values()]
 
 
 def histories():

@@ -8,6 +8,7 @@ localrules:
     evaluate,
     report,
     predict,
+    real_benchmark,
 
 
 rule fetch:
@@ -53,3 +54,8 @@ rule report:
 rule predict:
     input:
         predicted,
+
+
+rule real_benchmark:
+    input:
+        f"{D}/recordings/benchmark.html",

@@ -13,6 +13,7 @@ from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.recordings import RecordingsSettings
 from occlufacediff.stages.recordings import BenchmarkInputs, benchmark_recordings
+from occlufacediff.stages.recordings_page import write_page
 
 #: Columns of the console's table: metric and heading.
 SHOWN = {
@@ -22,12 +23,10 @@ SHOWN = {
     "width_correlation": "width r",
     "jerk_ratio": "jerk / true",
 }
-#: Those that are shown with their interval.
-WITH_INTERVAL = ("lips_px", "opening_correlation")
 
 
 def result_table(means: pd.DataFrame, region: str, span: str) -> Table:
-    """Means and intervals of all methods for one region and span."""
+    """Means of all methods for one region and span."""
     chosen = means[(means["region"] == region) & (means["span"] == span) & (means["part"] == "all")]
     table = Table(title=f"{region} hidden, {span} frames", title_justify="left")
     table.add_column("method")
@@ -38,12 +37,7 @@ def result_table(means: pd.DataFrame, region: str, span: str) -> Table:
         for metric in SHOWN:
             row = chosen[(chosen["method"] == method) & (chosen["metric"] == metric)]
             one = row.iloc[0] if len(row) else None
-            if one is None or pd.isna(one["mean"]):
-                cells.append("")
-            elif pd.isna(one["low"]) or metric not in WITH_INTERVAL:
-                cells.append(f"{one['mean']:.2f}")
-            else:
-                cells.append(f"{one['mean']:.2f} [{one['low']:.2f}, {one['high']:.2f}]")
+            cells.append("" if one is None or pd.isna(one["mean"]) else f"{one['mean']:.2f}")
         table.add_row(method.replace("_", " "), *cells)
     return table
 
@@ -68,6 +62,7 @@ def run(
         device=device,
     )
     benchmark_recordings(folder, out, inputs=inputs, workers=workers)
+    write_page(folder, out, inputs=inputs)
     console = Console(highlight=False)
     clips = pd.read_csv(out / "clips.csv", keep_default_na=False)
     console.print(result_table(pd.read_csv(out / "means.csv"), settings.regions[0], settings.spans[0]))
@@ -82,4 +77,4 @@ def run(
         )
     for row in clips[clips["status"] != "ok"].to_dict("records"):
         console.print(f"not used: {row['clip']} ({row['reason']})", soft_wrap=True)
-    console.print(str(out), soft_wrap=True)
+    console.print(str(out / "benchmark.html"), soft_wrap=True)

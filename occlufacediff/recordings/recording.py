@@ -37,6 +37,7 @@ class Recording:
         boxes: (T, 3) crop boxes ``(x0, y0, size)``, source pixels.
         log_mel: (4 T, 80). waveform: (640 T,) at 16 kHz.
         motion: (T, E + 3) true expression and jaw.
+        shape: (S,) true identity. global_pose, cam: (T, 3) true pose and camera.
         points: (T, 468, 2) the fitted head's landmarks, crop coordinates: the truth that is compared with.
         level: level of the loudest 20 ms, dB relative to full scale.
         fit_px: mean distance of the fit to the landmarks, px of the crop.
@@ -48,6 +49,9 @@ class Recording:
     log_mel: Float
     waveform: Float
     motion: Float
+    shape: Float
+    global_pose: Float
+    cam: Float
     points: Float
     level: float
     fit_px: float
@@ -98,6 +102,9 @@ def record(
         log_mel=sound.log_mel,
         waveform=sound.waveform,
         motion=np.concatenate([fit.exp, fit.jaw], axis=1),
+        shape=fit.shape,
+        global_pose=fit.global_pose,
+        cam=fit.cam,
         points=on_mesh(basis, fit.landmarks),
         level=level,
         fit_px=fit.error_px,

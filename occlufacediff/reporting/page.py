@@ -26,15 +26,15 @@ SPLITS = ("train", "validation", "test", "unused")
 FPS = 25
 
 
-def render(parts: dict[str, Any]) -> str:
-    """Fill the template; a name it needs and does not get is an error."""
+def render(parts: dict[str, Any], template: str = "template.html.j2") -> str:
+    """Fill a template of this room; a name it needs and does not get is an error."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("occlufacediff.reporting", "."),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
     )
-    return environment.get_template("template.html.j2").render(parts)
+    return environment.get_template(template).render(parts)
 
 
 def result_tables(metrics: pd.DataFrame) -> list[dict[str, Any]]:

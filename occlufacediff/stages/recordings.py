@@ -17,12 +17,13 @@ from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.recordings import RECORDING_METHODS, RECORDING_SPANS, RecordingsSettings
-from occlufacediff.errors import AssetError, ConfigError
+from occlufacediff.errors import AssetError
 from occlufacediff.files import new_hdf5, sha256, written_aside
 from occlufacediff.fingerprint import fingerprint
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
+from occlufacediff.recordings.clips import find_clips
 from occlufacediff.recordings.fill import Networks, fill, of_length
 from occlufacediff.recordings.hiding import hide
 from occlufacediff.recordings.measures import UNITS, measure, placed
@@ -31,7 +32,6 @@ from occlufacediff.recordings.statistics import gains, groups, means
 from occlufacediff.stages.shard import OK, Row, key, part_path, run_shard, usable, write_index
 from occlufacediff.training.loop import pick_device
 
-SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
 FIGURES = ("source", "kept_apart", "frames", "level_db", "fit_px", "offset_frames", "offset_correlation")
 COLUMNS = ("clip", "source", "kept_apart", "level_db", "region", "span", "method", "metric", "unit", "value")
 #: Metrics that methods are compared by.
@@ -50,26 +50,6 @@ class BenchmarkInputs:
     reconstruction: ReconstructionSettings
     seed: int
     device: str
-
-
-def find_clips(folder: Path) -> dict[str, Path]:
-    """Videos below a folder, by their path in it without suffix, in order.
-
-    Raises:
-        ConfigError: no such folder, no video in it, or two videos that differ in their suffix only.
-    """
-    if not folder.is_dir():
-        raise ConfigError(f"clips: {folder} is no folder; give one with videos in it")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and path.is_file():
-            name = path.relative_to(folder).with_suffix("").as_posix()
-            if name in found:
-                raise ConfigError(f"clips: {found[name]} and {path} differ in their suffix only; rename one")
-            found[name] = path
-    if not found:
-        raise ConfigError(f"clips: {folder} holds no video ({', '.join(SUFFIXES)})")
-    return found
 
 
 def benchmark_recordings(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs, workers: int = 1) -> None:

@@ -2,26 +2,18 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
-from PIL import Image
 
 from occlufacediff.config.report import ReportSettings
 from occlufacediff.evaluation.predictions import read_hidden, read_motion
 from occlufacediff.files import written_aside
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.media.encode import VideoWriter
-from occlufacediff.rendering.animation import size_of
 from occlufacediff.reporting import page, plots, sources
+from occlufacediff.reporting.embed import jpeg, result_video
 from occlufacediff.reporting.failures import failure_part
 from occlufacediff.reporting.tables import METRIC_COLUMNS, headline_metric, metric_name, read_table, unit_of
-from occlufacediff.reporting.videos import TITLES, contact_sheet, result_frames
+from occlufacediff.reporting.videos import contact_sheet
 
 BY_CLIP_COLUMNS = ("subject", "clip", "method", "occlusion", "metric", "value")
 MANIFEST_COLUMNS = ("subject", "clip", "emotion", "sentence_id", "split", "frames", "status", "reason")
@@ -95,7 +87,7 @@ def make_report(
         "headline_plot": plots.bars_with_spread(scores, metric, unit, seed),
         "tables": page.result_tables(means),
         "data_note": "Train, validation and test are disjoint in subjects and in sentences.",
-        "contact_sheet": _jpeg(contact_sheet(pictures, CONTACT_COLUMNS, CONTACT_EDGE)) if pictures else "",
+        "contact_sheet": jpeg(contact_sheet(pictures, CONTACT_COLUMNS, CONTACT_EDGE)) if pictures else "",
         "contact_note": "The middle frame of some clips, as the crops that the networks' landmarks refer to.",
         "splits": page.split_rows(clip_table),
         "emotion_plot": plots.clips_by_emotion(good),
@@ -137,20 +129,5 @@ def _video(
     )
     frames = len(shown.crops)
     sound = sources.waveform_of(sources.by_subject(audio)[subject], clip, frames)
-    poster = ""
-    size = size_of(len(TITLES), settings.panel_px)
-    with TemporaryDirectory(prefix="report-") as folder:
-        path = Path(folder) / "video.mp4"
-        with VideoWriter(path, page.FPS, size, audio=sound, crf=24) as writer:
-            for number, frame in enumerate(result_frames(shown, asset, settings.panel_px, settings.heat_max_mm)):
-                writer.write(frame)
-                if number == frames // 2:
-                    poster = _jpeg(frame)
-        data = base64.b64encode(path.read_bytes()).decode("ascii")
-    return {"data": data, "poster": poster, "caption": f"{subject}, {clip}: lip error {error:.2f} {unit}".strip()}
-
-
-def _jpeg(picture: NDArray[np.uint8]) -> str:
-    buffer = io.BytesIO()
-    Image.fromarray(picture).save(buffer, format="JPEG", quality=88)
-    return base64.b64encode(buffer.getvalue()).decode("ascii")
+    video = result_video(shown, asset, sound, panel=settings.panel_px, heat_max_mm=settings.heat_max_mm)
+    return {**video, "caption": f"{subject}, {clip}: lip error {error:.2f} {unit}".strip()}
