@@ -1,0 +1,64 @@
+"""Shards cut finer than a subject: the same bytes, and nothing left to do."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from occlufacediff.files import sha256
+from occlufacediff.stages.chunks import names, of_chunk, whole
+
+STAGES = ("video25", "audio", "landmarks", "clips", "coefficients")
+
+
+@given(clips=st.lists(st.text(min_size=1, max_size=3), unique=True, max_size=40), count=st.integers(2, 12))
+def test_chunks_share_out_every_clip_once(clips, count):
+    shares = [of_chunk(clips, name) for name in names(count)]
+    assert sorted(clip for share in shares for clip in share) == sorted(clips)
+    assert max(map(len, shares)) - min(map(len, shares)) <= 1
+
+
+def test_one_chunk_is_no_chunk():
+    assert names(1) == []
+    assert of_chunk(["a", "b"], None) == ["a", "b"]
+
+
+@pytest.mark.parametrize("name", ["0of2", "3of2", "2of", "two", "1of0", "1of2 "])
+def test_a_name_that_is_no_chunk_is_refused(name):
+    with pytest.raises(ValueError, match="2of4"):
+        of_chunk(["a"], name)
+
+
+def test_marker_stands_for_the_subjects_file():
+    assert str(whole("results/clips/M003.h5.2of4", "2of4")) == "results/clips/M003.h5"
+    assert str(whole("results/clips/M003.h5", None)) == "results/clips/M003.h5"
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("workflow")
+def test_chunks_change_no_byte(tree):
+    subject = "M101"
+    made = [f"results/tiny/coefficients/{subject}.csv", f"results/tiny/audio/{subject}.csv"]
+
+    def digests():
+        found = [path for stage in STAGES for path in (tree.results / stage).rglob("*") if subject in str(path)]
+        return {str(path.relative_to(tree.results)): sha256(path) for path in found if path.is_file()}
+
+    before = digests()
+    for stage in STAGES:
+        shutil.rmtree(tree.results / stage / subject, ignore_errors=True)
+        for kind in ("h5", "csv"):
+            (tree.results / stage / f"{subject}.{kind}").unlink(missing_ok=True)
+    chunked = tree.override("chunks: 2")
+    plan = tree.plan(*made, config=chunked)
+    assert {name: count for name, count in plan.items() if name.endswith("_chunk")} == {
+        f"{name}_chunk": 2
+        for name in ("convert_video", "extract_audio", "detect_landmarks", "crop_faces", "fit_coefficients")
+    }
+    result = tree.run(*made, config=chunked)
+    assert result.returncode == 0, result.stdout[-3000:]
+    assert digests() == before
+    assert tree.plan(*made, config=chunked) == {}
