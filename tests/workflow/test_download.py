@@ -42,8 +42,9 @@ def configure(tree, server: FaultyServer, **more: object) -> str:
     options = "".join(f", {key}: {value}" for key, value in more.items())
     return tree.override(
         "{dataset: fetched, source: download, checkpoint: results/tiny/models, split: {rule: all_test}, "
+        "evaluation: {occlusions: [mouth], methods: [ours, neutral]}, "
         f"download: {{table: shared.csv, service: '{server.service}', accept_terms: [mead], first_wait_s: 0.1, "
-        f"attempts: 3{options}}}}}"
+        f"attempts: 6{options}}}}}"
     )
 
 
