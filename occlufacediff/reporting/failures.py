@@ -25,6 +25,7 @@ REASONS = {
     "too_long": "the clip is longer than conversion.max_seconds, or its time stamps are damaged",
     "no_audio": "there is no sound, neither in the archive of sounds nor in the video",
     "broken_audio": "the sound cannot be decoded; fetch it again",
+    "silent": "the sound holds nothing to be heard",
     "audio_mismatch": "sound and picture differ in length by more than audio.max_mismatch_s",
     "no_face": "no face was found in any frame",
     "few_faces": "a face was found in fewer frames than landmarks.min_found asks for",
