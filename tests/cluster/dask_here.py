@@ -99,6 +99,8 @@ def slow_work(log: Path, seconds: float, clip: str, part: Path) -> dict[str, Any
 def deadly_work(clip: str, part: Path) -> dict[str, Any]:
     """Takes its process with it at one clip."""
     if clip.endswith("/001"):
+        # Long enough for the worker to say that it finished the clip before.
+        time.sleep(2)
         os._exit(1)
     part.write_text(clip)
     return {}
