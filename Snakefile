@@ -16,6 +16,10 @@ wildcard_constraints:
     chunk=r"\d+of\d+",
 
 
+onstart:
+    require_writable()
+
+
 localrules:
     all,
 

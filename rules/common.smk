@@ -233,3 +233,15 @@ def wanted(wildcards):
         return [page, *networks]
     missing = missing_intermediates()
     return missing if missing and up_to_date(page) else [page]
+
+
+def require_writable():
+    """Refuse to start where a job's folder cannot be written to; Snakemake would end with its own traceback."""
+    files = (path for job in workflow.dag.needrun_jobs() for path in [*job.output, *job.log])
+    for folder in sorted({Path(path).absolute().parent for path in files}):
+        there = next(parent for parent in [folder, *folder.parents] if parent.exists())
+        if not os.access(there, os.W_OK | os.X_OK):
+            raise WorkflowError(
+                f"{folder}: cannot be written to: {there} is read-only or not this user's; allow writing there, or "
+                "work in another folder (--directory), then run again: what is finished is kept"
+            )
