@@ -27,6 +27,7 @@ def faulty(finished: Tree, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tr
     command = [sys.executable, "-m", "occlufacediff.synthetic.faults", finished.results / "archives", archives]
     made = subprocess.run([*command, "--seconds", "1.4"], capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
+    (folder / "tree").mkdir()
     tree = Tree(copy_workflow(folder / "tree").folder, "faulty.yaml")
     settings = yaml.safe_load((finished.folder / finished.config).read_text())
     settings |= {
