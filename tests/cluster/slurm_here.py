@@ -101,8 +101,7 @@ def running(folder: Path) -> Iterator[None]:
         _wait(lambda: "idle" in _ask("sinfo", "--noheader", "--format=%T"), folder, "the node")
         yield
     finally:
-        _ask("scancel", "--signal=KILL", "--full", "--user=root")
-        _ask("scancel", "--user=root")
+        _cancel_jobs()
         _end(processes)
         _remove_links(stale_only=False)
         signal.signal(signal.SIGTERM, before)
@@ -148,6 +147,14 @@ def _wait(ready: Callable[[], bool], folder: Path, what: str, seconds: float = 3
             logs = {path.name: path.read_text(errors="replace")[-1500:] for path in folder.glob("*.[lo][ou][gt]")}
             raise RuntimeError(f"{what} did not start within {seconds:g} s: {logs}")
         time.sleep(0.2)
+
+
+def _cancel_jobs(seconds: float = 30) -> None:
+    """End all jobs while slurmd is there to end their processes."""
+    _ask("scancel", "--user=root")
+    deadline = time.monotonic() + seconds
+    while _ask("squeue", "--noheader", "--states=running,completing") and time.monotonic() < deadline:
+        time.sleep(0.5)
 
 
 def _ask(*command: str) -> str:
