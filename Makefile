@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test format config lock unlock clean-results
+.PHONY: run test test-long format config lock unlock clean-results
 
 CORES ?= $(shell nproc)
 ARGS ?=
@@ -25,6 +25,11 @@ test: $(STAMP)
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
 	$(BIN)/pytest -n $(CORES) --dist loadgroup $(ARGS)
+
+# Whole workflows: faulty archives and servers, full disks, kills of every training, SLURM where it is installed.
+test-long: export OMP_NUM_THREADS = 1
+test-long: $(STAMP)
+	$(BIN)/pytest -m long -n $(CORES) --dist loadgroup $(ARGS)
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from tiny_tree import Tree, copy_workflow
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("workflow")]
 
 #: One with faults of single clips, one without the view.
 SUBJECTS = ("M009", "W017")

@@ -175,7 +175,7 @@ def test_a_part_without_its_content_is_done_again(tmp_path: Path) -> None:
     assert (tmp_path / "b.h5").read_text() == "b"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.xdist_group("workflow")
 def test_stages_on_a_full_disk(tree: Tree) -> None:
     before = digests(tree.results, f"video25/{SUBJECT}/**/*.*", "clips/*", "models/motion_prior/*.safetensors")
@@ -205,7 +205,7 @@ def test_stages_on_a_full_disk(tree: Tree) -> None:
     assert after == {name: before[name] for name in after} and len(after) >= 5
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.xdist_group("workflow")
 def test_training_on_a_full_disk(tree: Tree, finished: Tree) -> None:
     place = tree.results / "models" / "motion_prior"

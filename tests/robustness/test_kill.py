@@ -73,6 +73,7 @@ def test_shards_of_a_subject(finished: Tree, tmp_path: Path) -> None:
     assert _orphans(tree.results) == []
 
 
+@pytest.mark.long
 def test_stages_that_join_subjects(tree: Tree, finished: Tree) -> None:
     for name in ("models", "evaluation"):
         shutil.rmtree(tree.results / name)

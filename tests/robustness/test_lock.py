@@ -35,6 +35,7 @@ def test_a_second_run_refuses_and_a_lock_left_behind_is_explained(tree: Tree, fi
     assert digests(tree.results, "manifest.csv") == digests(finished.results, "manifest.csv")
 
 
+@pytest.mark.long
 def test_changed_occluder_pictures_rerun_the_evaluation(tree: Tree, tmp_path: Path) -> None:
     pictures = tmp_path / "pictures"
     pictures.mkdir()

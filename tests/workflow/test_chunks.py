@@ -35,7 +35,7 @@ def test_marker_stands_for_the_subjects_file():
     assert str(whole("results/clips/M003.h5", None)) == "results/clips/M003.h5"
 
 
-@pytest.mark.slow
+@pytest.mark.long
 @pytest.mark.xdist_group("workflow")
 def test_chunks_change_no_byte(tree):
     folder = tree.results / "coefficients"

@@ -17,7 +17,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "acquire"))
 from faulty_server import TOKEN, FaultyServer, Served, faulty_server
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("workflow")]
 
 SUBJECT = "M101"
 NAMES = ("video.tar", "audio.tar", "sentences.csv")
