@@ -7,8 +7,8 @@ from occlufacediff.stages.logs import logged
 with logged(snakemake):
     from occlufacediff.config.audio import AudioSettings
     from occlufacediff.config.section import from_params
-    from occlufacediff.stages.chunks import whole
     from occlufacediff.stages.audio import extract_subject
+    from occlufacediff.stages.chunks import whole
 
     chunk = snakemake.wildcards.get("chunk")
     raw = Path(snakemake.input.index)

@@ -1,8 +1,8 @@
-"""Chunks of a subject: jobs that leave finished parts for the subject's own job, which joins them. Standard library only.
+"""Chunks of a subject: jobs that leave finished parts for the subject's own job, which joins them.
 
-Chunk ``2of4`` does every fourth clip from the second on, so that chunks take about equally long whatever a subject's emotions
-and levels cost. Its job ends with the parts; the job of the whole subject finds them finished and writes the same file
-as without chunks.
+Chunk ``2of4`` does every fourth clip from the second on, so that chunks take about equally long whatever a subject's
+emotions and levels cost. Its job ends with the parts; the job of the whole subject finds them finished and writes the
+same file as without chunks. Standard library only.
 """
 
 from __future__ import annotations
