@@ -25,7 +25,7 @@ PROGRAMS = ("munged", "slurmctld", "slurmd", "sbatch", "srun", "squeue", "scontr
 CPUS, MEMORY_MB = 8, 12000
 
 _CONF = """
-ClusterName=here
+ClusterName={cluster}
 SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
@@ -85,7 +85,7 @@ def running(folder: Path) -> Iterator[None]:
     for name in ("state", "spool"):
         (folder / name).mkdir(exist_ok=True)
     host = socket.gethostname().split(".")[0]
-    names = {"folder": folder, "host": host, "cpus": CPUS, "memory": MEMORY_MB, **_ports()}
+    names = {"folder": folder, "host": host, "cluster": _cluster(), "cpus": CPUS, "memory": MEMORY_MB, **_ports()}
     (folder / "slurm.conf").write_text(_CONF.format(**names))
     (folder / "gres.conf").write_text(_GRES.format(**names))
     processes: list[subprocess.Popen[bytes]] = []
@@ -103,6 +103,7 @@ def running(folder: Path) -> Iterator[None]:
     finally:
         _cancel_jobs()
         _end(processes)
+        _end_orphans()
         _remove_links(stale_only=False)
         signal.signal(signal.SIGTERM, before)
 
@@ -155,6 +156,22 @@ def _cancel_jobs(seconds: float = 30) -> None:
     deadline = time.monotonic() + seconds
     while _ask("squeue", "--noheader", "--states=running,completing") and time.monotonic() < deadline:
         time.sleep(0.5)
+
+
+def _cluster() -> str:
+    """Name of this cluster, of this process alone; every process of its jobs has it in its environment."""
+    return f"here{os.getpid()}"
+
+
+def _end_orphans() -> None:
+    """Kill what is left of the jobs: without control groups SLURM loses a process whose parent has ended."""
+    mark = f"SLURM_CLUSTER_NAME={_cluster()}".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            if mark in (folder / "environ").read_bytes().split(b"\0"):
+                os.kill(int(folder.name), signal.SIGKILL)
+        except (FileNotFoundError, ProcessLookupError, PermissionError):
+            continue
 
 
 def _ask(*command: str) -> str:
