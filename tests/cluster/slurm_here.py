@@ -77,13 +77,14 @@ def why_not() -> str | None:
 
 @contextmanager
 def running(folder: Path) -> Iterator[None]:
-    """SLURM with all its files below ``folder``; ended by pid, the links in /etc/slurm removed whatever happens."""
+    """SLURM with all its files in a new folder below ``folder``; ended by pid, the links in /etc/slurm removed whatever happens."""
     reason = why_not()
     if reason is not None:
         raise RuntimeError(reason)
-    folder.mkdir(parents=True, exist_ok=True)
+    # A fresh one: a controller takes up what it finds of an earlier one.
+    folder = folder / _cluster()
     for name in ("state", "spool"):
-        (folder / name).mkdir(exist_ok=True)
+        (folder / name).mkdir(parents=True)
     host = socket.gethostname().split(".")[0]
     names = {"folder": folder, "host": host, "cluster": _cluster(), "cpus": CPUS, "memory": MEMORY_MB, **_ports()}
     (folder / "slurm.conf").write_text(_CONF.format(**names))

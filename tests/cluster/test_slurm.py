@@ -94,7 +94,7 @@ def test_the_whole_chain_runs_as_slurm_jobs(tmp_path: Path) -> None:
     assert [job for job in jobs if job["state"] == "FAILED"] == manifest[:-1]
 
     assert not any(os.path.lexists(slurm_here.ETC / name) for name in slurm_here.FILES)
-    pids = [int(path.read_text()) for path in (tmp_path / "slurm").glob("*.pid")]
+    pids = [int(path.read_text()) for path in (tmp_path / "slurm").rglob("*.pid")]
     assert not [pid for pid in pids if Path(f"/proc/{pid}").exists()]
 
 
