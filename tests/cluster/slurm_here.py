@@ -77,7 +77,7 @@ def why_not() -> str | None:
 
 @contextmanager
 def running(folder: Path) -> Iterator[None]:
-    """SLURM with all its files in a new folder below ``folder``; ended by pid, the links in /etc/slurm removed whatever happens."""
+    """SLURM with its files in a new folder below ``folder``; ended by pid, its links removed whatever happens."""
     reason = why_not()
     if reason is not None:
         raise RuntimeError(reason)
