@@ -56,7 +56,7 @@ def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
         states = {"archives": _fastest(folder, options.repeats)}
         _unpacked(folder / "results/mead/raw", subjects, options.clips)
         states["unpacked"] = _fastest(folder, options.repeats)
-        #        states["unpacked, in chunks"] = _fastest(folder, options.repeats, chunks=options.chunks)
+        states["unpacked, in chunks"] = _fastest(folder, options.repeats, chunks=options.chunks)
         _finished(folder)
         states["finished"] = _fastest(folder, options.repeats)
     for state, plan in states.items():
