@@ -10,8 +10,8 @@ from occlufacediff.files import sha256
 from occlufacediff.fingerprint import fingerprint
 from occlufacediff.landmarks.detect import Detector, make_detector, track_face
 from occlufacediff.media.frames import read_frames
-from occlufacediff.stages.landmark_part import FIGURES, write_track
 from occlufacediff.stages.chunks import of_chunk
+from occlufacediff.stages.landmark_part import FIGURES, write_track
 from occlufacediff.stages.shard import (
     Row,
     assemble,

@@ -14,8 +14,8 @@ from occlufacediff.fingerprint import fingerprint
 from occlufacediff.landmarks.published import FILE, follow_published, read_published_landmarks
 from occlufacediff.media.probe import probe
 from occlufacediff.stages import landmark_part
-from occlufacediff.stages.landmark_part import write_track
 from occlufacediff.stages.chunks import of_chunk
+from occlufacediff.stages.landmark_part import write_track
 from occlufacediff.stages.shard import (
     Row,
     assemble,
