@@ -16,7 +16,7 @@ sys.path.append(str(Path(__file__).resolve().parent))
 
 import slurm_here  # noqa: E402
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("slurm")]
+pytestmark = pytest.mark.xdist_group("slurm")
 PARTS = ("Snakefile", "rules", "scripts", "occlufacediff", "config", "profiles", "report", "envs")
 ON_GPU = {"train_motion_prior", "train_denoiser", "evaluate_methods"}
 SUBJECTS = 3
@@ -52,10 +52,7 @@ def _jobs() -> list[dict[str, str]]:
     return jobs
 
 
-@pytest.mark.skipif(
-    os.environ.get("OCCLUFACE_SLURM") != "1",
-    reason="a whole run through SLURM takes longer than all other tests together; set OCCLUFACE_SLURM=1",
-)
+@pytest.mark.long
 @pytest.mark.timeout(1800)
 def test_the_whole_chain_runs_as_slurm_jobs(tmp_path: Path) -> None:
     reason = slurm_here.why_not()
