@@ -39,7 +39,7 @@ def test_the_headline_is_the_lip_error_and_comes_first() -> None:
     assert [table["title"] for table in made] == ["lip vertices (LVE), mm", "jitter, m/s^3"]
     assert [cell["best"] for cell in made[0]["rows"][0]["cells"]] == [True, True, True]
     assert made[0]["rows"][1]["cells"][0] == {"text": "3.50", "best": False}
-    with pytest.raises(ConfigError, match=r"no lip vertex error .* have jitter"):
+    with pytest.raises(ConfigError, match=r"no vertex error .* have jitter"):
         tables.headline_metric(metrics().query("metric == 'jitter'"))
 
 

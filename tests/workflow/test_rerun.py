@@ -59,6 +59,7 @@ def test_every_job_has_log_and_benchmark(finished):
         "fetch_archive",
         "fetch_asset",
         "predict_video",
+        "benchmark_recordings",
         "read_landmarks",
         "read_coefficients",
     }
