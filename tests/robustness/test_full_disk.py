@@ -7,6 +7,7 @@ import re
 import shutil
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -117,10 +118,16 @@ def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
 
 
 def _read(folder: Path, lost: str, clip: str, part: Path) -> dict[str, object]:
-    """A clip's work; while the first one is done the mount with all the sources goes."""
+    """A clip's work; while one is done the mount with all the sources goes, and the others begin after that."""
     if clip == lost:
         folder.rename(folder.with_name("away"))
-    elif not (folder / clip).exists():
+        part.write_text(clip)
+        return {}
+    for _ in range(1000 if lost else 0):
+        if not folder.exists():
+            break
+        time.sleep(0.01)
+    if not (folder / clip).exists():
         raise ClipError("no_video", f"{folder / clip}: no such file")
     part.write_text(clip)
     return {}
