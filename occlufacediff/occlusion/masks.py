@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from occlufacediff.errors import ClipError, ConfigError
+from occlufacediff.landmarks.normalise import CROP_PX
 from occlufacediff.media.frames import read_frames
 from occlufacediff.media.probe import probe
 from occlufacediff.occlusion.pictures import natural_key
 
-CROP = 224
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
 VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v"}
 REMEDY = "white = hidden; give pictures of the video's size or of 224 x 224"
@@ -172,13 +172,13 @@ def on_crop(mask: Mask, box: NDArray[np.floating], video_size: tuple[int, int]) 
     """A mask of the video's size brought to the crop ``box``, False outside the picture; another is on the crop."""
     if mask.shape[::-1] != video_size:
         return mask
-    zoom = (CROP - 1) / float(box[2])
+    zoom = (CROP_PX - 1) / float(box[2])
     matrix = np.array([[zoom, 0, -box[0] * zoom], [0, zoom, -box[1] * zoom]], dtype=np.float64)
-    return cv2.warpAffine(mask.astype(np.uint8), matrix, (CROP, CROP), flags=cv2.INTER_NEAREST).astype(bool)
+    return cv2.warpAffine(mask.astype(np.uint8), matrix, (CROP_PX, CROP_PX), flags=cv2.INTER_NEAREST).astype(bool)
 
 
 def _check_size(file: Path, size: tuple[int, int], video_size: tuple[int, int], label: str) -> None:
-    if size not in (video_size, (CROP, CROP)):
+    if size not in (video_size, (CROP_PX, CROP_PX)):
         raise ConfigError(
             f"{label}: {file} is {size[0]} x {size[1]} pixels, the video is {video_size[0]} x {video_size[1]}; {REMEDY}"
         )

@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.config.occlusion import OCCLUSION_KINDS, OcclusionSettings
+from occlufacediff.landmarks.normalise import CROP_PX
 from occlufacediff.occlusion.regions import region_box
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 
-CROP = 224
 #: Least alpha of a picture that hides.
 OPAQUE = 128
 #: No pixel: both ends belong to a box.
@@ -23,7 +23,7 @@ NO_BOX = (0, 0, -1, -1)
 
 def crop_pixels(points: Float) -> NDArray[np.int64]:
     """Pixels of points in crop coordinates: ``trunc(112 v + 112)``, toward zero as published."""
-    return np.trunc(CROP / 2 * np.asarray(points, np.float64) + CROP / 2).astype(np.int64)
+    return np.trunc(CROP_PX / 2 * np.asarray(points, np.float64) + CROP_PX / 2).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,7 +48,7 @@ class Occlusion:
         """Hidden pixels (T', 224, 224) of the chosen frames, rows are y."""
         if self.picture is not None:
             return (self.picture[..., 3] >= OPAQUE) & self.frames[frames][:, None, None]
-        pixel = np.arange(CROP)
+        pixel = np.arange(CROP_PX)
         boxes = self.boxes[frames]
         in_x = (pixel >= boxes[:, 0:1]) & (pixel <= boxes[:, 2:3])
         in_y = (pixel >= boxes[:, 1:2]) & (pixel <= boxes[:, 3:4])
@@ -63,9 +63,9 @@ class Occlusion:
         """
         known = np.isfinite(lmk_2d).all(axis=-1)
         pixel = crop_pixels(np.where(known[..., None], lmk_2d, 0.0))
-        in_crop = ((pixel >= 0) & (pixel < CROP)).all(axis=-1)
+        in_crop = ((pixel >= 0) & (pixel < CROP_PX)).all(axis=-1)
         if self.picture is not None:
-            x, y = np.moveaxis(np.clip(pixel, 0, CROP - 1), -1, 0)
+            x, y = np.moveaxis(np.clip(pixel, 0, CROP_PX - 1), -1, 0)
             inside = self.picture[y, x, 3] >= OPAQUE
         else:
             low, high = self.boxes[:, None, :2], self.boxes[:, None, 2:]

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from occlufacediff.errors import ConfigError
+from occlufacediff.landmarks.normalise import CROP_PX
 
-CROP = 224
 #: Kinds of picture files that know transparency.
 SUFFIXES = {".png", ".webp", ".tif", ".tiff"}
 REMEDY = "give square RGBA pictures, transparent where the face shows, as they lie over the 224 x 224 crop"
@@ -54,7 +54,7 @@ def read_occluder(file: Path) -> Picture:
             if picture.width != picture.height:
                 raise ConfigError(f"occluder: {file} is {picture.width} x {picture.height} pixels; {REMEDY}")
             # Colours weighted by alpha while resizing: what is transparent must not bleed into the edge.
-            small = picture.convert("RGBA").convert("RGBa").resize((CROP, CROP), Image.Resampling.BILINEAR)
+            small = picture.convert("RGBA").convert("RGBa").resize((CROP_PX, CROP_PX), Image.Resampling.BILINEAR)
             pixels = np.array(small.convert("RGBA"), dtype=np.uint8)
     except (UnidentifiedImageError, OSError, SyntaxError, Image.DecompressionBombError) as error:
         raise ConfigError(f"occluder: {file} is not a picture that can be read ({error}); {REMEDY}") from error

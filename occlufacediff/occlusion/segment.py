@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import AssetError
 from occlufacediff.landmarks.native import native_quiet
+from occlufacediff.landmarks.normalise import CROP_PX
 
-CROP = 224
 #: From this confidence on, a pixel is of the category of a model that knows one only.
 SURE = 0.5
 
@@ -46,7 +46,7 @@ class Segmenter:
             ) from error
         with native_quiet():
             self._network, self._image = _load(content, self._path)
-            outputs = self._outputs(np.zeros((CROP, CROP, 3), np.uint8))
+            outputs = self._outputs(np.zeros((CROP_PX, CROP_PX, 3), np.uint8))
         labels: list[str] = list(self._network.labels)
         if len(outputs) == 1 and (outputs.min() < 0 or outputs.max() > 1):
             raise AssetError(

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from occlufacediff.errors import AssetError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import vertices_numpy
+from occlufacediff.landmarks.normalise import CROP_PX, CROP_SCALE
 from occlufacediff.rendering.mesh import SmoothNormals, shade, to_screen
 from occlufacediff.rendering.vtk_renderer import VtkRenderer
 
@@ -22,10 +23,6 @@ Float = NDArray[np.floating]
 Int = NDArray[np.int64]
 
 N_LANDMARKS = 468
-#: Side of the face crop in which errors are told, pixels.
-CROP = 224
-#: The crop is the landmarks' box, mean of width and height, times this.
-CROP_SCALE = 1.1 * 1.35
 
 
 @dataclass(frozen=True)
@@ -46,7 +43,7 @@ class Pictures:
     def to_crop(self) -> Float:
         """Factor (N,) from pixels of each picture to pixels of the 224 crop."""
         size = self.landmarks.max(axis=1) - self.landmarks.min(axis=1)
-        return (CROP / (size.mean(axis=1) * CROP_SCALE)).astype(np.float32)
+        return (CROP_PX / (size.mean(axis=1) * CROP_SCALE)).astype(np.float32)
 
 
 @dataclass(frozen=True)

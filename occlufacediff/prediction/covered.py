@@ -9,11 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.landmarks.crop import crop_picture
+from occlufacediff.landmarks.normalise import CROP_PX
 from occlufacediff.media.frames import read_frames
 from occlufacediff.occlusion.recording import Cover
 from occlufacediff.prediction.observe import Progress
-
-CROP = 224
 
 
 class Covered:
@@ -24,10 +23,10 @@ class Covered:
     """
 
     def __init__(self, frames: int) -> None:
-        self._bits = np.zeros((frames, CROP * CROP // 8), np.uint8)
+        self._bits = np.zeros((frames, CROP_PX * CROP_PX // 8), np.uint8)
 
     def __getitem__(self, frame: int) -> NDArray[np.bool_]:
-        return np.unpackbits(self._bits[frame]).reshape(CROP, CROP).astype(bool)
+        return np.unpackbits(self._bits[frame]).reshape(CROP_PX, CROP_PX).astype(bool)
 
     def add(self, frame: int, mask: NDArray[np.bool_]) -> None:
         """Hide what a mask (224, 224) hides, beside what is hidden already."""

@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter1d
 
-CROP = 224
+from occlufacediff.landmarks.normalise import CROP_PX
+
 TITLE_HEIGHT = 28
 GAP = 4
 INK = (17, 20, 26)
@@ -53,8 +54,8 @@ def steady_views(boxes: NDArray[np.floating], scale: float, sigma_frames: float)
 
 def crop_to_source(points: NDArray[np.floating], box: NDArray[np.floating]) -> Floats:
     """Points (..., 2) from crop coordinates in [-1, 1] to source pixels, by the box ``(x0, y0, size)``."""
-    pixels = (np.asarray(points, dtype=np.float32) + 1) * (CROP / 2)
-    return (pixels * (box[2] / (CROP - 1)) + box[:2]).astype(np.float32)
+    pixels = (np.asarray(points, dtype=np.float32) + 1) * (CROP_PX / 2)
+    return (pixels * (box[2] / (CROP_PX - 1)) + box[:2]).astype(np.float32)
 
 
 def source_to_panel(points: NDArray[np.floating], view: NDArray[np.floating], panel: int) -> Floats:
@@ -103,7 +104,7 @@ def crop_on_panel(occluder: Picture, box: NDArray[np.floating], view: NDArray[np
 def _crop_to_panel_matrix(box: NDArray[np.floating], view: NDArray[np.floating], panel: int) -> NDArray[np.float64]:
     """Affine map (2, 3) from crop pixels to panel pixels."""
     zoom = panel / float(view[2])
-    scale = float(box[2]) / (CROP - 1) * zoom
+    scale = float(box[2]) / (CROP_PX - 1) * zoom
     return np.array([[scale, 0, (box[0] - view[0]) * zoom], [0, scale, (box[1] - view[1]) * zoom]], dtype=np.float64)
 
 
@@ -219,7 +220,7 @@ def mesh_colours(points: Floats, base: Picture, hidden: NDArray[np.bool_] | None
     if hidden is None or not hidden.any():
         return base
     soft = cv2.GaussianBlur(hidden.astype(np.float32), (0, 0), 3.0)
-    pixel = np.clip(np.rint((points + 1) * (CROP / 2)), 0, CROP - 1).astype(int)
+    pixel = np.clip(np.rint((points + 1) * (CROP_PX / 2)), 0, CROP_PX - 1).astype(int)
     weight = soft[pixel[:, 1], pixel[:, 0]][:, None]
     # A change of colour, not a colour: teeth and the inside of the mouth stay what they are.
     warm = base * (np.array(GUESSED_COLOUR, dtype=np.float32) / np.array(MESH_COLOUR, dtype=np.float32))

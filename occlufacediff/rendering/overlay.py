@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.rendering.animation import CROP, MESH_COLOUR, Floats, Picture, mesh_colours
+from occlufacediff.landmarks.normalise import CROP_PX
+from occlufacediff.rendering.animation import MESH_COLOUR, Floats, Picture, mesh_colours
 from occlufacediff.rendering.mesh import SmoothNormals, over, shade, soften, to_screen
 from occlufacediff.rendering.renderer import make_renderer
 
@@ -74,8 +75,8 @@ def panel_points(
     Returns:
         (V, 3) ``[x, y, depth]``, panel pixels.
     """
-    points = to_screen(vertices, cam, CROP, CROP)
-    to_source, zoom = float(box[2]) / (CROP - 1), panel / float(view[2])
+    points = to_screen(vertices, cam, CROP_PX, CROP_PX)
+    to_source, zoom = float(box[2]) / (CROP_PX - 1), panel / float(view[2])
     points *= np.float32(to_source * zoom)
     points[:, :2] += ((box[:2] - view[:2]) * zoom).astype(np.float32)
     return points

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from occlufacediff.head.asset import HeadAsset
+from occlufacediff.landmarks.normalise import CROP_PX
 from occlufacediff.rendering import animation
 from occlufacediff.rendering.overlay import MeshOverlay
 
 TITLES = ("input", "truth", "ours", "distance")
 #: The whole crop as box and view: crop pixels 0..223 are the edge of a panel.
-CROP_BOX = np.array([0.0, 0.0, animation.CROP - 1], dtype=np.float32)
-CROP_VIEW = np.array([0.0, 0.0, animation.CROP], dtype=np.float32)
+CROP_BOX = np.array([0.0, 0.0, CROP_PX - 1], dtype=np.float32)
+CROP_VIEW = np.array([0.0, 0.0, CROP_PX], dtype=np.float32)
 GROUND = (24, 28, 36)
 
 

@@ -14,13 +14,14 @@ from numpy.typing import NDArray
 from occlufacediff.files import written_aside
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import vertices_numpy
+from occlufacediff.landmarks.normalise import CROP_PX
 from occlufacediff.media.frames import read_frames
 from occlufacediff.occlusion.occlude import Occlusion
 from occlufacediff.recordings import page
 from occlufacediff.recordings.clips import find_clips
 from occlufacediff.recordings.hiding import hide
 from occlufacediff.recordings.recording import Recording, load
-from occlufacediff.rendering.animation import CROP, view_picture
+from occlufacediff.rendering.animation import view_picture
 from occlufacediff.reporting.embed import result_video
 from occlufacediff.reporting.page import render
 from occlufacediff.reporting.videos import ResultClip
@@ -78,7 +79,7 @@ def _videos(folder: Path, out_dir: Path, by_clip: pd.DataFrame, inputs: Benchmar
             ours = file[f"{region}/{span}/ours"][()]
         views = zip(islice(read_frames(paths[clip]), len(ours)), recording.boxes, strict=True)
         shown = ResultClip(
-            crops=np.stack([view_picture(frame, box, CROP) for frame, box in views]),
+            crops=np.stack([view_picture(frame, box, CROP_PX) for frame, box in views]),
             hidden=partial(_mask, hidden.occlusion),
             truth=_posed(asset, recording.motion, recording),
             ours=_posed(asset, ours, recording),
