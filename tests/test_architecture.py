@@ -18,7 +18,7 @@ FLOORS = (
     ("errors", "threads", "face_mesh"),
     ("files", "pickles"),
     ("config",),
-    ("fingerprint", "media", "acquire"),
+    ("fingerprint", "media", "acquire", "speech"),
     ("landmarks", "head"),
     ("occlusion", "models"),
     ("rendering",),
