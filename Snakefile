@@ -12,7 +12,7 @@ include: "rules/common.smk"
 
 
 wildcard_constraints:
-    subject=r"[A-Za-z0-9][A-Za-z0-9_.-]*",
+    subject=NAME.pattern,
     chunk=r"\d+of\d+",
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+#: Stands for the clip in a row that speaks of a whole archive.
+ARCHIVE = "(archive)"
+
 
 class OccluFaceError(Exception):
     """Base of every error whose message is written for the user and needs no traceback."""

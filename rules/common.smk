@@ -19,6 +19,7 @@ os.environ.update(
 from occlufacediff.acquire.sources import archives, asset
 from occlufacediff.acquire.terms import notice
 from occlufacediff.config.load import load_config
+from occlufacediff.config.names import NAME
 from occlufacediff.config.section import as_params
 from occlufacediff.recordings.clips import find_clips
 from occlufacediff.stages.chunks import names as chunk_names

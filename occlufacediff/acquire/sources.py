@@ -11,6 +11,7 @@ from urllib.parse import quote
 
 from occlufacediff.acquire.terms import TERMS
 from occlufacediff.config.acquire import DownloadSettings, fault_of_address
+from occlufacediff.config.names import NAME
 from occlufacediff.errors import ConfigError
 
 ASSETS = Path(__file__).with_name("assets.csv")
@@ -18,7 +19,6 @@ ASSETS = Path(__file__).with_name("assets.csv")
 ARCHIVES = ("video.tar", "audio.tar", "sentences.csv")
 TOKEN, FORM, NONE = LOGINS = ("token", "form", "none")
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -57,7 +57,7 @@ def archives(settings: DownloadSettings) -> dict[tuple[str, str], Remote]:
     found: dict[tuple[str, str], Remote] = {}
     for where, row in _rows(Path(settings.table), "download.table", ("subject", "file", "id")):
         subject, file = row["subject"], row["file"]
-        _demand(bool(_NAME.fullmatch(subject)), where, "subject", subject, "letters, digits, '_', '-' and '.'")
+        _demand(bool(NAME.fullmatch(subject)), where, "subject", subject, "letters, digits, '_', '-' and '.'")
         _demand(file in ARCHIVES, where, "file", file, " or ".join(ARCHIVES))
         _demand(bool(_ID.fullmatch(row["id"])), where, "id", row["id"], "the id of a file: letters, digits, '_', '-'")
         _demand((subject, file) not in found, where, "file", f"{subject}, {file}", "each file once")
@@ -85,7 +85,7 @@ def assets(settings: DownloadSettings) -> dict[str, dict[str, Remote]]:
     for where, row in _rows(table, "download.assets_table", ("asset", "file", "address", "login", "terms")):
         asset, file, address, terms = row["asset"], row["file"], row["address"], row["terms"].split()
         for column in ("asset", "file"):
-            _demand(bool(_NAME.fullmatch(row[column])), where, column, row[column], "letters, digits, '_', '-', '.'")
+            _demand(bool(NAME.fullmatch(row[column])), where, column, row[column], "letters, digits, '_', '-', '.'")
         _demand(row["login"] in LOGINS, where, "login", row["login"], " or ".join(LOGINS))
         _demand(bool(terms) and set(terms) <= set(TERMS), where, "terms", row["terms"], f"some of {', '.join(TERMS)}")
         identity = address

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -11,6 +10,7 @@ from occlufacediff.config.audio import AudioSettings
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.config.names import NAME
 from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.published import PublishedSettings
@@ -22,8 +22,6 @@ from occlufacediff.config.synthetic import SyntheticSettings
 from occlufacediff.config.training import DenoiserSettings, MotionPriorSettings
 from occlufacediff.config.video import VideoSettings
 from occlufacediff.config.visibility import VisibilitySettings
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ class Config:
     report: ReportSettings = field(default_factory=ReportSettings)
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.dataset):
+        if not NAME.fullmatch(self.dataset):
             raise ValueError(f"dataset: got {self.dataset!r}, needs letters, digits, '_', '-' and '.'")
         if self.seed < 0:
             raise ValueError(f"seed: got {self.seed}, needs 0 or more")
@@ -112,7 +110,7 @@ class Config:
                 "occlufacediff convert FLAME_FOLDER --to flame2020.npz)"
             )
         for name in self.subjects or ():
-            if not _NAME.fullmatch(name):
+            if not NAME.fullmatch(name):
                 raise ValueError(f"subjects: got {name!r}, needs names of letters, digits, '_', '-' and '.'")
         if self.subjects is not None and not self.subjects:
             raise ValueError("subjects: got an empty list, needs names, or null for all subjects of the source")

@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-#: Clip of a manifest's row that speaks of a whole archive.
-ARCHIVE = "(archive)"
+from occlufacediff.errors import ARCHIVE
+
 #: Failures listed one by one; a large data set has its others in the manifest.
 MOST_FAILURES = 200
 #: Every reason that a manifest may give, with what it means and what to do about it.

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import yaml
 
+from occlufacediff.errors import ARCHIVE
 from occlufacediff.reporting import plots
-from occlufacediff.reporting.failures import ARCHIVE
 from occlufacediff.reporting.tables import (
     headline_metric,
     in_order,

@@ -9,14 +9,12 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from occlufacediff.config.acquire import AcquireSettings
-from occlufacediff.errors import ClipError
+from occlufacediff.errors import ARCHIVE, ClipError
 from occlufacediff.media.archives import LIMITS, Limits, unpack
 from occlufacediff.stages.shard import FAILED, OK, Row, write_index
 
 VIDEO_SUFFIXES = ("mp4", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "m4v", "flv", "3gp")
 AUDIO_SUFFIXES = ("m4a", "aac", "wav", "flac", "mp3", "ogg", "opus")
-#: Clip of a row that speaks of a whole archive.
-ARCHIVE = "(archive)"
 _CLIP = re.compile(r"[a-z]+/level_[0-9]+/[0-9]+")
 
 

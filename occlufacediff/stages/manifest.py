@@ -16,9 +16,8 @@ from occlufacediff.config.split import (
     SPLITS,
     SplitSettings,
 )
-from occlufacediff.errors import AssetError, ConfigError
+from occlufacediff.errors import ARCHIVE, AssetError, ConfigError
 from occlufacediff.files import written_aside
-from occlufacediff.stages.acquire import ARCHIVE
 from occlufacediff.stages.shard import COLUMNS, FAILED, OK, read_index
 
 log = logging.getLogger(__name__)

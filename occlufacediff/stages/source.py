@@ -6,21 +6,19 @@ import difflib
 import glob
 import hashlib
 import os
-import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 from occlufacediff.acquire.sources import archives, asset
 from occlufacediff.acquire.terms import demand_consent
+from occlufacediff.config.names import NAME
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.schema import Config
 from occlufacediff.config.split import SplitPart, SplitSettings
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import ConfigError
 from occlufacediff.synthetic.plan import split_sentences, split_subjects, subject_names
-
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 def subjects(config: Config) -> list[str]:
@@ -33,7 +31,7 @@ def subjects(config: Config) -> list[str]:
     known, where = _known(config)
     if config.subjects is None:
         for name in known:
-            if not _NAME.fullmatch(name):
+            if not NAME.fullmatch(name):
                 raise ConfigError(
                     f"Configuration, archives: the folder {name!r} in {config.archives} cannot be a subject's name "
                     "(letters, digits, '_', '-' and '.'); rename it, or list the wanted ones in subjects."

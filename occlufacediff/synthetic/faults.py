@@ -16,15 +16,13 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from occlufacediff.errors import ConfigError, OccluFaceError
+from occlufacediff.errors import ARCHIVE, ConfigError, OccluFaceError
 from occlufacediff.files import written_aside
 from occlufacediff.media.archives import unpack, write_tar
 from occlufacediff.synthetic import fault_media as media
 from occlufacediff.synthetic.fault_media import Maker, Take
 
 EXPECTED_COLUMNS = ("subject", "clip", "fault", "status", "reason")
-#: Clip of a row that speaks of a whole archive.
-ARCHIVE = "(archive)"
 _BLOCK = 512
 
 
