@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from occlufacediff.config.synthetic import SyntheticSettings
-from occlufacediff.synthetic.articulation import speech_actions
+from occlufacediff.speech.articulation import speech_actions
+from occlufacediff.speech.visemes import segments_of
 from occlufacediff.synthetic.behaviour import add, blink_curve, decoy_actions, emotion_actions, head_pose
 from occlufacediff.synthetic.plan import PlanClip
 from occlufacediff.synthetic.seeding import rng_for
 from occlufacediff.synthetic.speakers import speaker
 from occlufacediff.synthetic.speech import resampled, speech_of
-from occlufacediff.synthetic.visemes import segments_of
 
 #: The facial actions, by ARKit name, of a head whose jaw opens by its joint and whose gaze and tongue do not move.
 EXPRESSION_NAMES = tuple(

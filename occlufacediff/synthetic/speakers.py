@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from occlufacediff.speech.articulation import Style
 from occlufacediff.synthetic.seeding import rng_for
 
 AGES = ("young", "adult", "old")
@@ -11,26 +12,6 @@ AGES = ("young", "adult", "old")
 ACCENTS = ("en-us", "en-gb-x-rp", "en", "en-us-nyc", "en-gb-scotland", "en-gb-x-gbclan", "en-029", "en-gb-x-gbcwmd")
 MALE = ("m1", "m3", "m7", "m2", "m4", "m6", "m8")
 FEMALE = ("f1", "f2", "f3", "f4", "f5")
-
-
-@dataclass(frozen=True)
-class Style:
-    """Habits of articulation: factors about 1, but for those that say otherwise."""
-
-    opening: float
-    """Jaw angle of the most open vowel in radians."""
-    lips: float
-    rounding: float
-    closure: float
-    """Completeness of p, b, m: 1 closes the lips fully."""
-    stress: float
-    """How much more stressed vowels open."""
-    overlap: float
-    """Co-articulation: factor on the time that neighbours overlap."""
-    asymmetry: float
-    """Left minus right over their mean, in [-0.25, 0.25]."""
-    jaw_side: float
-    """Jaw yaw a radian of opening."""
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,12 @@ import pytest
 
 from occlufacediff.config.synthetic import SyntheticSettings
 from occlufacediff.errors import AssetError
+from occlufacediff.speech.visemes import VISEMES, visemes_of
 from occlufacediff.synthetic import sentences
 from occlufacediff.synthetic.clip import EXPRESSION_NAMES, SyntheticClip, draw_clip
 from occlufacediff.synthetic.espeak import speak
 from occlufacediff.synthetic.plan import all_clips, subject_clips, subject_names
 from occlufacediff.synthetic.speakers import ACCENTS, FEMALE, MALE, speaker
-from occlufacediff.synthetic.visemes import VISEMES, visemes_of
 
 SETTINGS = SyntheticSettings()
 VOICE = {"words_per_minute": 160, "pitch": 50, "pitch_range": 50}

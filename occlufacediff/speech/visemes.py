@@ -133,7 +133,7 @@ def visemes_of(phoneme: str) -> tuple[str, ...]:
     plain = name.rstrip(_VARIANT)
     if plain in _PHONEMES:
         return _PHONEMES[plain]
-    raise ValueError(f"phoneme {phoneme!r} has no viseme; add it to occlufacediff/synthetic/visemes.py")
+    raise ValueError(f"phoneme {phoneme!r} has no viseme; add it to occlufacediff/speech/visemes.py")
 
 
 def is_stressed(phoneme: str) -> bool:

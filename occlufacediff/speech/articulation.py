@@ -7,10 +7,11 @@ it.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
-from occlufacediff.synthetic.speakers import Style
-from occlufacediff.synthetic.visemes import CHANNELS, Segments
+from occlufacediff.speech.visemes import CHANNELS, Segments
 
 #: Overlap of a channel in seconds: rounding spreads widest, the jaw is slower than the lips.
 _TAU = np.array([0.034, 0.048, 0.048, 0.034, 0.04, 0.03, 0.03, 0.03])
@@ -18,6 +19,26 @@ _ROUNDING = np.array([name in ("funnel", "pucker") for name in CHANNELS])
 _CONTACT_RAMP = 0.055  # seconds from open lips to contact
 #: Jaw angle in radians whose opening the action `mouthClose` at 1 makes good (the open head's `jawOpen` at 1).
 JAW_FULL = 0.408
+
+
+@dataclass(frozen=True)
+class Style:
+    """Habits of articulation: factors about 1, but for those that say otherwise."""
+
+    opening: float
+    """Jaw angle of the most open vowel in radians."""
+    lips: float
+    rounding: float
+    closure: float
+    """Completeness of p, b, m: 1 closes the lips fully."""
+    stress: float
+    """How much more stressed vowels open."""
+    overlap: float
+    """Co-articulation: factor on the time that neighbours overlap."""
+    asymmetry: float
+    """Left minus right over their mean, in [-0.25, 0.25]."""
+    jaw_side: float
+    """Jaw yaw a radian of opening."""
 
 
 def speech_channels(segments: Segments, times: np.ndarray, *, overlap: float) -> np.ndarray:
