@@ -68,10 +68,16 @@ def check_status(response: Response, remote: Remote, settings: DownloadSettings)
 
 def _remedy(status: int, remote: Remote, settings: DownloadSettings) -> str:
     if remote.login == TOKEN:
+        if status == 401 and settings.token_command:
+            return (
+                "It refuses what download.token_command gives, too: see that the command's account is logged in and "
+                "may read the files (scope drive.readonly), then run again; what was fetched is kept."
+            )
         if status == 401:
             return (
                 f"The token in the environment variable {settings.token_variable} is wrong or has expired: get a new "
-                "one, set it and run again; what was fetched is kept."
+                "one, set it and run again, or set download.token_command, which is asked for one whenever one ends; "
+                "what was fetched is kept."
             )
         return (
             f"The account of the token in {settings.token_variable} may not read this file: ask its owner for "

@@ -11,7 +11,7 @@ from threading import Event, Lock
 from tqdm import tqdm
 
 from occlufacediff.acquire.checksums import expected, remember
-from occlufacediff.acquire.credentials import Anonymous, Bearer, from_environment
+from occlufacediff.acquire.credentials import Anonymous, bearer, from_environment
 from occlufacediff.acquire.sources import FORM, TOKEN, Remote
 from occlufacediff.acquire.transfer import Fetched, Login, Transfer
 from occlufacediff.config.acquire import DownloadSettings
@@ -60,7 +60,7 @@ def fetch_files(
 
 def _login(login: str, settings: DownloadSettings) -> Login:
     if login == TOKEN:
-        return Login(Bearer(from_environment(settings.token_variable, "token_variable", "the shared folder's token")))
+        return Login(bearer(settings.token_variable, settings.token_command))
     if login == FORM:
         return Login(
             Anonymous(),

@@ -29,16 +29,18 @@ from occlufacediff.acquire.answers import (
     part_of,
 )
 from occlufacediff.acquire.checksums import Expected
-from occlufacediff.acquire.credentials import Anonymous, Secret
+from occlufacediff.acquire.credentials import Anonymous, Bearer, Secret
 from occlufacediff.acquire.sources import Remote
 from occlufacediff.config.acquire import DownloadSettings
 from occlufacediff.errors import AssetError
-from occlufacediff.files import sha256, written_aside
+from occlufacediff.files import sha256, storage_error, written_aside
 
 CHUNK = 1 << 18
 #: Without a mark of the version, so many bytes before a break are asked for again and compared.
 OVERLAP = 1 << 16
 _REDIRECTS = (301, 302, 303)
+#: Tokens in a row that a server may refuse before it is believed. More than one: other files may use a new one up.
+_TOKENS = 3
 
 #: Called with the bytes of the file that are here and its length, None where that is not known.
 Report = Callable[[int, int | None], None]
@@ -117,8 +119,8 @@ class Transfer:
         Raises:
             AssetError: the server refuses, sends something else, or fails too often (the message has the remedy); the
                 disk has too little room. What is good of the part stays for the next run.
+            StorageError: the disk is full, read-only or gone; likewise.
         """
-        self._target.parent.mkdir(parents=True, exist_ok=True)
         again = Retrying(
             retry=retry_if_exception_type(TryAgain),
             stop=lambda state: self._failures >= self._settings.attempts,
@@ -127,12 +129,16 @@ class Transfer:
             reraise=True,
         )
         try:
+            self._target.parent.mkdir(parents=True, exist_ok=True)
             return again(self._try)
         except TryAgain as error:
             raise AssetError(
                 f"{self._remote.name}: given up after {self._failures} failures in a row: {error}. What was fetched "
                 "is kept; run again to go on from there."
             ) from None
+        except OSError as error:
+            # What reached the disk before it was full is a good part.
+            raise (storage_error(error, self._target) or error) from error
 
     def _wait(self, state: RetryCallState) -> float:
         """Seconds before the next try: doubled with each failure in a row, or what the server asked for."""
@@ -196,6 +202,16 @@ class Transfer:
         return note, have
 
     def _ask(self, note: _Note, start: int) -> requests.Response:
+        """The answer to a request; where that refuses the token, to the same one with a new token."""
+        response, auth = self._send(note, start), self._login.auth
+        for _ in range(_TOKENS):
+            if response.status_code != 401 or not isinstance(auth, Bearer) or not auth.renew(response.request):
+                break
+            response.close()
+            response = self._send(note, start)
+        return response
+
+    def _send(self, note: _Note, start: int) -> requests.Response:
         headers = {"Accept-Encoding": "identity"}
         if start > 0:
             headers["Range"] = f"bytes={start}-"

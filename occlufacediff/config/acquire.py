@@ -44,6 +44,9 @@ class DownloadSettings:
     service: str = "https://www.googleapis.com/drive/v3"
     #: Name of the environment variable that holds the bearer token for the shared folder. Never the token itself.
     token_variable: str = "MEAD_TOKEN"
+    #: Command that prints such a token, as a list of words, such as [gcloud, auth, print-access-token]. It is run,
+    #: without a shell, where the environment variable is not set, and for a new token when one has expired.
+    token_command: tuple[str, ...] = ()
     #: Licensed files that the target ``fetch`` gets, by the names in docs/mead.md, such as flame2020 or flint.
     assets: tuple[str, ...] = ()
     #: Table (CSV) of licensed files to use instead of the program's own: ``asset,file,address,login,terms`` and, where
@@ -73,6 +76,8 @@ class DownloadSettings:
                     f"{name}: got something else, needs the NAME of an environment variable (letters, digits, '_'), "
                     "never the secret itself"
                 )
+        if self.token_command and not self.token_command[0].strip():
+            raise ValueError("token_command: got a command without a name, needs a program and its arguments")
         fault = fault_of_address(self.service)
         if fault:
             raise ValueError(f"service: {fault}")

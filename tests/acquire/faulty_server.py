@@ -55,6 +55,8 @@ class FaultyServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.files: dict[str, Served] = {}
         self.asked: list[Asked] = []
+        #: Whether a bearer token is good now.
+        self.accepts: Callable[[str], bool] = lambda token: token == TOKEN
         #: Called while a request waits for its answer.
         self.spy: Callable[[], object] = lambda: None
 
@@ -101,7 +103,8 @@ class Handler(BaseHTTPRequestHandler):
         match = self.ROUTES.fullmatch(urlsplit(self.path).path)
         if match is None or match[2] not in self.server.files:
             return self.say(404, b"{}")
-        if match[1] == "drive/v3/files" and self.headers.get("Authorization") != f"Bearer {TOKEN}":
+        token = self.headers.get("Authorization", "").removeprefix("Bearer ")
+        if match[1] == "drive/v3/files" and not self.server.accepts(token):
             return self.say(401, b'{"error": {"code": 401}}')
         if match[1] == "form":
             given = parse_qs(form)
