@@ -7,7 +7,9 @@ neighbours).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -159,24 +161,33 @@ def segments_of(phonemes: tuple[str, ...], starts: np.ndarray, end: float, *, st
 
     Rest comes before the first sound and after the last.
     """
+    gains = [1.0 + stress if is_stressed(phoneme) else 1.0 - 0.5 * stress for phoneme in phonemes]
+    return timed([visemes_of(phoneme) for phoneme in phonemes], starts, end, gains)
+
+
+def timed(sounds: Sequence[tuple[str, ...]], starts: np.ndarray, end: float, gains: Sequence[float]) -> Segments:
+    """Segments of K sounds, each the visemes that it goes through in equal parts.
+
+    Args:
+        starts: (K,) seconds; a sound lasts until the next starts, the last until ``end``. Rest comes before and after.
+        gains: (K,) factors on the jaw's opening.
+    """
     names: list[str] = ["rest"]
     begins = [min(-1.0, float(starts[0]) - 1.0) if len(starts) else -1.0]
-    gains = [1.0]
+    opens = [1.0]
     bounds = np.append(starts, end)
-    for phoneme, begin, finish in zip(phonemes, bounds[:-1], bounds[1:], strict=True):
-        parts = visemes_of(phoneme)
-        gain = 1.0 + stress if is_stressed(phoneme) else 1.0 - 0.5 * stress
+    for parts, gain, (begin, finish) in zip(sounds, gains, pairwise(bounds), strict=True):
         for number, name in enumerate(parts):
             names.append(name)
             begins.append(float(begin + (finish - begin) * number / len(parts)))
-            gains.append(gain)
+            opens.append(gain)
     names.append("rest")
     begins.append(float(end))
-    gains.append(1.0)
+    opens.append(1.0)
     shapes = [VISEMES[name] for name in names]
     start = np.asarray(begins)
     targets = np.asarray([shape.targets for shape in shapes])
-    targets[:, 0] *= np.asarray(gains)
+    targets[:, 0] *= np.asarray(opens)
     return Segments(
         start=start,
         end=np.append(start[1:], float(end) + 1.0),

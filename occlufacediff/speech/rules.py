@@ -1,0 +1,46 @@
+"""Phones to the motion of lips and jaw by rules: the generator's visemes and co-articulation, with neutral habits."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.speech.articulation import Style, speech_actions
+from occlufacediff.speech.phones import Phones
+from occlufacediff.speech.visemes import timed
+
+Float = NDArray[np.float32]
+
+#: Habits of nobody in particular: the means of the synthetic speakers'.
+NEUTRAL_STYLE = Style(
+    opening=0.21, lips=1.0, rounding=1.0, closure=0.95, stress=0.0, overlap=1.0, asymmetry=0.0, jaw_side=0.0
+)
+#: CMU phone to the visemes it goes through, in equal parts.
+VISEMES_OF_PHONES: dict[str, tuple[str, ...]] = {
+    "AA": ("A",), "AE": ("a",), "AH": ("V",), "AO": ("O",), "AW": ("a", "U"), "AY": ("a", "I"), "B": ("PBM",),
+    "CH": ("CH",), "D": ("TD",), "DH": ("TH",), "EH": ("E",), "ER": ("3",), "EY": ("E", "i"), "F": ("FV",),
+    "G": ("KG",), "HH": ("H",), "IH": ("I",), "IY": ("i",), "JH": ("CH",), "K": ("KG",), "L": ("L",), "M": ("PBM",),
+    "N": ("TD",), "NG": ("KG",), "OW": ("O", "u"), "OY": ("O", "i"), "P": ("PBM",), "R": ("R",), "S": ("SZ",),
+    "SH": ("CH",), "T": ("TD",), "TH": ("TH",), "UH": ("U",), "UW": ("u",), "V": ("FV",), "W": ("W",), "Y": ("J",),
+    "Z": ("SZ",), "ZH": ("CH",), "SIL": ("rest",),
+}  # fmt: skip
+
+
+def rules_motion(
+    phones: Phones, frames: int, expression_names: tuple[str, ...], *, offset_s: float = 0.0, fps: int = 25
+) -> Float:
+    """Expression and jaw (T, E + 3) that the phones ask for at frames i / ``fps``.
+
+    Args:
+        expression_names: (E,) actions of the head; those that speech does not move, or that the head lacks, rest. A
+            head that knows none of them moves its jaw alone.
+        offset_s: seconds by which the sound comes late.
+    """
+    sounds = [VISEMES_OF_PHONES[name] for name in phones.names]
+    end = float(phones.ends[-1]) if len(sounds) else 0.0
+    segments = timed(sounds, phones.starts, end, [1.0] * len(sounds))
+    actions = speech_actions(segments, np.arange(frames) / fps + offset_s, NEUTRAL_STYLE, strength=1.0)
+    jaw = actions.pop("jaw")
+    rest = np.zeros(frames)
+    exp = np.stack([actions.get(name, rest) for name in expression_names], axis=1)
+    return np.concatenate([exp, jaw], axis=1).astype(np.float32)
