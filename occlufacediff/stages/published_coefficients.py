@@ -5,42 +5,26 @@ from __future__ import annotations
 from functools import cache, partial
 from pathlib import Path
 
-import h5py
 import numpy as np
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from occlufacediff.config.published import PublishedSettings
 from occlufacediff.errors import AssetError, ClipError
-from occlufacediff.files import new_hdf5, sha256
+from occlufacediff.files import sha256
 from occlufacediff.fingerprint import fingerprint
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.fit import fit_errors
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.published import ENTRIES, FILE, read_published_coefficients, speaks
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
-from occlufacediff.stages.chunks import of_chunk
-from occlufacediff.stages.shard import (
-    Row,
-    assemble,
-    clips_with,
-    key,
-    parts_folder,
-    remove_parts,
-    run_shard,
-    write_index,
-)
+from occlufacediff.stages.coefficients import FIGURES, read_clip, store_coefficients, write_part
+from occlufacediff.stages.shard import Row, key
 
-#: As of the fit; further the frames of the published file, and how far its identity moves over them (it is averaged).
-FIGURES = (
-    "frames",
-    "frames_carried",
-    "error_px",
-    "lips_px",
-    "opening_correlation",
-    "frames_published",
-    "shape_spread",
-)
+#: Further columns of the index: frames of the published file, how far its identity moves over them (it is averaged).
+FURTHER = ("frames_published", "shape_spread")
+#: What is read of a clip of the clip store.
+_READS = ("landmarks", "valid_frames_idx")
 
 
 def read_coefficients_subject(
@@ -78,46 +62,27 @@ def read_coefficients_subject(
             f"{head}: the head model '{asset.name}' has {asset.n_shape} identity and {asset.n_exp} expression "
             "coefficients, the published ones are FLAME's 300 and 100; give FLAME as `head` (occlufacediff convert)"
         )
-    with h5py.File(clips_h5, "r") as file:
-        found = clips_with(file, "landmarks")
-        digests = {
-            clip: key(*(np.asarray(file[clip][name]).tobytes().hex() for name in _inputs(file[clip]))) for clip in found
-        }
-        hiding = file.attrs.get("visibility")
     model, code = sha256(head), fingerprint("occlufacediff.stages.published_coefficients")
-    parts = parts_folder(coefficients_h5)
 
-    def made_from(clip: str) -> str:
+    def made_from(clip: str, digest: str) -> str:
         source = coefficients_dir / clip / FILE
-        return key(digests[clip], sha256(source) if source.is_file() else "", model, settings.frames_tolerance, code)
+        return key(digest, sha256(source) if source.is_file() else "", model, settings.frames_tolerance, code)
 
-    rows = run_shard(
-        of_chunk(found, chunk),
-        partial(_read, clips_h5, head, coefficients_dir, settings),
-        parts,
-        made_from,
+    store_coefficients(
+        subject,
+        clips_h5,
+        coefficients_h5,
+        index_csv,
+        work=partial(_read, clips_h5, head, coefficients_dir, settings),
+        made_from=made_from,
+        reads=_READS,
+        basis=basis,
+        title="coefficients",
+        figures=(*FIGURES, *FURTHER),
         workers=workers,
         scheduler=scheduler,
-        title=f"{subject} coefficients",
+        chunk=chunk,
     )
-    attributes = {
-        "subject": subject,
-        "head_model": asset.name,
-        "expression_names": list(basis.expression_names),
-        "fps": 25.0,
-    }
-    if hiding is not None:
-        attributes["visibility"] = str(hiding)
-    if chunk is not None:
-        return
-    assemble(coefficients_h5, rows, parts, attributes)
-    write_index(index_csv, rows, FIGURES)
-    remove_parts(parts)
-
-
-def _inputs(group: h5py.Group) -> list[str]:
-    """Names of what is read of a clip; visibility only where it was told."""
-    return ["landmarks", "valid_frames_idx", *(name for name in ("lmk_visible", "known_frames") if name in group)]
 
 
 @cache
@@ -129,9 +94,8 @@ def _head(path: Path) -> tuple[HeadAsset, LandmarkBasis]:
 def _read(
     clips_h5: Path, head: Path, coefficients_dir: Path, settings: PublishedSettings, clip: str, part: Path
 ) -> Row:
-    with h5py.File(clips_h5, "r") as file:
-        values = {name: np.asarray(file[clip][name]) for name in _inputs(file[clip])}
-    landmarks, valid = values["landmarks"], values["valid_frames_idx"]
+    values = read_clip(clips_h5, clip, _READS)
+    landmarks, valid = (values[name] for name in _READS)
     source = coefficients_dir / clip / FILE
     read = read_published_coefficients(source)
     frames, published = len(landmarks), len(read["exp"])
@@ -145,17 +109,8 @@ def _read(
     motion = {name: _of_length(read[name], frames) for name in ENTRIES if name != "shape"}
     # Sums keep their order whatever the machine; the workers are as many as the cores.
     with threadpool_limits(1):
-        error, lips, correlation = _errors(head, shape, motion, landmarks, valid, values.get("lmk_visible"))
-    errors = {"error_px": round(error, 4), "lips_px": round(lips, 4), "opening_correlation": round(correlation, 4)}
-    with new_hdf5(part) as file:
-        for name, values in {**motion, "shape": shape}.items():
-            file[name] = values
-        if "known_frames" in values:
-            file["known_frames"] = values["known_frames"]
-        for name, value in errors.items():
-            file.attrs[name] = value
-        file["jaw"].attrs["unit"] = file["global_pose"].attrs["unit"] = "axis-angle, radians"
-        file["cam"].attrs["unit"] = "s, tx, ty: p = s * (X_xy + [tx, ty]), then y negated; crop coordinates and metres"
+        found = _errors(head, shape, motion, landmarks, valid, values.get("lmk_visible"))
+    errors = write_part(part, {**motion, "shape": shape}, found, values.get("known_frames"))
     return {
         "frames": frames,
         "frames_carried": frames - len(valid),

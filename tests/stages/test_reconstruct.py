@@ -14,7 +14,8 @@ from occlufacediff.errors import AssetError
 from occlufacediff.files import new_hdf5
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
-from occlufacediff.stages.reconstruct import COEFFICIENTS, reconstruct_subject
+from occlufacediff.stages.coefficients import COEFFICIENTS
+from occlufacediff.stages.reconstruct import reconstruct_subject
 
 FRAMES = 30
 
