@@ -64,9 +64,8 @@ def read_coefficients_subject(
         )
     model, code = sha256(head), fingerprint("occlufacediff.stages.published_coefficients")
 
-    def made_from(clip: str, digest: str) -> str:
-        source = coefficients_dir / clip / FILE
-        return key(digest, sha256(source) if source.is_file() else "", model, settings.frames_tolerance, code)
+    def published(clip: str) -> list[Path]:
+        return [path] if (path := coefficients_dir / clip / FILE).is_file() else []
 
     store_coefficients(
         subject,
@@ -74,7 +73,10 @@ def read_coefficients_subject(
         coefficients_h5,
         index_csv,
         work=partial(_read, clips_h5, head, coefficients_dir, settings),
-        made_from=made_from,
+        made_from=lambda clip, digest: key(
+            digest, "".join(map(sha256, published(clip))), model, settings.frames_tolerance, code
+        ),
+        inputs=published,
         reads=_READS,
         basis=basis,
         title="coefficients",

@@ -8,7 +8,7 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import h5py
 import numpy as np
@@ -17,13 +17,14 @@ import pytest
 from occlufacediff.config.load import load_config
 from occlufacediff.config.published import PublishedSettings
 from occlufacediff.errors import AssetError, ClipError, ConfigError
-from occlufacediff.files import new_hdf5
+from occlufacediff.files import StorageError, new_hdf5
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.flame import load_flame
 from occlufacediff.head.published import read_published_coefficients
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
 from occlufacediff.landmarks.published import read_published_landmarks
 from occlufacediff.media.encode import VideoWriter
+from occlufacediff.stages import published_coefficients
 from occlufacediff.stages.published_coefficients import read_coefficients_subject
 from occlufacediff.stages.published_landmarks import read_landmarks_subject
 from occlufacediff.stages.shard import write_index
@@ -214,6 +215,28 @@ def test_coefficients_enter_as_fitted_ones(tmp_path: Path, head: Path) -> None:
             "cam": (FRAMES, 3),
             "shape": (300,),
         }
+
+
+def test_coefficients_that_vanish_do_not_turn_a_clip_into_a_failure(
+    tmp_path: Path, head: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, clip = tmp_path / "clips.h5", CLIPS[0]
+    arrays = coefficient_arrays(FRAMES)
+    write_coefficients(tmp_path / "front" / clip, arrays)
+    with new_hdf5(store) as file:
+        file[f"{clip}/landmarks"] = np.zeros((FRAMES, 478, 2), np.float32)
+        file[f"{clip}/valid_frames_idx"] = np.arange(FRAMES, dtype=np.int32)
+
+    def lost(path: Path) -> NoReturn:
+        path.unlink()
+        read_published_coefficients(path)
+        raise AssertionError
+
+    monkeypatch.setattr(published_coefficients, "read_published_coefficients", lost)
+    outputs = tmp_path / "a.h5", tmp_path / "a.csv"
+    with pytest.raises(StorageError, match="is gone"):
+        read_coefficients_subject("M003", store, head, tmp_path / "front", *outputs, settings=PublishedSettings())
+    assert not outputs[1].exists()
 
 
 def test_bad_coefficient_files_are_named(tmp_path: Path) -> None:
