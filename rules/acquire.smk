@@ -87,7 +87,7 @@ rule fetch_asset:
 
 rule unpack_subject:
     input:
-        video=f"{ARCHIVES}/{{subject}}/video.tar",
+        video=video_tar,
         audio=audio_tar,
     output:
         index=f"{D}/raw/{{subject}}/index.csv",

@@ -33,6 +33,7 @@ from occlufacediff.stages.source import (
     sentence_table,
     split_settings,
     subjects,
+    video_archive,
 )
 from occlufacediff.errors import OccluFaceError
 from occlufacediff.fingerprint import fingerprint
@@ -160,6 +161,13 @@ def missing_networks():
     """Files of training that do not exist."""
     files = expand(f"{MODELS}/{{network}}/{{file}}", network=NETWORKS, file=[*NETWORK, "history.csv"])
     return [path for path in files if cfg.checkpoint is None and not Path(path).exists()]
+
+
+def video_tar(wildcards):
+    """The subject's video archive, a list of one; a folder of a local source may lack it: of none."""
+    if cfg.source == "local":
+        return video_archive(ARCHIVES, wildcards.subject)
+    return [f"{ARCHIVES}/{wildcards.subject}/video.tar"]
 
 
 def audio_tar(wildcards):

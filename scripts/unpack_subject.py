@@ -11,11 +11,11 @@ with logged(snakemake):
 
     settings = from_params(AcquireSettings, snakemake.params.settings)
     index = Path(snakemake.output.index)
-    # A list of none or one: a local folder may lack the archive of sounds.
-    audio = [Path(path) for path in snakemake.input.audio]
+    # Lists of none or one: a local folder may lack either archive.
+    video, audio = ([Path(path) for path in paths] for paths in (snakemake.input.video, snakemake.input.audio))
     unpack_subject(
         snakemake.wildcards.subject,
-        Path(snakemake.input.video),
+        video[0] if video else None,
         audio[0] if audio else None,
         index.parent,
         index,

@@ -138,7 +138,10 @@ class Transfer:
             ) from None
         except OSError as error:
             # What reached the disk before it was full is a good part.
-            raise (storage_error(error, self._target) or error) from error
+            fault = storage_error(error, self._target)
+            if fault is None:
+                raise
+            raise fault from error
 
     def _wait(self, state: RetryCallState) -> float:
         """Seconds before the next try: doubled with each failure in a row, or what the server asked for."""

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from occlufacediff.config.acquire import AcquireSettings
 from occlufacediff.errors import ARCHIVE, ClipError
+from occlufacediff.files import StorageError, storage_error
 from occlufacediff.media.archives import LIMITS, Limits, unpack
 from occlufacediff.stages.shard import FAILED, OK, Row, write_index
 
@@ -22,6 +23,8 @@ _CLIP = re.compile(r"[a-z]+/level_[0-9]+/[0-9]+")
 class _Found:
     """What an archive holds of a subject."""
 
+    #: The archive, None where the subject has none.
+    archive: Path | None = None
     #: Clip -> path of its unpacked file, relative to the subject's folder.
     clips: dict[str, str] = field(default_factory=dict)
     #: Files of the right kind and place whose names are not a clip's, without their suffix.
@@ -39,7 +42,7 @@ def limits_of(settings: AcquireSettings) -> Limits:
 
 def unpack_subject(
     subject: str,
-    video_tar: Path,
+    video_tar: Path | None,
     audio_tar: Path | None,
     raw_dir: Path,
     index_csv: Path,
@@ -54,62 +57,92 @@ def unpack_subject(
     (``audio`` empty when the archive has no such sound: the video's own track is then used).
 
     Failed rows: sounds without a picture (``no_video``); files whose names are no clip's (``odd_name``, left in the
-    archive); a damaged archive is used as far as it can be read and gets a row ``(archive)`` with the reason
-    ``broken_archive``; so does one without this view, ``no_view``.
+    archive). Rows ``(archive)``: an archive that the subject does not have (``no_archive``), that is damaged
+    (``broken_archive``: it is used as far as it can be read) or refused by a member's name (``unsafe_archive``: nothing
+    of it is used), or that has no clip of this view (``no_view``).
 
     Args:
         subject: its name.
-        video_tar, audio_tar: the archives; ``audio_tar`` may be None or missing.
+        video_tar, audio_tar: the archives, None where the subject has none.
         raw_dir: folder to fill: ``video/<clip>.mp4``, ``audio/<clip>.m4a``.
         index_csv: the index, often inside ``raw_dir``.
         view: the camera.
         limits: what an archive may ask of the disk.
 
     Raises:
-        ClipError: ``no_archive``: no video archive; ``unsafe_archive``: an archive that is refused, by a member's name.
+        StorageError: an archive is gone or changes meanwhile, the disk is full; nothing is left of what was unpacked.
     """
     aside = raw_dir.parent / f".{raw_dir.name}.unpacking"
     shutil.rmtree(aside, ignore_errors=True)
-    aside.mkdir(parents=True)
-    videos = _unpack_kind(video_tar, aside, "video", view, VIDEO_SUFFIXES, limits)
-    sounds = _Found()
-    if audio_tar is not None and audio_tar.is_file():
+    try:
+        aside.mkdir(parents=True)
+        videos = _unpack_kind(video_tar, aside, "video", view, VIDEO_SUFFIXES, limits)
         sounds = _unpack_kind(audio_tar, aside, "audio", "audio", AUDIO_SUFFIXES, limits)
-    rows = [_archive_row(found.fault.reason, str(found.fault)) for found in (videos, sounds) if found.fault]
-    if not videos.clips and not videos.odd and videos.fault is None:
-        other = f"its cameras are {', '.join(sorted(videos.views))}" if videos.views else "nor of another camera"
-        rows.append(
-            _archive_row(
-                "no_view", f"{video_tar} has no clip video/{view}/<emotion>/level_N/NNN.mp4, {other}; see acquire.view"
-            )
-        )
+        shutil.rmtree(raw_dir, ignore_errors=True)
+        aside.replace(raw_dir)
+    except Exception as error:
+        # A half-unpacked subject would keep a full disk full.
+        shutil.rmtree(aside, ignore_errors=True)
+        fault = storage_error(error)
+        if fault is None:
+            raise
+        raise fault from error
+    rows = _archive_rows(subject, videos, sounds, view)
     for clip in sorted(set(videos.clips) | set(sounds.clips)):
         row: Row = {"clip": clip, "status": OK, "reason": "", "message": ""}
         row |= {"video": videos.clips.get(clip, ""), "audio": sounds.clips.get(clip, "")}
         if clip not in videos.clips:
-            row |= {"status": FAILED, "reason": "no_video", "message": f"{video_tar} has no picture for this sound"}
+            row |= {"status": FAILED, "reason": "no_video", "message": "video.tar has no picture for this sound"}
         rows.append(row)
     for name in sorted({*videos.odd, *sounds.odd}):
         message = "the file is not named <emotion>/level_N/NNN; rename it in its archive to use it"
         rows.append({"clip": name, "status": FAILED, "reason": "odd_name", "message": message})
-    shutil.rmtree(raw_dir, ignore_errors=True)
-    aside.replace(raw_dir)
     write_index(index_csv, sorted(rows, key=lambda row: row["clip"]), ["video", "audio"])
 
 
+def _archive_rows(subject: str, videos: _Found, sounds: _Found, view: str) -> list[Row]:
+    """What there is to say of the archives as a whole."""
+    rows = [_archive_row(found.fault.reason, str(found.fault)) for found in (videos, sounds) if found.fault]
+    if videos.archive is None:
+        rows.append(_archive_row("no_archive", f"{subject} has no video.tar in its folder; get it and run again"))
+    elif not videos.clips and not videos.odd and videos.fault is None:
+        other = f"its cameras are {', '.join(sorted(videos.views))}" if videos.views else "nor of another camera"
+        wanted = f"{videos.archive} has no clip video/{view}/<emotion>/level_N/NNN.mp4"
+        rows.append(_archive_row("no_view", f"{wanted}, {other}; see acquire.view"))
+    if sounds.archive is None:
+        rows.append(
+            _archive_row("no_archive", f"{subject} has no audio.tar in its folder; only sound in its videos is used")
+        )
+    return rows
+
+
 def _unpack_kind(
-    archive: Path, folder: Path, kind: str, above: str, suffixes: tuple[str, ...], limits: Limits
+    archive: Path | None, folder: Path, kind: str, above: str, suffixes: tuple[str, ...], limits: Limits
 ) -> _Found:
     """Unpack clips to ``<folder>/<kind>/<clip>.<suffix>``: videos right below a folder ``above``, sounds wherever."""
-    found = _Found()
+    found = _Found(archive)
+    if archive is None:
+        return found
+    before = _stamp(archive)
     try:
         unpack(archive, _placing(found, folder, kind, above, suffixes), limits)
     except ClipError as error:
-        if error.reason != "broken_archive":
-            raise
+        # What is wrong with an archive that somebody writes to, or that is gone by now, says nothing about it.
+        if _stamp(archive) != before:
+            raise StorageError(f"{archive}: changed while it was read; run again when nothing writes to it") from error
         found.fault = error
     found.clips = {clip: path for clip, path in found.clips.items() if (folder / path).is_file()}
     return found
+
+
+def _stamp(archive: Path) -> tuple[int, int]:
+    try:
+        about = archive.stat()
+    except OSError as error:
+        raise StorageError(
+            f"{archive}: cannot be looked at ({error.strerror}); bring it back, then run again"
+        ) from error
+    return about.st_size, about.st_mtime_ns
 
 
 def _placing(

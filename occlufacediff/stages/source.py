@@ -6,6 +6,7 @@ import difflib
 import glob
 import hashlib
 import os
+import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,12 @@ from occlufacediff.config.names import NAME
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.schema import Config
 from occlufacediff.config.split import SplitPart, SplitSettings
-from occlufacediff.config.visibility import VisibilitySettings
+from occlufacediff.config.visibility import VisibilitySettings, demand_files
 from occlufacediff.errors import ConfigError
 from occlufacediff.synthetic.plan import split_sentences, split_subjects, subject_names
+
+#: In names of files: here lies, or lay, a recording.
+_TRACE = re.compile(r"video|audio|\.tar|\.zip|sentences\.csv", re.IGNORECASE)
 
 
 def subjects(config: Config) -> list[str]:
@@ -72,7 +76,7 @@ def check_inputs(config: Config) -> None:
         _check_published(config, Path(published_landmarks(config)))
     if config.reconstruction.source == "published":
         _check_published(config, Path(published_coefficients(config)))
-    _check_visibility(config.visibility)
+    demand_files(config.visibility, "Configuration, visibility")
     if config.split.sentence_table is not None and not Path(config.split.sentence_table).is_file():
         raise ConfigError(
             f"Configuration, split.sentence_table: there is no file {config.split.sentence_table}; give a CSV "
@@ -149,19 +153,6 @@ def _state(path: str | Path, about: os.stat_result) -> str:
     return f"{path} {about.st_size} {about.st_mtime_ns}\n"
 
 
-def _check_visibility(settings: VisibilitySettings) -> None:
-    if settings.source == "masks" and not Path(settings.masks or "").is_dir():
-        raise ConfigError(
-            f"Configuration, visibility.masks: there is no folder {settings.masks}; give the one that holds "
-            "<subject>/<emotion>/<level>/<sentence>.png (or .mp4, or a folder of pictures), white = hidden."
-        )
-    if settings.source == "segmentation" and not Path(settings.model or "").is_file():
-        raise ConfigError(
-            f"Configuration, visibility.model: there is no file {settings.model}; give the path of a segmentation "
-            "model (.tflite)."
-        )
-
-
 def _check_published(config: Config, folder: Path) -> None:
     for subject in subjects(config):
         wanted = folder / subject / config.acquire.view
@@ -182,6 +173,11 @@ def split_settings(config: Config) -> SplitSettings:
     return replace(config.split, train=parts["train"], validation=parts["validation"], test=parts["test"])
 
 
+def video_archive(folder: str, subject: str) -> list[str]:
+    """The subject's ``video.tar`` where a local folder has one; else a row of the manifest says that it has none."""
+    return _if_there(folder, subject, "video.tar")
+
+
 def audio_archive(folder: str, subject: str) -> list[str]:
     """The subject's ``audio.tar`` where a local folder has one; else the sound of the videos is used."""
     return _if_there(folder, subject, "audio.tar")
@@ -198,16 +194,28 @@ def _if_there(folder: str, subject: str, name: str) -> list[str]:
 
 
 def _archived(folder: str | None) -> list[str]:
-    """Subjects that have a ``video.tar`` in a local folder."""
+    """Subjects in a local folder: those with a ``video.tar``, and folders in which one seems to be missing."""
     root = Path(folder or "")
     if not root.is_dir():
         raise ConfigError(
             f"Configuration, archives: there is no folder {root}; give the one that holds <subject>/video.tar "
             "(--config archives=FOLDER)."
         )
-    names = sorted(path.parent.name for path in root.glob("*/video.tar") if not path.parent.name.startswith("."))
-    if not names:
+    folders = sorted(path for path in root.iterdir() if not path.name.startswith(".") and path.is_dir())
+    whole = {path.name for path in folders if (path / "video.tar").is_file()}
+    if not whole:
         raise ConfigError(
             f"Configuration, archives: no subject in {root}; needs <subject>/video.tar and <subject>/audio.tar in it."
         )
-    return names
+    return [path.name for path in folders if path.name in whole or _lacks_archives(path)]
+
+
+def _lacks_archives(folder: Path) -> bool:
+    """Whether a folder without ``video.tar`` is a subject's nevertheless: named like one, and empty or with traces."""
+    if not NAME.fullmatch(folder.name):
+        return False
+    try:
+        names = [entry.name for entry in folder.iterdir()]
+    except PermissionError:
+        return True
+    return not names or any(_TRACE.search(name) for name in names)

@@ -8,6 +8,7 @@ clips. ``OUT/expected.csv`` says what has to become of every clip.
 from __future__ import annotations
 
 import csv
+import tarfile
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import cycle
@@ -86,7 +87,23 @@ def scratch_video_archive(folder: Path, expected: list[Expected]) -> list[Expect
 def lose_audio_archive(folder: Path, expected: list[Expected]) -> list[Expected]:
     """Remove ``audio.tar``."""
     (folder / "audio.tar").unlink()
-    return expected
+    return [Expected(ARCHIVE, "no audio.tar", "no_archive"), *expected]
+
+
+def lose_video_archive(folder: Path, expected: list[Expected]) -> list[Expected]:
+    """Remove ``video.tar``."""
+    (folder / "video.tar").unlink()
+    lost = [replace(one, fault="its archive is missing", reason="no_video") for one in expected]
+    return [Expected(ARCHIVE, "no video.tar", "no_archive"), *lost]
+
+
+def hostile_video_archive(folder: Path, expected: list[Expected]) -> list[Expected]:
+    """Let a member of ``video.tar`` lead out of the folder it is unpacked in."""
+    tar = folder / "video.tar"
+    with tarfile.open(tar, "a", format=tarfile.USTAR_FORMAT) as archive:
+        archive.addfile(tarfile.TarInfo("video/front/../../../escaped.mp4"))
+    lost = [replace(one, fault="its archive is refused", reason="no_video") for one in expected]
+    return [Expected(ARCHIVE, "video.tar steps out of its folder", "unsafe_archive"), *lost]
 
 
 def page_as_archive(folder: Path, expected: list[Expected]) -> list[Expected]:
@@ -161,6 +178,8 @@ PEOPLE = (
         ),
         damage=lose_audio_archive,
     ),
+    Person("M023", _good("neutral/level_1/011"), damage=hostile_video_archive),
+    Person("M024", _good("neutral/level_1/011"), damage=lose_video_archive),
     Person("M034", (Recording("fear/level_3/028", "17 s long", "", media.repeated(17.0)),)),
     Person(
         "M041",
