@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
+
+from occlufacediff.errors import AssetError, ConfigError
 
 
 @dataclass(frozen=True)
@@ -46,3 +49,24 @@ class VisibilitySettings:
             raise ValueError(f"margin_px: got {self.margin_px}, needs 0 to 50")
         if not 0 < self.known_part <= 1:
             raise ValueError(f"known_part: got {self.known_part}, needs more than 0, at most 1")
+
+
+def demand_files(settings: VisibilitySettings, section: str = "visibility") -> None:
+    """Look for the folder of masks or the model that the settings name.
+
+    Args:
+        section: what to call the settings in the error.
+
+    Raises:
+        ConfigError: there is no such folder.
+        AssetError: there is no such model.
+    """
+    if settings.source == "masks" and not Path(settings.masks or "").is_dir():
+        raise ConfigError(
+            f"{section}.masks: there is no folder {settings.masks}; give the one that holds "
+            "<subject>/<emotion>/<level>/<sentence>.png (or .mp4, or a folder of pictures), white = hidden."
+        )
+    if settings.source == "segmentation" and not Path(settings.model or "").is_file():
+        raise AssetError(
+            f"{section}.model: there is no file {settings.model}; give the path of a segmentation model (.tflite)."
+        )

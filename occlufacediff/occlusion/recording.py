@@ -10,8 +10,8 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from occlufacediff.config.visibility import VisibilitySettings
-from occlufacediff.errors import AssetError, ClipError, ConfigError
+from occlufacediff.config.visibility import VisibilitySettings, demand_files
+from occlufacediff.errors import ClipError, ConfigError
 from occlufacediff.face_mesh import LEFT_BROW, LEFT_EYE, LIPS, RIGHT_BROW, RIGHT_EYE
 from occlufacediff.files import sha256
 from occlufacediff.occlusion.masks import MaskPictures, MaskVideo, find_masks, read_masks
@@ -123,13 +123,8 @@ def check_source(settings: VisibilitySettings) -> None:
         ConfigError: there is no such folder.
         AssetError: the model is missing or not usable.
     """
-    if settings.source == "masks" and not Path(settings.masks or "").is_dir():
-        raise ConfigError(f"visibility.masks: there is no folder {settings.masks}; give the folder of the mask files")
+    demand_files(settings)
     if settings.source == "segmentation":
-        if not Path(settings.model or "").is_file():
-            raise AssetError(
-                f"visibility.model: there is no file {settings.model}; give a segmentation model (.tflite)"
-            )
         SegmentedCover(settings)
 
 
