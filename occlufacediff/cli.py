@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,34 @@ from occlufacediff import __version__
 from occlufacediff.errors import OccluFaceError
 from occlufacediff.threads import settle_threads
 
-CHECKPOINT = Path("results/synthetic/models")
-HEAD = Path("resources/open_head.npz")
+Command = Callable[..., None]
+
+
+def model_options(command: Command) -> Command:
+    """Give a command the options of what runs the trained model: ``--seed --device --checkpoint --head``."""
+    options = (
+        click.option(
+            "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all random draws."
+        ),
+        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
+        click.option(
+            "--checkpoint",
+            type=click.Path(path_type=Path),
+            default=Path("results/synthetic/models"),
+            show_default=True,
+            help="Folder with motion_prior/ and denoiser/.",
+        ),
+        click.option(
+            "--head",
+            type=click.Path(path_type=Path),
+            default=Path("resources/open_head.npz"),
+            show_default=True,
+            help="Head model (.npz).",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
 
 
 class UserErrors(click.Group):
@@ -69,16 +96,7 @@ def main() -> None:
     type=click.Path(path_type=Path),
     help="Hide what lies under a picture (square, RGBA, laid over the crop of the face), or under one of a folder's.",
 )
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all random draws.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option(
-    "--checkpoint",
-    type=click.Path(path_type=Path),
-    default=CHECKPOINT,
-    show_default=True,
-    help="Folder with motion_prior/ and denoiser/.",
-)
-@click.option("--head", type=click.Path(path_type=Path), default=HEAD, show_default=True, help="Head model (.npz).")
+@model_options
 @click.option("--steps", type=click.IntRange(1, 1000), help="Steps of the sampler; default: 10, as published 100.")
 @click.option("--guidance-all", type=float, help="Weight of guidance by all that is given; 1 changes nothing.")
 @click.option("--guidance-audio", type=float, help="Weight of guidance by the sound alone; 0 changes nothing.")
@@ -139,16 +157,7 @@ def predict(
 )
 @click.option("--quick", is_flag=True, help="Hide the mouth in the middle half of the frames only.")
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all random draws.")
-@click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True)
-@click.option(
-    "--checkpoint",
-    type=click.Path(path_type=Path),
-    default=CHECKPOINT,
-    show_default=True,
-    help="Folder with motion_prior/ and denoiser/.",
-)
-@click.option("--head", type=click.Path(path_type=Path), default=HEAD, show_default=True, help="Head model (.npz).")
+@model_options
 def benchmark(
     folder: Path, out: Path, quick: bool, workers: int, seed: int, device: str, checkpoint: Path, head: Path
 ) -> None:
