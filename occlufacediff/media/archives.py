@@ -21,8 +21,8 @@ from occlufacediff.files import written_aside
 
 BLOCK = tarfile.BLOCKSIZE
 _COPY = 1 << 20
-#: What damage in a tar, or in its compression, looks like; some decompressors raise an OSError without a number.
-_DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError)
+#: What damage in a tar, or in its compression, looks like; see `_damaged` for OSError.
+_DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError)
 
 
 @dataclass(frozen=True)
@@ -96,6 +96,8 @@ def unpack(path: Path | str, place: Callable[[str], Path | None], limits: Limits
                 with written_aside(target) as aside, aside.open("wb") as file:
                     _copy_whole(source, file, member)
             except _DAMAGE as error:
+                if not _damaged(error):
+                    raise
                 damage.append(f"{member.name} cannot be read ({error})")
                 continue
             unpacked.append(member.name)
@@ -160,9 +162,8 @@ def _survey(archive: tarfile.TarFile, path: Path, limits: Limits) -> tuple[list[
     while True:
         try:
             member = archive.next()
-        except (*_DAMAGE, OSError) as error:
-            if isinstance(error, OSError) and error.errno is not None:
-                # The disk's fault, not the archive's.
+        except _DAMAGE as error:
+            if not _damaged(error):
                 raise
             if size is not None and archive.offset + BLOCK < size:
                 archive.offset += BLOCK
@@ -257,10 +258,17 @@ def _opened(path: Path) -> Iterator[tarfile.TarFile]:
         raise ClipError("no_archive", f"{path}: no such archive")
     try:
         archive = tarfile.TarFile.open(path, "r:*", ignore_zeros=True)
-    except (*_DAMAGE, OSError) as error:
+    except _DAMAGE as error:
+        if not _damaged(error):
+            raise
         raise ClipError("broken_archive", f"{path}: not a readable tar archive ({error}); fetch it again") from error
     with archive:
         yield archive
+
+
+def _damaged(error: Exception) -> bool:
+    """Whether the archive is at fault: some decompressors raise an OSError without a number, the disk's have one."""
+    return not isinstance(error, OSError) or error.errno is None
 
 
 def _fault_of_name(name: str) -> str:

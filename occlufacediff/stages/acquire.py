@@ -131,6 +131,8 @@ def _unpack_kind(
         if _stamp(archive) != before:
             raise StorageError(f"{archive}: changed while it was read; run again when nothing writes to it") from error
         found.fault = error
+    except OSError as error:
+        raise (storage_error(error, archive) or StorageError(f"{archive}: cannot be read ({error})")) from error
     found.clips = {clip: path for clip, path in found.clips.items() if (folder / path).is_file()}
     return found
 

@@ -66,6 +66,11 @@ def read_landmarks_subject(
     code = fingerprint("occlufacediff.stages.published_landmarks")
     parts = parts_folder(landmarks_h5)
 
+    def inputs(clip: str) -> list[Path]:
+        # A clip without landmarks is a row; landmarks that are there now and gone later are a lost mount.
+        published = landmarks_dir / clip / FILE
+        return [videos[clip][0], *([published] if published.is_file() else [])]
+
     def made_from(clip: str) -> str:
         video, frames = videos[clip]
         files = [sha256(path) if path.is_file() else "" for path in (video, landmarks_dir / clip / FILE)]
@@ -76,6 +81,7 @@ def read_landmarks_subject(
         partial(_read, videos, landmarks_dir, settings, min_found),
         parts,
         made_from,
+        inputs=inputs,
         workers=workers,
         scheduler=scheduler,
         title=f"{subject} landmarks",

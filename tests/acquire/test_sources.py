@@ -140,3 +140,30 @@ def test_the_table_of_first_use_is_filled_by_many_at_once(tmp_path):
     table.write_text("address,size,sha256\nfiles/1,five,0\n")
     with pytest.raises(AssetError, match=r"checksums\.csv.*mend or remove"):
         expected(remotes[1], table)
+
+
+def test_a_folder_that_lacks_its_archive_is_a_subject_and_others_are_not(tmp_path):
+    def local():
+        return subjects(load_config(copy.deepcopy(DEFAULT) | {"source": "local", "archives": str(tmp_path)}))
+
+    for name in ("M001/audio.tar", "M002/.video.tar.part", "M003/M003_video.zip", "M004/video/front/sad", "M005"):
+        path = tmp_path / name
+        path.mkdir(parents=True) if path.suffix == "" else (path.parent.mkdir(), path.touch())
+    with pytest.raises(ConfigError, match=r"archives: no subject in .*needs <subject>/video\.tar"):
+        local()
+    for name in (
+        "W001/video.tar",
+        "results/synthetic/report.html",
+        "logs/a/b.log",
+        "lost+found/c",
+        ".hidden/video.tar",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).touch()
+    (tmp_path / "expected.csv").touch()
+    assert local() == ["M001", "M002", "M003", "M004", "M005", "W001"]
+    (tmp_path / "M006 (copy)").mkdir()
+    assert "M006 (copy)" not in local()
+    (tmp_path / "M006 (copy)" / "video.tar").touch()
+    with pytest.raises(ConfigError, match=r"'M006 \(copy\)'.*rename it"):
+        local()

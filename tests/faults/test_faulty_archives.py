@@ -53,7 +53,8 @@ def preprocess(subject: str, archives: Path, root: Path) -> None:
     """All stages from archives to the clip store, in this process."""
     raw, video = root / "raw" / subject, root / "video" / subject
     files = {kind: root / kind / subject for kind in ("audio", "landmarks", "clips")}
-    unpack_subject(subject, archives / "video.tar", archives / "audio.tar", raw, raw / "index.csv", view="front")
+    tars = [path if path.is_file() else None for path in (archives / "video.tar", archives / "audio.tar")]
+    unpack_subject(subject, *tars, raw, raw / "index.csv", view="front")
     convert_subject(
         subject, raw, raw / "index.csv", video, video / "index.csv", settings=VideoSettings(preset="ultrafast")
     )

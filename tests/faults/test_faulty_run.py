@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import re
 import subprocess
 import sys
 from pathlib import Path
@@ -15,8 +14,8 @@ from tiny_tree import Tree, copy_workflow
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("workflow")]
 
-#: One with faults of single clips, one without the view.
-SUBJECTS = ("M009", "W017")
+#: One with faults of single clips, one whose archive is refused, one without any, one without the view.
+SUBJECTS = ("M009", "M023", "M024", "W017")
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +55,8 @@ def test_the_manifest_gives_each_clip_its_one_reason(faulty: tuple[Tree, Path, s
     columns = ["status", "reason"]
     pd.testing.assert_frame_equal(manifest[columns], expected[columns])
     assert "down" in manifest.loc[("W017", "(archive)"), "message"]
+    assert "'video/front/../../../escaped.mp4' is refused" in manifest.loc[("M023", "(archive)"), "message"]
+    assert "M024 has no video.tar" in manifest.loc[("M024", "(archive)"), "message"]
 
 
 def test_the_report_sums_up_what_was_left_out(faulty: tuple[Tree, Path, str]) -> None:
@@ -71,7 +72,9 @@ def test_the_report_sums_up_what_was_left_out(faulty: tuple[Tree, Path, str]) ->
     for reason, rows in failed.groupby("reason"):
         cells = f"<td>{reason}</td><td>{len(rows)}</td><td>{rows['subject'].nunique()}</td>"
         assert cells in section, reason
-    assert re.search(r"<td>W017</td><td>0</td><td>1</td><td>no_video, no_view</td>", section)
+    for subject, reason in (("M023", "unsafe_archive"), ("M024", "no_archive"), ("W017", "no_view")):
+        reasons = ", ".join(sorted(["no_video", reason]))
+        assert f"<td>{subject}</td><td>0</td><td>1</td><td>{reasons}</td>" in section
     for row in failed.itertuples():
         assert f"<td>{row.subject}</td><td>{row.clip}</td><td>{row.reason}</td>" in section
 
