@@ -10,15 +10,11 @@ import numpy as np
 import pocketsphinx
 from numpy.typing import NDArray
 
+from occlufacediff.speech.columns import PHONES, SILENCE
+
 Float = NDArray[np.float32]
 
 RATE = 16_000
-SILENCE = "SIL"
-#: Phones by their CMU names, and silence last: the columns of `phone_features`.
-PHONES = (
-    "AA", "AE", "AH", "AO", "AW", "AY", "B", "CH", "D", "DH", "EH", "ER", "EY", "F", "G", "HH", "IH", "IY", "JH", "K",
-    "L", "M", "N", "NG", "OW", "OY", "P", "R", "S", "SH", "T", "TH", "UH", "UW", "V", "W", "Y", "Z", "ZH", SILENCE,
-)  # fmt: skip
 _COLUMN = {name: column for column, name in enumerate(PHONES)}
 
 _FRAME = 0.01  # seconds between the recogniser's frames
@@ -32,7 +28,8 @@ _PIECE_S = 40.0
 _LOUDNESS_S = 0.02
 #: The recogniser's scores are logarithms divided by 2^10.
 _SCORE_SCALE = 1024.0
-_OPTIONS = {"lw": 2.0, "pip": 0.3, "beam": 1e-10, "pbeam": 1e-10}
+#: With beams of 1e-10 the search lost all paths in one of 20 recordings and heard one phone of 5 seconds.
+_OPTIONS = {"lw": 2.0, "beam": 1e-30, "pbeam": 1e-16}
 
 
 @dataclass(frozen=True, eq=False)

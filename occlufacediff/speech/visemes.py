@@ -84,7 +84,7 @@ _ALIKE = {
     "L": ("l",),
     "SZ": ("s", "z"),
     "CH": ("S", "Z", "tS", "dZ"),
-    "KG": ("k", "g", "N"),
+    "KG": ("k", "g", "N", "x"),
     "H": ("h",),
     "R": ("r",),
     "W": ("w",),
@@ -147,6 +147,7 @@ def is_stressed(phoneme: str) -> bool:
 class Segments:
     """Visemes in time, all arrays over K segments: seconds, (K, N_CHANNELS) targets, and what the sound insists on."""
 
+    names: tuple[str, ...]
     start: np.ndarray
     end: np.ndarray
     targets: np.ndarray
@@ -189,6 +190,7 @@ def timed(sounds: Sequence[tuple[str, ...]], starts: np.ndarray, end: float, gai
     targets = np.asarray([shape.targets for shape in shapes])
     targets[:, 0] *= np.asarray(opens)
     return Segments(
+        names=tuple(names),
         start=start,
         end=np.append(start[1:], float(end) + 1.0),
         targets=targets,
