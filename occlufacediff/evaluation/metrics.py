@@ -56,8 +56,13 @@ def lve(truth: ArrayLike, predicted: ArrayLike, lips: ArrayLike | None = None) -
 
 def mvve(truth: ArrayLike, predicted: ArrayLike, fps: float) -> float:
     """Mean distance of velocities in mm/s: ``mean |d truth - d predicted| * fps``; points (T, V, 3), T at least 2."""
+    return float(velocity_errors(truth, predicted, fps).mean())
+
+
+def velocity_errors(truth: ArrayLike, predicted: ArrayLike, fps: float) -> Floats:
+    """Distances (T - 1, V) of velocities, mm/s, of points (T, V, 3), metres, T at least 2."""
     velocity = np.diff(_difference(truth, predicted, frames=2), axis=0)
-    return float(MM * fps * np.linalg.norm(velocity, axis=-1).mean())
+    return MM * fps * np.linalg.norm(velocity, axis=-1)
 
 
 def jitter(points: ArrayLike, fps: float) -> float:

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.evaluation import metrics
-from occlufacediff.evaluation.told import Told, largest_told, mean_told, told_by
+from occlufacediff.evaluation.told import largest_told, mean_told, told_by
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
 from occlufacediff.training.data import Clip
@@ -78,59 +78,14 @@ def score(
         visible: (T, 468) visible landmarks.
         hidden: (T,) frames in which something is hidden.
     """
-    if clip.lmk_2d is None:
-        raise ValueError("clip: got no landmarks, needs lmk_2d for the 2D errors")
     told = told_by(asset, clip)
-    if told is not None:
-        return _score_told(asset, clip, truth, predicted, motion, visible, hidden, told)
-    lips, (upper, lower) = asset.regions["lips"], lip_pairs(asset)
-    seen = visible[:, asset.landmark_indices] > 0
-    detected = clip.lmk_2d[:, asset.landmark_indices]
+    assert clip.lmk_2d is not None  # told_by asks for landmarks
     errors = metrics.vertex_errors(truth.vertices, predicted.vertices)
-    result = {
-        "lve": float(errors[:, lips].max(0).mean()),
-        "mvpe": float(errors.mean()),
-        **{f"mvpe_{name}": float(errors[:, asset.regions[name]].mean()) for name in REGIONS if name in asset.regions},
-        "mvpe_lips": float(errors[:, lips].mean()),
-        "lmk_3d_mvpe": metrics.lve(truth.landmarks, predicted.landmarks),
-        "jaw_error": metrics.jaw_error(clip.jaw, motion[:, -3:]),
-        "expression_error": metrics.expression_error(clip.exp, motion[:, :-3]),
-        "lmk_2d_error": metrics.lmk_2d_error(detected, predicted.landmarks_2d),
-        "lmk_2d_error_visible": metrics.lmk_2d_error(detected, predicted.landmarks_2d, seen),
-        "lmk_2d_error_hidden": metrics.lmk_2d_error(detected, predicted.landmarks_2d, ~seen),
-        "mouth_closure": metrics.mouth_closure(detected, predicted.landmarks_2d, upper, lower),
-    }
-    if len(motion) > 1:
-        result["mvve"] = metrics.mvve(truth.vertices, predicted.vertices, FPS)
-    if len(motion) > 3:
-        result["jitter"] = metrics.jitter(predicted.vertices, FPS)
-    if hidden.any():
-        result["lve" + HIDDEN] = float(errors[hidden][:, lips].max(0).mean())
-        result["mvpe_lips" + HIDDEN] = float(errors[hidden][:, lips].mean())
-        result["mvpe_face" + HIDDEN] = float(errors[hidden][:, asset.regions["face"]].mean())
-        closure = metrics.mouth_closure(detected[hidden], predicted.landmarks_2d[hidden], upper, lower)
-        result["mouth_closure" + HIDDEN] = closure
-    return result
-
-
-def _score_told(
-    asset: HeadAsset,
-    clip: Clip,
-    truth: Surface,
-    predicted: Surface,
-    motion: Float,
-    visible: Float,
-    hidden: NDArray[np.bool_],
-    told: Told,
-) -> dict[str, float]:
-    """As `score`, over what the recording tells."""
-    assert clip.lmk_2d is not None  # score asks for landmarks
-    seen = (visible[:, asset.landmark_indices] > 0) & told.landmarks
-    detected = np.where(told.landmarks[..., None], clip.lmk_2d[:, asset.landmark_indices], 0)
-    flat = np.where(told.landmarks[..., None], predicted.landmarks_2d, 0)
-    errors = metrics.vertex_errors(truth.vertices, predicted.vertices)
-    points = metrics.vertex_errors(truth.landmarks, predicted.landmarks)
     upper, lower = lip_pairs(asset)
+    # What is not told may be NaN, and is chosen by no metric.
+    there = told.landmarks[..., None]
+    detected = np.where(there, clip.lmk_2d[:, asset.landmark_indices], 0)
+    flat = np.where(there, predicted.landmarks_2d, 0)
     closure = np.abs(metrics.mouth_gaps(detected, upper, lower) - metrics.mouth_gaps(flat, upper, lower))
     pairs = told.landmarks[:, upper] & told.landmarks[:, lower]
     lips = asset.regions["lips"]
@@ -138,21 +93,21 @@ def _score_told(
         "lve": largest_told(errors[:, lips], told.vertices[:, lips]),
         "mvpe": mean_told(errors, told.vertices),
     }
-    for name in ("lips", *REGIONS):
-        if name in asset.regions:
-            region = asset.regions[name]
-            result[f"mvpe_{name}"] = mean_told(errors[:, region], told.vertices[:, region])
+    for name in (*(name for name in REGIONS if name in asset.regions), "lips"):
+        region = asset.regions[name]
+        result[f"mvpe_{name}"] = mean_told(errors[:, region], told.vertices[:, region])
+    points = metrics.vertex_errors(truth.landmarks, predicted.landmarks)
     result["lmk_3d_mvpe"] = largest_told(points, told.landmarks)
     if told.frames.any():
         result["jaw_error"] = metrics.jaw_error(clip.jaw[told.frames], motion[told.frames, -3:])
         result["expression_error"] = metrics.expression_error(clip.exp[told.frames], motion[told.frames, :-3])
-    for name, chosen in (("", told.landmarks), ("_visible", seen), ("_hidden", told.landmarks & ~seen)):
-        if told.landmarks.any():
+    if told.landmarks.any():
+        seen = (visible[:, asset.landmark_indices] > 0) & told.landmarks
+        for name, chosen in (("", told.landmarks), ("_visible", seen), ("_hidden", told.landmarks & ~seen)):
             result["lmk_2d_error" + name] = metrics.lmk_2d_error(detected, flat, chosen)
     result["mouth_closure"] = mean_told(closure, pairs)
     if len(motion) > 1:
-        steps = np.diff(truth.vertices - predicted.vertices, axis=0)
-        speeds = metrics.MM * FPS * np.linalg.norm(steps, axis=-1)
+        speeds = metrics.velocity_errors(truth.vertices, predicted.vertices, FPS)
         result["mvve"] = mean_told(speeds, told.vertices[1:] & told.vertices[:-1])
     if len(motion) > 3:
         result["jitter"] = metrics.jitter(predicted.vertices, FPS)

@@ -29,24 +29,29 @@ class Told:
     frames: Bool
 
 
-def told_by(asset: HeadAsset, clip: Clip) -> Told | None:
-    """What counts as truth of a clip; None where nothing is hidden in its recording and all does.
+def told_by(asset: HeadAsset, clip: Clip) -> Told:
+    """What counts as truth of a clip: all, where nothing is hidden in its recording.
 
     A landmark that the detector never gives (68 of 468 points) is not told either, but vertices go by the nearest
     landmark that it does give.
+
+    Raises:
+        ValueError: the clip has no landmarks.
     """
     if clip.lmk_2d is None:
-        return None
+        raise ValueError("clip: got no landmarks, needs lmk_2d")
+    frames = np.ones(len(clip), dtype=bool) if clip.known is None else clip.known
     found = np.isfinite(clip.lmk_2d).all(axis=-1)
     if clip.lmk_visible is None and found.all():
-        return None
+        shapes = ((len(clip), len(points)) for points in (asset.v_template, asset.landmark_indices))
+        vertices, landmarks = (np.ones(shape, dtype=bool) for shape in shapes)
+        return Told(vertices, landmarks, frames)
     visible = found if clip.lmk_visible is None else found & clip.lmk_visible
     rows = np.flatnonzero(found.any(axis=0)[asset.landmark_indices])
     corners = np.asarray(asset.v_template)[asset.triangles_of_landmarks[rows]]
     places = (corners * np.asarray(asset.lmk_b_coords)[rows][..., None]).sum(axis=1)
     nearest = rows[cKDTree(places).query(np.asarray(asset.v_template))[1]]
     landmarks = visible[:, asset.landmark_indices]
-    frames = np.ones(len(clip), dtype=bool) if clip.known is None else clip.known
     return Told(landmarks[:, nearest], landmarks, frames)
 
 

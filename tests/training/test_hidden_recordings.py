@@ -129,7 +129,7 @@ def scores_of(asset: HeadAsset, clip: Clip, kind: str = "mouth", noise: float = 
     case = make_case("C1/clip", clip, kind, EvaluationSettings(), seed=0)
     truth, made = surface(asset, clip, clip.motion), surface(asset, clip, 0 * clip.motion)
     told = told_by(asset, clip)
-    if noise and told is not None:
+    if noise:
         assert clip.lmk_2d is not None
         rng = np.random.default_rng(0)
         vertices, landmarks, points = truth.vertices.copy(), truth.landmarks.copy(), clip.lmk_2d.copy()
@@ -174,6 +174,5 @@ def test_landmarks_that_a_detector_never_gives_leave_the_surface_told(files: Fil
     points[:, 300:] = np.nan
     asset = HeadAsset.load(files.head)
     told = told_by(asset, replace(clip, lmk_2d=points, lmk_visible=None, known=None))
-    assert told is not None
     assert told.vertices.all()
     assert not told.landmarks[:, 300:].any()
