@@ -169,21 +169,28 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "flame.npz"
 
 
+def store_of(path: Path, landmarks: dict[str, np.ndarray]) -> Path:
+    """A clip store of these landmarks (T, 478, 2); frame 4 has no face of its own."""
+    with new_hdf5(path) as file:
+        for clip, points in landmarks.items():
+            file[f"{clip}/landmarks"] = points
+            file[f"{clip}/valid_frames_idx"] = np.delete(np.arange(len(points), dtype=np.int32), 4)
+    return path
+
+
 def test_coefficients_enter_as_fitted_ones(tmp_path: Path, head: Path) -> None:
     asset = HeadAsset.load(head)
-    tree, store = tmp_path / "front", tmp_path / "clips.h5"
+    tree, found = tmp_path / "front", {}
     lengths = {CLIPS[0]: FRAMES, CLIPS[1]: FRAMES + 2, CLIPS[2]: FRAMES - 3, CLIPS[3]: FRAMES - 4}
-    with new_hdf5(store) as file:
-        for number, clip in enumerate(CLIPS):
-            arrays = coefficient_arrays(FRAMES + 5, seed=number)
-            motion = {name: values[:FRAMES] for name, values in arrays.items()}
-            vertices = vertices_numpy(asset, arrays["shape"][0], motion["exp"], motion["global_pose"], motion["jaw"])
-            landmarks = np.zeros((FRAMES, 478, 2), np.float32)
-            landmarks[:, asset.landmark_indices] = project_numpy(landmarks_numpy(asset, vertices), motion["cam"])
-            file[f"{clip}/landmarks"] = landmarks
-            file[f"{clip}/valid_frames_idx"] = np.delete(np.arange(FRAMES, dtype=np.int32), 4)
-            if clip in lengths:
-                write_coefficients(tree / clip, {name: values[: lengths[clip]] for name, values in arrays.items()})
+    for number, clip in enumerate(CLIPS):
+        arrays = coefficient_arrays(FRAMES + 5, seed=number)
+        motion = {name: values[:FRAMES] for name, values in arrays.items()}
+        vertices = vertices_numpy(asset, arrays["shape"][0], motion["exp"], motion["global_pose"], motion["jaw"])
+        found[clip] = np.zeros((FRAMES, 478, 2), np.float32)
+        found[clip][:, asset.landmark_indices] = project_numpy(landmarks_numpy(asset, vertices), motion["cam"])
+        if clip in lengths:
+            write_coefficients(tree / clip, {name: values[: lengths[clip]] for name, values in arrays.items()})
+    store = store_of(tmp_path / "clips.h5", found)
     outputs = [(tmp_path / f"{name}.h5", tmp_path / f"{name}.csv") for name in ("one", "two")]
     for workers, (coefficients, index) in enumerate(outputs, 1):
         settings = PublishedSettings()
@@ -220,12 +227,8 @@ def test_coefficients_enter_as_fitted_ones(tmp_path: Path, head: Path) -> None:
 def test_coefficients_that_vanish_do_not_turn_a_clip_into_a_failure(
     tmp_path: Path, head: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store, clip = tmp_path / "clips.h5", CLIPS[0]
-    arrays = coefficient_arrays(FRAMES)
-    write_coefficients(tmp_path / "front" / clip, arrays)
-    with new_hdf5(store) as file:
-        file[f"{clip}/landmarks"] = np.zeros((FRAMES, 478, 2), np.float32)
-        file[f"{clip}/valid_frames_idx"] = np.arange(FRAMES, dtype=np.int32)
+    store = store_of(tmp_path / "clips.h5", {CLIPS[0]: np.zeros((FRAMES, 478, 2), np.float32)})
+    write_coefficients(tmp_path / "front" / CLIPS[0], coefficient_arrays(FRAMES))
 
     def lost(path: Path) -> NoReturn:
         path.unlink()
@@ -265,12 +268,11 @@ def test_another_head_is_refused(tmp_path: Path, head: Path) -> None:
     from small_head import small_head
 
     small_head().save(tmp_path / "small.npz")
-    with new_hdf5(tmp_path / "clips.h5"):
-        pass
+    store = store_of(tmp_path / "clips.h5", {})
     outputs = tmp_path / "a.h5", tmp_path / "a.csv"
     with pytest.raises(AssetError, match="FLAME's 300 and 100"):
         read_coefficients_subject(
-            "M003", tmp_path / "clips.h5", tmp_path / "small.npz", tmp_path, *outputs, settings=PublishedSettings()
+            "M003", store, tmp_path / "small.npz", tmp_path, *outputs, settings=PublishedSettings()
         )
 
 

@@ -185,8 +185,7 @@ def test_what_is_missing_is_named_and_leaves_no_page(made: tuple[dict[str, Any],
     (tmp_path / "narrow.csv").write_text("subject,clip\nM101,x\n")
     with pytest.raises(ConfigError, match=r"narrow\.csv has no column emotion"):
         make_report(**(made[0] | target | {"manifest": tmp_path / "narrow.csv"}))
-    with h5py.File(tmp_path / "predictions.h5", "w"):
-        pass
+    h5py.File(tmp_path / "predictions.h5", "w").close()
     with pytest.raises(AssetError, match="mouth/ours/"):
         make_report(**(made[0] | target | {"predictions": tmp_path / "predictions.h5"}))
     assert not (tmp_path / "report.html").exists()
