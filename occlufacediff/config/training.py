@@ -122,13 +122,15 @@ class AugmentSettings:
     voice: float = 0.12
     #: Spread of noise on the log-mel.
     mel_noise: float = 0.2
+    #: Odds that the phones of spectrum and phones are lost over a part of a window.
+    phones_lost: float = 0.15
     #: Sound is moved against the picture by up to so many frames, for recordings that are out of step.
     offset_frames: float = 0.0
 
     def __post_init__(self) -> None:
         names = ("rotation", "scale", "scale_drift", "shift", "shift_drift", "noise_px", "loudness", "slope")
         _not_negative(self, *names, "mel_noise", "offset_frames")
-        _odds(self, "decoy")
+        _odds(self, "decoy", "phones_lost")
         for name in ("tempo", "voice"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 <= it < 1")
@@ -159,8 +161,8 @@ class LossSettings:
 class DenoiserSettings:
     """Training of the denoiser: it learns the motion prior's latents from landmarks, sound and noisy latents."""
 
-    #: Sizes of the network: ours on log-mel, or the published one on wav2vec2.
-    preset: Literal["compact", "published"] = "compact"
+    #: Sizes of the network: ours on log-mel, or on spectrum and phones (``open``), or the published one on wav2vec2.
+    preset: Literal["compact", "open", "published"] = "compact"
     loop: LoopSettings = field(default_factory=lambda: LoopSettings(max_steps=450, batch_size=16))
     losses: LossSettings = field(default_factory=LossSettings)
     masks: MaskSettings = field(default_factory=MaskSettings)

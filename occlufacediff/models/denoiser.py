@@ -6,7 +6,7 @@ All that does not depend on the noisy latents or the diffusion step lives in ``c
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 import torch
@@ -31,6 +31,7 @@ from occlufacediff.models.layers import (
     sinusoids,
 )
 from occlufacediff.models.steps import StepDecoder
+from occlufacediff.speech.columns import WIDTH
 
 _TABLE_ROWS = 5000
 
@@ -43,9 +44,10 @@ class DenoiserConfig:
         latent_dim: D, values a latent; equals the motion prior's.
         landmarks: L, landmarks a frame.
         landmark_width: channels of the landmark condition.
-        audio: sound encoder; "wav2vec2" takes waveforms (B, T * 640), "log_mel" log-mel (B, T * 4, mel_bands).
+        audio: sound encoder; "wav2vec2" takes waveforms (B, T * 640), "log_mel" log-mel (B, T * 4, mel_bands), "speech"
+            spectrum and phones (B, T * 4, mel_bands), see `occlufacediff.speech.columns`.
         audio_width: channels of the sound condition; encoder width = landmark_width + audio_width.
-        mel_bands: bands of log-mel.
+        mel_bands: bands of log-mel, or columns of spectrum and phones.
         wav2vec2: sizes of wav2vec2, used with audio = "wav2vec2".
         encoder_layers: layers at the frame rate.
         encoder_heads: their heads.
@@ -66,7 +68,7 @@ class DenoiserConfig:
     latent_dim: int = 128
     landmarks: int = 468
     landmark_width: int = 256
-    audio: Literal["wav2vec2", "log_mel"] = "wav2vec2"
+    audio: Literal["wav2vec2", "log_mel", "speech"] = "wav2vec2"
     audio_width: int = 512
     mel_bands: int = 80
     wav2vec2: Wav2Vec2Sizes = field(default_factory=Wav2Vec2Sizes)
@@ -86,8 +88,8 @@ class DenoiserConfig:
     causal: bool = False
 
     def __post_init__(self) -> None:
-        if self.audio not in ("wav2vec2", "log_mel"):
-            raise ValueError(f"audio: got {self.audio!r}, needs 'wav2vec2' or 'log_mel'")
+        if self.audio not in ("wav2vec2", "log_mel", "speech"):
+            raise ValueError(f"audio: got {self.audio!r}, needs 'wav2vec2', 'log_mel' or 'speech'")
         if self.squash not in ("conv", "fold"):
             raise ValueError(f"squash: got {self.squash!r}, needs 'conv' or 'fold'")
         if not 0.0 <= self.dropout < 1.0:
@@ -132,6 +134,11 @@ class DenoiserConfig:
             squash="fold",
             sees_mask=True,
         )
+
+    @classmethod
+    def open(cls, latent_dim: int = 64) -> DenoiserConfig:
+        """The compact size on spectrum and phones, as the weights that come with the program."""
+        return replace(cls.compact(latent_dim), audio="speech", mel_bands=WIDTH)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a YAML file."""

@@ -36,7 +36,7 @@ class Clip:
         cam: (T, 3) ``[s, tx, ty]``.
         shape: (S,).
         lmk_2d: (T, 468, 2) crop coordinates, or None.
-        log_mel: (4 T, 80), or None.
+        log_mel: (4 T, 80), or spectrum and phones (4 T, 60), or None.
         waveform: (640 T,) 16 kHz, zero mean and unit variance over the clip, or None.
         lmk_visible: (T, 468) True where nothing in the recording itself lies over the landmark; None: nothing does.
         known: (T,) frames whose expression and jaw the recording tells; None: all of them.
@@ -118,7 +118,7 @@ class ClipStore:
         coefficients: shards with coefficients, `<subject>.h5`.
         clips: shards of the clip store; None reads no landmarks.
         audio: shards with sound; None reads no sound.
-        sound: which sound is read, ``log_mel`` or ``waveform``.
+        sound: which sound is read, ``log_mel``, ``speech`` (spectrum and phones) or ``waveform``.
         memory_mib: keep all clips in memory when they fit into so many MiB.
         known_only: give each run of frames whose motion the recording tells as a clip of its own, and no other frames.
 
@@ -225,8 +225,8 @@ class ClipStore:
             values["known"] = group["known_frames"][()] != 0
         if "audio" in self._files:
             group = self._group("audio", index)
-            if self.sound == "log_mel":
-                mel = group["log_mel"][()].astype(np.float32)
+            if self.sound != "waveform":
+                mel = group[self.sound][()].astype(np.float32)
                 values["log_mel"] = fit_rows(mel, MEL_ROWS_PER_FRAME * frames, float(mel.min()))
             else:
                 wave = fit_rows(group["waveform"][()].astype(np.float32), SAMPLES_PER_FRAME * frames, 0.0)

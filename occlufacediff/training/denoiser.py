@@ -24,7 +24,7 @@ from occlufacediff.training.objective import HeadTerms
 from occlufacediff.training.windows import WindowDataset, batches, fixed_windows
 
 #: Sound that each preset hears, as `ClipStore` names it.
-SOUND = {"compact": "log_mel", "published": "waveform"}
+SOUND = {"compact": "log_mel", "open": "speech", "published": "waveform"}
 
 
 def denoiser_config(settings: DenoiserSettings, prior: MotionPrior) -> DenoiserConfig:
@@ -34,8 +34,8 @@ def denoiser_config(settings: DenoiserSettings, prior: MotionPrior) -> DenoiserC
         ConfigError: the published sizes with a prior of other latents.
     """
     latent_dim = prior.config.latent_dim
-    if settings.preset == "compact":
-        return DenoiserConfig.compact(latent_dim)
+    if settings.preset != "published":
+        return DenoiserConfig.compact(latent_dim) if settings.preset == "compact" else DenoiserConfig.open(latent_dim)
     config = DenoiserConfig.published()
     if config.latent_dim != latent_dim:
         raise ConfigError(
@@ -94,7 +94,7 @@ def denoiser_losses(
     In training steps, noise, dropped sound and landmarks, and decoys are drawn from torch's generator; in eval mode
     steps are spread evenly and nothing is dropped.
     """
-    sound = SOUND[settings.preset]
+    sound = "waveform" if settings.preset == "published" else "log_mel"
 
     def losses(batch: Batch) -> Losses:
         size = len(batch["exp"])
@@ -155,7 +155,7 @@ def fit_denoiser(
     """
     torch.manual_seed(seed)
     denoiser = Denoiser(denoiser_config(settings, prior))
-    if settings.preset == "compact":
+    if settings.preset != "published":
         known = input_statistics(training)
         denoiser.set_landmark_statistics(known["face"], known["spread"])
         if isinstance(denoiser.audio_encoder, LogMelEncoder):

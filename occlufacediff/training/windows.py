@@ -13,6 +13,7 @@ from torch.utils.data import DataLoader, Dataset
 from occlufacediff.config.occlusion import MaskSettings
 from occlufacediff.config.training import AugmentSettings
 from occlufacediff.occlusion.random_masks import training_mask
+from occlufacediff.speech.columns import BANDS, WIDTH
 from occlufacediff.training.data import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME, Clip, ClipStore
 
 Float = NDArray[np.float32]
@@ -98,6 +99,18 @@ def augment_landmarks(lmk_2d: Float, rng: np.random.Generator, settings: Augment
     return moved
 
 
+def augment_sound(sound: Float, rng: np.random.Generator, settings: AugmentSettings) -> Float:
+    """`augment_log_mel`, or for spectrum and phones (N, 60) that of the spectrum, and phones not heard for a while."""
+    if sound.shape[1] != WIDTH:
+        return augment_log_mel(sound, rng, settings)
+    changed = np.concatenate([augment_log_mel(sound[:, :BANDS], rng, settings), sound[:, BANDS:]], axis=1)
+    if rng.random() < settings.phones_lost:
+        length = int(rng.integers(len(sound) // 8, len(sound) + 1))
+        start = int(rng.integers(0, len(sound) - length + 1))
+        changed[start : start + length, BANDS:] = 0
+    return changed
+
+
 def augment_log_mel(log_mel: Float, rng: np.random.Generator, settings: AugmentSettings) -> Float:
     """Another voice, loudness, room and microphone for a log-mel (N, bands) of about unit spread."""
     bands = log_mel.shape[1]
@@ -174,7 +187,7 @@ class WindowDataset(Dataset[dict[str, Float]]):
                 if self.augment.offset_frames:
                     lag = MEL_ROWS_PER_FRAME * self.augment.offset_frames * rng.uniform(-1, 1)
                     mel = resample(mel, np.arange(len(mel)) + np.float32(lag))
-                sample["log_mel"] = augment_log_mel(mel, rng, self.augment)
+                sample["log_mel"] = augment_sound(mel, rng, self.augment)
         return sample
 
 
