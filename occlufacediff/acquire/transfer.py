@@ -33,7 +33,8 @@ from occlufacediff.acquire.credentials import Anonymous, Bearer, Secret
 from occlufacediff.acquire.sources import Remote
 from occlufacediff.config.acquire import DownloadSettings
 from occlufacediff.errors import AssetError
-from occlufacediff.files import sha256, storage_error, written_aside
+from occlufacediff.files import sha256, written_aside
+from occlufacediff.storage import StorageError, storage_error
 
 CHUNK = 1 << 18
 #: Without a mark of the version, so many bytes before a break are asked for again and compared.
@@ -117,9 +118,9 @@ class Transfer:
         """Fetch, check, rename.
 
         Raises:
-            AssetError: the server refuses, sends something else, or fails too often (the message has the remedy); the
-                disk has too little room. What is good of the part stays for the next run.
-            StorageError: the disk is full, read-only or gone; likewise.
+            AssetError: the server refuses, sends something else, or fails too often (the message has the remedy).
+                What is good of the part stays for the next run.
+            StorageError: the disk has too little room, becomes full, is read-only or gone; likewise.
         """
         again = Retrying(
             retry=retry_if_exception_type(TryAgain),
@@ -271,9 +272,9 @@ class Transfer:
     def _check_room(self, note: _Note, start: int) -> None:
         free = shutil.disk_usage(self._part.parent).free
         if note.length is not None and note.length - start > free:
-            raise AssetError(
-                f"{self._remote.name}: needs {(note.length - start) / 1e9:.1f} GB more, and {self._part.parent} has "
-                f"{free / 1e9:.1f} GB left; make room and run again."
+            raise StorageError(
+                f"{self._target}: cannot be written: it needs {(note.length - start) / 1e6:,.0f} MB more, and its disk "
+                f"has {free / 1e6:,.0f} MB left; free some space, then run again: what is finished is kept"
             )
 
     def _append(self, response: requests.Response, note: _Note, start: int) -> None:

@@ -20,6 +20,7 @@ from occlufacediff.acquire.fetch import fetch_files
 from occlufacediff.acquire.sources import Remote
 from occlufacediff.config.acquire import DownloadSettings
 from occlufacediff.errors import AssetError, OccluFaceError
+from occlufacediff.storage import StorageError
 
 CONTENT = os.urandom(1_000_000)
 CHANGED = os.urandom(1_000_000)
@@ -269,7 +270,7 @@ def test_one_refusal_stops_the_others_and_keeps_what_they_have(server, tmp_path)
 
 def test_a_disk_without_room_is_said_before_the_first_byte(server, tmp_path, monkeypatch):
     server.files["a"] = Served(CONTENT, [("wrong_length", 10**15)])
-    with pytest.raises(AssetError, match=r"needs 1000000\.0 GB more.*make room"):
+    with pytest.raises(StorageError, match=r"a\.tar: .*needs 1,000,000,001 MB more.*free some space"):
         fetch(server, tmp_path)
 
 

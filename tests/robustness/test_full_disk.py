@@ -16,8 +16,9 @@ from machine_faults import digests, errors_in, small_disk
 from tiny_tree import Tree
 
 from occlufacediff.errors import ClipError, OccluFaceError
-from occlufacediff.files import StorageError, storage_error, written_aside
+from occlufacediff.files import written_aside
 from occlufacediff.stages.shard import key, run_shard
+from occlufacediff.storage import StorageError, storage_error
 
 SUBJECT, OTHER = "M101", "M102"
 
