@@ -16,6 +16,7 @@ PACKAGE = ROOT / "occlufacediff"
 #: Rooms from the bottom up, as in docs/architecture.md; a room imports itself and rooms of lower floors only.
 FLOORS = (
     ("errors", "threads", "face_mesh"),
+    ("storage",),
     ("files", "pickles"),
     ("config",),
     ("fingerprint", "media", "acquire", "speech"),

@@ -10,9 +10,9 @@ from pathlib import Path, PurePosixPath
 
 from occlufacediff.config.acquire import AcquireSettings
 from occlufacediff.errors import ARCHIVE, ClipError
-from occlufacediff.files import StorageError, storage_error
 from occlufacediff.media.archives import LIMITS, Limits, unpack
 from occlufacediff.stages.shard import FAILED, OK, Row, write_index
+from occlufacediff.storage import StorageError, storage_error
 
 VIDEO_SUFFIXES = ("mp4", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "m4v", "flv", "3gp")
 AUDIO_SUFFIXES = ("m4a", "aac", "wav", "flac", "mp3", "ogg", "opus")

@@ -14,7 +14,7 @@ from types import TracebackType
 from typing import Any
 
 from occlufacediff.errors import OccluFaceError
-from occlufacediff.files import storage_error
+from occlufacediff.storage import storage_error
 from occlufacediff.threads import settle_threads
 
 #: A terminal's colour and cursor sequences.

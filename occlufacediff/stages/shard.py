@@ -31,8 +31,9 @@ from tqdm import tqdm
 
 from occlufacediff import __version__
 from occlufacediff.errors import AssetError, ClipError, OccluFaceError
-from occlufacediff.files import StorageError, new_hdf5, sha256, storage_error, written_aside
+from occlufacediff.files import new_hdf5, sha256, written_aside
 from occlufacediff.fingerprint import PACKAGE
+from occlufacediff.storage import StorageError, storage_error
 
 Row = dict[str, Any]
 Work = Callable[[str, Path], Row]

@@ -20,7 +20,8 @@ from tqdm import tqdm
 
 from occlufacediff.config.training import LoopSettings
 from occlufacediff.errors import AssetError, ConfigError
-from occlufacediff.files import storage_error, written_aside
+from occlufacediff.files import written_aside
+from occlufacediff.storage import storage_error
 
 Batch = dict[str, Tensor]
 Losses = dict[str, Tensor]

@@ -17,7 +17,7 @@ import pytest
 from occlufacediff.config.load import load_config
 from occlufacediff.config.published import PublishedSettings
 from occlufacediff.errors import AssetError, ClipError, ConfigError
-from occlufacediff.files import StorageError, new_hdf5
+from occlufacediff.files import new_hdf5
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.flame import load_flame
 from occlufacediff.head.published import read_published_coefficients
@@ -29,6 +29,7 @@ from occlufacediff.stages.published_coefficients import read_coefficients_subjec
 from occlufacediff.stages.published_landmarks import read_landmarks_subject
 from occlufacediff.stages.shard import write_index
 from occlufacediff.stages.source import check_inputs
+from occlufacediff.storage import StorageError
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from stand_ins import coefficient_arrays, write_coefficients, write_landmarks

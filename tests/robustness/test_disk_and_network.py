@@ -22,14 +22,13 @@ from occlufacediff.acquire.fetch import fetch_files  # noqa: E402
 from occlufacediff.acquire.sources import Remote  # noqa: E402
 from occlufacediff.config.acquire import DownloadSettings  # noqa: E402
 from occlufacediff.config.published import PublishedSettings  # noqa: E402
-from occlufacediff.files import StorageError  # noqa: E402
-from occlufacediff.storage import 
 from occlufacediff.landmarks.published import FILE  # noqa: E402
 from occlufacediff.media.archives import write_tar  # noqa: E402
 from occlufacediff.media.encode import VideoWriter  # noqa: E402
 from occlufacediff.stages import published_landmarks  # noqa: E402
 from occlufacediff.stages.acquire import unpack_subject  # noqa: E402
 from occlufacediff.stages.shard import read_index, write_index  # noqa: E402
+from occlufacediff.storage import StorageError  # noqa: E402
 
 
 def settings_for(server: FaultyServer, folder: Path) -> DownloadSettings:

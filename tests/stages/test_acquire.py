@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from preprocessed import Shard
 
-from occlufacediff.files import StorageError
 from occlufacediff.media.archives import write_tar
 from occlufacediff.stages.acquire import unpack_subject
 from occlufacediff.stages.shard import read_index
+from occlufacediff.storage import StorageError
 
 
 def test_index_and_files(shard: Shard) -> None:
