@@ -100,7 +100,7 @@ _ALIKE = {
     "3": ("3", "3:", "IR", "VR"),
     "U": ("U",),
     "u": ("u", "u:"),
-    "rest": ("_", "_:"),
+    "rest": ("_", "_:", "_|"),
 }
 #: Phoneme (without stress marks and variant signs) to the visemes it goes through, in equal parts.
 _PHONEMES: dict[str, tuple[str, ...]] = {
@@ -136,6 +136,12 @@ def visemes_of(phoneme: str) -> tuple[str, ...]:
     if plain in _PHONEMES:
         return _PHONEMES[plain]
     raise ValueError(f"phoneme {phoneme!r} has no viseme; add it to occlufacediff/speech/visemes.py")
+
+
+def has_visemes(phoneme: str) -> bool:
+    """Whether `visemes_of` knows the phoneme."""
+    name = phoneme.lstrip(_STRESS)
+    return name in _PHONEMES or name.rstrip(_VARIANT) in _PHONEMES
 
 
 def is_stressed(phoneme: str) -> bool:

@@ -25,7 +25,7 @@ from occlufacediff.head.skinning import project_numpy, rotation_matrices
 from occlufacediff.landmarks.normalise import CROP_PX, CROP_SCALE, crop_boxes, to_crop
 from occlufacediff.speech.articulation import Style, speech_actions
 from occlufacediff.speech.features import sound_features
-from occlufacediff.speech.visemes import Segments, segments_of
+from occlufacediff.speech.visemes import Segments, has_visemes, segments_of
 from occlufacediff.synthetic import sentences
 from occlufacediff.synthetic.behaviour import (
     add,
@@ -103,7 +103,7 @@ def draw_unrendered(
         level=int(rng.choice(LEVELS)),
         number=number,
         sentence_id=number,
-        text=_text(number, rng),
+        text="",
     )
     voice = SyntheticSettings(
         min_seconds=settings.min_seconds,
@@ -111,7 +111,7 @@ def draw_unrendered(
         noise_snr_db=settings.noise_snr_db,
         reverberation=settings.reverberation,
     )
-    speech = speech_of(plan, who, voice, seed)
+    speech = _spoken(plan, who, voice, seed, rng)
     frames = int(speech.seconds * FPS + 1e-6)
     times = np.arange(frames) / FPS
     actions = _mouth(speech, times, who.style, settings, rng)
@@ -175,6 +175,14 @@ def _words() -> tuple[str, ...]:
     table = Path(pocketsphinx.get_model_path()) / "en-us" / "cmudict-en-us.dict"
     words = {line.split(" ", 1)[0] for line in table.read_text(encoding="utf-8").splitlines()}
     return tuple(sorted(word for word in words if word.isascii() and word.isalpha() and 3 <= len(word) <= 9))
+
+
+def _spoken(plan: PlanClip, who: Speaker, voice: SyntheticSettings, seed: int, rng: np.random.Generator) -> Speech:
+    """A sentence of English sounds: some names in the dictionary are spoken with foreign ones, which are left out."""
+    while True:
+        speech = speech_of(replace(plan, text=_text(plan.number, rng)), who, voice, seed)
+        if all(has_visemes(phoneme) for phoneme in speech.spoken.phonemes):
+            return speech
 
 
 def _text(number: int, rng: np.random.Generator) -> str:
