@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.media.sound import MEL_BANDS, log_mel
-from occlufacediff.speech.columns import BANDS
+from occlufacediff.speech.columns import BANDS, WIDTH
 from occlufacediff.speech.phones import phone_features, recognise
 
 Float = NDArray[np.float32]

@@ -27,20 +27,31 @@ VISEMES_OF_PHONES: dict[str, tuple[str, ...]] = {
 
 
 def rules_motion(
-    phones: Phones, frames: int, expression_names: tuple[str, ...], *, offset_s: float = 0.0, fps: int = 25
+    phones: Phones,
+    frames: int,
+    expression_names: tuple[str, ...],
+    *,
+    strength: NDArray[np.floating] | None = None,
+    offset_s: float = 0.0,
+    fps: int = 25,
 ) -> Float:
     """Expression and jaw (T, E + 3) that the phones ask for at frames i / ``fps``.
 
     Args:
         expression_names: (E,) actions of the head; those that speech does not move, or that the head lacks, rest. A
             head that knows none of them moves its jaw alone.
+        strength: (T,) factor on all of it, at the frames of the sound; None stands for 1 throughout.
         offset_s: seconds by which the sound comes late.
     """
     sounds = [VISEMES_OF_PHONES[name] for name in phones.names]
     end = float(phones.ends[-1]) if len(sounds) else 0.0
     segments = timed(sounds, phones.starts, end, [1.0] * len(sounds))
-    actions = speech_actions(segments, np.arange(frames) / fps + offset_s, NEUTRAL_STYLE, strength=1.0)
+    heard_at = np.arange(frames) / fps + offset_s
+    actions = speech_actions(segments, heard_at, NEUTRAL_STYLE, strength=1.0)
     jaw = actions.pop("jaw")
     rest = np.zeros(frames)
     exp = np.stack([actions.get(name, rest) for name in expression_names], axis=1)
-    return np.concatenate([exp, jaw], axis=1).astype(np.float32)
+    motion = np.concatenate([exp, jaw], axis=1)
+    if strength is not None:
+        motion *= np.interp(heard_at, np.arange(len(strength)) / fps, strength)[:, None]
+    return motion.astype(np.float32)
