@@ -19,4 +19,5 @@ with logged(snakemake):
         settings=from_params(SyntheticSettings, snakemake.params.settings),
         seed=snakemake.params.seed,
         workers=snakemake.threads,
+        scheduler=snakemake.config["dask"]["scheduler"],
     )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import logging
-import os
+import threading
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -31,8 +31,18 @@ log = logging.getLogger(__name__)
 FPS = 30
 SAMPLE_RATE = 48_000
 
-#: The film of the subject this process works on.
-_films: dict[tuple[int, str, str, SyntheticSettings, int], tuple[HeadAsset, Film]] = {}
+
+class _Films(threading.local):
+    """The film of the subject that a thread works on, by what it was made from.
+
+    A window draws only in the thread that opened it, and a Dask worker may have several.
+    """
+
+    def __init__(self) -> None:
+        self.of: dict[tuple[object, ...], tuple[HeadAsset, Film]] = {}
+
+
+_films = _Films()
 
 
 def synthesise_subject(
@@ -46,6 +56,7 @@ def synthesise_subject(
     settings: SyntheticSettings,
     seed: int,
     workers: int = 1,
+    scheduler: str | None = None,
 ) -> None:
     """Make all clips of ``subject`` and pack them; the bytes depend on settings, seed and head only.
 
@@ -60,7 +71,8 @@ def synthesise_subject(
             ``fps``, ``sentence``, ``sentence_id``; attribute ``expression_names`` of the file.
         settings: size and content of the data set.
         seed: of all draws.
-        workers: processes.
+        workers: processes; not used with a ``scheduler``.
+        scheduler: address of a Dask scheduler whose workers share this file system, or None.
 
     Clips that a killed run finished lie beside ``truth_h5`` and are taken over.
 
@@ -77,8 +89,8 @@ def synthesise_subject(
         partial(_make_clip, subject=subject, head=head, settings=settings, seed=seed),
         parts,
         lambda clip: made_from,
-        # A process that has drawn already must not be forked: the renderer's threads would be missing in its copy.
-        workers=1 if _films else workers,
+        workers=workers,
+        scheduler=scheduler,
         title=subject,
     )
     for row in rows:
@@ -151,11 +163,15 @@ def expression_for(clip: SyntheticClip, asset: HeadAsset) -> np.ndarray:
 
 
 def _film(subject: str, head: Path, settings: SyntheticSettings, seed: int) -> tuple[HeadAsset, Film]:
-    """The head and the film of a subject, made once a process; a forked process makes its own window."""
-    wanted = (os.getpid(), subject, str(head), settings, seed)
-    if wanted not in _films:
+    """The head and the film of a subject, made once a thread.
+
+    A Dask worker outlives a workflow and stands in many folders: the head is known by its whole path and its time.
+    """
+    about = head.stat()
+    wanted = (subject, head.resolve(), about.st_mtime_ns, about.st_size, settings, seed)
+    if wanted not in _films.of:
         asset = HeadAsset.load(head)
         who = speaker(subject, seed, spread=settings.articulation_spread)
-        _films.clear()
-        _films[wanted] = (asset, Film(asset, look_of(who, asset, settings.picture_size, seed)))
-    return _films[wanted]
+        _films.of.clear()
+        _films.of[wanted] = (asset, Film(asset, look_of(who, asset, settings.picture_size, seed)))
+    return _films.of[wanted]
