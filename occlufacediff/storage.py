@@ -8,6 +8,7 @@ import re
 import resource
 import shutil
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from occlufacediff.errors import ClipError, OccluFaceError
@@ -51,8 +52,7 @@ def storage_error(
         path: the file to name; None takes the one that the error names.
         unnamed: what to name where the error names none.
     """
-    seen: BaseException | None = error
-    while seen is not None:
+    for seen in _behind(error):
         if isinstance(seen, StorageError):
             return seen
         number = _number_of(seen)
@@ -60,8 +60,17 @@ def storage_error(
             what, remedy = _FAULTS[number]
             name = path or getattr(seen, "filename", None) or _name_in(str(seen))
             return StorageError(f"{name or unnamed}: {what}; {remedy}, then run again: what is finished is kept")
-        seen = seen.__cause__ or seen.__context__
     return None
+
+
+def _behind(error: BaseException) -> Iterator[BaseException]:
+    """An error, what caused it, and so on; an error may be its own cause (``raise error from error``)."""
+    seen: list[BaseException] = []
+    following: BaseException | None = error
+    while following is not None and not any(following is one for one in seen):
+        yield following
+        seen.append(following)
+        following = following.__cause__ or following.__context__
 
 
 def _number_of(error: BaseException) -> int | None:
@@ -86,11 +95,8 @@ def write_fault(error: Exception, target: Path, aside: Path) -> StorageError | N
     if not aside.exists() and not isinstance(error, ClipError):
         # Someone took it or its folder away.
         return storage_error(FileNotFoundError(errno.ENOENT, ""), target.parent)
-    number: int | None = None
-    seen: BaseException | None = error
-    while seen is not None and number not in _WRITING:
-        number, seen = _number_of(seen), seen.__cause__ or seen.__context__
-    if number not in _WRITING:
+    number = next((number for seen in _behind(error) if (number := _number_of(seen)) in _WRITING), None)
+    if number is None:
         # Some writers do not tell why they failed.
         if not isinstance(error, OSError | RuntimeError | ClipError):
             return None
