@@ -21,7 +21,9 @@ from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import sample_motion
 from occlufacediff.recordings.hiding import Hidden
 from occlufacediff.recordings.offset import estimate_offset, shifted
+from occlufacediff.recordings.phone_rules import moved_by_rules
 from occlufacediff.recordings.recording import Recording
+from occlufacediff.speech.phones import Phones
 
 Float = NDArray[np.float32]
 FPS = 25
@@ -91,6 +93,7 @@ def fill(
     name: str,
     hidden: Hidden,
     other_sound: Float,
+    phones: Phones,
     basis: LandmarkBasis,
     networks: Networks,
     *,
@@ -102,6 +105,7 @@ def fill(
 
     Args:
         other_sound: (4 T, 80) log-mel of another clip.
+        phones: heard in the recording's waveform.
     """
     boxes, visible = recording.boxes, hidden.visible
     enough = visible.sum(axis=1) >= LEAST_VISIBLE
@@ -135,6 +139,14 @@ def fill(
         )
         return np.ascontiguousarray(samples.mean(0).cpu().numpy())
 
+    def ruled() -> Float:
+        moved = moved_by_rules(
+            phones, recording.log_mel, seen, covered, basis, fit, most_offset=settings.max_offset_frames
+        )
+        # What the rules miss at the visible frames fades from there on, as the bridge does.
+        missed = np.where(covered[:, None], 0, seen - moved).astype(np.float32)
+        return moved + (missed if covered.all() else bridged(missed, covered, settings.bridge_s))
+
     ways: dict[RecordingMethod, Callable[[], Float]] = {
         "ours": lambda: sampled(shifted(recording.log_mel, offset), True),
         "ours_without_sound": lambda: sampled(recording.log_mel, False),
@@ -144,6 +156,7 @@ def fill(
         "hold": lambda: held(seen, covered),
         "visible_mean": lambda: visible_mean(seen, covered),
         "bridge": lambda: bridged(seen, covered, settings.bridge_s),
+        "phone_rules": ruled,
         "neutral": lambda: neutral(seen),
     }
     motions: dict[str, Float] = {

@@ -20,6 +20,7 @@ METHOD_NAMES = {
     "hold": "hold",
     "visible_mean": "mean of the visible frames",
     "bridge": "decaying bridge to that mean",
+    "phone_rules": "phones by rules, no network",
     "neutral": "neutral face",
 }
 REGION_NAMES = {

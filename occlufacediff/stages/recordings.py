@@ -29,6 +29,7 @@ from occlufacediff.recordings.hiding import hide
 from occlufacediff.recordings.measures import UNITS, measure, placed
 from occlufacediff.recordings.recording import is_kept_apart, load, record, save, source_of
 from occlufacediff.recordings.statistics import gains, groups, means
+from occlufacediff.speech.phones import recognise
 from occlufacediff.stages.shard import OK, Row, key, part_path, run_shard, usable, write_index
 from occlufacediff.training.loop import pick_device
 
@@ -166,6 +167,7 @@ def _fill(parts: dict[str, Path], partners: dict[str, Path], inputs: BenchmarkIn
     recording, settings = load(parts[clip]), inputs.settings
     other = of_length(load(partners[clip]).log_mel, len(recording.log_mel))
     pictures = None if settings.pictures is None else Path(settings.pictures)
+    phones = recognise(recording.waveform)
     offsets: list[tuple[int, float]] = []
     with new_hdf5(part) as file:
         for span, region in product(settings.spans, settings.regions):
@@ -175,6 +177,7 @@ def _fill(parts: dict[str, Path], partners: dict[str, Path], inputs: BenchmarkIn
                 clip,
                 hidden,
                 other,
+                phones,
                 basis,
                 _networks(inputs.head, inputs.checkpoint, inputs.device),
                 settings=settings,
