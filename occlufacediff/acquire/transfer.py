@@ -115,7 +115,7 @@ class Transfer:
         self._best = 0
 
     def run(self) -> Fetched:
-        """Fetch, check, rename.
+        """Fetch, check, rename; nothing is asked for where the right file is here from an earlier run.
 
         Raises:
             AssetError: the server refuses, sends something else, or fails too often (the message has the remedy).
@@ -131,7 +131,7 @@ class Transfer:
         )
         try:
             self._target.parent.mkdir(parents=True, exist_ok=True)
-            return again(self._try)
+            return self._here() or again(self._try)
         except TryAgain as error:
             raise AssetError(
                 f"{self._remote.name}: given up after {self._failures} failures in a row: {error}. What was fetched "
@@ -143,6 +143,14 @@ class Transfer:
             if fault is None:
                 raise
             raise fault from error
+
+    def _here(self) -> Fetched | None:
+        """The target, if it is there and what it has to be; of a job of several files some may have come before."""
+        wanted = self._expected
+        if wanted.sha256 is None or not self._target.is_file() or self._target.stat().st_size != wanted.size:
+            return None
+        found = Fetched(wanted.size, sha256(self._target))
+        return found if found.sha256 == wanted.sha256 else None
 
     def _wait(self, state: RetryCallState) -> float:
         """Seconds before the next try: doubled with each failure in a row, or what the server asked for."""

@@ -12,10 +12,12 @@ from occlufacediff.acquire.terms import demand_consent, notice
 from occlufacediff.config.acquire import DownloadSettings
 from occlufacediff.errors import AssetError, ClipError
 from occlufacediff.files import written_aside
-from occlufacediff.media.archives import unpack, unpack_zip
+from occlufacediff.media.archives import Limits, unpack, unpack_zip
 
 COLUMNS = ("file", "size", "sha256", "address")
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
+#: What an owner's archive may ask of the disk: it may hold files of every clip of a large data set.
+_LIMITS = Limits(members=5_000_000, member_bytes=64 << 30, archive_bytes=1 << 40)
 
 
 def fetch_archive(subject: str, archive: str, target: Path, *, settings: DownloadSettings) -> None:
@@ -71,12 +73,13 @@ def fetch_asset(name: str, index_csv: Path, *, settings: DownloadSettings) -> No
 def _unpacked(path: Path, folder: Path) -> None:
     try:
         if path.suffix == ".zip":
-            unpack_zip(path, folder)
+            unpack_zip(path, folder, _LIMITS)
         elif path.name.endswith(_TARS):
-            unpack(path, lambda member: folder / member)
+            unpack(path, lambda member: folder / member, _LIMITS)
         else:
             path.replace(folder / path.name)
     except ClipError as error:
-        # Whole and checked, and still no archive: fetching the same bytes again would not help.
-        path.unlink(missing_ok=True)
+        # Whole and checked, and still no archive: the next run must not take it for good.
+        if error.reason == "broken_archive":
+            path.unlink(missing_ok=True)
         raise AssetError(str(error)) from error

@@ -258,6 +258,22 @@ def test_files_come_in_parallel_and_the_line_tells_of_speed(server, tmp_path, ca
     assert re.match(r"video\.tar: 100%.*2\.86M/2\.86M \[00:0\d<00:00, .*B/s\]", line), line
 
 
+def test_of_several_files_those_that_came_are_not_asked_for_again(server, tmp_path):
+    server.files["a"] = Served(CONTENT)
+    wanted = {tmp_path / "a.tar": remote(server), tmp_path / "b.tar": remote(server, "b")}
+    one_at_a_time = patience(server, tmp_path, parallel=1)
+    with pytest.raises(AssetError, match=r"b\.tar: the server has no such file"):
+        fetch_files(wanted, settings=one_at_a_time)
+    server.files["b"] = Served(CHANGED)
+    fetched = fetch_files(wanted, settings=one_at_a_time)
+    assert [asked.path[-11:-10] for asked in server.asked] == ["a", "b", "b"]
+    assert fetched[tmp_path / "a.tar"].sha256 == SHA
+    # But what is damaged here is fetched anew.
+    (tmp_path / "a.tar").write_bytes(CONTENT[:-1] + b"?")
+    fetch_files(wanted, settings=one_at_a_time)
+    assert (tmp_path / "a.tar").read_bytes() == CONTENT and len(server.asked) == 4
+
+
 def test_one_refusal_stops_the_others_and_keeps_what_they_have(server, tmp_path):
     server.files["a"] = Served(CONTENT, ["trickle"])
     wanted = {tmp_path / "a.tar": remote(server), tmp_path / "b.tar": remote(server, "missing")}
