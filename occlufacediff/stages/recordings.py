@@ -29,11 +29,12 @@ from occlufacediff.recordings.hiding import hide
 from occlufacediff.recordings.measures import UNITS, measure, placed
 from occlufacediff.recordings.recording import is_kept_apart, load, record, save, source_of
 from occlufacediff.recordings.statistics import gains, groups, means
+from occlufacediff.speech.activity import activity
 from occlufacediff.speech.phones import recognise
 from occlufacediff.stages.shard import OK, Row, key, part_path, run_shard, usable, write_index
 from occlufacediff.training.loop import pick_device
 
-FIGURES = ("source", "kept_apart", "frames", "level_db", "fit_px", "offset_frames", "offset_correlation")
+FIGURES = ("source", "kept_apart", "frames", "level_db", "fit_px", "offset_frames", "offset_correlation", "heard")
 COLUMNS = ("clip", "source", "kept_apart", "level_db", "region", "span", "method", "metric", "unit", "value")
 #: Metrics that methods are compared by.
 COMPARED = ("lips_px", "hidden_px")
@@ -194,7 +195,8 @@ def _fill(parts: dict[str, Path], partners: dict[str, Path], inputs: BenchmarkIn
                 found = measure(points, recording.points, hidden.scored, hidden.frames)
                 group[method].attrs.update(found)
     offset, correlation = offsets[0]
-    return {"offset_frames": offset, "offset_correlation": round(correlation, 3)}
+    heard = activity(recording.waveform, silence_db=settings.silence_db).kind
+    return {"offset_frames": offset, "offset_correlation": round(correlation, 3), "heard": heard}
 
 
 def _table(rows: Sequence[Mapping[str, Any]], folder: Path) -> pd.DataFrame:
