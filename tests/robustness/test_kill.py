@@ -95,6 +95,23 @@ def test_stages_that_join_subjects(tree: Tree, finished: Tree) -> None:
     assert tree.plan() == {}
 
 
+@pytest.mark.long
+def test_a_prediction(tree: Tree) -> None:
+    video = next((tree.results / "raw" / SUBJECT / "video").rglob("*.mp4"))
+    config = tree.override(f"video: '{video}'")
+    # In the middle of its drawing; nothing of it is kept.
+    killer = Killer(tree, {"predict_video": "predictions/*/.animation.*"})
+    with running(tree, "--retries", "1", "--", "predict", config=config) as process:
+        killer.run(process)
+    assert process.returncode == 0, (tree.folder / "run.log").read_text()[-4000:]
+    assert set(killer.kept) == {"predict_video"}
+    found = digests(tree.results, "predictions/**/*")
+    assert {Path(name).name for name in found} == {"motion.npz", "animation.mp4"}
+    shutil.rmtree(tree.results / "predictions")
+    assert tree.run("--", "predict", config=config).returncode == 0
+    assert digests(tree.results, "predictions/**/*") == found
+
+
 def _history(tree: Tree, network: str) -> list[dict[str, str]]:
     """Rows of a history without what the clock put in."""
     with (tree.results / "models" / network / "history.csv").open(newline="") as file:
