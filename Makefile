@@ -41,6 +41,7 @@ config: $(STAMP)
 	$(BIN)/python -m occlufacediff.config.document
 
 # The stamp is touched last: an install that was cut off is done again. uv comes from the lock too, by its hash.
+# Compiled once here: every job is a new Python, and where it may not write bytecode it would compile all it imports.
 $(STAMP): requirements.lock pyproject.toml
 	@python=; for name in python3.11 python3 python; do \
 	  if $$name -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then python=$$name; break; fi; \
@@ -53,7 +54,7 @@ $(STAMP): requirements.lock pyproject.toml
 	$$python -m venv $(VENV)
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.lock
-	@$(BIN)/uv pip install --python $(BIN)/python --require-hashes --no-deps -r requirements.lock
+	@$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --require-hashes --no-deps -r requirements.lock
 	@$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
