@@ -8,7 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
-from occlufacediff.head.fit import FitResult
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.recordings.offset import loudness
 from occlufacediff.speech.phones import PHONES, SILENCE, Phones, phone_features
@@ -36,7 +35,7 @@ def moved_by_rules(
     seen: Float,
     covered: NDArray[np.bool_],
     basis: LandmarkBasis,
-    fit: FitResult,
+    shape: Float,
     *,
     most_offset: int,
 ) -> Float:
@@ -49,6 +48,7 @@ def moved_by_rules(
     Args:
         log_mel: (4 T, 80), for the loudness.
         seen: (T, E + 3) motion fitted to visible landmarks; covered: (T,) frames of it that are not to be trusted.
+        shape: (S,) identity.
         most_offset: largest offset tried, frames.
     """
     visible = ~covered
@@ -60,14 +60,17 @@ def moved_by_rules(
 
     if visible.sum() < LEAST_FRAMES:
         return np.float32(PRIOR_GAIN) * motion_at(0)
-    lips = _lips(basis, fit, seen)
+    lips = _lips(basis, shape, seen)
     offset = _likely_offset(
-        phones, _opening(basis, lips)[visible], visible, lambda lag: _opening(basis, _lips(basis, fit, motion_at(lag))),
+        phones,
+        _opening(basis, lips)[visible],
+        visible,
+        lambda lag: _opening(basis, _lips(basis, shape, motion_at(lag))),
         most_offset,
-    )  # fmt: skip
+    )
     motion = motion_at(offset)
     rows = basis.rows_of(LIPS)
-    ruled, true = _lips(basis, fit, motion)[:, rows], lips[:, rows]
+    ruled, true = _lips(basis, shape, motion)[:, rows], lips[:, rows]
     ruled_seen = ruled[visible] - ruled[visible].mean(axis=0)
     prior = PRIOR_FRAMES * float(np.var(ruled, axis=0).sum())
     power = float((ruled_seen**2).sum()) + prior
@@ -82,14 +85,14 @@ def _strength(log_mel: Float) -> NDArray[np.float64]:
     """Factor (T,) on the motion: louder speech moves more, between the quiet and the loud frames of this sound."""
     loud = loudness(log_mel)
     quiet, peak = np.percentile(loud, [5, 95])
-    share = np.clip((loud - quiet) / max(peak - quiet, _LEAST_RANGE), 0.0, 1.2)
+    share = np.clip(1.0 - (peak - loud) / max(peak - quiet, _LEAST_RANGE), 0.0, 1.2)
     return np.asarray(1.0 - LOUDNESS_SHARE + LOUDNESS_SHARE * share)
 
 
-def _lips(basis: LandmarkBasis, fit: FitResult, motion: Float) -> NDArray[np.float64]:
-    """Landmarks (T, L, 3) of a motion on the fit's identity, without pose."""
+def _lips(basis: LandmarkBasis, shape: Float, motion: Float) -> NDArray[np.float64]:
+    """Landmarks (T, L, 3) of a motion on an identity (S,), without pose."""
     values = np.asarray(motion, dtype=np.float64)
-    return basis.local(np.asarray(fit.shape, dtype=np.float64), values[:, :-3], values[:, -3:])
+    return basis.local(np.asarray(shape, dtype=np.float64), values[:, :-3], values[:, -3:])
 
 
 def _opening(basis: LandmarkBasis, landmarks: NDArray[np.float64]) -> NDArray[np.float64]:
