@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test test-long format config lock unlock clean-results
+.PHONY: run test test-long format config rulegraph lock unlock clean-results
 
 CORES ?= $(shell nproc)
 ARGS ?=
@@ -39,6 +39,14 @@ format: $(STAMP)
 # default.yaml, schema.json and the tables of config/README.md come from the schema.
 config: $(STAMP)
 	$(BIN)/python -m occlufacediff.config.document
+
+# The picture of all rules; needs Graphviz. Drawn in an empty folder, where every rule still has something to do.
+rulegraph: $(STAMP)
+	@folder=$$(mktemp -d); trap 'rm -r "$$folder"' EXIT; touch "$$folder/talk.mp4"; \
+	$(BIN)/snakemake --rulegraph dot --directory "$$folder" --config video=talk.mp4 clips=. \
+	  'download={assets: [flame2020], accept_terms: [flame]}' -- all fetch predict real_benchmark | \
+	  sed 's/color = "[^"]*"/color = "#4c6a92"/' | dot -Tsvg > "$$folder/rulegraph.svg"; \
+	cp "$$folder/rulegraph.svg" docs/rulegraph.svg
 
 # The stamp is touched last: an install that was cut off is done again. uv comes from the lock too, by its hash.
 # Compiled once here: every job is a new Python, and where it may not write bytecode it would compile all it imports.
