@@ -19,7 +19,7 @@ FPS = 25
 #: Share of the motion that follows the sound's loudness.
 LOUDNESS_SHARE = 0.75
 #: Range of the mean log-mel that counts as a change of loudness at least.
-_LEAST_RANGE = 1.0
+_LEAST_RANGE = 0.5
 #: The rules' motion is taken at this size unless visible frames say otherwise; the prior counts as so many frames.
 PRIOR_GAIN, PRIOR_FRAMES = 0.65, 50.0
 #: Sound and picture are in step give or take so many frames (a standard deviation), before anything is seen; frames of
