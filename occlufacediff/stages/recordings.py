@@ -93,6 +93,7 @@ def benchmark_recordings(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs
             sha256(partners[name]),
             *networks,
             *_of_watching(inputs),
+            inputs.settings,
             inputs.seed,
             fingerprint("occlufacediff.stages.recordings"),
         ),
@@ -116,7 +117,15 @@ def benchmark_recordings(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs
 
 
 def _of_watching(inputs: BenchmarkInputs) -> tuple[object, ...]:
-    return (sha256(inputs.head), inputs.settings, inputs.landmarks, inputs.crop, inputs.reconstruction)
+    settings = inputs.settings
+    return (
+        sha256(inputs.head),
+        settings.min_seconds,
+        settings.silence_db,
+        inputs.landmarks,
+        inputs.crop,
+        inputs.reconstruction,
+    )
 
 
 def _check(inputs: BenchmarkInputs) -> None:
