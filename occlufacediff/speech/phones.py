@@ -16,6 +16,7 @@ Float = NDArray[np.float32]
 
 RATE = 16_000
 _COLUMN = {name: column for column, name in enumerate(PHONES)}
+_SOUNDS = frozenset(PHONES) - {SILENCE}
 
 _FRAME = 0.01  # seconds between the recogniser's frames
 #: The recogniser's frame k is a window of 25.6 ms from 10 k ms on; it stands for the 10 ms about its middle.
@@ -28,8 +29,11 @@ _PIECE_S = 40.0
 _LOUDNESS_S = 0.02
 #: The recogniser's scores are logarithms divided by 2^10.
 _SCORE_SCALE = 1024.0
-#: With beams of 1e-10 the search lost all paths in one of 20 recordings and heard one phone of 5 seconds.
-_OPTIONS = {"lw": 2.0, "beam": 1e-30, "pbeam": 1e-16}
+_LANGUAGE_WEIGHT = 2.0
+#: Beams of states and of phones. A search that loses all paths ends in one phone that lasts and lasts (with beams of
+#: 1e-10 it did in one of 20 recordings): then it is done again with the wider ones.
+_BEAMS = ((1e-20, 1e-12), (1e-60, 1e-40))
+_LONGEST_S = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,20 +107,12 @@ def _heard(piece: NDArray[np.floating]) -> list[tuple[str, float, float]]:
     silence = [(SILENCE, 0.0, 0.0)]
     if peak < _SILENT_PEAK:
         return silence
-    models = Path(pocketsphinx.get_model_path())
-    decoder = pocketsphinx.Decoder(
-        hmm=str(models / "en-us" / "en-us"),
-        allphone=str(models / "en-us" / "en-us-phone.lm.bin"),
-        lm=None,
-        dict=None,
-        loglevel="FATAL",
-        **_OPTIONS,
-    )
-    samples = np.round(np.asarray(piece, dtype=np.float64) * (_PEAK / peak * 32767)).astype("<i2")
-    decoder.start_utt()
-    decoder.process_raw(samples.tobytes(), no_search=False, full_utt=True)
-    decoder.end_utt()
-    segments = list(decoder.seg() or ())
+    samples = np.round(np.asarray(piece, dtype=np.float64) * (_PEAK / peak * 32767)).astype("<i2").tobytes()
+    for beams in _BEAMS:
+        segments = _decoded(samples, *beams)
+        longest = max((one.end_frame - one.start_frame for one in segments if one.word in _SOUNDS), default=0)
+        if longest * _FRAME <= _LONGEST_S:
+            break
     if not segments:
         return silence
     return [
@@ -127,3 +123,22 @@ def _heard(piece: NDArray[np.floating]) -> list[tuple[str, float, float]]:
         )
         for number, one in enumerate(segments)
     ]
+
+
+def _decoded(samples: bytes, beam: float, phone_beam: float) -> list[pocketsphinx.Segment]:
+    """Segments of 16-bit samples, heard by a recogniser that has heard nothing before."""
+    models = Path(pocketsphinx.get_model_path())
+    decoder = pocketsphinx.Decoder(
+        hmm=str(models / "en-us" / "en-us"),
+        allphone=str(models / "en-us" / "en-us-phone.lm.bin"),
+        lm=None,
+        dict=None,
+        loglevel="FATAL",
+        lw=_LANGUAGE_WEIGHT,
+        beam=beam,
+        pbeam=phone_beam,
+    )
+    decoder.start_utt()
+    decoder.process_raw(samples, no_search=False, full_utt=True)
+    decoder.end_utt()
+    return list(decoder.seg() or ())

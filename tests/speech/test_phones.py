@@ -96,6 +96,17 @@ def test_long_sounds_are_cut_where_they_are_quiet(monkeypatch: pytest.MonkeyPatc
     assert (phone_features(heard, 300).argmax(axis=1) == whole.argmax(axis=1)).mean() > 0.7
 
 
+def test_a_search_that_lost_its_way_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    waveform = spoken(0)[1]
+    right = recognise(waveform)
+    wide = module._BEAMS
+    monkeypatch.setattr(module, "_BEAMS", ((1e-3, 1e-3),))
+    lost = recognise(waveform)
+    assert max(lost.ends - lost.starts) > 1.0
+    monkeypatch.setattr(module, "_BEAMS", ((1e-3, 1e-3), *wide))
+    assert recognise(waveform).names == right.names
+
+
 @pytest.mark.parametrize("wrong", [np.zeros((2, 100)), np.array([0.0, np.nan]), np.array([np.inf])])
 def test_what_is_no_waveform_is_refused(wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match="waveform: got"):
