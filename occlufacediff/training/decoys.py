@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.head.model import HeadModel
+from occlufacediff.head.landmark_basis import LandmarkBasis, Linear
+from occlufacediff.head.rotations import axis_angle_to_matrix
 from occlufacediff.occlusion.regions import LIPS
 
 #: Beginnings of the names of expressions that belong to the mouth.
@@ -29,7 +29,8 @@ class Decoys(nn.Module):
 
     def __init__(self, asset: HeadAsset) -> None:
         super().__init__()
-        self.head = HeadModel(asset, np.unique(asset.triangles_of_landmarks))
+        basis = LandmarkBasis.of(asset)
+        self.points_of, self.levers_of = (_LinearModule(part) for part in (basis.points, basis.levers))
         mouth = [name.startswith(MOUTH_NAMES) for name in asset.expression_names]
         self.register_buffer("mouth", torch.tensor(mouth), persistent=False)
         self.register_buffer("points", torch.from_numpy(asset.landmark_indices), persistent=False)
@@ -39,7 +40,7 @@ class Decoys(nn.Module):
     def forward(self, batch: dict[str, Tensor], odds: float) -> Tensor:
         """Landmarks (B, T, 468, 2) of a batch, changed in samples drawn with ``odds`` where their mouth is hidden."""
         lmk_2d, visible = batch["lmk_2d"], batch["lmk_mask"]
-        size, frames = lmk_2d.shape[:2]
+        size = len(lmk_2d)
         chosen = torch.rand(size, device=lmk_2d.device) < odds
         hidden = visible[:, :, self.lips].mean(-1) < HIDDEN_PART
         some = visible.sum((1, 2)) > 0
@@ -49,16 +50,47 @@ class Decoys(nn.Module):
         exp, jaw = batch["exp"], batch["jaw"]
         other = (rows + torch.randint(1, size, rows.shape, device=rows.device)) % size
         decoy = torch.where(self.mouth, exp[other], exp[rows])
-        shape = batch["shape"][rows].repeat_interleave(frames, 0)
-        pose, cam = (batch[name][rows].flatten(0, 1) for name in ("global_pose", "cam"))
+        shape = batch["shape"][rows]
+        turn = axis_angle_to_matrix(batch["global_pose"][rows])
 
-        def projected(expression: Tensor, jaw: Tensor) -> Tensor:
-            points = self.head.landmarks(self.head.vertices(shape, expression.flatten(0, 1), pose, jaw.flatten(0, 1)))
-            return self.head.project(points, cam).unflatten(0, (-1, frames))
+        def local(expression: Tensor, jaw: Tensor) -> Tensor:
+            bent = axis_angle_to_matrix(jaw) - torch.eye(3, device=jaw.device)
+            levers = self.levers_of(shape, expression, bent)
+            return self.points_of(shape, expression, bent) + levers @ bent.transpose(-1, -2)
 
-        difference = projected(decoy, jaw[other]) - projected(exp[rows], jaw[rows])
+        moved = local(decoy, jaw[other]) - local(exp[rows], jaw[rows])
+        # Weak perspective of a difference: the camera's shift and the root's place cancel.
+        flat = (moved @ turn.transpose(-1, -2))[..., :2] * batch["cam"][rows][:, :, None, :1]
+        difference = flat * flat.new_tensor([1.0, -1.0])
         change = torch.zeros_like(lmk_2d[rows])
         change[:, :, self.points] = difference * hidden[rows][:, :, None, None]
         changed = lmk_2d.clone()
         changed[rows] += change
         return changed
+
+
+class _LinearModule(nn.Module):
+    """A `Linear` of a head's landmarks on tensors."""
+
+    base: Tensor
+    shape: Tensor
+    exp: Tensor
+    pose: Tensor | None
+
+    def __init__(self, linear: Linear) -> None:
+        super().__init__()
+        for name in ("base", "shape", "exp", "pose"):
+            value = getattr(linear, name)
+            tensor = None if value is None else torch.from_numpy(value).float()
+            # (..., 3, K) as (K, ... * 3)
+            if tensor is not None and name != "base":
+                tensor = tensor.flatten(0, -2).T.contiguous()
+            self.register_buffer(name, tensor, persistent=False)
+
+    def forward(self, shape: Tensor, exp: Tensor, bent: Tensor) -> Tensor:
+        """Values (B, T, ..., 3) for shape (B, S), exp (B, T, E) and the jaw's R - I (B, T, 3, 3)."""
+        rest = self.base + (shape @ self.shape).unflatten(-1, self.base.shape)
+        values = rest[:, None] + (exp @ self.exp).unflatten(-1, self.base.shape)
+        if self.pose is not None:
+            values = values + (bent.flatten(-2) @ self.pose).unflatten(-1, self.base.shape)
+        return values
