@@ -145,6 +145,7 @@ def test_local_subjects_are_the_folders_with_a_video_archive(tmp_path):
         (tmp_path / name).mkdir()
         (tmp_path / name / "video.tar").touch()
     (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "licence.txt").touch()
     config = load_config(_with("source", "local") | {"archives": str(tmp_path)})
     assert subjects(config) == ["M1", "W2"]
 
