@@ -11,6 +11,7 @@ from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.names import NAME
+from occlufacediff.config.open_weights import OpenWeightsSettings
 from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.published import PublishedSettings
@@ -81,6 +82,7 @@ class Config:
     reconstruction: ReconstructionSettings = field(default_factory=ReconstructionSettings)
     motion_prior: MotionPriorSettings = field(default_factory=MotionPriorSettings)
     denoiser: DenoiserSettings = field(default_factory=DenoiserSettings)
+    open_weights: OpenWeightsSettings = field(default_factory=OpenWeightsSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     prediction: PredictionSettings = field(default_factory=PredictionSettings)
     recordings: RecordingsSettings = field(default_factory=RecordingsSettings)

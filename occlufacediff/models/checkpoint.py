@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 import yaml
@@ -75,18 +75,25 @@ def save_checkpoint(
     head_model: str,
     expression_names: tuple[str, ...] | list[str],
     training: dict[str, Any] | None = None,
+    precision: Literal["float32", "float16"] = "float32",
 ) -> None:
     """Write ``model.safetensors`` and ``config.yaml`` into ``folder``, the YAML last and with the weights' digest.
 
     Args:
         folder: is made if missing; or a ``.safetensors`` file, see `checkpoint_files`.
-        model: its state is written in float32, in the order of its entries.
+        model: its state is written in the order of its entries.
         head_model: name of the head model.
         expression_names: names of the expression coefficients.
         training: plain values to keep beside it (resolved settings, figures).
+        precision: ``float16`` halves the file: matrices are rounded, see `rounded`; loading gives float32 modules.
+
+    Raises:
+        ValueError: a value that float16 cannot hold.
     """
     weights, config = checkpoint_files(folder)
     state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
+    if precision == "float16":
+        state = rounded(state)
     with written_aside(weights) as aside:
         save_file(state, aside)
     described = {
@@ -100,6 +107,21 @@ def save_checkpoint(
     }
     with written_aside(config) as aside:
         aside.write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
+
+
+def rounded(state: dict[str, Tensor]) -> dict[str, Tensor]:
+    """A state with its matrices in float16; biases, means and spreads are few, differ much in size, and stay exact.
+
+    Raises:
+        ValueError: a value that float16 cannot hold.
+    """
+    halves = dict(state)
+    for name, tensor in state.items():
+        if tensor.ndim >= 2 and tensor.is_floating_point():
+            halves[name] = tensor.half()
+            if not torch.isfinite(halves[name]).all():
+                raise ValueError(f"precision: got float16, which cannot hold the values of entry '{name}'")
+    return halves
 
 
 def load_motion_prior(folder: Path | str, *, device: torch.device | str = "cpu") -> tuple[MotionPrior, CheckpointInfo]:

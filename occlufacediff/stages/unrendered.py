@@ -14,14 +14,10 @@ from occlufacediff.files import new_hdf5, written_aside
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.rates import FPS, MEL_RATE
+from occlufacediff.synthetic.shards import shard_clips, shard_names
 from occlufacediff.synthetic.unrendered import draw_unrendered
 
 log = logging.getLogger(__name__)
-
-
-def shard_names(settings: UnrenderedSettings) -> list[str]:
-    """Names of all shards, those for validation last."""
-    return [f"shard_{number:03d}" for number in range(settings.shards)]
 
 
 def draw_shard(shard: str, head: Path, clips_h5: Path, *, settings: UnrenderedSettings, seed: int) -> None:
@@ -32,7 +28,7 @@ def draw_shard(shard: str, head: Path, clips_h5: Path, *, settings: UnrenderedSe
     """
     asset = HeadAsset.load(head)
     basis = LandmarkBasis.of(asset)
-    numbers = _numbers(shard, settings)
+    numbers = shard_clips(shard, settings)
     with new_hdf5(clips_h5) as file:
         file.attrs.update({"fps": FPS, "sound_rate": MEL_RATE})
         for number in tqdm(numbers, desc=shard, unit="clip"):
@@ -60,8 +56,3 @@ def list_unrendered(shards: list[Path], manifest: Path, *, settings: UnrenderedS
                 for name in sorted(clips):
                     split = "validation" if held_out else "train"
                     writer.writerow((path.stem, name, split, "ok", len(clips[name]["exp"])))
-
-
-def _numbers(shard: str, settings: UnrenderedSettings) -> range:
-    first = shard_names(settings).index(shard) * settings.shard_clips
-    return range(first, min(first + settings.shard_clips, settings.clips))
