@@ -22,6 +22,8 @@ LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387
 EYE_CORNERS = (33, 263)
 RIGHT_BROW = (46, 53, 52, 65, 55, 70, 63, 105, 66, 107)
 LEFT_BROW = (276, 283, 282, 295, 285, 300, 293, 334, 296, 336)
+#: What tells of lids and brows.
+EYES_AND_BROWS = RIGHT_EYE + LEFT_EYE + RIGHT_BROW + LEFT_BROW
 NOSE = (1, 2, 4, 5, 6, 19, 45, 48, 64, 94, 97, 98, 115, 168, 195, 197, 220, 275, 278, 294, 326, 327, 344, 440)
 #: Outline of the face, from the forehead's middle to the person's left and around.
 CONTOUR = (

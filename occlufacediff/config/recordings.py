@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, get_args
+
+from occlufacediff.config.adaptation import AdaptationSettings
 
 RecordingMethod = Literal[
     "ours",
@@ -44,8 +46,8 @@ class RecordingsSettings:
     #: Solver and number of its steps.
     solver: Literal["dpmpp", "ddim"] = "dpmpp"
     steps: int = 10
-    #: Samples a clip; their mean is scored.
-    samples: int = 1
+    #: How our motion is adapted to the visible frames, and of how many samples.
+    adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
     #: Shortest recording used, in seconds.
     min_seconds: float = 1.0
     #: Level of the loudest 20 ms, in dB relative to full scale, below which a recording has no audible sound.
@@ -76,7 +78,6 @@ class RecordingsSettings:
             raise ValueError("regions: got 'picture', needs pictures, a picture or a folder of them")
         checks = [
             ("steps", self.steps >= 1, "1 or more"),
-            ("samples", self.samples >= 1, "1 or more"),
             ("min_seconds", self.min_seconds >= 0.4, "at least 0.4"),
             ("max_offset_frames", 0 <= self.max_offset_frames <= 25, "0 to 25"),
             ("min_offset_correlation", 0 <= self.min_offset_correlation <= 1, "0 to 1"),

@@ -6,8 +6,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.face_mesh import LIPS
 from occlufacediff.head.fit import LEAST_VISIBLE, fit_clip
 from occlufacediff.head.landmark_basis import LandmarkBasis
+
+#: The mouth counts as hidden when fewer of its landmarks than this part are visible.
+HIDDEN_PART = 0.1
 
 
 def follow_visible(
@@ -19,6 +23,7 @@ def follow_visible(
     *,
     settings: ReconstructionSettings,
     boxes: NDArray[np.floating] | None = None,
+    joined: bool = False,
 ) -> NDArray[np.float32]:
     """Fit expression and jaw to the visible landmarks with the denoiser's motion as the expected face.
 
@@ -33,6 +38,8 @@ def follow_visible(
         shape: (S,) identity.
         settings: of the fit.
         boxes: (T, 3) crop boxes, as in `fit_clip`.
+        joined: the motion goes over into what is visible by itself; where hardly any of the mouth is visible, its
+            coefficients then stay as they are.
 
     Returns:
         (T, E + 3) motion, within the bounds of the fit. A run of hidden frames leaves what its visible neighbours show
@@ -49,4 +56,18 @@ def follow_visible(
         shape=shape,
         expected=(motion[:, :-3], motion[:, -3:]),
     )
-    return np.concatenate([fit.exp, fit.jaw], axis=1)
+    followed = np.concatenate([fit.exp, fit.jaw], axis=1)
+    if joined:
+        followed = np.where(_untold(visible, basis.expression_names), motion, followed).astype(np.float32)
+    return followed
+
+
+def _untold(visible: NDArray[np.generic], names: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Coefficients (T, E + 3) of the mouth in frames that show hardly any of it.
+
+    Cheeks and nose move with some of them, in the model always in the same way. Real ones do not, so what they seem to
+    tell of a mouth that is hidden makes it worse.
+    """
+    hidden = (np.asarray(visible)[:, LIPS] != 0).mean(axis=1) < HIDDEN_PART
+    mouth = np.array([name.startswith(("mouth", "jaw", "cheekPuff")) for name in names] + [True] * 3)
+    return hidden[:, None] & mouth

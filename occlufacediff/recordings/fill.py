@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
@@ -16,14 +15,12 @@ from occlufacediff.face_mesh import LIPS
 from occlufacediff.head.fit import LEAST_VISIBLE, FitResult, fit_clip
 from occlufacediff.head.follow import follow_visible
 from occlufacediff.head.landmark_basis import LandmarkBasis
-from occlufacediff.models.denoiser import Denoiser
-from occlufacediff.models.motion_prior import MotionPrior
-from occlufacediff.models.sample import sample_motion
+from occlufacediff.prediction.adapt import Adapted
+from occlufacediff.prediction.infer import Heard, Networks, Sampling, infer
 from occlufacediff.recordings.hiding import Hidden
-from occlufacediff.recordings.offset import estimate_offset, shifted
+from occlufacediff.recordings.offset import estimate_offset
 from occlufacediff.recordings.phone_rules import moved_by_rules
 from occlufacediff.recordings.recording import Recording
-from occlufacediff.speech.phones import Phones
 
 Float = NDArray[np.float32]
 FPS = 25
@@ -62,26 +59,19 @@ def bridged(motion: Float, hidden: NDArray[np.bool_], decay_s: float) -> Float:
 
 
 @dataclass(frozen=True, eq=False)
-class Networks:
-    """What samples our motion."""
-
-    denoiser: Denoiser
-    prior: MotionPrior
-    device: torch.device
-
-
-@dataclass(frozen=True, eq=False)
 class Filled:
     """The motions of all methods for one hidden recording, and what they share.
 
     Attributes:
         motions: (T, E + 3) a method.
+        ours: our motion before it follows the visible landmarks, with its spread.
         fit: identity, pose and camera by the visible landmarks alone.
         offset: frames by which the sound was found to come late; its correlation with the visible lips.
         nothing_visible: no frame shows enough landmarks; the head was placed by all of them.
     """
 
     motions: dict[str, Float]
+    ours: Adapted
     fit: FitResult
     offset: int
     offset_correlation: float
@@ -92,8 +82,8 @@ def fill(
     recording: Recording,
     name: str,
     hidden: Hidden,
-    other_sound: Float,
-    phones: Phones,
+    heard: Heard,
+    other: Heard,
     basis: LandmarkBasis,
     networks: Networks,
     *,
@@ -104,8 +94,7 @@ def fill(
     """Let every method fill in what is hidden; visible landmarks have the last word for all of them alike.
 
     Args:
-        other_sound: (4 T, 80) log-mel of another clip.
-        phones: heard in the recording's waveform.
+        heard: its sound. other: another clip's, as long.
     """
     boxes, visible = recording.boxes, hidden.visible
     enough = visible.sum(axis=1) >= LEAST_VISIBLE
@@ -122,35 +111,36 @@ def fill(
     covered = hidden.frames & hidden.scored.any(axis=1)
     seen = np.concatenate([fit.exp, fit.jaw], axis=1)
 
-    def sampled(log_mel: Float, use_audio: bool) -> Float:
-        samples = sample_motion(
-            networks.denoiser,
-            networks.prior,
-            torch.from_numpy(recording.lmk_2d),
-            torch.from_numpy(visible),
-            torch.from_numpy(np.ascontiguousarray(log_mel)),
-            seed=seed,
+    def ours(sound: Heard, use_sound: bool = True, shown: Float = visible, motion: Float = seen) -> Adapted:
+        return infer(
+            networks,
+            basis,
+            recording.lmk_2d,
+            shown,
+            motion,
+            sound,
+            use_sound=use_sound,
             clip_id=name,
-            solver=settings.solver,
-            steps=settings.steps,
-            samples=settings.samples,
-            use_audio=use_audio,
-            device=networks.device,
+            seed=seed,
+            sampling=Sampling(settings.solver, settings.steps),
+            adaptation=settings.adaptation,
         )
-        return np.ascontiguousarray(samples.mean(0).cpu().numpy())
+
+    adapted = ours(heard)
 
     def ruled() -> Float:
+        assert heard.phones is not None
         moved = moved_by_rules(
-            phones, recording.log_mel, seen, covered, basis, fit.shape, most_offset=settings.max_offset_frames
+            heard.phones, recording.log_mel, seen, covered, basis, fit.shape, most_offset=settings.max_offset_frames
         )
         # What the rules miss at the visible frames fades from there on, as the bridge does.
         missed = np.where(covered[:, None], 0, seen - moved).astype(np.float32)
         return moved + (missed if covered.all() else bridged(missed, covered, settings.bridge_s))
 
     ways: dict[RecordingMethod, Callable[[], Float]] = {
-        "ours": lambda: sampled(shifted(recording.log_mel, offset), True),
-        "ours_without_sound": lambda: sampled(recording.log_mel, False),
-        "ours_other_sound": lambda: sampled(other_sound, True),
+        "ours": lambda: adapted.motion,
+        "ours_without_sound": lambda: ours(heard, use_sound=False).motion,
+        "ours_other_sound": lambda: ours(other).motion,
         "fit_alone": lambda: neutral(seen) if nothing_visible else seen,
         "interpolation": lambda: interpolated(seen, covered),
         "hold": lambda: held(seen, covered),
@@ -161,13 +151,20 @@ def fill(
     }
     motions: dict[str, Float] = {
         method: follow_visible(
-            basis, ways[method](), recording.lmk_2d, visible, fit.shape, settings=reconstruction, boxes=boxes
+            basis,
+            ways[method](),
+            recording.lmk_2d,
+            visible,
+            fit.shape,
+            settings=reconstruction,
+            boxes=boxes,
+            joined=method not in ("fit_alone", "neutral"),
         )
         for method in settings.methods
     }
-    return Filled(motions, fit, offset, correlation, nothing_visible)
+    return Filled(motions, adapted, fit, offset, correlation, nothing_visible)
 
 
-def of_length(log_mel: Float, rows: int) -> Float:
-    """A log-mel repeated or cut to ``rows``."""
-    return np.resize(log_mel, (rows, log_mel.shape[1])) if len(log_mel) < rows else log_mel[:rows]
+def of_length(waveform: Float, samples: int) -> Float:
+    """A waveform repeated or cut to so many ``samples``."""
+    return np.resize(waveform, samples)

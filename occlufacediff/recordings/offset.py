@@ -4,21 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.ndimage import gaussian_filter1d
 
 from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP
+from occlufacediff.speech.loudness import ROWS_PER_FRAME, loudness
 
 Float = NDArray[np.float32]
 
-ROWS_PER_FRAME = 4
 #: Fewer visible frames than this tell nothing.
 LEAST_FRAMES = 20
-
-
-def loudness(log_mel: Float) -> NDArray[np.float64]:
-    """Loudness (T,) a frame from the log-mel (4 T, 80): mean over bands and the frame's rows, smoothed a little."""
-    frames = log_mel.mean(axis=1).reshape(-1, ROWS_PER_FRAME).mean(axis=1)
-    return np.asarray(gaussian_filter1d(frames.astype(np.float64), 1.0))
 
 
 def lip_opening(points: NDArray[np.floating]) -> NDArray[np.float64]:

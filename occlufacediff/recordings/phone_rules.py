@@ -9,17 +9,13 @@ from numpy.typing import NDArray
 
 from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
 from occlufacediff.head.landmark_basis import LandmarkBasis
-from occlufacediff.recordings.offset import loudness
+from occlufacediff.speech.loudness import strength
 from occlufacediff.speech.phones import PHONES, SILENCE, Phones, phone_features
 from occlufacediff.speech.rules import rules_motion
 
 Float = NDArray[np.float32]
 FPS = 25
 
-#: Share of the motion that follows the sound's loudness.
-LOUDNESS_SHARE = 0.75
-#: Range of the mean log-mel that counts as a change of loudness at least.
-_LEAST_RANGE = 0.5
 #: The rules' motion is taken at this size unless visible frames say otherwise; the prior counts as so many frames.
 PRIOR_GAIN, PRIOR_FRAMES = 0.65, 50.0
 #: Sound and picture are in step give or take so many frames (a standard deviation), before anything is seen; frames of
@@ -55,7 +51,7 @@ def moved_by_rules(
 
     def motion_at(offset: int) -> Float:
         return rules_motion(
-            phones, len(seen), basis.expression_names, strength=_strength(log_mel), offset_s=offset / FPS, fps=FPS
+            phones, len(seen), basis.expression_names, strength=strength(log_mel), offset_s=offset / FPS, fps=FPS
         )
 
     if visible.sum() < LEAST_FRAMES:
@@ -79,14 +75,6 @@ def moved_by_rules(
         gain = (float((ruled_seen * true[visible]).sum()) + prior * PRIOR_GAIN) / power
     middle, rest = motion[visible].mean(axis=0), seen[visible].mean(axis=0)
     return (max(gain, 0.0) * (motion - middle) + rest).astype(np.float32)
-
-
-def _strength(log_mel: Float) -> NDArray[np.float64]:
-    """Factor (T,) on the motion: louder speech moves more, between the quiet and the loud frames of this sound."""
-    loud = loudness(log_mel)
-    quiet, peak = np.percentile(loud, [5, 95])
-    share = np.clip(1.0 - (peak - loud) / max(peak - quiet, _LEAST_RANGE), 0.0, 1.2)
-    return np.asarray(1.0 - LOUDNESS_SHARE + LOUDNESS_SHARE * share)
 
 
 def _lips(basis: LandmarkBasis, shape: Float, motion: Float) -> NDArray[np.float64]:

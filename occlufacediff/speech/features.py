@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from occlufacediff.media.sound import MEL_BANDS, log_mel
 from occlufacediff.speech.columns import BANDS, WIDTH
-from occlufacediff.speech.phones import phone_features, recognise
+from occlufacediff.speech.phones import Phones, phone_features, recognise
 
 Float = NDArray[np.float32]
 
@@ -18,7 +18,7 @@ _ACTIVE = 2.0
 _LOUD = 0.1
 
 
-def sound_features(waveform: NDArray[np.floating], mel: Float | None = None) -> Float:
+def sound_features(waveform: NDArray[np.floating], mel: Float | None = None, phones: Phones | None = None) -> Float:
     """Features (N // 160, 60) of a waveform (N,) at 16 kHz, 100 rows a second.
 
     The bands are log-mel less its loudness over the whole sound, and less half of each band's mean over the rows that
@@ -26,7 +26,7 @@ def sound_features(waveform: NDArray[np.floating], mel: Float | None = None) -> 
 
     Args:
         waveform: the whole of a clip's sound.
-        mel: its `log_mel`, if it is there already.
+        mel: its `log_mel`, phones: those heard in it, if they are there already.
     """
     mel = log_mel(np.asarray(waveform, np.float32)) if mel is None else mel
     if not len(mel):
@@ -37,5 +37,5 @@ def sound_features(waveform: NDArray[np.floating], mel: Float | None = None) -> 
     active = level >= loud - _ACTIVE
     bands = bands - loud
     shape = (bands - bands.mean(axis=1, keepdims=True))[active].mean(axis=0)
-    phones = phone_features(recognise(waveform), len(mel), fps=ROWS_A_SECOND)
-    return np.concatenate([np.maximum(bands - 0.5 * shape, -4.0), phones], axis=1).astype(np.float32)
+    shares = phone_features(recognise(waveform) if phones is None else phones, len(mel), fps=ROWS_A_SECOND)
+    return np.concatenate([np.maximum(bands - 0.5 * shape, -4.0), shares], axis=1).astype(np.float32)

@@ -18,13 +18,18 @@ from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.recordings import RECORDING_METHODS, RECORDING_SPANS, RecordingsSettings
 from occlufacediff.errors import AssetError
+from occlufacediff.face_mesh import LIPS
 from occlufacediff.files import new_hdf5, sha256, written_aside
 from occlufacediff.fingerprint import fingerprint
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.media.sound import log_mel
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
+from occlufacediff.prediction.infer import Heard, Networks
+from occlufacediff.recordings import calibration as spreads
+from occlufacediff.recordings.calibration import calibration
 from occlufacediff.recordings.clips import find_clips
-from occlufacediff.recordings.fill import Networks, fill, of_length
+from occlufacediff.recordings.fill import fill, of_length
 from occlufacediff.recordings.hiding import hide
 from occlufacediff.recordings.measures import UNITS, measure, placed
 from occlufacediff.recordings.recording import is_kept_apart, load, record, save, source_of
@@ -147,8 +152,6 @@ def _networks(head: Path, checkpoint: Path, device: str) -> Networks:
     denoiser, info = load_denoiser(checkpoint / "denoiser", device=where)
     for one in (prior_info, info):
         one.require_head(asset.name, asset.expression_names)
-    if denoiser.config.audio != "log_mel":
-        raise AssetError(f"{checkpoint}: the denoiser hears {denoiser.config.audio}; the benchmark gives log_mel")
     return Networks(denoiser, prior, where)
 
 
@@ -175,9 +178,12 @@ def _fill(parts: dict[str, Path], partners: dict[str, Path], inputs: BenchmarkIn
     """Fill in one clip under every region and span; the part gets motions and their measures."""
     asset, basis = _head(inputs.head)
     recording, settings = load(parts[clip]), inputs.settings
-    other = of_length(load(partners[clip]).log_mel, len(recording.log_mel))
-    pictures = None if settings.pictures is None else Path(settings.pictures)
+    networks = _networks(inputs.head, inputs.checkpoint, inputs.device)
     phones = recognise(recording.waveform)
+    heard = Heard.of(recording.waveform, recording.log_mel, networks, phones)
+    waveform = of_length(load(partners[clip]).waveform, len(recording.waveform))
+    other = Heard.of(waveform, log_mel(waveform), networks)
+    pictures = None if settings.pictures is None else Path(settings.pictures)
     offsets: list[tuple[int, float]] = []
     with new_hdf5(part) as file:
         for span, region in product(settings.spans, settings.regions):
@@ -186,10 +192,10 @@ def _fill(parts: dict[str, Path], partners: dict[str, Path], inputs: BenchmarkIn
                 recording,
                 clip,
                 hidden,
+                heard,
                 other,
-                phones,
                 basis,
-                _networks(inputs.head, inputs.checkpoint, inputs.device),
+                networks,
                 settings=settings,
                 reconstruction=inputs.reconstruction,
                 seed=inputs.seed,
@@ -202,10 +208,21 @@ def _fill(parts: dict[str, Path], partners: dict[str, Path], inputs: BenchmarkIn
                 group[method] = motion
                 points = placed(asset, basis, motion, filled.fit)
                 found = measure(points, recording.points, hidden.scored, hidden.frames)
+                if method == "ours":
+                    group[method].attrs["offset"] = filled.ours.offset
+                    found |= calibration(
+                        basis,
+                        filled.fit.shape,
+                        filled.ours.motion,
+                        filled.ours.spread,
+                        recording.shape,
+                        recording.motion,
+                        hidden.frames & hidden.scored[:, LIPS].any(axis=1),
+                    )
                 group[method].attrs.update(found)
     offset, correlation = offsets[0]
-    heard = activity(recording.waveform, silence_db=settings.silence_db).kind
-    return {"offset_frames": offset, "offset_correlation": round(correlation, 3), "heard": heard}
+    kind = activity(recording.waveform, silence_db=settings.silence_db).kind
+    return {"offset_frames": offset, "offset_correlation": round(correlation, 3), "heard": kind}
 
 
 def _table(rows: Sequence[Mapping[str, Any]], folder: Path) -> pd.DataFrame:
@@ -218,6 +235,6 @@ def _table(rows: Sequence[Mapping[str, Any]], folder: Path) -> pd.DataFrame:
                 group = file[region].get(span, {})
                 for method in (method for method in RECORDING_METHODS if method in group):
                     measured = group[method].attrs
-                    names = [name for name in UNITS if name in measured]
-                    found += [(*clip, region, span, method, name, UNITS[name], measured[name]) for name in names]
+                    units = {name: unit for name, unit in (UNITS | spreads.UNITS).items() if name in measured}
+                    found += [(*clip, region, span, method, name, unit, measured[name]) for name, unit in units.items()]
     return pd.DataFrame(found, columns=list(COLUMNS))

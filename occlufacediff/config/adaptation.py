@@ -1,0 +1,53 @@
+"""Settings of the adaptation of a sampled motion to the visible frames of the clip at hand."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class AdaptationSettings:
+    """What is expected of a face beside what the networks say: a Gaussian process a coefficient.
+
+    A coefficient is ``mean + rest + gain * sampled + loudness and timbre + slow + fast``; every ``..._sd`` is relative
+    to the coefficient's own spread. What the visible frames tell of rest, gain and the others serves the hidden ones.
+    """
+
+    #: Adapt at all; without it the sampled motion is taken as it is.
+    enabled: bool = True
+    #: Samples whose mean is adapted.
+    samples: int = 4
+    #: Share of the phones' motion by rules in what is adapted, for networks that hear phones.
+    rules_share: float = 0.5
+    #: Gain of that motion about its mean: expected value and standard deviation.
+    gain: float = 0.9
+    gain_sd: float = 0.3
+    #: How much loudness and timbre move a coefficient directly, in a way that only the visible frames tell.
+    sound_sd: float = 0.15
+    #: Spread of the resting face, of slow drift (with its time in seconds), and of fast motion that nothing tells.
+    rest_sd: float = 1.0
+    slow_sd: float = 0.4
+    slow_s: float = 1.0
+    fast_sd: float = 0.9
+    fast_s: float = 0.09
+    #: How much the spread follows how far samples lie apart: 0 not at all, 1 as their variance does.
+    apart_share: float = 0.5
+    #: Noise of what visible frames show.
+    noise_sd: float = 0.15
+    #: Sound and picture are taken to be out of step by at most so many frames, about ``offset_sd`` about ``offset``.
+    max_offset: int = 6
+    offset: float = 0.3
+    offset_sd: float = 1.0
+    #: Visible frames that a run of hidden ones is told by, on each side.
+    context: int = 150
+
+    def __post_init__(self) -> None:
+        for name in ("gain_sd", "sound_sd", "rest_sd", "slow_sd", "fast_sd"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 or more")
+        for name in ("slow_s", "fast_s", "noise_sd", "offset_sd"):
+            if not getattr(self, name) > 0:
+                raise ValueError(f"{name}: got {getattr(self, name)}, needs more than 0")
+        for name, low, high in (("samples", 1, 64), ("max_offset", 0, 25), ("context", 10, 1000)):
+            if not low <= getattr(self, name) <= high:
+                raise ValueError(f"{name}: got {getattr(self, name)}, needs {low} to {high}")

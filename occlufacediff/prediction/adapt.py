@@ -1,0 +1,219 @@
+"""A sampled motion adapted to the clip at hand: rest, gain and offset from its visible frames, and how sure it is.
+
+Each coefficient is a Gaussian process over the frames: a mean, the speaker's rest, the sampled motion with a gain,
+loudness and timbre with weights of their own, slow drift, and fast motion (Matern 3/2) that nothing tells. Its
+posterior given the visible frames joins these without a jump, and leaves them for the sampled motion as far as that has
+proved right there. The offset of sound and picture is the one under which the visible frames are likeliest.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.linalg import cholesky, solve_triangular
+from scipy.ndimage import gaussian_filter1d
+
+from occlufacediff.config.adaptation import AdaptationSettings
+from occlufacediff.face_mesh import EYES_AND_BROWS, LIPS
+from occlufacediff.media.rates import FPS
+
+Array = NDArray[np.float64]
+Float = NDArray[np.float32]
+
+ROWS_A_FRAME = 4
+#: A group of coefficients is told where this share of its landmarks is visible.
+_TOLD = 0.9
+#: Fewer told frames than this say nothing of the offset.
+_LEAST_FRAMES = 20
+#: Coefficients, those that the sound moves most, that tell of the offset.
+_TELLING = 8
+#: Frames that the spread of a coefficient by all clips weighs as much as.
+_SPREAD_FRAMES = 25
+
+
+@dataclass(frozen=True, eq=False)
+class Adapted:
+    """An adapted motion.
+
+    Attributes:
+        motion: (T, M).
+        spread: (T, M) standard deviation about it; small in visible frames.
+        offset: frames by which the sound is taken to come late.
+    """
+
+    motion: Float
+    spread: Float
+    offset: int
+
+
+def told_by(visible: Float, names: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Which coefficients (T, E + 3) of expression ``names`` and jaw the visible landmarks (T, 468) tell."""
+    seen = visible > 0
+    mouth = seen[:, LIPS].mean(axis=1) >= _TOLD
+    eyes = seen[:, EYES_AND_BROWS].mean(axis=1) >= _TOLD
+    upper = np.array([name.startswith(("brow", "eye")) for name in names] + [False] * 3)
+    return np.where(upper, eyes[:, None], mouth[:, None])
+
+
+def sound_columns(log_mel: Float) -> Array:
+    """Loudness and timbre (T, 3) of a log-mel (4 T, 80) against the clip's loud parts, of about unit spread."""
+    mel = log_mel.reshape(-1, ROWS_A_FRAME, log_mel.shape[1]).mean(axis=1).astype(np.float64)
+    loudness = mel.mean(axis=1)
+    loudness = loudness - np.quantile(loudness, 0.9)
+    columns = np.stack([loudness, mel[:, 8:22].mean(1) - mel[:, :6].mean(1), mel[:, 50:].mean(1) - mel.mean(1)], axis=1)
+    smooth = gaussian_filter1d(columns, 1.0, axis=0)
+    return np.asarray((smooth - np.array([-1.0, 0.2, 0.0])) / np.array([0.9, 0.5, 0.5]))
+
+
+def adapt(
+    sampled: NDArray[np.floating],
+    seen: NDArray[np.floating],
+    told: NDArray[np.bool_],
+    sound: Array | None,
+    *,
+    apart: NDArray[np.floating] | None = None,
+    mean: NDArray[np.floating],
+    spread: NDArray[np.floating],
+    settings: AdaptationSettings,
+) -> Adapted:
+    """Adapt a sampled motion to what is visible.
+
+    Args:
+        sampled: (T, M) motion by the networks, a mean of samples.
+        seen: (T, M) motion that the visible landmarks show, right where ``told``.
+        told: (T, M).
+        sound: (T, K) columns of `sound_columns`; None for no sound.
+        apart: (T, M) how far samples lie apart: where they do so more than elsewhere, the spread is larger.
+        mean: (M,) face of an unknown speaker. spread: (M,) about it within a clip.
+        settings: what is expected.
+    """
+    seen, mean, spread = (np.asarray(values, np.float64) for values in (seen, mean, spread))
+    motion, deviation = seen.copy(), np.tile(settings.noise_sd * spread, (len(seen), 1))
+    offset = 0
+    for pattern in np.unique(told, axis=1).T:
+        columns = np.flatnonzero((told == pattern[:, None]).all(axis=0))
+        if pattern.all():
+            continue
+        unit = _own_spread(seen[pattern][:, columns], spread[columns])
+        pull = np.asarray(sampled, np.float64)[:, columns] / unit
+        process = _Process(pull - pull.mean(axis=0), sound, settings)
+        shown = (seen[:, columns] - mean[columns]) / unit
+        if sound is not None:
+            lag = process.likeliest_offset(shown, np.flatnonzero(pattern)[: 2 * settings.context])
+            process = process.moved(lag)
+            if apart is not None:
+                apart = apart[np.clip(np.arange(len(seen)) + lag, 0, len(seen) - 1)]
+            offset = lag if abs(lag) > abs(offset) else offset
+        for run, context in _runs(pattern, settings.context):
+            value, error = process.posterior(run, context, shown[context])
+            motion[np.ix_(run, columns)] = mean[columns] + unit * value
+            deviation[np.ix_(run, columns)] = unit * error * _uneven(apart, run, columns, settings.apart_share)
+    return Adapted(motion.astype(np.float32), deviation.astype(np.float32), offset)
+
+
+@dataclass(frozen=True, eq=False)
+class _Process:
+    """The prior of N coefficients, each in units of its spread and about its mean.
+
+    Attributes:
+        pull: (T, N) the sampled motion about its mean over the clip.
+        sound: (T, K) or None. settings: what is expected.
+    """
+
+    pull: Array
+    sound: Array | None
+    settings: AdaptationSettings
+
+    def moved(self, frames: int) -> _Process:
+        """With what comes of the sound ``frames`` earlier."""
+        place = np.clip(np.arange(len(self.pull)) + frames, 0, len(self.pull) - 1)
+        return replace(self, pull=self.pull[place], sound=None if self.sound is None else self.sound[place])
+
+    def covariance(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
+        """Of all terms but the gain: the same for all coefficients."""
+        s = self.settings
+        apart = np.abs(rows[:, None] - columns[None]) / FPS
+        near = np.sqrt(3.0) * apart / s.fast_s
+        total = s.rest_sd**2 + s.slow_sd**2 * np.exp(-apart / s.slow_s) + s.fast_sd**2 * (1 + near) * np.exp(-near)
+        if self.sound is not None:
+            total += s.sound_sd**2 * self.sound[rows] @ self.sound[columns].T
+        return np.asarray(total)
+
+    def posterior(self, run: NDArray[np.intp], context: NDArray[np.intp], shown: Array) -> tuple[Array, Array]:
+        """Mean and standard deviation (R, N) at the frames ``run``, told by what the frames ``context`` show (C, N).
+
+        The gain adds ``gain_sd^2 p p^T`` to the covariance, p being a coefficient's pull: a change of rank one, so that
+        one factorisation serves all coefficients (Sherman and Morrison).
+        """
+        s, gain = self.settings, self.settings.gain_sd**2
+        before = s.gain * self.pull[run]
+        own = np.diag(self.covariance(run, run))[:, None]
+        if not len(context):
+            return before, np.sqrt(own + gain * self.pull[run] ** 2)
+        factor = self._factor(context)
+        across = solve_triangular(factor, self.covariance(context, run), lower=True)  # (C, R)
+        pull, rest = self._whitened(factor, context, shown)
+        share = (pull * rest).sum(axis=0) / (1 + gain * (pull**2).sum(axis=0))  # (N,)
+        left = self.pull[run] - across.T @ pull  # pull that the visible frames do not account for
+        value = before + across.T @ rest + gain * left * share
+        variance = own - (across**2).sum(axis=0)[:, None] + gain * left**2 / (1 + gain * (pull**2).sum(axis=0))
+        return value, np.sqrt(np.maximum(variance, 0.0))
+
+    def likeliest_offset(self, shown: Array, context: NDArray[np.intp]) -> int:
+        """Frames by which the sound comes late, by the likelihood of what is shown and by what offsets are usual."""
+        s, gain = self.settings, self.settings.gain_sd**2
+        if len(context) < _LEAST_FRAMES or s.max_offset == 0:
+            return 0
+        telling = np.argsort(-self.pull.std(axis=0), kind="stable")[:_TELLING]
+        likelihood: dict[int, float] = {}
+        for lag in range(-s.max_offset, s.max_offset + 1):
+            moved = replace(self.moved(lag), pull=self.moved(lag).pull[:, telling])
+            factor = moved._factor(context)
+            pull, rest = moved._whitened(factor, context, shown[np.ix_(context, telling)])
+            strength = 1 + gain * (pull**2).sum(axis=0)
+            fit = (rest**2).sum(axis=0) - gain * (pull * rest).sum(axis=0) ** 2 / strength + np.log(strength)
+            likelihood[lag] = -0.5 * float(fit.sum()) - len(telling) * float(np.log(np.diag(factor)).sum())
+            likelihood[lag] -= 0.5 * ((lag - s.offset) / s.offset_sd) ** 2
+        return max(likelihood, key=lambda lag: likelihood[lag])
+
+    def _factor(self, context: NDArray[np.intp]) -> Array:
+        """Lower Cholesky factor of the covariance of what the frames ``context`` show, without the gain's part."""
+        noise = self.settings.noise_sd**2 * np.eye(len(context))
+        return np.asarray(cholesky(self.covariance(context, context) + noise, lower=True))
+
+    def _whitened(self, factor: Array, context: NDArray[np.intp], shown: Array) -> tuple[Array, Array]:
+        """Pull, and what is shown beyond the expected gain (C, N), whitened by the factor."""
+        pull = self.pull[context]
+        both = solve_triangular(factor, np.concatenate([pull, shown - self.settings.gain * pull], axis=1), lower=True)
+        return both[:, : pull.shape[1]], both[:, pull.shape[1] :]
+
+
+def _uneven(
+    apart: NDArray[np.floating] | None, run: NDArray[np.intp], columns: NDArray[np.intp], share: float
+) -> Array:
+    """Factors (R, N), 1 in the mean square, that follow how far samples lie apart in the frames of a run."""
+    if apart is None:
+        return np.ones((len(run), len(columns)))
+    variance = np.asarray(apart, np.float64)[np.ix_(run, columns)] ** 2
+    return np.asarray(np.sqrt(1 - share + share * variance / np.maximum(variance.mean(axis=0), 1e-12)))
+
+
+def _own_spread(shown: Array, usual: Array) -> Array:
+    """Spread (N,) of coefficients in this clip: of the frames shown (K, N) and the usual one, by their numbers."""
+    if len(shown) < 2:
+        return usual
+    return np.asarray(
+        np.sqrt((_SPREAD_FRAMES * usual**2 + len(shown) * shown.var(axis=0)) / (_SPREAD_FRAMES + len(shown)))
+    )
+
+
+def _runs(known: NDArray[np.bool_], most: int) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
+    """Runs of frames not known, each with the nearest known frames, at most ``most`` to either side."""
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], ~known, [False]]).astype(np.int8)))
+    shown = np.flatnonzero(known)
+    for first, stop in zip(edges[::2], edges[1::2], strict=True):
+        place = int(np.searchsorted(shown, first))
+        yield np.arange(first, stop), shown[max(place - most, 0) : place + most]

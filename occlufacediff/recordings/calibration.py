@@ -1,0 +1,67 @@
+"""Whether the spread of a motion means something: how often the truth lies within, and whether it ranks the errors."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import norm, spearmanr
+
+from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP
+from occlufacediff.head.landmark_basis import LandmarkBasis
+
+Float = NDArray[np.float32]
+
+#: Central intervals whose coverage is told.
+LEVELS = (0.5, 0.9)
+UNITS = {"coverage_50": "", "coverage_90": "", "spread_rank": ""}
+#: Hidden frames that a rank correlation needs.
+_LEAST_FRAMES = 12
+_STEP = 1e-3
+
+
+def opening(basis: LandmarkBasis, shape: Float, motion: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Height (T,) of the gap between the inner lips, metres, of a motion (T, E + 3) on an identity (S,)."""
+    values = np.asarray(motion, np.float64)
+    points = basis.local(np.asarray(shape, np.float64), values[:, :-3], values[:, -3:])
+    top, bottom = basis.place[INNER_LIP_TOP], basis.place[INNER_LIP_BOTTOM]
+    return np.asarray(points[:, top, 1] - points[:, bottom, 1])
+
+
+def opening_spread(basis: LandmarkBasis, shape: Float, motion: Float, spread: Float) -> NDArray[np.float64]:
+    """Standard deviation (T,) of `opening`, by its slopes in the coefficients, which are taken to err independently."""
+    about = opening(basis, shape, motion)
+    variance = np.zeros(len(motion))
+    for column in np.flatnonzero(spread.max(axis=0) > 0):
+        moved = np.array(motion, np.float64)
+        moved[:, column] += _STEP
+        variance += ((opening(basis, shape, moved) - about) / _STEP * spread[:, column]) ** 2
+    return np.asarray(np.sqrt(variance))
+
+
+def calibration(
+    basis: LandmarkBasis,
+    shape: Float,
+    motion: Float,
+    spread: Float,
+    true_shape: Float,
+    truth: Float,
+    frames: NDArray[np.bool_],
+) -> dict[str, float]:
+    """Coverage of the lip opening's 50 % and 90 % intervals over hidden frames, and the rank correlation of its spread.
+
+    Args:
+        motion, spread: (T, E + 3) ours, on the identity ``shape``.
+        truth: (T, E + 3), on ``true_shape``.
+        frames: (T,) hidden ones; NaN for all figures where there are too few.
+    """
+    if frames.sum() < _LEAST_FRAMES:
+        return dict.fromkeys(UNITS, float("nan"))
+    error = np.abs(opening(basis, shape, motion) - opening(basis, true_shape, truth))[frames]
+    expected = opening_spread(basis, shape, motion, spread)[frames]
+    figures = {
+        f"coverage_{round(100 * level)}": float((error <= norm.ppf(0.5 + level / 2) * expected).mean())
+        for level in LEVELS
+    }
+    if expected.std() == 0:
+        return figures | {"spread_rank": float("nan")}
+    return figures | {"spread_rank": float(spearmanr(expected, error).statistic)}
