@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test test-long format config rulegraph lock unlock clean-results
+.PHONY: run test test-long weights format config rulegraph lock unlock clean-results
 
 CORES ?= $(shell nproc)
 ARGS ?=
@@ -30,6 +30,11 @@ test: $(STAMP)
 test-long: export OMP_NUM_THREADS = 1
 test-long: $(STAMP)
 	$(BIN)/pytest -m long -n $(CORES) --dist loadgroup $(ARGS)
+
+# The open weights from the seed alone, into the package; results keep the networks as they were trained.
+weights: $(STAMP)
+	@$(BIN)/snakemake --cores $(CORES) --quiet host reason $(ARGS) -- open_weights
+	cp -r results/open_weights/weights/. occlufacediff/weights/
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -35,6 +35,7 @@ from occlufacediff.stages.source import (
     subjects,
     video_archive,
 )
+from occlufacediff.synthetic.shards import shard_names
 from occlufacediff.errors import OccluFaceError
 from occlufacediff.fingerprint import fingerprint
 

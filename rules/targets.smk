@@ -9,6 +9,7 @@ localrules:
     report,
     predict,
     real_benchmark,
+    open_weights,
 
 
 rule fetch:
@@ -59,3 +60,8 @@ rule predict:
 rule real_benchmark:
     input:
         f"{D}/recordings/benchmark.html",
+
+
+rule open_weights:
+    input:
+        "results/open_weights/weights/MODEL_CARD.md",

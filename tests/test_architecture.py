@@ -17,7 +17,7 @@ PACKAGE = ROOT / "occlufacediff"
 FLOORS = (
     ("errors", "threads", "face_mesh"),
     ("storage",),
-    ("files", "pickles"),
+    ("files", "pickles", "weights"),
     ("config",),
     ("fingerprint", "media", "acquire"),
     ("landmarks", "head", "speech"),

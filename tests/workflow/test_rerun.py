@@ -62,6 +62,9 @@ def test_every_job_has_log_and_benchmark(finished):
         "benchmark_recordings",
         "read_landmarks",
         "read_coefficients",
+        "draw_unrendered",
+        "list_unrendered",
+        "pack_open_weights",
     }
     for folder, ending in (("logs/tiny", "log"), ("benchmarks/results/tiny", "tsv")):
         found = {

@@ -1,0 +1,230 @@
+"""Stage: trained networks become the open weights, in half precision where that moves nothing, with a model card."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import h5py
+import jinja2
+import numpy as np
+import torch
+import yaml
+
+from occlufacediff import __version__
+from occlufacediff.config.occlusion import OcclusionSettings
+from occlufacediff.config.open_weights import OpenWeightsSettings
+from occlufacediff.errors import AssetError
+from occlufacediff.files import sha256, written_aside
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.model import HeadModel
+from occlufacediff.models.checkpoint import (
+    CONFIG,
+    WEIGHTS,
+    CheckpointInfo,
+    load_denoiser,
+    load_motion_prior,
+    rounded,
+    save_checkpoint,
+)
+from occlufacediff.models.denoiser import Denoiser
+from occlufacediff.models.motion_prior import MotionPrior
+from occlufacediff.models.sample import sample_motion
+from occlufacediff.occlusion.occlude import Occlusion, crop_pixels
+from occlufacediff.occlusion.regions import region_box
+from occlufacediff.weights import CARD, NETWORKS
+
+log = logging.getLogger(__name__)
+
+#: Rounding is accepted where it moves the lips less than this, a mean over frames, millimetres.
+LARGEST_CHANGE_MM = 0.01
+#: All weights together, bytes: what a package may carry.
+LARGEST_BYTES = 20_000_000
+#: Clips on which the change by rounding is measured.
+_CLIPS = 4
+
+
+@dataclass(frozen=True)
+class Change:
+    """How far lips move by rounding the weights, millimetres: mean and largest over frames of some clips."""
+
+    mean: float
+    largest: float
+
+
+def pack_open_weights(
+    motion_prior: Path,
+    denoiser: Path,
+    head: Path,
+    held_out: Path,
+    out_dir: Path,
+    *,
+    settings: OpenWeightsSettings,
+    seed: int,
+    figures: Path | None = None,
+) -> None:
+    """Write ``out_dir/{motion_prior,denoiser}/{model.safetensors,config.yaml}`` and ``out_dir/MODEL_CARD.md``.
+
+    Args:
+        motion_prior: checkpoint of the trained motion prior.
+        denoiser: checkpoint of the trained denoiser.
+        head: the head asset they speak of.
+        held_out: a shard of clips that training did not learn from; some of them tell what rounding changes.
+        out_dir: is made if missing.
+        settings: of the clips and both trainings, for the card.
+        seed: of everything random.
+        figures: measured on real recordings, see `measured`; None: none yet.
+
+    Raises:
+        AssetError: a file is missing or does not fit, or the weights are larger than a package may carry.
+    """
+    asset = HeadAsset.load(head)
+    prior, prior_info = load_motion_prior(motion_prior)
+    network, network_info = load_denoiser(denoiser)
+    for info in (prior_info, network_info):
+        info.require_head(asset.name, asset.expression_names)
+    change = change_by_rounding(network, prior, asset, held_out, seed=seed)
+    precision: Literal["float32", "float16"] = "float16" if change.mean < LARGEST_CHANGE_MM else "float32"
+    log.info("Rounding moves the lips by %.4f mm: saved as %s", change.mean, precision)
+    networks: tuple[tuple[MotionPrior | Denoiser, CheckpointInfo], ...] = ((prior, prior_info), (network, network_info))
+    packed = [(name, *pair) for name, pair in zip(NETWORKS, networks, strict=True)]
+    for name, model, info in packed:
+        save_checkpoint(
+            out_dir / name,
+            model,
+            head_model=info.head_model,
+            expression_names=info.expression_names,
+            training=info.training,
+            precision=precision,
+        )
+    size = sum((out_dir / name / WEIGHTS).stat().st_size for name, *_ in packed)
+    if size > LARGEST_BYTES:
+        raise AssetError(
+            f"{out_dir}: the weights take {size / 1e6:.1f} MB, a package may carry {LARGEST_BYTES / 1e6:.0f}; "
+            "choose smaller presets in open_weights.motion_prior and open_weights.denoiser"
+        )
+    parts = {
+        "version": __version__,
+        "seed": seed,
+        "head": asset,
+        "clips": asdict(settings.clips),
+        "shards": settings.clips.shards,
+        "precision": precision,
+        "change": change,
+        "size_mb": size / 1e6,
+        "networks": [_described(out_dir / name, model, info) for name, model, info in packed],
+        "figures": measured(figures, sha256(out_dir / "denoiser" / WEIGHTS)),
+    }
+    with written_aside(out_dir / CARD) as aside:
+        aside.write_text(card(parts), encoding="utf-8")
+
+
+@torch.no_grad()
+def change_by_rounding(denoiser: Denoiser, prior: MotionPrior, asset: HeadAsset, shard: Path, *, seed: int) -> Change:
+    """How far lips move when all matrices are rounded to float16: clips of a shard sampled twice, mouth hidden.
+
+    Raises:
+        AssetError: the shard is no readable file of clips.
+    """
+    models = [(denoiser, prior), (copy.deepcopy(denoiser), copy.deepcopy(prior))]
+    for model in models[1]:
+        model.load_state_dict(rounded(model.state_dict()))
+    lips = HeadModel(asset, asset.regions["lips"])
+    box = OcclusionSettings(mouth_with_chin=True)
+    distances: list[torch.Tensor] = []
+    for clip, landmarks, sound in _some_clips(shard):
+        edges, inverted = region_box("mouth", landmarks, np.random.default_rng(seed), box)
+        everywhere = np.ones(len(landmarks), dtype=bool)
+        hidden = Occlusion("mouth", crop_pixels(np.clip(edges, -8, 8)), everywhere, inverted)
+        shown = torch.from_numpy(hidden.lmk_mask(landmarks))
+        places = []
+        for network, decoder in models:
+            motion = sample_motion(
+                network,
+                decoder,
+                torch.from_numpy(landmarks),
+                shown,
+                torch.from_numpy(sound),
+                seed=seed,
+                clip_id=clip,
+                steps=10,
+            )[0]
+            still = motion.new_zeros(1)
+            places.append(
+                lips(still.expand(1, asset.n_shape), motion[:, :-3], still.expand(len(motion), 3), motion[:, -3:])
+            )
+        distances.append((places[0] - places[1]).norm(dim=-1).flatten())
+    distance = 1000 * torch.cat(distances)
+    return Change(float(distance.mean()), float(distance.max()))
+
+
+def measured(figures: Path | None, weights_sha256: str) -> list[dict[str, str]]:
+    """Rows of a table of figures that were measured with these very weights.
+
+    Args:
+        figures: CSV with a column ``denoiser_sha256`` (of the packed ``denoiser/model.safetensors``; its first twelve
+            digits suffice) and any others, which the card shows as they are; None gives no rows.
+        weights_sha256: of the packed denoiser.
+
+    Raises:
+        AssetError: the column is missing, or a digest has fewer than twelve digits.
+    """
+    if figures is None:
+        return []
+    with figures.open(newline="", encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    kept = []
+    for row in rows:
+        digest = row.pop("denoiser_sha256", None) or ""
+        if len(digest) < 12:
+            raise AssetError(
+                f"{figures}: column denoiser_sha256: got {digest!r}, needs twelve or more digits of the digest of the "
+                "denoiser that was measured (`sha256sum denoiser/model.safetensors`)"
+            )
+        if weights_sha256.startswith(digest):
+            kept.append(row)
+    return kept
+
+
+def card(parts: Mapping[str, Any]) -> str:
+    """The model card; a name that the template needs and does not get is an error."""
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("occlufacediff.weights", "."),
+        # Markdown, read as it is.
+        autoescape=False,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    return environment.get_template("model_card.md.j2").render(parts)
+
+
+def _some_clips(shard: Path) -> Sequence[tuple[str, np.ndarray, np.ndarray]]:
+    """Name, landmarks (T, 468, 2) and sound (4 T, 60) of the first clips."""
+    try:
+        with h5py.File(shard, "r") as file:
+            return [(name, file[name]["landmarks"][()], file[name]["speech"][()]) for name in sorted(file)[:_CLIPS]]
+    except (OSError, KeyError) as error:
+        raise AssetError(f"{shard}: no readable shard of clips ({error}); delete it and draw it again") from error
+
+
+def _described(folder: Path, model: MotionPrior | Denoiser, info: CheckpointInfo) -> dict[str, Any]:
+    """What the card says of a network."""
+    file = folder / WEIGHTS
+    settings = info.training.get("settings", {})
+    return {
+        "name": folder.name,
+        "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "sizes": yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["model"],
+        "megabytes": file.stat().st_size / 1e6,
+        "sha256": sha256(file),
+        "device": info.training.get("device", "unknown"),
+        "last": info.training.get("last", {}),
+        "settings": yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=110).rstrip(),
+    }
