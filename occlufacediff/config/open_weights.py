@@ -19,8 +19,8 @@ class UnrenderedSettings:
     """Clips drawn as landmarks, sound and coefficients, without a picture: each by a speaker of its own."""
 
     #: Clips in all, and clips a shard (one job each).
-    clips: int = 2400
-    shard_clips: int = 200
+    clips: int = 2100
+    shard_clips: int = 150
     #: Share of the shards that training is scored on.
     validation_shards: int = 1
     #: Shortest and longest clip, seconds.
@@ -81,7 +81,7 @@ def _denoiser() -> DenoiserSettings:
     return DenoiserSettings(
         preset="open",
         loop=LoopSettings(
-            max_steps=6000, batch_size=32, learning_rate=8e-4, warmup_steps=200, ema_decay=0.998, validate_every=500,
+            max_steps=4500, batch_size=32, learning_rate=8e-4, warmup_steps=200, ema_decay=0.998, validate_every=500,
             save_every=500, memory_mib=6000,
         ),
         losses=LossSettings(latent=0.7, lips=0.5, vertices=0.1, velocity=0.2, closure=0.1),
