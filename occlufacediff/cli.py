@@ -26,16 +26,13 @@ def model_options(command: Command) -> Command:
         click.option(
             "--checkpoint",
             type=click.Path(path_type=Path),
-            default=Path("results/synthetic/models"),
-            show_default=True,
-            help="Folder with motion_prior/ and denoiser/.",
+            help="Folder with motion_prior/ and denoiser/; default: the open weights that come with the program.",
         ),
         click.option(
             "--head",
             type=click.Path(path_type=Path),
-            default=Path("resources/open_head.npz"),
-            show_default=True,
-            help="Head model (.npz).",
+            help="Head model (.npz); default: the open head, built once, "
+            "or with --checkpoint resources/open_head.npz where there is one.",
         ),
     )
     for option in reversed(options):
@@ -103,7 +100,7 @@ def main() -> None:
 @click.option(
     "--as-published",
     is_flag=True,
-    help="Sample as published: DDIM, 100 steps, windows side by side, nothing fitted afterwards.",
+    help="Sample as published: DDIM, 100 steps, windows side by side, all sound heard, nothing adapted or fitted.",
 )
 @click.option("--profile", is_flag=True, help="Print how long each step took.")
 def predict(
@@ -116,8 +113,8 @@ def predict(
     occluder: Path | None,
     seed: int,
     device: str,
-    checkpoint: Path,
-    head: Path,
+    checkpoint: Path | None,
+    head: Path | None,
     steps: int | None,
     guidance_all: float | None,
     guidance_audio: float | None,
@@ -159,7 +156,14 @@ def predict(
 @click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
 @model_options
 def benchmark(
-    folder: Path, out: Path, quick: bool, workers: int, seed: int, device: str, checkpoint: Path, head: Path
+    folder: Path,
+    out: Path,
+    quick: bool,
+    workers: int,
+    seed: int,
+    device: str,
+    checkpoint: Path | None,
+    head: Path | None,
 ) -> None:
     """Hide parts of the faces in FOLDER's videos, fill them in by every method, and compare."""
     from occlufacediff.commands.benchmark import run

@@ -8,6 +8,7 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from occlufacediff.commands.model import find_model
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
@@ -43,7 +44,15 @@ def result_table(means: pd.DataFrame, region: str, span: str) -> Table:
 
 
 def run(
-    folder: Path, out: Path, *, checkpoint: Path, head: Path, seed: int, device: str, workers: int, quick: bool
+    folder: Path,
+    out: Path,
+    *,
+    checkpoint: Path | None,
+    head: Path | None,
+    seed: int,
+    device: str,
+    workers: int,
+    quick: bool,
 ) -> None:
     """Run the benchmark on a folder of videos and print its first table.
 
@@ -51,6 +60,7 @@ def run(
         OccluFaceError: see `stages.recordings.benchmark_recordings`.
     """
     settings = RecordingsSettings(regions=("mouth",), spans=("middle",)) if quick else RecordingsSettings()
+    checkpoint, head = find_model(checkpoint, head, Console(stderr=True, highlight=False))
     inputs = BenchmarkInputs(
         head=head,
         checkpoint=checkpoint,

@@ -10,6 +10,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from occlufacediff.commands.model import find_model
+from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.visibility import VisibilitySettings
@@ -17,8 +19,15 @@ from occlufacediff.errors import ConfigError
 from occlufacediff.prediction.predictor import Prediction
 from occlufacediff.stages.predict import predict_video
 
-#: The published way to sample: every window on its own, and the denoiser's motion as it is.
-AS_PUBLISHED = {"solver": "ddim", "steps": 100, "window_hop": 64, "follow_visible": False}
+#: The published way to sample: every window on its own, whatever sounds, and the denoiser's motion as it is.
+AS_PUBLISHED = {
+    "solver": "ddim",
+    "steps": 100,
+    "window_hop": 64,
+    "adaptation": AdaptationSettings(enabled=False),
+    "follow_visible": False,
+    "only_speech": False,
+}
 
 
 class ConsoleProgress:
@@ -66,8 +75,8 @@ def run(
     occluder: Path | None,
     seed: int,
     device: str,
-    checkpoint: Path,
-    head: Path,
+    checkpoint: Path | None,
+    head: Path | None,
     steps: int | None,
     guidance: tuple[float | None, float | None],
     as_published: bool,
@@ -93,6 +102,7 @@ def run(
     if segmentation is not None:
         told = VisibilitySettings(source="segmentation", model=str(segmentation), visible=visible)
     errors, console = Console(stderr=True, highlight=False), Console(highlight=False)
+    checkpoint, head = find_model(checkpoint, head, errors)
     shown = ConsoleProgress(errors)
     with shown.bars:
         prediction = predict_video(

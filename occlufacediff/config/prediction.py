@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.config.occlusion import OCCLUSION_KINDS, OcclusionKind, OcclusionSettings
 
 HOPS = "a multiple of 8 from 8 to 64"
@@ -14,6 +15,9 @@ HOPS = "a multiple of 8 from 8 to 64"
 class PredictionSettings:
     """How a video is read, sampled and drawn."""
 
+    #: Networks of the target ``predict``: those trained here (or of ``checkpoint``), or the ``open`` weights that come
+    #: with the program.
+    weights: Literal["trained", "open"] = "trained"
     #: What is hidden from the network on purpose, on top of what a mask file hides.
     occlusion: OcclusionKind = "none"
     #: Sizes and spans of what ``occlusion`` hides.
@@ -26,6 +30,9 @@ class PredictionSettings:
     steps: int = 10
     #: Frames between the beginnings of neighbouring windows of 64; less than 64 lets them overlap and joins them.
     window_hop: int = 32
+    #: Adaptation of the sampled motion to the visible frames, and how sure it is; only for networks that know the
+    #: spread of their motion.
+    adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
     #: Fit the motion to the visible landmarks at the end, with the denoiser's as the expected face.
     follow_visible: bool = True
     #: Weights of guidance by everything and by sound; null: no guidance.
@@ -33,6 +40,8 @@ class PredictionSettings:
     guidance_audio: float | None = None
     #: Level of the loudest 20 ms, in dB relative to full scale, below which the sound counts as silence.
     silence_db: float = -60.0
+    #: Leave sound out that is no speech (music, noise, hum), as silence is.
+    only_speech: bool = True
     #: Edge of one panel of the animation, in pixels (even).
     panel_px: int = 360
     #: Edge of the square shown in a panel, in crop edges: 1 shows just the crop, more shows surroundings.
@@ -48,6 +57,7 @@ class PredictionSettings:
 
     def __post_init__(self) -> None:
         checks = [
+            ("weights", self.weights, self.weights in ("trained", "open"), "'trained' or 'open'"),
             ("occlusion", self.occlusion, self.occlusion in OCCLUSION_KINDS, f"one of {', '.join(OCCLUSION_KINDS)}"),
             ("min_seconds", self.min_seconds, self.min_seconds >= 0.4, "at least 0.4"),
             ("steps", self.steps, 1 <= self.steps <= 1000, "1 to 1000"),

@@ -5,14 +5,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from occlufacediff.config.crop import CropSettings
@@ -20,7 +19,6 @@ from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.visibility import VisibilitySettings
-from occlufacediff.errors import ClipError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.fit import LEAST_VISIBLE, FitResult, fit_clip
 from occlufacediff.head.follow import follow_visible
@@ -29,14 +27,18 @@ from occlufacediff.landmarks.normalise import CROP_PX
 from occlufacediff.media.frames import FPS
 from occlufacediff.media.probe import probe
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
-from occlufacediff.models.sample import normalised_waveform, sample_motion
 from occlufacediff.occlusion.masks import read_masks
 from occlufacediff.occlusion.occlude import Occlusion, crop_pixels, occlude
 from occlufacediff.occlusion.pictures import occluder_files
 from occlufacediff.occlusion.recording import Cover, MaskCover, check_source, cover_of
+from occlufacediff.prediction.adapt import Adapted
 from occlufacediff.prediction.animate import write_animation
+from occlufacediff.prediction.confidence import confidence
 from occlufacediff.prediction.covered import Covered, look_at
+from occlufacediff.prediction.infer import Heard, Networks, Sampling, infer
 from occlufacediff.prediction.observe import Observation, Progress, Sound, listen, observe
+from occlufacediff.speech.activity import activity
+from occlufacediff.speech.phones import Phones, recognise
 from occlufacediff.training.loop import pick_device
 
 Floats = NDArray[np.float32]
@@ -56,6 +58,8 @@ class Prediction:
         lmk_mask: (T, 468) 1 where the network saw the landmark.
         crop_boxes: (T, 3) ``(x0, y0, size)``, source pixels.
         n_faces: (T,) faces found; the largest was followed.
+        confidence: (T,) how far the mouth is to be trusted, 0 to 1; see `prediction.confidence`.
+        spread: (T, E + 3) standard deviation of expression and jaw; NaN where it is not known.
         fit_exp: (T, E) expression of the fit alone.
         fit_jaw: (T, 3) jaw of the fit alone.
         expression_names: names of the E expression coefficients.
@@ -74,6 +78,8 @@ class Prediction:
     lmk_mask: Floats
     crop_boxes: Floats
     n_faces: NDArray[np.int32]
+    confidence: Floats
+    spread: Floats
     fit_exp: Floats
     fit_jaw: Floats
     expression_names: tuple[str, ...]
@@ -85,7 +91,7 @@ class Prediction:
     def arrays(self) -> dict[str, NDArray[Any]]:
         """What ``motion.npz`` holds."""
         names = ("exp", "jaw", "global_pose", "cam", "shape", "lmk_2d", "lmk_mask", "crop_boxes", "n_faces")
-        arrays = {name: getattr(self, name) for name in (*names, "fit_exp", "fit_jaw")}
+        arrays = {name: getattr(self, name) for name in (*names, "confidence", "spread", "fit_exp", "fit_jaw")}
         return arrays | {
             "expression_names": np.asarray(self.expression_names, dtype=np.str_),
             "fps": np.asarray(self.fps),
@@ -134,8 +140,9 @@ class Predictor:
         self._loading = time.perf_counter()
         self.head = HeadAsset.load(head)
         self.basis = LandmarkBasis.of(self.head)
-        self.prior, prior_info = load_motion_prior(checkpoint_dir / "motion_prior", device=self.device)
-        self.denoiser, denoiser_info = load_denoiser(checkpoint_dir / "denoiser", device=self.device)
+        prior, prior_info = load_motion_prior(checkpoint_dir / "motion_prior", device=self.device)
+        denoiser, denoiser_info = load_denoiser(checkpoint_dir / "denoiser", device=self.device)
+        self.networks = Networks(denoiser, prior, self.device)
         for info in (prior_info, denoiser_info):
             info.require_head(self.head.name, self.head.expression_names)
         self._loading = time.perf_counter() - self._loading
@@ -188,14 +195,19 @@ class Predictor:
             trusted = _trusted(seen, covered)
             lmk_mask = drawn.lmk_mask(seen.lmk_2d) * trusted
         notes = [*sound.notes, *_notes(seen)]
+        with _timed(seconds, "activity"):
+            use_sound = self._is_worth_hearing(sound, notes)
+        with _timed(seconds, "phones"):
+            phones = self._phones(sound, use_sound)
         with _timed(seconds, "fit"):
             progress("fit", 0, 1)
-            fit = self._fit(video, seen, lmk_mask, trusted, notes)
+            fit = self._fit(seen, lmk_mask, trusted, notes)
             progress("fit", 1, 1)
         with _timed(seconds, "sampling"):
             progress("sampling", 0, 1)
-            motion = self._sample(video, seen, lmk_mask, sound, seed)
+            adapted = self._sample(video, seen, lmk_mask, fit, sound, phones, use_sound, seed)
             progress("sampling", 1, 1)
+        motion = adapted.motion
         if self.settings.follow_visible:
             with _timed(seconds, "following"):
                 motion = follow_visible(
@@ -206,6 +218,7 @@ class Predictor:
                     fit.shape,
                     settings=self.reconstruction,
                     boxes=seen.boxes,
+                    joined=self.adapts,
                 )
         prediction = Prediction(
             exp=motion[:, :-3],
@@ -217,6 +230,15 @@ class Predictor:
             lmk_mask=lmk_mask,
             crop_boxes=seen.boxes,
             n_faces=seen.n_faces,
+            confidence=confidence(
+                lmk_mask,
+                seen.known,
+                adapted.spread,
+                self.networks.prior.motion_std.cpu().numpy(),
+                fit.global_pose,
+                self.head.expression_names,
+            ),
+            spread=adapted.spread,
             fit_exp=fit.exp,
             fit_jaw=fit.jaw,
             expression_names=self.head.expression_names,
@@ -229,42 +251,74 @@ class Predictor:
         occluder = None if drawn.picture is None else (drawn.picture, drawn.frames)
         return prediction, partial(self._draw, video, prediction, hidden, occluder, waveform, progress)
 
-    def _fit(self, video: Path, seen: Observation, lmk_mask: Floats, trusted: Floats, notes: list[str]) -> FitResult:
-        visible = lmk_mask
-        if (visible.sum(axis=1) >= LEAST_VISIBLE).sum() == 0:
-            # Nothing to place the head by: with all hidden on purpose, place it as the unhidden video tells.
-            visible = trusted
-            notes.append("everything is hidden: identity, head pose and camera come from all landmarks found")
-        if (visible.sum(axis=1) >= LEAST_VISIBLE).sum() == 0:
-            raise ClipError(
-                "all_hidden",
-                f"{video}: the mask, or what tells what is visible, hides the whole face in every frame; leave some of "
-                "it visible",
-            )
-        return fit_clip(self.basis, seen.lmk_2d, settings=self.reconstruction, boxes=seen.boxes, visible=visible)
+    @property
+    def adapts(self) -> bool:
+        """Whether sampled motion is adapted to the visible frames."""
+        return self.settings.adaptation.enabled and self.networks.adaptable
 
-    def _sample(self, video: Path, seen: Observation, lmk_mask: Floats, sound: Sound, seed: int) -> Floats:
-        settings = self.settings
-        waveform = torch.from_numpy(sound.waveform)
-        weights = (settings.guidance_all, settings.guidance_audio)
-        samples = sample_motion(
-            self.denoiser,
-            self.prior,
-            torch.from_numpy(seen.lmk_2d),
-            torch.from_numpy(lmk_mask),
-            normalised_waveform(waveform)
-            if self.denoiser.config.audio == "wav2vec2"
-            else torch.from_numpy(sound.log_mel),
-            seed=seed,
-            clip_id=video.stem,
-            solver=settings.solver,
-            steps=settings.steps,
-            guidance=None if weights == (None, None) else weights,
-            use_audio=sound.heard,
-            hop=settings.window_hop,
-            device=self.device,
+    def _is_worth_hearing(self, sound: Sound, notes: list[str]) -> bool:
+        """Whether the sound may move the face; a note tells why not, where `listen` has not told it."""
+        if not (sound.heard and self.settings.only_speech):
+            return sound.heard
+        spoken = activity(sound.waveform, silence_db=self.settings.silence_db).kind == "speech"
+        if not spoken:
+            notes.append("the sound is no speech (music or noise?); the motion is guessed from the picture alone")
+        return spoken
+
+    def _phones(self, sound: Sound, use_sound: bool) -> Phones | None:
+        """Phones heard, for networks that take them: all silence where the sound is left out."""
+        if not self.networks.hears_phones:
+            return None
+        return recognise(sound.waveform if use_sound else np.zeros_like(sound.waveform))
+
+    def _fit(self, seen: Observation, lmk_mask: Floats, trusted: Floats, notes: list[str]) -> FitResult:
+        def fitted(visible: NDArray[np.generic], shape: Floats | None = None) -> FitResult:
+            return fit_clip(
+                self.basis, seen.lmk_2d, settings=self.reconstruction, boxes=seen.boxes, visible=visible, shape=shape
+            )
+
+        if _any_shown(lmk_mask):
+            return fitted(lmk_mask)
+        if _any_shown(trusted):
+            # All is hidden on purpose: the head is placed as the unhidden video tells.
+            notes.append("everything is hidden: identity, head pose and camera come from all landmarks found")
+            return fitted(trusted)
+        notes.append(
+            "nothing of the face is visible in any frame: identity is the average one, the head is placed where the "
+            "detector takes it to be, and its motion is guessed from the sound alone"
         )
-        return np.ascontiguousarray(samples[0].numpy())
+        fit = fitted(seen.known, np.zeros(self.basis.n_shape, np.float32))
+        return replace(fit, exp=np.zeros_like(fit.exp), jaw=np.zeros_like(fit.jaw))
+
+    def _sample(
+        self,
+        video: Path,
+        seen: Observation,
+        lmk_mask: Floats,
+        fit: FitResult,
+        sound: Sound,
+        phones: Phones | None,
+        use_sound: bool,
+        seed: int,
+    ) -> Adapted:
+        settings = self.settings
+        weights = (settings.guidance_all, settings.guidance_audio)
+        adapted = infer(
+            self.networks,
+            self.basis,
+            seen.lmk_2d,
+            lmk_mask,
+            np.concatenate([fit.exp, fit.jaw], axis=1),
+            Heard.of(sound.waveform, sound.log_mel, self.networks, phones),
+            use_sound=use_sound,
+            clip_id=video.stem,
+            seed=seed,
+            sampling=Sampling(
+                settings.solver, settings.steps, None if weights == (None, None) else weights, settings.window_hop
+            ),
+            adaptation=settings.adaptation,
+        )
+        return adapted if self.adapts else replace(adapted, spread=np.full_like(adapted.motion, np.nan))
 
     def _drawing_device(self) -> Literal["cpu", "cuda"]:
         choice = self.settings.renderer
@@ -315,6 +369,11 @@ def _trusted(seen: Observation, covered: Covered | None) -> Floats:
         for frame, (x, y) in enumerate(pixels.transpose(0, 2, 1)):
             trusted[frame] *= ~covered[frame][y, x]
     return trusted
+
+
+def _any_shown(visible: Floats) -> bool:
+    """Whether some frame shows enough of the face to place a head by."""
+    return bool((visible.sum(axis=1) >= LEAST_VISIBLE).any())
 
 
 def _notes(seen: Observation) -> list[str]:

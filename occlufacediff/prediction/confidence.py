@@ -1,0 +1,64 @@
+"""How far each frame of a predicted motion is to be trusted."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
+
+from occlufacediff.face_mesh import LIPS
+
+Float = NDArray[np.float32]
+
+#: Turns of the head, in degrees, up to which landmarks tell of the mouth, and from which they tell nothing of it.
+YAW_DEG = (45.0, 75.0)
+PITCH_DEG = (40.0, 65.0)
+
+
+def confidence(
+    visible: Float,
+    known: NDArray[np.bool_],
+    spread: Float,
+    usual: Float,
+    global_pose: Float,
+    names: tuple[str, ...],
+) -> Float:
+    """Confidence (T,) in the mouth of each frame, 0 to 1.
+
+    It is 1 where all of the lips is visible and ``1 - mean(min(1, (spread / usual)^2))`` over the coefficients of mouth
+    and jaw where some of it is hidden, 0 there if the spread is not known; times `facing`; 0 in frames without a face
+    and, where no frame shows any of the face, in all of them.
+
+    Args:
+        visible: (T, 468) 1 where a landmark is visible.
+        known: (T, 468) True where the detector gave the point in this very frame.
+        spread: (T, E + 3) of the motion; NaN where it is not known.
+        usual: (E + 3,) spread of the motion of all speakers, from which one knows nothing of a face.
+        global_pose: (T, 3) axis-angle, radians.
+        names: of the E expression coefficients.
+    """
+    lips = np.array(LIPS)[known[:, LIPS].any(axis=0)]  # some detectors never give some of the points
+    hidden = (visible[:, lips] == 0).any(axis=1) if len(lips) else np.ones(len(visible), np.bool_)
+    columns = np.flatnonzero(mouth_columns(names) & (usual > 0))
+    left = np.minimum((spread[:, columns] / usual[columns]) ** 2, 1.0)
+    sure = 1.0 - np.nan_to_num(left, nan=1.0).mean(axis=1)
+    found = known.any(axis=1) & bool((visible > 0).any())
+    return np.where(found, np.where(hidden, sure, 1.0) * facing(global_pose), 0.0).astype(np.float32)
+
+
+def mouth_columns(names: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Which coefficients (E + 3,) of expression ``names`` and jaw move the mouth."""
+    return np.array([name.startswith(("mouth", "jaw", "cheekPuff")) for name in names] + [True] * 3)
+
+
+def facing(global_pose: Float) -> NDArray[np.float64]:
+    """Factor (T,) that falls from 1 to 0 while a head turns aside (`YAW_DEG`) and up or down (`PITCH_DEG`).
+
+    Args:
+        global_pose: (T, 3) axis-angle, radians.
+    """
+    x, y, z = Rotation.from_rotvec(np.asarray(global_pose, np.float64)).apply([0.0, 0.0, 1.0]).T
+    factor = np.ones(len(global_pose))
+    for angle, (full, none) in ((np.arctan2(x, z), YAW_DEG), (np.arctan2(y, np.hypot(x, z)), PITCH_DEG)):
+        factor *= np.clip((none - np.abs(np.degrees(angle))) / (none - full), 0.0, 1.0)
+    return factor
