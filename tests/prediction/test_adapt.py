@@ -1,0 +1,160 @@
+"""Motion adapted to the visible frames of a clip: what it takes from them, and how sure it is of the others."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from occlufacediff.config.adaptation import AdaptationSettings
+from occlufacediff.face_mesh import EYES_AND_BROWS, LIPS
+from occlufacediff.prediction.adapt import adapt, sound_columns, told_by
+
+FRAMES, VALUES = 160, 3
+PLAIN = AdaptationSettings(max_offset=0)
+UNIT = np.ones(VALUES)
+
+
+def smooth(rng: np.random.Generator, shape: tuple[int, ...], seconds: float = 0.08) -> np.ndarray:
+    """Noise of about unit spread that changes within ``seconds``."""
+    kernel = np.exp(-0.5 * (np.arange(-12, 13) / 25 / seconds) ** 2)
+    noise = rng.standard_normal((shape[0] + 24, *shape[1:]))
+    moved = np.apply_along_axis(lambda values: np.convolve(values, kernel, "valid"), 0, noise)
+    return moved / moved.std(axis=0)
+
+
+def told(hidden: slice) -> np.ndarray:
+    mask = np.ones((FRAMES, VALUES), bool)
+    mask[hidden] = False
+    return mask
+
+
+def adapted(guide, seen, mask, sound=None, settings=PLAIN, **more):
+    mean = np.zeros(guide.shape[1])
+    return adapt(guide, seen, mask, sound, mean=mean, spread=np.ones(guide.shape[1]), settings=settings, **more)
+
+
+def test_visible_frames_stay_as_they_are_seen() -> None:
+    rng = np.random.default_rng(0)
+    seen, mask = smooth(rng, (FRAMES, VALUES)), told(slice(40, 120))
+    found = adapted(smooth(rng, (FRAMES, VALUES)), seen, mask)
+    np.testing.assert_array_equal(found.motion[mask], seen.astype(np.float32)[mask])
+    assert found.spread[mask].max() < found.spread[~mask].min()
+
+
+def test_hidden_frames_leave_the_visible_ones_without_a_jump() -> None:
+    seen = np.full((FRAMES, VALUES), 2.0)
+    seen[40:120] = 99.0  # what stands in hidden frames counts for nothing
+    found = adapted(np.zeros((FRAMES, VALUES)), seen, told(slice(40, 120)))
+    assert np.abs(np.diff(found.motion, axis=0)).max() < 0.3
+    assert found.spread[41].max() < found.spread[80].max()
+
+
+def test_gain_and_rest_come_from_the_visible_frames() -> None:
+    rng = np.random.default_rng(1)
+    guide = smooth(rng, (FRAMES, VALUES))
+    seen, mask = 1.4 * guide + 0.7, told(slice(60, 100))
+    found = adapted(guide, seen, mask)
+    usual = adapted(guide, seen, np.zeros_like(mask))
+    assert np.abs(found.motion - seen)[~mask].mean() < 0.4 * np.abs(usual.motion - seen)[~mask].mean()
+
+
+def test_a_guide_that_proved_wrong_is_followed_less() -> None:
+    rng = np.random.default_rng(2)
+    guide, other, mask = smooth(rng, (FRAMES, VALUES)), smooth(rng, (FRAMES, VALUES)), told(slice(60, 100))
+    right = adapted(guide, guide, mask).motion[~mask].std()
+    wrong = adapted(guide, -other, mask).motion[~mask].std()
+    assert wrong < 0.75 * right
+
+
+def test_with_nothing_visible_it_is_the_mean_and_the_expected_gain() -> None:
+    rng = np.random.default_rng(3)
+    guide, seen = smooth(rng, (FRAMES, VALUES)), np.full((FRAMES, VALUES), np.pi)
+    found = adapted(guide, seen, np.zeros((FRAMES, VALUES), bool))
+    np.testing.assert_allclose(found.motion, PLAIN.gain * (guide - guide.mean(axis=0)), atol=1e-5)
+
+
+@pytest.mark.parametrize("late", [-3, 0, 2, 4])
+def test_the_offset_of_sound_and_picture_is_found(late: int) -> None:
+    rng = np.random.default_rng(4)
+    truth, mask = smooth(rng, (FRAMES, VALUES)), told(slice(70, 110))
+    guide = np.roll(truth, late, axis=0)
+    sound = np.zeros((FRAMES, 1))
+    found = adapted(guide, truth, mask, sound, AdaptationSettings())
+    assert found.offset == late
+    assert np.corrcoef(found.motion[70:110, 0], truth[70:110, 0])[0, 1] > 0.9
+
+
+def test_no_offset_where_too_little_is_visible() -> None:
+    rng = np.random.default_rng(5)
+    truth = smooth(rng, (FRAMES, VALUES))
+    found = adapted(np.roll(truth, 4, axis=0), truth, told(slice(0, 150)), np.zeros((FRAMES, 1)), AdaptationSettings())
+    assert found.offset == 0
+
+
+def test_intervals_cover_what_the_process_makes() -> None:
+    """Truths drawn from the very process: 50 % and 90 % intervals hold about so many of them."""
+    rng = np.random.default_rng(6)
+    s, frames = PLAIN, 90
+    mask = np.ones((frames, 1), bool)
+    mask[25:65] = False
+    apart = np.abs(np.subtract.outer(np.arange(frames), np.arange(frames))) / 25
+    near = np.sqrt(3) * apart / s.fast_s
+    kernel = s.rest_sd**2 + s.slow_sd**2 * np.exp(-apart / s.slow_s) + s.fast_sd**2 * (1 + near) * np.exp(-near)
+    root = np.linalg.cholesky(kernel + 1e-9 * np.eye(frames))
+    inside = {0.674: [], 1.645: []}
+    for _ in range(40):
+        guide = smooth(rng, (frames, 1))
+        gain = s.gain + s.gain_sd * rng.standard_normal()
+        truth = root @ rng.standard_normal((frames, 1)) + gain * (guide - guide.mean())
+        seen = truth + s.noise_sd * rng.standard_normal(truth.shape)
+        found = adapted(guide, seen, mask)
+        for bound, hits in inside.items():
+            hits.append((np.abs(found.motion - truth) < bound * found.spread)[~mask].mean())
+    # the clip's own spread takes the place of 1, which blurs both a little
+    assert np.mean(inside[0.674]) == pytest.approx(0.5, abs=0.12)
+    assert np.mean(inside[1.645]) == pytest.approx(0.9, abs=0.06)
+
+
+def test_the_spread_is_larger_where_samples_lie_apart() -> None:
+    rng = np.random.default_rng(7)
+    apart = np.ones((FRAMES, VALUES))
+    apart[60:80] = 3.0
+    found = adapted(smooth(rng, (FRAMES, VALUES)), smooth(rng, (FRAMES, VALUES)), told(slice(40, 120)), apart=apart)
+    assert found.spread[60:80].mean() > 1.5 * found.spread[85:100].mean()
+
+
+def test_a_long_clip_is_told_by_its_neighbourhood_only() -> None:
+    frames = 6000
+    seen = np.zeros((frames, 1))
+    seen[3000:] = 5.0
+    mask = np.ones((frames, 1), bool)
+    mask[100:200] = mask[5800:5900] = False
+    found = adapted(np.zeros((frames, 1)), seen, mask)
+    assert np.abs(found.motion[100:200]).max() < 0.5
+    assert np.abs(found.motion[5800:5900] - 5.0).max() < 0.5
+
+
+@settings(max_examples=25, deadline=None)
+@given(mask=hnp.arrays(bool, (50, VALUES)), seed=st.integers(0, 2**16))
+def test_any_mask_gives_finite_motion_and_spread(mask: np.ndarray, seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    seen = np.where(mask, rng.standard_normal((50, VALUES)), 0.0)
+    found = adapted(rng.standard_normal((50, VALUES)), seen, mask, rng.standard_normal((50, 3)), AdaptationSettings())
+    assert np.isfinite(found.motion).all() and np.isfinite(found.spread).all() and (found.spread >= 0).all()
+
+
+def test_what_tells_of_mouth_and_of_eyes() -> None:
+    names = ("browDownLeft", "eyeBlinkRight", "mouthClose")
+    visible = np.ones((3, 468), np.float32)
+    visible[1, list(LIPS)] = 0
+    visible[2, list(EYES_AND_BROWS)] = 0
+    expected = [[True] * 6, [True, True, False, False, False, False], [False, False, True, True, True, True]]
+    np.testing.assert_array_equal(told_by(visible, names), expected)
+
+
+def test_loudness_and_timbre_do_not_depend_on_the_level() -> None:
+    rng = np.random.default_rng(8)
+    log_mel = rng.standard_normal((400, 80)).astype(np.float32)
+    np.testing.assert_allclose(sound_columns(log_mel), sound_columns(log_mel + 1.5), atol=1e-5)
+    assert sound_columns(log_mel).shape == (100, 3)
