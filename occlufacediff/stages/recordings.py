@@ -78,6 +78,7 @@ def benchmark_recordings(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs
         partial(_watch, clips, inputs),
         out_dir / "recordings",
         lambda clip: key(sha256(clips[clip]), *_of_watching(inputs), fingerprint("occlufacediff.recordings.recording")),
+        inputs=lambda clip: [clips[clip]],
         workers=workers,
         title="watching",
     )
@@ -102,6 +103,7 @@ def benchmark_recordings(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs
             inputs.seed,
             fingerprint("occlufacediff.stages.recordings"),
         ),
+        inputs=lambda name: [parts[name], partners[name]],
         workers=workers,
         title="filling in",
     )
