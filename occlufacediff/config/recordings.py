@@ -52,10 +52,8 @@ class RecordingsSettings:
     min_seconds: float = 1.0
     #: Level of the loudest 20 ms, in dB relative to full scale, below which a recording has no audible sound.
     silence_db: float = -45.0
-    #: Sound and picture are taken to be out of step by at most so many frames; 0 leaves the offset alone.
+    #: Phones by rules take sound and picture to be out of step by at most so many frames; ours see ``adaptation``.
     max_offset_frames: int = 8
-    #: Least correlation of loudness and lip opening over the visible frames that an offset other than 0 needs.
-    min_offset_correlation: float = 0.4
     #: Time in which the bridge leaves the last visible face for the visible mean (to a 1/e), seconds.
     bridge_s: float = 0.2
     #: Drawn samples of clips for the intervals.
@@ -80,7 +78,6 @@ class RecordingsSettings:
             ("steps", self.steps >= 1, "1 or more"),
             ("min_seconds", self.min_seconds >= 0.4, "at least 0.4"),
             ("max_offset_frames", 0 <= self.max_offset_frames <= 25, "0 to 25"),
-            ("min_offset_correlation", 0 <= self.min_offset_correlation <= 1, "0 to 1"),
             ("bridge_s", self.bridge_s > 0, "more than 0"),
             ("bootstrap", self.bootstrap >= 100, "100 or more"),
             ("kept_apart", 0 <= self.kept_apart < 1, "0 or more, below 1"),

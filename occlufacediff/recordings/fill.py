@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.recordings import RecordingMethod, RecordingsSettings
 from occlufacediff.evaluation.baselines import interpolated, neutral
-from occlufacediff.face_mesh import LIPS
 from occlufacediff.head.fit import LEAST_VISIBLE, FitResult, fit_clip
 from occlufacediff.head.follow import follow_visible
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.prediction.adapt import Adapted
 from occlufacediff.prediction.infer import Heard, Networks, Sampling, infer
 from occlufacediff.recordings.hiding import Hidden
-from occlufacediff.recordings.offset import estimate_offset
 from occlufacediff.recordings.phone_rules import moved_by_rules
 from occlufacediff.recordings.recording import Recording
 
@@ -66,15 +64,12 @@ class Filled:
         motions: (T, E + 3) a method.
         ours: our motion before it follows the visible landmarks, with its spread.
         fit: identity, pose and camera by the visible landmarks alone.
-        offset: frames by which the sound was found to come late; its correlation with the visible lips.
         nothing_visible: no frame shows enough landmarks; the head was placed by all of them.
     """
 
     motions: dict[str, Float]
     ours: Adapted
     fit: FitResult
-    offset: int
-    offset_correlation: float
     nothing_visible: bool
 
 
@@ -101,13 +96,6 @@ def fill(
     nothing_visible = not bool(enough.any())
     trusted = recording.known.astype(np.float32) if nothing_visible else visible
     fit = fit_clip(basis, recording.lmk_2d, settings=reconstruction, boxes=boxes, visible=trusted)
-    offset, correlation = estimate_offset(
-        recording.lmk_2d,
-        visible[:, LIPS].all(axis=1),
-        recording.log_mel,
-        most=settings.max_offset_frames,
-        least_correlation=settings.min_offset_correlation,
-    )
     covered = hidden.frames & hidden.scored.any(axis=1)
     seen = np.concatenate([fit.exp, fit.jaw], axis=1)
 
@@ -162,7 +150,7 @@ def fill(
         )
         for method in settings.methods
     }
-    return Filled(motions, adapted, fit, offset, correlation, nothing_visible)
+    return Filled(motions, adapted, fit, nothing_visible)
 
 
 def of_length(waveform: Float, samples: int) -> Float:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from occlufacediff.face_mesh import LIPS
+from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.fit import PX, FitResult
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
-from occlufacediff.recordings.offset import lip_opening
 from occlufacediff.recordings.recording import on_mesh
 
 Float = NDArray[np.float32]
@@ -32,6 +31,11 @@ UNITS = {
     "jerk_ratio": "",
     "best_lag": "frames",
 }
+
+
+def lip_opening(points: NDArray[np.floating]) -> NDArray[np.float64]:
+    """Distance (T,) between the middles of the inner lips, of landmarks (T, 468, 2)."""
+    return _distance(points, (INNER_LIP_TOP, INNER_LIP_BOTTOM))
 
 
 def placed(asset: HeadAsset, basis: LandmarkBasis, motion: Float, fit: FitResult) -> Float:
@@ -92,7 +96,7 @@ def _moved(ours: NDArray, true: NDArray, run: NDArray[np.intp], lag: int) -> tup
     return ours[frames + lag], true[frames]
 
 
-def _distance(points: Float, pair: tuple[int, int]) -> NDArray[np.float64]:
+def _distance(points: NDArray[np.floating], pair: tuple[int, int]) -> NDArray[np.float64]:
     return np.linalg.norm(points[:, pair[0]] - points[:, pair[1]], axis=-1).astype(np.float64)
 
 

@@ -39,7 +39,7 @@ from occlufacediff.speech.phones import recognise
 from occlufacediff.stages.shard import OK, Row, key, part_path, run_shard, usable, write_index
 from occlufacediff.training.loop import pick_device
 
-FIGURES = ("source", "kept_apart", "frames", "level_db", "fit_px", "offset_frames", "offset_correlation", "heard")
+FIGURES = ("source", "kept_apart", "frames", "level_db", "fit_px", "offset_frames", "heard")
 COLUMNS = ("clip", "source", "kept_apart", "level_db", "region", "span", "method", "metric", "unit", "value")
 #: Metrics that methods are compared by.
 COMPARED = ("lips_px", "hidden_px")
@@ -186,7 +186,7 @@ def _fill(parts: dict[str, Path], partners: dict[str, Path], inputs: BenchmarkIn
     waveform = of_length(load(partners[clip]).waveform, len(recording.waveform))
     other = Heard.of(waveform, log_mel(waveform), networks)
     pictures = None if settings.pictures is None else Path(settings.pictures)
-    offsets: list[tuple[int, float]] = []
+    offsets: list[int] = []
     with new_hdf5(part) as file:
         for span, region in product(settings.spans, settings.regions):
             hidden = hide(recording, clip, region, span, seed=inputs.seed, pictures=pictures)
@@ -202,7 +202,7 @@ def _fill(parts: dict[str, Path], partners: dict[str, Path], inputs: BenchmarkIn
                 reconstruction=inputs.reconstruction,
                 seed=inputs.seed,
             )
-            offsets.append((filled.offset, filled.offset_correlation))
+            offsets.append(filled.ours.offset)
             group = file.create_group(f"{region}/{span}")
             group["visible"] = hidden.visible.astype(np.uint8)
             group.attrs["nothing_visible"] = filled.nothing_visible
@@ -211,7 +211,6 @@ def _fill(parts: dict[str, Path], partners: dict[str, Path], inputs: BenchmarkIn
                 points = placed(asset, basis, motion, filled.fit)
                 found = measure(points, recording.points, hidden.scored, hidden.frames)
                 if method == "ours":
-                    group[method].attrs["offset"] = filled.ours.offset
                     found |= calibration(
                         basis,
                         filled.fit.shape,
@@ -222,9 +221,8 @@ def _fill(parts: dict[str, Path], partners: dict[str, Path], inputs: BenchmarkIn
                         hidden.frames & hidden.scored[:, LIPS].any(axis=1),
                     )
                 group[method].attrs.update(found)
-    offset, correlation = offsets[0]
     kind = activity(recording.waveform, silence_db=settings.silence_db).kind
-    return {"offset_frames": offset, "offset_correlation": round(correlation, 3), "heard": kind}
+    return {"offset_frames": offsets[0], "heard": kind}
 
 
 def _table(rows: Sequence[Mapping[str, Any]], folder: Path) -> pd.DataFrame:

@@ -17,9 +17,8 @@ from occlufacediff.evaluation.baselines import interpolated
 from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
 from occlufacediff.recordings.clips import find_clips
 from occlufacediff.recordings.fill import bridged, held, of_length, visible_mean
-from occlufacediff.recordings.hiding import hide, span_of
+from occlufacediff.recordings.hiding import hide
 from occlufacediff.recordings.measures import measure
-from occlufacediff.recordings.offset import estimate_offset, shifted
 from occlufacediff.recordings.recording import Recording, is_kept_apart, load, save, source_of
 from occlufacediff.recordings.statistics import gain_with_interval, gains, groups, mean_with_interval, means
 
@@ -63,25 +62,6 @@ def talking(frames: int = 120, late: int = 0) -> tuple[np.ndarray, np.ndarray]:
     points[:, INNER_LIP_BOTTOM, 1] = 0.1 + 0.03 * loud[30 : 30 + frames]
     heard = loud[30 - late : 30 - late + frames]
     return points, np.repeat(heard, 4)[:, None].repeat(80, axis=1).astype(np.float32)
-
-
-@pytest.mark.parametrize("late", [-5, 0, 4])
-def test_offset_is_found_and_undone(late: int) -> None:
-    points, sound = talking(late=late)
-    visible = span_of(len(points), "middle") == 0
-    found, correlation = estimate_offset(points, visible, sound, most=8, least_correlation=0.4)
-    assert found == late
-    assert correlation > 0.8
-    again, _ = estimate_offset(points, visible, shifted(sound, found), most=8, least_correlation=0.4)
-    assert again == 0
-
-
-def test_noise_moves_nothing() -> None:
-    points, _ = talking()
-    noise = np.random.default_rng(0).normal(size=(480, 80)).astype(np.float32)
-    visible = np.ones(len(points), dtype=bool)
-    assert estimate_offset(points, visible, noise, most=8, least_correlation=0.4)[0] == 0
-    assert estimate_offset(points, ~visible, noise, most=8, least_correlation=0.4)[0] == 0
 
 
 def test_measures_of_known_errors() -> None:
