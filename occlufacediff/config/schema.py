@@ -111,6 +111,11 @@ class Config:
                 "head: got nothing, needs FLAME because reconstruction.source is 'published' (make it with "
                 "occlufacediff convert FLAME_FOLDER --to flame2020.npz)"
             )
+        if self.open_weights.denoiser.preset != "open":
+            raise ValueError(
+                f"open_weights.denoiser.preset: got {self.open_weights.denoiser.preset!r}, needs 'open': clips without "
+                "pictures have spectrum and phones for sound, and nothing else"
+            )
         for name in self.subjects or ():
             if not NAME.fullmatch(name):
                 raise ValueError(f"subjects: got {name!r}, needs names of letters, digits, '_', '-' and '.'")

@@ -217,14 +217,17 @@ def _some_clips(shard: Path) -> Sequence[tuple[str, np.ndarray, np.ndarray]]:
 def _described(folder: Path, model: MotionPrior | Denoiser, info: CheckpointInfo) -> dict[str, Any]:
     """What the card says of a network."""
     file = folder / WEIGHTS
+    sizes = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["model"]
+    last = info.training.get("last", {})
     settings = info.training.get("settings", {})
     return {
         "name": folder.name,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        "sizes": yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["model"],
+        # wav2vec2 has sizes of its own, and is no part of these networks.
+        "sizes": {key: value for key, value in sizes.items() if not isinstance(value, dict)},
         "megabytes": file.stat().st_size / 1e6,
         "sha256": sha256(file),
         "device": info.training.get("device", "unknown"),
-        "last": info.training.get("last", {}),
+        "last": {key: f"{value:.4g}" if isinstance(value, float) else value for key, value in last.items()},
         "settings": yaml.safe_dump(settings, sort_keys=False, default_flow_style=None, width=110).rstrip(),
     }

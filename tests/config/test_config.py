@@ -72,6 +72,8 @@ def test_other_files_hold_known_keys(name):
         ("crop", 3, ["crop", "3", "keys and values"]),
         ("evaluation.occlusions", ["mouth", "nose"], ["evaluation.occlusions", "nose", "mouth"]),
         ("denoiser.loop.max_steps", 0, ["denoiser.loop.max_steps", "0"]),
+        ("open_weights.denoiser.preset", "compact", ["open_weights.denoiser.preset", "'compact'", "needs 'open'"]),
+        ("open_weights.clips.clips", 150, ["open_weights.clips", "validation_shards", "fewer than all"]),
         ("dask.workers", 0, ["dask.workers", "0", "1 or more"]),
         ("subjects", [], ["subjects", "empty"]),
         ("conversion.crff", 16, ["conversion.crff", "did you mean conversion.crf"]),
