@@ -9,63 +9,20 @@ import av
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 from colour_segmenter import write_colour_segmenter
 from PIL import Image
 from skimage import data
 from small_head import N_EXP, N_SHAPE, small_head
 
-from occlufacediff.cli import main
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.media.sound import fit_to_frames, log_mel, read_waveform
-from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior, save_checkpoint
-from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
-from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
+from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.models.sample import sample_motion
 
 # Fixtures are costly: all tests of the file on one worker.
 pytestmark = pytest.mark.xdist_group("predict")
 
 FRAMES = 26
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Head, untrained checkpoint and videos."""
-    folder = tmp_path_factory.mktemp("predict")
-    head = small_head()
-    head.save(folder / "head.npz")
-    torch.manual_seed(0)
-    prior = MotionPrior(MotionPriorConfig.compact(N_EXP + 3))
-    denoiser = Denoiser(DenoiserConfig.compact(prior.config.latent_dim))
-    for name, model in (("motion_prior", prior), ("denoiser", denoiser)):
-        names = head.expression_names
-        save_checkpoint(folder / "models" / name, model, head_model=head.name, expression_names=names)
-    photograph = data.astronaut()
-    tone = 0.3 * np.sin(np.arange(FRAMES * 640) / 16000 * 2 * np.pi * 220).astype(np.float32)
-    for name, frames, sound in (("talk", FRAMES, tone), ("mute", FRAMES, None), ("short", 12, None)):
-        with VideoWriter(folder / f"{name}.mp4", 25, (240, 240), audio=sound) as writer:
-            for number in range(frames):
-                writer.write(np.ascontiguousarray(photograph[:240, 100 + number // 3 : 340 + number // 3]))
-    with VideoWriter(folder / "nobody.mp4", 25, (240, 240)) as writer:
-        for _ in range(FRAMES):
-            writer.write(np.ascontiguousarray(data.brick()[:240, :240, None].repeat(3, axis=2)))
-    (folder / "text.mp4").write_text("this is no video")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def predict(folder: Path) -> Callable[..., tuple[int, str]]:
-    """Runs the command on a video of the folder; gives exit status and output."""
-
-    def run(video: str, out: Path, *options: str) -> tuple[int, str]:
-        arguments = ["predict", str(folder / video), "--out", str(out), "--device", "cpu"]
-        arguments += ["--checkpoint", str(folder / "models"), "--head", str(folder / "head.npz"), *options]
-        result = CliRunner().invoke(main, arguments)
-        assert result.exception is None or isinstance(result.exception, SystemExit), result.output
-        return result.exit_code, result.output
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -82,8 +39,8 @@ def test_motion_and_animation(talk: Path) -> None:
     with np.load(talk / "motion.npz", allow_pickle=False) as motion:
         shapes = {name: motion[name].shape for name in motion.files}
         assert set(shapes) == {
-            "exp", "jaw", "global_pose", "cam", "shape", "lmk_2d", "lmk_mask", "crop_boxes", "n_faces", "fit_exp",
-            "fit_jaw", "expression_names", "head_model", "fps", "notes",
+            "exp", "jaw", "global_pose", "cam", "shape", "lmk_2d", "lmk_mask", "crop_boxes", "n_faces",
+            "confidence", "spread", "fit_exp", "fit_jaw", "expression_names", "head_model", "fps", "notes",
         }  # fmt: skip
         assert shapes["exp"] == shapes["fit_exp"] == (FRAMES, N_EXP)
         assert shapes["jaw"] == shapes["global_pose"] == shapes["cam"] == shapes["crop_boxes"] == (FRAMES, 3)
@@ -94,6 +51,10 @@ def test_motion_and_animation(talk: Path) -> None:
         assert motion["fps"] == 25
         assert motion["head_model"] == "small"
         assert (motion["n_faces"] == 1).all()
+        # These networks do not know the spread of their motion.
+        assert np.isnan(motion["spread"]).all()
+        assert motion["spread"].shape == (FRAMES, N_EXP + 3)
+        assert (motion["confidence"] == 0).all()
         assert all(np.isfinite(motion[name]).all() for name in ("exp", "jaw", "global_pose", "cam", "shape", "lmk_2d"))
         assert motion["lmk_mask"][:, 13].sum() == 0
         assert motion["lmk_mask"][:, 10].sum() == FRAMES
@@ -154,8 +115,13 @@ def test_a_mask_of_a_user_hides_landmarks(predict: Callable[..., tuple[int, str]
         assert not hidden[x > 122].any()
     Image.fromarray(np.full((240, 240), 255, np.uint8)).save(tmp_path / "all.png")
     status, output = predict("mute.mp4", tmp_path / "none", "--mask", str(tmp_path / "all.png"))
-    assert status == 2
-    assert "hides the whole face" in output
+    assert status == 0
+    assert "nothing of the face is visible in any frame" in output
+    with np.load(tmp_path / "none" / "mute" / "motion.npz") as motion:
+        assert (motion["shape"] == 0).all()
+        assert (motion["fit_jaw"] == 0).all()
+        assert (motion["confidence"] == 0).all()
+        assert np.isfinite(motion["cam"]).all()
 
 
 def test_a_video_of_masks_hides_what_is_white_when_it_is(

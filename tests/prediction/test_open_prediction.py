@@ -1,0 +1,193 @@
+"""Prediction with networks as the open weights: phones heard, motion adapted, sound that is no speech left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+from PIL import Image
+from rich.console import Console
+from scipy.signal import resample_poly
+from skimage import data
+from small_head import N_EXP, small_head
+
+import occlufacediff.commands.model as model
+from occlufacediff.cli import main
+from occlufacediff.config.openhead import OpenHeadSettings
+from occlufacediff.config.schema import Config
+from occlufacediff.errors import ConfigError
+from occlufacediff.media.encode import VideoWriter
+from occlufacediff.models.checkpoint import save_checkpoint
+from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
+from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
+from occlufacediff.stages import open_head as heads
+from occlufacediff.synthetic.espeak import speak
+
+pytestmark = pytest.mark.xdist_group("predict")
+
+FRAMES = 40
+NAMES = ("browInnerUp", "eyeBlinkLeft", "mouthFunnel", "mouthPucker", "mouthSmileLeft", "mouthRollUpper")
+assert len(NAMES) == N_EXP
+
+
+@pytest.fixture(scope="module")
+def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Head, untrained networks that know the spread of their motion, and videos with speech, music and nothing."""
+    folder = tmp_path_factory.mktemp("open")
+    head = replace(small_head(), expression_names=NAMES)
+    head.save(folder / "head.npz")
+    torch.manual_seed(0)
+    prior = MotionPrior(MotionPriorConfig.compact(N_EXP + 3))
+    prior.set_motion_statistics(torch.full((N_EXP + 3,), 0.05), torch.full((N_EXP + 3,), 0.1))
+    denoiser = Denoiser(DenoiserConfig.open(prior.config.latent_dim))
+    for name, network in (("motion_prior", prior), ("denoiser", denoiser)):
+        save_checkpoint(folder / "weights" / name, network, head_model=head.name, expression_names=NAMES)
+    spoken = speak("Bob may pay for five more", "en-us", words_per_minute=170, pitch=50, pitch_range=50, seed=1)
+    voice = resample_poly(spoken.samples, 16000, spoken.rate)[: FRAMES * 640].astype(np.float32)
+    chord = sum(np.sin(2 * np.pi * pitch * np.arange(FRAMES * 640) / 16000) for pitch in (220, 277.2, 329.6))
+    sounds = {"speech": voice, "music": 0.2 * np.asarray(chord, np.float32), "silence": np.zeros(FRAMES * 640, "f4")}
+    photograph = data.astronaut()
+    for name, sound in sounds.items():
+        with VideoWriter(folder / f"{name}.mp4", 25, (240, 240), audio=sound) as writer:
+            for number in range(FRAMES):
+                writer.write(np.ascontiguousarray(photograph[:240, 100 + number // 3 : 340 + number // 3]))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def motion_of(
+    stage: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[..., tuple[dict[str, np.ndarray], str]]:
+    """Predicts a video with the middle of it hidden; gives what motion.npz holds, and what was printed."""
+
+    def run(video: str, *options: str) -> tuple[dict[str, np.ndarray], str]:
+        out = tmp_path_factory.mktemp("out")
+        arguments = ["predict", str(stage / video), "--out", str(out), "--device", "cpu", "--profile", *options]
+        arguments += ["--checkpoint", str(stage / "weights"), "--head", str(stage / "head.npz")]
+        with pytest.MonkeyPatch.context() as patched:
+            # The small head's landmarks do not lie where a face has them, so its pose means nothing.
+            patched.setattr("occlufacediff.prediction.confidence.facing", lambda pose: np.ones(len(pose)))
+            result = CliRunner().invoke(main, arguments)
+        assert result.exit_code == 0, result.output
+        with np.load(out / Path(video).stem / "motion.npz", allow_pickle=False) as motion:
+            return {name: motion[name] for name in motion.files}, result.output
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def masks(stage: Path) -> Path:
+    """Masks that hide the lower half of the pictures 12 to 27."""
+    folder = stage / "masks"
+    folder.mkdir()
+    for number in range(FRAMES):
+        mask = np.zeros((240, 240), np.uint8)
+        mask[120:] = 255 * (12 <= number < 28)
+        Image.fromarray(mask).save(folder / f"{number:02d}.png")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def spoken(motion_of: Callable[..., tuple[dict[str, np.ndarray], str]], masks: Path) -> dict[str, np.ndarray]:
+    motion, output = motion_of("speech.mp4", "--mask", str(masks))
+    assert "note:" not in output
+    for step in ("activity", "phones", "sampling", "following"):
+        assert step in output
+    return motion
+
+
+def test_hidden_frames_are_less_sure_the_farther_the_visible_ones(spoken: dict[str, np.ndarray]) -> None:
+    sure, spread = spoken["confidence"], spoken["spread"]
+    assert sure.shape == (FRAMES,)
+    assert spread.shape == (FRAMES, N_EXP + 3)
+    assert (sure[:12] == 1).all()
+    assert (sure[28:] == 1).all()
+    assert (sure[12:28] < 1).all()
+    assert sure[[12, 27]].min() > sure[20]
+    mouth = spread[:, 2:]
+    assert mouth[20].mean() > 3 * mouth[5].mean() > 0
+    # The eyes stay visible, and so does what they tell.
+    assert np.ptp(spread[:, :2], axis=0).max() < 1e-6
+
+
+def test_visible_frames_are_the_fit_and_hidden_ones_join_them(spoken: dict[str, np.ndarray]) -> None:
+    motion = np.concatenate([spoken["exp"], spoken["jaw"]], axis=1)
+    steps = np.abs(np.diff(motion, axis=0)).max(axis=1)
+    assert steps[[11, 27]].max() < 0.1
+
+
+@pytest.mark.parametrize(("video", "words"), [("music.mp4", "is no speech"), ("silence.mp4", "is silent")])
+def test_sound_that_is_no_speech_is_left_out_and_said(
+    motion_of: Callable[..., tuple[dict[str, np.ndarray], str]], masks: Path, video: str, words: str
+) -> None:
+    motion, output = motion_of(video, "--mask", str(masks))
+    assert output.count("note:") == 1
+    assert words in output
+    assert words in str(motion["notes"][0])
+    assert (motion["confidence"][:12] == 1).all()
+
+
+def test_as_published_hears_all_and_adapts_nothing(
+    motion_of: Callable[..., tuple[dict[str, np.ndarray], str]],
+) -> None:
+    motion, output = motion_of("music.mp4", "--as-published", "--steps", "2")
+    assert "note:" not in output
+    assert np.isnan(motion["spread"]).all()
+
+
+def test_without_options_the_open_weights_and_the_kept_open_head_are_taken(
+    stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing but the video is there, nor is anything given."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr(model, "open_weights", lambda: stage / "weights")
+    kept = heads.cached_head()
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes((stage / "head.npz").read_bytes())
+    result = CliRunner().invoke(main, ["predict", str(stage / "silence.mp4"), "--out", "out", "--device", "cpu"])
+    assert result.exit_code == 0, result.output
+    assert (tmp_path / "out" / "silence" / "motion.npz").is_file()
+
+
+def test_a_missing_open_head_is_built_once_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    built = []
+
+    def build(path: Path, *, settings: OpenHeadSettings, seed: int) -> None:
+        built.append((settings, seed))
+        path.write_bytes(b"head")
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setattr("occlufacediff.openhead.build.build_open_head", build)
+    lines: list[str] = []
+    first = heads.open_head(lines.append)
+    assert heads.open_head(lines.append) == first
+    assert first.parent == tmp_path / "cache" / "occlufacediff"
+    # As the open weights were trained with.
+    assert built == [(Config().open_head, Config().seed)]
+    assert len(lines) == 1
+    assert str(first) in lines[0]
+
+
+def test_a_cache_that_cannot_be_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    with pytest.raises(ConfigError, match="set XDG_CACHE_HOME"):
+        heads.open_head()
+
+
+def test_a_checkpoint_goes_with_the_workflows_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "resources").mkdir()
+    (tmp_path / "resources" / "open_head.npz").write_bytes(b"")
+    monkeypatch.setattr(model, "open_head", lambda say: Path("built.npz"))
+    monkeypatch.setattr(model, "open_weights", lambda: Path("weights"))
+    console = Console()
+    assert model.find_model(None, None, console) == (Path("weights"), Path("built.npz"))
+    assert model.find_model(Path("own"), None, console) == (Path("own"), model.WORKFLOW_HEAD)
+    assert model.find_model(Path("own"), Path("h.npz"), console) == (Path("own"), Path("h.npz"))
