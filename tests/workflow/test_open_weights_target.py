@@ -41,8 +41,6 @@ def open_tree(made: Tree, tmp_path: Path) -> Tree:
 
 def test_open_weights_need_the_head_and_no_data_set(bare):
     assert planned(bare) == {"build_open_head": 1} | ALL
-    more = planned(bare, "--config", "open_weights={clips: {clips: 9, shard_clips: 3, validation_shards: 1}}")
-    assert more == {"build_open_head": 1} | ALL | {"draw_unrendered": 3}
 
 
 def test_the_report_needs_no_open_weights(bare):
