@@ -24,7 +24,7 @@ rule draw_unrendered:
         runtime=growing(60),
     params:
         settings=as_params(cfg.open_weights.clips),
-        seed=cfg.seed,
+        seed=cfg.open_weights.seed,
         code=fingerprint("occlufacediff.stages.unrendered"),
     message:
         "{wildcards.shard}: draw clips without pictures"
@@ -73,7 +73,7 @@ use rule train_motion_prior as train_open_motion_prior with:
         f"{BENCHMARKS}/train_open_motion_prior.tsv"
     params:
         settings=as_params(cfg.open_weights.motion_prior),
-        seed=cfg.seed,
+        seed=cfg.open_weights.seed,
         code=fingerprint("occlufacediff.stages.train"),
     message:
         "Train the motion prior of the open weights"
@@ -101,7 +101,7 @@ use rule train_denoiser as train_open_denoiser with:
         gpu=gpus(),
     params:
         settings=as_params(cfg.open_weights.denoiser),
-        seed=cfg.seed,
+        seed=cfg.open_weights.seed,
         code=fingerprint("occlufacediff.stages.train"),
     message:
         "Train the denoiser of the open weights"
@@ -127,7 +127,7 @@ rule pack_open_weights:
         runtime=30,
     params:
         settings=as_params(cfg.open_weights),
-        seed=cfg.seed,
+        seed=cfg.open_weights.seed,
         code=fingerprint("occlufacediff.stages.open_weights"),
     message:
         "Pack the open weights and write their card"

@@ -99,6 +99,8 @@ def _denoiser() -> DenoiserSettings:
 class OpenWeightsSettings:
     """The weights that come with the program: made by ``open_weights`` from the seed alone."""
 
+    #: Seed of clips and trainings, apart from the seed of everything else: all make the same weights.
+    seed: int = 7
     clips: UnrenderedSettings = field(default_factory=UnrenderedSettings)
     motion_prior: MotionPriorSettings = field(
         default_factory=lambda: MotionPriorSettings(
