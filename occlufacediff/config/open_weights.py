@@ -81,7 +81,7 @@ def _denoiser() -> DenoiserSettings:
     return DenoiserSettings(
         preset="open",
         loop=LoopSettings(
-            max_steps=4500, batch_size=32, learning_rate=8e-4, warmup_steps=200, ema_decay=0.998, validate_every=500,
+            max_steps=2500, batch_size=32, learning_rate=8e-4, warmup_steps=200, ema_decay=0.998, validate_every=500,
             save_every=500, memory_mib=6000,
         ),
         losses=LossSettings(latent=0.7, lips=0.5, vertices=0.1, velocity=0.2, closure=0.1),
