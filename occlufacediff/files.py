@@ -39,7 +39,10 @@ def written_aside(path: Path | str) -> Iterator[Path]:
         prefix = f".{target.stem}.{_HERE}-{os.getpid()}-"
         handle, name = tempfile.mkstemp(prefix=prefix, suffix=target.suffix, dir=target.parent)
     except OSError as error:
-        raise (storage_error(error, target) or error) from error
+        fault = storage_error(error, target)
+        if fault is None:
+            raise
+        raise fault from error
     os.close(handle)
     aside = Path(name)
     try:

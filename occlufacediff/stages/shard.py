@@ -1,7 +1,8 @@
 """Runs a stage over the clips of one subject: by Dask, keeping finished clips, with failures as rows.
 
-A finished clip is a pair in the parts folder: its part file and a JSON record ``{"key", "bytes", "row"}``. A shard
-that was killed finds them again and redoes only clips whose key (source, settings, code) has changed.
+A finished clip is its part file in the parts folder, files beside it where a stage writes some, and a JSON record
+``{"key", "files", "row"}``, ``files`` being their sizes by suffix. A shard that was killed finds them again and redoes
+only clips whose key (source, settings, code) has changed.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ Row = dict[str, Any]
 Work = Callable[[str, Path], Row]
 #: Size in bytes and time of change of the files a clip is made from.
 Stamps = dict[Path, tuple[int, int]]
-Job = tuple[Work, str, Path, str, Stamps]
+Job = tuple[Work, str, Path, str, Stamps, tuple[str, ...]]
 
 #: Columns that every index has, in this order; figures follow.
 COLUMNS = ("clip", "status", "reason", "message")
@@ -58,6 +59,7 @@ def run_shard(
     workers: int = 1,
     scheduler: str | None = None,
     suffix: str = ".h5",
+    beside: tuple[str, ...] = (),
     title: str = "clips",
 ) -> list[Row]:
     """Run ``work(clip, part_path)`` for every clip that has no finished part of the same key.
@@ -73,6 +75,7 @@ def run_shard(
         workers: 1 runs in this process, more in that many processes; not used with a ``scheduler``.
         scheduler: address of a Dask scheduler whose workers share this file system, or None.
         suffix: of the part files.
+        beside: suffixes of files that ``work`` writes beside each part; a clip without them is not finished.
         title: of the progress bar, on the error output.
 
     Returns:
@@ -87,10 +90,10 @@ def run_shard(
     waiting = [clip for clip in clips if _finished(parts, clip, suffix, keys[clip]) is None]
     for clip in waiting:
         part_path(parts, clip, suffix).parent.mkdir(parents=True, exist_ok=True)
-    jobs = [(work, clip, part_path(parts, clip, suffix), keys[clip], stamps[clip]) for clip in waiting]
+    jobs = [(work, clip, part_path(parts, clip, suffix), keys[clip], stamps[clip], beside) for clip in waiting]
     with tqdm(total=len(clips), initial=len(clips) - len(jobs), desc=title, unit="clip", mininterval=1.0) as progress:
         if scheduler is not None:
-            _run_distributed(jobs, suffix, parts, scheduler, progress.update)
+            _run_distributed(jobs, suffix, beside, parts, scheduler, progress.update)
         else:
             _run_local(jobs, workers, progress.update)
     rows = [_finished(parts, clip, suffix, keys[clip]) for clip in clips]
@@ -120,9 +123,9 @@ def _finished(parts: Path, clip: str, suffix: str, wanted: str) -> Row | None:
     try:
         record = json.loads(_record_path(parts, clip).read_text(encoding="utf-8"))
         row: Row = record["row"]
-        part = part_path(parts, clip, suffix)
-        # After a loss of power a file may be there without its content.
-        if record["key"] != wanted or (row["status"] == OK and part.stat().st_size != record["bytes"]):
+        # After a loss of power a file may lack its content; what another machine wrote may be seen late.
+        sizes = {end: part_path(parts, clip, end).stat().st_size for end in record["files"]}
+        if record["key"] != wanted or sizes != record["files"] or (row["status"] == OK and suffix not in sizes):
             return None
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
@@ -131,18 +134,19 @@ def _finished(parts: Path, clip: str, suffix: str, wanted: str) -> Row | None:
 
 def _one(job: Job) -> str:
     """Do one clip and leave its record; runs in a worker."""
-    work, clip, part, made_from, stamps = job
+    work, clip, part, made_from, stamps, beside = job
+    files: dict[str, int] = {}
     row: Row = {"clip": clip, "status": OK, "reason": "", "message": ""}
     try:
         row |= work(clip, part)
-        size = part.stat().st_size
+        files = {end: part.with_suffix(end).stat().st_size for end in (part.suffix, *beside)}
     except ClipError as error:
         _require_unchanged(stamps)
-        part.unlink(missing_ok=True)
+        for end in (part.suffix, *beside):
+            part.with_suffix(end).unlink(missing_ok=True)
         row |= {"status": FAILED, "reason": error.reason, "message": " ".join(str(error).split())}
-        size = 0
     with written_aside(part.with_suffix(".json")) as aside:
-        aside.write_text(json.dumps({"key": made_from, "bytes": size, "row": row}), encoding="utf-8")
+        aside.write_text(json.dumps({"key": made_from, "files": files, "row": row}), encoding="utf-8")
     return clip
 
 
@@ -155,7 +159,10 @@ def _stamp(path: Path) -> tuple[int, int]:
             "if it was deleted, delete the index.csv of its subject too: the next run makes both anew"
         ) from error
     except OSError as error:
-        raise (storage_error(error, path) or error) from error
+        fault = storage_error(error, path)
+        if fault is None:
+            raise
+        raise fault from error
     return found.st_size, found.st_mtime_ns
 
 
@@ -167,7 +174,10 @@ def _require_unchanged(stamps: Stamps) -> None:
         try:
             sha256(path)
         except OSError as error:
-            raise (storage_error(error, path) or error) from error
+            fault = storage_error(error, path)
+            if fault is None:
+                raise
+            raise fault from error
 
 
 def _run_local(jobs: list[Job], workers: int, done: Callable[[], object]) -> None:
@@ -208,16 +218,18 @@ def _worker_pool(workers: int) -> ProcessPoolExecutor:
     return pool
 
 
-def _run_distributed(jobs: list[Job], suffix: str, parts: Path, scheduler: str, done: Callable[[], object]) -> None:
+def _run_distributed(
+    jobs: list[Job], suffix: str, beside: tuple[str, ...], parts: Path, scheduler: str, done: Callable[[], object]
+) -> None:
     from occlufacediff.stages.dask_workers import run_elsewhere
 
     if not jobs:
         return
     work = jobs[0][0]
     module = getattr(work, "func", work).__module__
-    items = [(clip, made_from, stamps) for _, clip, _, made_from, stamps in jobs]
+    items = [(clip, made_from, stamps) for _, clip, _, made_from, stamps, _ in jobs]
     run_elsewhere(
-        partial(_one_elsewhere, work, parts, suffix),
+        partial(_one_elsewhere, work, parts, suffix, beside),
         {item[0]: item for item in items},
         scheduler,
         module=module if module.partition(".")[0] == PACKAGE else __name__,
@@ -230,11 +242,13 @@ def _run_distributed(jobs: list[Job], suffix: str, parts: Path, scheduler: str, 
             time.sleep(0.5)
 
 
-def _one_elsewhere(work: Work, parts: Path, suffix: str, item: tuple[str, str, Stamps]) -> None:
+def _one_elsewhere(
+    work: Work, parts: Path, suffix: str, beside: tuple[str, ...], item: tuple[str, str, Stamps]
+) -> None:
     """Do one clip unless it is finished: the worker that did it may have died before it could say so."""
     clip, made_from, stamps = item
     if _finished(parts, clip, suffix, made_from) is None:
-        _one((work, clip, part_path(parts, clip, suffix), made_from, stamps))
+        _one((work, clip, part_path(parts, clip, suffix), made_from, stamps, beside))
 
 
 def _end_as_orphan(parent: int) -> None:

@@ -91,6 +91,7 @@ def synthesise_subject(
         lambda clip: made_from,
         workers=workers,
         scheduler=scheduler,
+        beside=(".mp4", ".m4a"),
         title=subject,
     )
     for row in rows:

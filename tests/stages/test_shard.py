@@ -5,7 +5,9 @@ from __future__ import annotations
 import signal
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -14,6 +16,7 @@ import pytest
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.errors import AssetError, ClipError
 from occlufacediff.files import written_aside
+from occlufacediff.stages import dask_workers
 from occlufacediff.stages.shard import (
     key,
     part_path,
@@ -150,3 +153,44 @@ def test_index_round_trip_and_faults(tmp_path: Path) -> None:
             read_index(tmp_path / name)
     write_index(tmp_path / "none.csv", [])
     assert read_index(tmp_path / "none.csv") == []
+
+
+def film(log: Path, clip: str, part: Path) -> dict[str, object]:
+    part.with_suffix(".mp4").write_text(f"picture of {clip}")
+    return work(log, clip, part)
+
+
+def test_files_beside_a_part_belong_to_a_finished_clip(tmp_path: Path) -> None:
+    parts, log = tmp_path / "parts", tmp_path / "log"
+
+    def run_films() -> list[dict[str, object]]:
+        return run_shard(CLIPS, partial(film, log), parts, lambda clip: key(clip), beside=(".mp4",))
+
+    rows = run_films()
+    assert not part_path(parts, CLIPS[3], ".mp4").exists()
+    part_path(parts, CLIPS[1], ".mp4").unlink()
+    part_path(parts, CLIPS[2], ".mp4").write_text("cut off")
+    assert run_films() == rows
+    assert log.read_text().splitlines()[7:] == [CLIPS[1], CLIPS[2]]
+    assert part_path(parts, CLIPS[2], ".mp4").read_text() == f"picture of {CLIPS[2]}"
+
+
+def test_all_files_written_elsewhere_are_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Another machine's file is seen late, as on a network disk; the workers are this process."""
+    parts, clips = tmp_path / "parts", CLIPS[:2]
+    late, hidden = part_path(parts, clips[1], ".mp4"), tmp_path / "not yet seen"
+    timers: list[threading.Timer] = []
+
+    def here(do: Callable[[object], object], items: dict[str, object], *_: object, **__: object) -> None:
+        for item in items.values():
+            do(item)
+        late.rename(hidden)
+        timers.append(threading.Timer(0.7, hidden.rename, [late]))
+        timers[0].start()
+
+    monkeypatch.setattr(dask_workers, "run_elsewhere", here)
+    options = {"scheduler": "tcp://127.0.0.1:1", "beside": (".mp4",)}
+    rows = run_shard(clips, partial(film, tmp_path / "log"), parts, lambda clip: key(clip), **options)
+    assert [row["status"] for row in rows] == ["ok", "ok"]
+    assert late.is_file()
+    timers[0].join()
