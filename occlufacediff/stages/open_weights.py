@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 import csv
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
 import h5py
-import jinja2
 import numpy as np
 import torch
 import yaml
@@ -37,7 +36,7 @@ from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import sample_motion
 from occlufacediff.occlusion.occlude import Occlusion, crop_pixels
 from occlufacediff.occlusion.regions import region_box
-from occlufacediff.weights import CARD, NETWORKS
+from occlufacediff.reporting.model_card import card
 
 log = logging.getLogger(__name__)
 
@@ -45,6 +44,7 @@ log = logging.getLogger(__name__)
 LARGEST_CHANGE_MM = 0.01
 #: All weights together, bytes: what a package may carry.
 LARGEST_BYTES = 20_000_000
+CARD = "MODEL_CARD.md"
 #: Clips on which the change by rounding is measured.
 _CLIPS = 4
 
@@ -92,7 +92,7 @@ def pack_open_weights(
     precision: Literal["float32", "float16"] = "float16" if change.mean < LARGEST_CHANGE_MM else "float32"
     log.info("Rounding moves the lips by %.4f mm: saved as %s", change.mean, precision)
     networks: tuple[tuple[MotionPrior | Denoiser, CheckpointInfo], ...] = ((prior, prior_info), (network, network_info))
-    packed = [(name, *pair) for name, pair in zip(NETWORKS, networks, strict=True)]
+    packed = [(name, *pair) for name, pair in zip(("motion_prior", "denoiser"), networks, strict=True)]
     for name, model, info in packed:
         save_checkpoint(
             out_dir / name,
@@ -189,20 +189,6 @@ def measured(figures: Path | None, weights_sha256: str) -> list[dict[str, str]]:
         if weights_sha256.startswith(digest):
             kept.append(row)
     return kept
-
-
-def card(parts: Mapping[str, Any]) -> str:
-    """The model card; a name that the template needs and does not get is an error."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("occlufacediff.weights", "."),
-        # Markdown, read as it is.
-        autoescape=False,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        keep_trailing_newline=True,
-    )
-    return environment.get_template("model_card.md.j2").render(parts)
 
 
 def _some_clips(shard: Path) -> Sequence[tuple[str, np.ndarray, np.ndarray]]:

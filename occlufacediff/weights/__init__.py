@@ -10,8 +10,6 @@ from occlufacediff.errors import AssetError
 NETWORKS = ("motion_prior", "denoiser")
 #: Files of a checkpoint.
 FILES = ("model.safetensors", "config.yaml")
-#: The model card.
-CARD = "MODEL_CARD.md"
 
 
 def open_weights() -> Path:

@@ -175,6 +175,6 @@ def test_a_build_without_weights_says_how_to_get_them(tmp_path, monkeypatch):
 def test_a_wheel_takes_the_weights_along():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())
     patterns = project["tool"]["setuptools"]["package-data"]["occlufacediff.weights"]
-    files = [weights.CARD, *(f"{network}/{name}" for network in weights.NETWORKS for name in weights.FILES)]
+    files = [stage.CARD, *(f"{network}/{name}" for network in weights.NETWORKS for name in weights.FILES)]
     for name in files:
         assert any(Path(name).match(pattern) for pattern in patterns), name
