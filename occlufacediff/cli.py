@@ -62,7 +62,11 @@ def main() -> None:
 @main.command()
 @click.argument("video", type=click.Path(path_type=Path))
 @click.option(
-    "--out", required=True, type=click.Path(path_type=Path, file_okay=False), help="Results go to OUT/<stem>/."
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    default=Path("predictions"),
+    show_default=True,
+    help="Results go to OUT/<stem>/.",
 )
 @click.option(
     "--occlusion",

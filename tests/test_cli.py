@@ -75,7 +75,7 @@ def test_summary_prints_the_table(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["predict"], ["predict", "a.mp4"], ["predict", "a.mp4", "--out", "x", "--occlusion", "nose"], ["fly"]],
+    [["predict"], ["predict", "a.mp4", "--occlusion", "nose"], ["benchmark"], ["fly"]],
 )
 def test_wrong_use_is_explained(arguments: list[str]) -> None:
     result = CliRunner().invoke(main, arguments)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.face_mesh import LIPS
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.fit import fit_clip
 from occlufacediff.head.follow import follow_visible
@@ -67,6 +70,24 @@ def test_an_expected_face_that_is_true_stays(basis, clip):
     some[:, ::2] = 0
     found = follow_visible(basis, truth, lmk, some, shape, settings=SETTINGS)
     np.testing.assert_allclose(found, truth, atol=0.02)
+
+
+def test_joined_motion_keeps_its_mouth_where_that_is_hidden(small_head, clip):
+    """Cheeks that still are visible do not move a mouth that is not; without ``joined`` they do."""
+    shape, truth, lmk = clip
+    names = tuple(f"mouth{number}" if number % 2 else f"brow{number}" for number in range(small_head.n_exp))
+    basis = LandmarkBasis.of(replace(small_head, expression_names=names))
+    visible = np.ones((FRAMES, 468))
+    visible[np.ix_(range(10, 20), LIPS)] = 0
+    expected = 0.5 * truth
+    free = follow_visible(basis, expected, lmk, visible, shape, settings=SETTINGS)
+    joined = follow_visible(basis, expected, lmk, visible, shape, settings=SETTINGS, joined=True)
+    mouth = np.array([name.startswith("mouth") for name in names] + [True] * 3)
+    hidden = np.zeros(joined.shape, bool)
+    hidden[10:20] = mouth
+    np.testing.assert_array_equal(joined[hidden], expected[hidden])
+    np.testing.assert_array_equal(joined[~hidden], free[~hidden])
+    assert np.abs(free - expected)[hidden].max() > 0.02
 
 
 def test_expected_of_a_wrong_size_is_refused(basis, clip):

@@ -150,9 +150,9 @@ def test_without_options_the_open_weights_and_the_kept_open_head_are_taken(
     kept = heads.cached_head()
     kept.parent.mkdir(parents=True)
     kept.write_bytes((stage / "head.npz").read_bytes())
-    result = CliRunner().invoke(main, ["predict", str(stage / "silence.mp4"), "--out", "out", "--device", "cpu"])
+    result = CliRunner().invoke(main, ["predict", str(stage / "silence.mp4"), "--device", "cpu"])
     assert result.exit_code == 0, result.output
-    assert (tmp_path / "out" / "silence" / "motion.npz").is_file()
+    assert (tmp_path / "predictions" / "silence" / "motion.npz").is_file()
 
 
 def test_a_missing_open_head_is_built_once_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
