@@ -36,12 +36,17 @@ class TryAgain(Exception):
         self.counts = counts
 
 
+class NotFetchedError(AssetError):
+    """This one file is refused for good, whatever is asked for next: a data set can go on without it."""
+
+
 def check_status(response: Response, remote: Remote, settings: DownloadSettings) -> None:
     """Let answers with content (200, 206) and 416 pass.
 
     Raises:
         TryAgain: 408, 429, 5xx, and 403 for asking too often.
-        AssetError: every other status, with the remedy.
+        NotFetchedError: 404 and 410, with the remedy.
+        AssetError: every other status, likewise.
     """
     status = response.status_code
     if status in (200, 206, 416):
@@ -57,7 +62,7 @@ def check_status(response: Response, remote: Remote, settings: DownloadSettings)
     if status in (401, 403):
         raise AssetError(f"{remote.name}: the server refuses ({status}). {_remedy(status, remote, settings)}")
     if status in (404, 410):
-        raise AssetError(
+        raise NotFetchedError(
             f"{remote.name}: the server has no such file ({status}), or hides it from this account; check its id or "
             f"address ({remote.identity}) in the table."
         )
@@ -95,7 +100,8 @@ def check_content(response: Response, remote: Remote, settings: DownloadSettings
     """Refuse a web page, and content in another coding than the file itself.
 
     Raises:
-        AssetError: either is so.
+        NotFetchedError: a web page.
+        AssetError: another coding.
     """
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind in _PAGE_TYPES:
@@ -109,7 +115,7 @@ def check_start(path: Path, remote: Remote, settings: DownloadSettings) -> None:
     """Refuse a page by its first bytes, whatever the server called it.
 
     Raises:
-        AssetError: the file begins like a web page or an error message.
+        NotFetchedError: the file begins like a web page or an error message.
     """
     with path.open("rb") as file:
         start = file.read(512).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
@@ -118,10 +124,10 @@ def check_start(path: Path, remote: Remote, settings: DownloadSettings) -> None:
         raise page_instead(remote, settings)
 
 
-def page_instead(remote: Remote, settings: DownloadSettings) -> AssetError:
+def page_instead(remote: Remote, settings: DownloadSettings) -> NotFetchedError:
     """The error for a page in place of the file."""
     remedy = _remedy(401, remote, settings) if remote.login != "none" else "Open its address in a browser and look."
-    return AssetError(
+    return NotFetchedError(
         f"{remote.name}: a web page came in place of the file, perhaps a log-in or a notice about a quota. {remedy}"
     )
 

@@ -21,6 +21,7 @@ from tenacity import RetryCallState, Retrying, retry_if_exception_type
 from urllib3.exceptions import HTTPError
 
 from occlufacediff.acquire.answers import (
+    NotFetchedError,
     TryAgain,
     check_content,
     check_start,
@@ -113,13 +114,15 @@ class Transfer:
         self._record = target.with_name(f".{target.name}.part.json")
         self._failures = 0
         self._best = 0
+        self._asked_afresh = False
 
     def run(self) -> Fetched:
         """Fetch, check, rename; nothing is asked for where the right file is here from an earlier run.
 
         Raises:
-            AssetError: the server refuses, sends something else, or fails too often (the message has the remedy).
-                What is good of the part stays for the next run.
+            NotFetchedError: the server has no such file, or sends a page or another file in its place, twice.
+            AssetError: the server refuses the log-in, sends something else, or fails too often (the message has the
+                remedy). What is good of the part stays for the next run.
             StorageError: the disk has too little room, becomes full, is read-only or gone; likewise.
         """
         again = Retrying(
@@ -271,8 +274,7 @@ class Transfer:
                 "whole; give its size in the table (column size)."
             )
         if None not in (note.length, self._expected.size) and note.length != self._expected.size:
-            self._forget()
-            raise self._wrong("size", note.length, self._expected.size)
+            raise self._wrong(note, "size", note.length, self._expected.size)
         with written_aside(self._record) as aside:
             aside.write_text(json.dumps(asdict(note)), encoding="utf-8")
         return note, start
@@ -337,17 +339,19 @@ class Transfer:
             ("SHA-256", fetched.sha256, self._expected.sha256),
         ):
             if wanted is not None and got != wanted:
-                self._forget()
-                if note.joined:
-                    # Pieces of two versions, or of a file that was damaged here: once more in one piece.
-                    raise TryAgain(f"its {what} is {got} and not {wanted}", counts=True)
-                raise self._wrong(what, got, wanted)
+                raise self._wrong(note, what, got, wanted)
         self._part.replace(self._target)
         self._record.unlink(missing_ok=True)
         return fetched
 
-    def _wrong(self, what: str, got: object, wanted: object) -> AssetError:
-        return AssetError(
+    def _wrong(self, note: _Note, what: str, got: object, wanted: object) -> TryAgain | NotFetchedError:
+        """What to raise over a file that is another one; nothing of it is kept, and it is asked for once more."""
+        self._forget()
+        # Pieces of two versions, or bytes that were damaged on the way: once more in one piece.
+        if note.joined or (not self._asked_afresh and self._failures + 1 < self._settings.attempts):
+            self._asked_afresh = True
+            return TryAgain(f"its {what} is {got} and not {wanted}", counts=True)
+        return NotFetchedError(
             f"{self._remote.name}: its {what} is {got}, and {self._expected.source} says {wanted}; nothing was kept. "
             f"Remedy: {self._expected.remedy}."
         )

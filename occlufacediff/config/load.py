@@ -15,6 +15,8 @@ from occlufacediff.config.schema import Config
 from occlufacediff.config.section import section_type
 from occlufacediff.errors import ConfigError
 
+#: Where someone may have put the secret itself: their values are never shown.
+_UNSHOWN = ("download.token_command", "download.token_variable", "download.user_variable", "download.password_variable")
 WHERE = "config/README.md explains every key, config/default.yaml has every default"
 
 
@@ -61,6 +63,8 @@ def _message(problem: Any, raw: Mapping[str, Any]) -> str:
         text = str(problem["ctx"]["error"])
         return f"Configuration, {name}.{text}. {WHERE}." if name else f"Configuration, {text}. {WHERE}."
     need = problem["msg"][0].lower() + problem["msg"][1:]
+    if name.partition("[")[0] in _UNSHOWN:
+        return f"Configuration, {name}: got something else (not shown here), but {need}. {WHERE}."
     return f"Configuration, {name}: got {value!r}, but {need}. {WHERE}."
 
 

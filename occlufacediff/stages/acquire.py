@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from occlufacediff.acquire.refusals import refusal_in
 from occlufacediff.config.acquire import AcquireSettings
 from occlufacediff.errors import ARCHIVE, ClipError
 from occlufacediff.media.archives import LIMITS, Limits, unpack
@@ -57,9 +58,9 @@ def unpack_subject(
     (``audio`` empty when the archive has no such sound: the video's own track is then used).
 
     Failed rows: sounds without a picture (``no_video``); files whose names are no clip's (``odd_name``, left in the
-    archive). Rows ``(archive)``: an archive that the subject does not have (``no_archive``), that is damaged
-    (``broken_archive``: it is used as far as it can be read) or refused by a member's name (``unsafe_archive``: nothing
-    of it is used), or that has no clip of this view (``no_view``).
+    archive). Rows ``(archive)``: an archive that the subject does not have (``no_archive``), that could not be
+    fetched (``not_fetched``), that is damaged (``broken_archive``: it is used as far as it can be read) or refused by a
+    member's name (``unsafe_archive``: nothing of it is used), or that has no clip of this view (``no_view``).
 
     Args:
         subject: its name.
@@ -101,15 +102,19 @@ def unpack_subject(
 
 
 def _archive_rows(subject: str, videos: _Found, sounds: _Found, view: str) -> list[Row]:
-    """What there is to say of the archives as a whole."""
-    rows = [_archive_row(found.fault.reason, str(found.fault)) for found in (videos, sounds) if found.fault]
-    if videos.archive is None:
+    """What there is to say of the archives as a whole; the videos come first, theirs becomes the manifest's reason."""
+    rows = []
+    if videos.fault is not None:
+        rows.append(_archive_row(videos.fault.reason, str(videos.fault)))
+    elif videos.archive is None:
         rows.append(_archive_row("no_archive", f"{subject} has no video.tar in its folder; get it and run again"))
-    elif not videos.clips and not videos.odd and videos.fault is None:
+    elif not videos.clips and not videos.odd:
         other = f"its cameras are {', '.join(sorted(videos.views))}" if videos.views else "nor of another camera"
         wanted = f"{videos.archive} has no clip video/{view}/<emotion>/level_N/NNN.mp4"
         rows.append(_archive_row("no_view", f"{wanted}, {other}; see acquire.view"))
-    if sounds.archive is None:
+    if sounds.fault is not None:
+        rows.append(_archive_row(sounds.fault.reason, str(sounds.fault)))
+    elif sounds.archive is None:
         rows.append(
             _archive_row("no_archive", f"{subject} has no audio.tar in its folder; only sound in its videos is used")
         )
@@ -125,6 +130,9 @@ def _unpack_kind(
         return found
     before = _stamp(archive)
     try:
+        if refused := refusal_in(archive):
+            found.fault = ClipError("not_fetched", refused)
+            return found
         unpack(archive, _placing(found, folder, kind, above, suffixes), limits)
     except ClipError as error:
         # What is wrong with an archive that somebody writes to, or that is gone by now, says nothing about it.

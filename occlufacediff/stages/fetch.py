@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import csv
+import logging
 import shutil
 from pathlib import Path
 
+from occlufacediff.acquire.answers import NotFetchedError
 from occlufacediff.acquire.fetch import fetch_files
+from occlufacediff.acquire.refusals import write_refusal
 from occlufacediff.acquire.sources import archives, asset
 from occlufacediff.acquire.terms import demand_consent, notice
 from occlufacediff.config.acquire import DownloadSettings
 from occlufacediff.errors import AssetError, ClipError
 from occlufacediff.files import written_aside
 from occlufacediff.media.archives import Limits, unpack, unpack_zip
+
+log = logging.getLogger(__name__)
 
 COLUMNS = ("file", "size", "sha256", "address")
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
@@ -23,18 +28,28 @@ _LIMITS = Limits(members=5_000_000, member_bytes=64 << 30, archive_bytes=1 << 40
 def fetch_archive(subject: str, archive: str, target: Path, *, settings: DownloadSettings) -> None:
     """Fetch one archive of a subject, such as ``video.tar``, from the shared folder.
 
+    Where it is refused for good, ``target`` becomes a note of the reason (`acquire.refusals`): unpacking makes a row
+    ``not_fetched`` of it, and all else goes on. A table of sentences decides about splits, so without it nothing does.
+
     Args:
         subject, archive: what the row of the table says.
         target: where it goes; a part of it is kept beside it as ``.<name>.part`` until it is whole.
 
     Raises:
         ConfigError: terms are not accepted, or the table has no such row.
-        AssetError: no token, or the file cannot be had.
+        AssetError: no token, the log-in is refused, the server cannot be reached, or a table cannot be had.
     """
     remote = archives(settings)[subject, archive]
     print(notice(remote.terms), flush=True)
     demand_consent(remote.terms, settings.accept_terms, remote.name)
-    fetch_files({target: remote}, settings=settings, title=archive)
+    try:
+        fetch_files({target: remote}, settings=settings, title=archive)
+    except NotFetchedError as error:
+        if not archive.endswith(".tar"):
+            raise
+        again = f"{error} When that is mended, fetch it by: snakemake --forcerun {target}"
+        log.warning("%s All else goes on without it.", again)
+        write_refusal(target, again)
 
 
 def fetch_asset(name: str, index_csv: Path, *, settings: DownloadSettings) -> None:

@@ -72,9 +72,9 @@ def build_manifest(
             subject = path.parent.name if path.name == "index.csv" else path.stem
             for row in read_index(path):
                 of_clip = clips.setdefault((subject, row["clip"]), {})
-                # Both archives of a subject may have a row of their own.
+                # Both archives of a subject may have a row of their own; the first one's reason counts.
                 told = f"{of_clip[stage]['message']}; {row['message']}" if stage in of_clip else row["message"]
-                of_clip[stage] = row | {"message": told}
+                of_clip[stage] = row | of_clip.get(stage, {}) | {"message": told}
     rows = [
         _row(subject, clip, clips[subject, clip], tuple(indices), spoken, settings) for subject, clip in sorted(clips)
     ]
