@@ -112,6 +112,14 @@ def test_any_key_with_a_mapping_of_nonsense_is_named(data):
     assert name.split(".")[-1] in str(caught.value)
 
 
+@pytest.mark.parametrize("name", ["token_command", "token_variable", "user_variable", "password_variable"])
+def test_a_secret_in_a_wrong_place_is_not_shown(name):
+    for value in ("ya29.secret", ["ya29.secret", {"a": "ya29.secret"}], {"ya29.secret": 1}):
+        with pytest.raises(ConfigError, match=rf"download\.{name}") as refused:
+            load_config(_with(f"download.{name}", value))
+        assert "ya29" not in str(refused.value)
+
+
 def test_date_in_yaml_is_refused():
     with pytest.raises(ConfigError, match="date"):
         load_config(_with("dataset", yaml.safe_load("2026-01-01")))
