@@ -24,8 +24,10 @@ Array = NDArray[np.float64]
 Float = NDArray[np.float32]
 
 ROWS_A_FRAME = 4
-#: A group of coefficients is told where this share of its landmarks is visible.
+#: A group of coefficients is told where this share of its landmarks is visible, of those that any frame shows.
 _TOLD = 0.9
+#: Fewer points than this tell nothing.
+_LEAST_POINTS = 8
 #: Fewer told frames than this say nothing of the offset.
 _LEAST_FRAMES = 20
 #: Coefficients, those that the sound moves most, that tell of the offset.
@@ -50,12 +52,22 @@ class Adapted:
 
 
 def told_by(visible: Float, names: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Which coefficients (T, E + 3) of expression ``names`` and jaw the visible landmarks (T, 468) tell."""
-    seen = visible > 0
-    mouth = seen[:, LIPS].mean(axis=1) >= _TOLD
-    eyes = seen[:, EYES_AND_BROWS].mean(axis=1) >= _TOLD
+    """Which coefficients (T, E + 3) of expression ``names`` and jaw the visible landmarks (T, 468) tell.
+
+    Those of the mouth are told in frames that show nearly all lip landmarks that any frame shows, and so with lids and
+    brows for theirs: some detectors never give some of the points.
+    """
+    mouth, eyes = (_shown(visible[:, points] > 0) for points in (LIPS, EYES_AND_BROWS))
     upper = np.array([name.startswith(("brow", "eye")) for name in names] + [False] * 3)
     return np.where(upper, eyes[:, None], mouth[:, None])
+
+
+def _shown(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Frames (T,) that show nearly all points (T, N) of those that any frame shows."""
+    ever = seen.any(axis=0)
+    if ever.sum() < _LEAST_POINTS:
+        return np.zeros(len(seen), np.bool_)
+    return np.asarray(seen[:, ever].mean(axis=1) >= _TOLD)
 
 
 def sound_columns(log_mel: Float) -> Array:

@@ -1,4 +1,4 @@
-"""Names of the shards of unrendered clips, and which clips they hold; light, the workflow asks for them at its start."""
+"""Names of the shards of unrendered clips, and which clips they hold; light: the workflow asks at its start."""
 
 from __future__ import annotations
 

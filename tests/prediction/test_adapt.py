@@ -153,6 +153,14 @@ def test_what_tells_of_mouth_and_of_eyes() -> None:
     np.testing.assert_array_equal(told_by(visible, names), expected)
 
 
+def test_a_detector_with_fewer_points_tells_of_the_mouth_too() -> None:
+    visible = np.zeros((4, 468), np.float32)
+    visible[:, list(LIPS[::2])] = 1
+    visible[3, list(LIPS)] = 0
+    np.testing.assert_array_equal(told_by(visible, ("mouthClose",))[:, 0], [True, True, True, False])
+    assert not told_by(np.zeros((4, 468), np.float32), ("mouthClose",)).any()
+
+
 def test_loudness_and_timbre_do_not_depend_on_the_level() -> None:
     rng = np.random.default_rng(8)
     log_mel = rng.standard_normal((400, 80)).astype(np.float32)
