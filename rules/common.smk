@@ -38,6 +38,7 @@ from occlufacediff.stages.source import (
 from occlufacediff.synthetic.shards import shard_names
 from occlufacediff.errors import OccluFaceError
 from occlufacediff.fingerprint import fingerprint
+from occlufacediff.weights import open_weights
 
 try:
     cfg = load_config(config)
@@ -131,6 +132,19 @@ def predicted(wildcards):
     if cfg.video is None:
         raise WorkflowError("Configuration, video: predict needs a video; give it with --config video=FILE.")
     return expand(f"{D}/predictions/{Path(cfg.video).stem}/{{file}}", file=["motion.npz", "animation.mp4"])
+
+
+def predicting(network):
+    """Files of a network that predicts: trained here, or of the open weights."""
+
+    def files(wildcards):
+        try:
+            folder = open_weights() if cfg.prediction.weights == "open" else MODELS
+        except OccluFaceError as error:
+            raise WorkflowError(str(error)) from None
+        return expand(f"{folder}/{network}/{{file}}", file=NETWORK)
+
+    return files
 
 
 def recordings(wildcards):

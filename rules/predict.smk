@@ -1,20 +1,4 @@
 # Any video to motion and an animation: snakemake predict --config video=FILE
-from occlufacediff.weights import open_weights
-
-
-def predicting(network):
-    """Files of a network that predicts: trained here, or of the open weights."""
-
-    def files(wildcards):
-        try:
-            folder = open_weights() if cfg.prediction.weights == "open" else MODELS
-        except OccluFaceError as error:
-            raise WorkflowError(str(error)) from None
-        return expand(f"{folder}/{network}/{{file}}", file=NETWORK)
-
-    return files
-
-
 rule predict_video:
     input:
         video=cfg.video or [],
