@@ -107,8 +107,9 @@ def log_mel(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
         return np.zeros((0, MEL_BANDS), np.float32)
     from librosa.feature import melspectrogram
 
+    # In float64: products in float32 differ in the last digit between processes, and with them the file's bytes.
     power = melspectrogram(
-        y=np.asarray(waveform, dtype=np.float32),
+        y=np.asarray(waveform, dtype=np.float64),
         sr=SAMPLE_RATE,
         n_fft=_FFT,
         win_length=_WINDOW,

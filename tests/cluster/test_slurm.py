@@ -101,8 +101,11 @@ def test_every_rule_that_may_use_a_gpu_asks_for_one_on_slurm() -> None:
     profile = yaml.safe_load((ROOT / "profiles/slurm/config.yaml").read_text())
     asking = {rule for rule, resources in profile["set-resources"].items() if resources.get("gpu") == 1}
     text = "\n".join(path.read_text() for path in (ROOT / "rules").glob("*.smk"))
-    rules = re.split(r"^ *rule (\w+):\n", text, flags=re.M)
-    able = {name for name, body in zip(rules[1::2], rules[2::2], strict=True) if "gpu=gpus()" in body}
+    rules = re.split(r"^ *(?:use rule (\w+) as|rule) (\w+)(?: with)?:\n", text, flags=re.M)
+    found = list(zip(rules[1::3], rules[2::3], rules[3::3], strict=True))
+    able = {name for _, name, body in found if "gpu=gpus()" in body}
+    # A rule made of another has its resources, unless it gives its own.
+    able |= {name for other, name, body in found if other in able and "resources:" not in body}
     assert able and asking == able
 
 
