@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any
 
 import matplotlib.pyplot as plt
@@ -31,6 +32,8 @@ REGION_NAMES = {
     "everything": "Everything",
     "picture": "Under an occluder's picture",
 }
+#: Letters a line below a bar.
+LABEL_LETTERS = 13
 SPAN_NAMES = {"middle": "in the middle half of the frames", "all": "in all frames"}
 #: Metric, heading, digits.
 COLUMNS = (
@@ -134,10 +137,7 @@ def dots(clips: pd.DataFrame, seed: int) -> str:
             axes.plot(
                 place + rng.uniform(-0.25, 0.25, len(values)), values, "o", color="#20242c", ms=2.6, mew=0, alpha=0.5
             )
-        labels = [
-            METHOD_NAMES[method].replace(", ", ",\n").replace(" to ", "\nto ").replace(" of ", "\nof ")
-            for method in methods
-        ]
+        labels = [fill(METHOD_NAMES[method], LABEL_LETTERS) for method in methods]
         axes.set_xticks(range(len(methods)), labels, fontsize=8)
         axes.tick_params(axis="x", length=0)
         axes.set_ylabel("px, less is better")

@@ -16,7 +16,7 @@ import pandas as pd
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
-from occlufacediff.config.recordings import RECORDING_METHODS, RECORDING_SPANS, RecordingsSettings
+from occlufacediff.config.recordings import RECORDING_METHODS, RECORDING_REGIONS, RECORDING_SPANS, RecordingsSettings
 from occlufacediff.errors import AssetError
 from occlufacediff.face_mesh import LIPS
 from occlufacediff.files import new_hdf5, sha256, written_aside
@@ -231,7 +231,7 @@ def _table(rows: Sequence[Mapping[str, Any]], folder: Path) -> pd.DataFrame:
     for row in rows:
         clip = tuple(row[name] for name in ("clip", "source", "kept_apart", "level_db"))
         with h5py.File(part_path(folder, row["clip"]), "r") as file:
-            for region, span in product(file, RECORDING_SPANS):
+            for region, span in product((one for one in RECORDING_REGIONS if one in file), RECORDING_SPANS):
                 group = file[region].get(span, {})
                 for method in (method for method in RECORDING_METHODS if method in group):
                     measured = group[method].attrs
