@@ -11,12 +11,12 @@ from occlufacediff.evaluation import metrics
 from occlufacediff.evaluation.told import largest_told, mean_told, told_by
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
+from occlufacediff.media.rates import FPS
 from occlufacediff.training.data import Clip
 from occlufacediff.training.objective import LOWER_LIP, UPPER_LIP
 
 Float = NDArray[np.float32]
 
-FPS = 25
 #: Regions whose mean vertex error is reported, where the head has them.
 REGIONS = ("face", "eye_region", "forehead", "nose", "neck")
 #: Added to a metric's name when it is taken over the hidden frames only.

@@ -9,4 +9,5 @@ SAMPLE_RATE = 16000
 SAMPLES_PER_FRAME = SAMPLE_RATE // FPS
 #: Rows a second and bands of the log-mel spectrogram.
 MEL_RATE = 100
+MEL_ROWS_PER_FRAME = MEL_RATE // FPS
 MEL_BANDS = 80

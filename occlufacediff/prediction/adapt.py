@@ -18,12 +18,11 @@ from scipy.ndimage import gaussian_filter1d
 
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.face_mesh import EYES_AND_BROWS, LIPS
-from occlufacediff.media.rates import FPS
+from occlufacediff.media.rates import FPS, MEL_ROWS_PER_FRAME
 
 Array = NDArray[np.float64]
 Float = NDArray[np.float32]
 
-ROWS_A_FRAME = 4
 #: A group of coefficients is told where this share of its landmarks is visible, of those that any frame shows.
 _TOLD = 0.9
 #: Fewer points than this tell nothing.
@@ -72,7 +71,7 @@ def _shown(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
 
 def sound_columns(log_mel: Float) -> Array:
     """Loudness and timbre (T, 3) of a log-mel (4 T, 80) against the clip's loud parts, of about unit spread."""
-    mel = log_mel.reshape(-1, ROWS_A_FRAME, log_mel.shape[1]).mean(axis=1).astype(np.float64)
+    mel = log_mel.reshape(-1, MEL_ROWS_PER_FRAME, log_mel.shape[1]).mean(axis=1).astype(np.float64)
     loudness = mel.mean(axis=1)
     loudness = loudness - np.quantile(loudness, 0.9)
     columns = np.stack([loudness, mel[:, 8:22].mean(1) - mel[:, :6].mean(1), mel[:, 50:].mean(1) - mel.mean(1)], axis=1)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.media.rates import FPS
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import Guidance, normalised_waveform, sample_motion
@@ -21,8 +22,6 @@ from occlufacediff.speech.phones import Phones, recognise
 from occlufacediff.speech.rules import rules_motion
 
 Float = NDArray[np.float32]
-
-FPS = 25
 
 
 @dataclass(frozen=True, eq=False)

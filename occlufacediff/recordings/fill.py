@@ -14,6 +14,7 @@ from occlufacediff.evaluation.baselines import interpolated, neutral
 from occlufacediff.head.fit import LEAST_VISIBLE, FitResult, fit_clip
 from occlufacediff.head.follow import follow_visible
 from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.media.rates import FPS
 from occlufacediff.prediction.adapt import Adapted
 from occlufacediff.prediction.infer import Heard, Networks, Sampling, infer
 from occlufacediff.recordings.hiding import Hidden
@@ -21,7 +22,6 @@ from occlufacediff.recordings.phone_rules import moved_by_rules
 from occlufacediff.recordings.recording import Recording
 
 Float = NDArray[np.float32]
-FPS = 25
 
 
 def held(motion: Float, hidden: NDArray[np.bool_]) -> Float:

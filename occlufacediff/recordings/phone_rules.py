@@ -9,12 +9,12 @@ from numpy.typing import NDArray
 
 from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
 from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.media.rates import FPS
 from occlufacediff.speech.loudness import strength
 from occlufacediff.speech.phones import PHONES, SILENCE, Phones, phone_features
 from occlufacediff.speech.rules import rules_motion
 
 Float = NDArray[np.float32]
-FPS = 25
 
 #: The rules' motion is taken at this size unless visible frames say otherwise; the prior counts as so many frames.
 PRIOR_GAIN, PRIOR_FRAMES = 0.65, 50.0

@@ -11,6 +11,7 @@ import pandas as pd
 import yaml
 
 from occlufacediff.errors import ARCHIVE
+from occlufacediff.media.rates import FPS
 from occlufacediff.reporting import plots
 from occlufacediff.reporting.tables import (
     headline_metric,
@@ -23,7 +24,6 @@ from occlufacediff.reporting.tables import (
 )
 
 SPLITS = ("train", "validation", "test", "unused")
-FPS = 25
 
 
 def render(parts: dict[str, Any], template: str = "template.html.j2") -> str:

@@ -14,11 +14,9 @@ from occlufacediff.errors import AssetError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import vertices_numpy
 from occlufacediff.landmarks.store import read_crops
+from occlufacediff.media.rates import SAMPLES_PER_FRAME
 from occlufacediff.reporting.tables import headline_metric
 from occlufacediff.reporting.videos import ResultClip
-
-FPS = 25
-RATE = 16000
 
 
 def by_subject(files: Iterable[Path]) -> dict[str, Path]:
@@ -134,7 +132,7 @@ def result_clip(
 def waveform_of(audio: Path, clip: str, frames: int) -> NDArray[np.float32]:
     """Sound of the first ``frames`` frames of a clip, 16 kHz mono."""
     with h5py.File(audio, "r") as file:
-        return np.asarray(_clip_of(file, clip)["waveform"][: frames * RATE // FPS], dtype=np.float32)
+        return np.asarray(_clip_of(file, clip)["waveform"][: frames * SAMPLES_PER_FRAME], dtype=np.float32)
 
 
 def _clip_of(file: h5py.File, clip: str) -> h5py.Group:

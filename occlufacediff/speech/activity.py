@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-RATE = 16_000
+from occlufacediff.media.rates import SAMPLE_RATE
 
 SoundKind = Literal["silence", "no speech", "speech"]
 
@@ -65,7 +65,7 @@ def activity(waveform: NDArray[np.floating], *, silence_db: float) -> Activity:
     level = float(_levels(waveform, 0.02).max(initial=-np.inf))
     if level < silence_db:
         return Activity("silence", level, 0.0, *(3 * [float("nan")]))
-    size, hop = int(_WINDOW_S * RATE), int(_HOP_S * RATE)
+    size, hop = int(_WINDOW_S * SAMPLE_RATE), int(_HOP_S * SAMPLE_RATE)
     starts = range(0, max(len(waveform) - size, 0) + hop, hop)
     windows = [waveform[max(0, min(start, len(waveform) - size)) :][:size] for start in starts]
     measured = [_measures(one) for one in windows if _levels(one, 0.02).max(initial=-np.inf) >= silence_db]
@@ -81,7 +81,7 @@ def _is_speech(change: float, steadiness: float, range_db: float) -> bool:
 
 def _levels(waveform: NDArray[np.floating], seconds: float) -> NDArray[np.float64]:
     """Level in dB of each whole stretch of so many seconds."""
-    size = int(seconds * RATE)
+    size = int(seconds * SAMPLE_RATE)
     stretches = np.asarray(waveform[: len(waveform) // size * size], dtype=np.float64).reshape(-1, size)
     return np.asarray(10 * np.log10((stretches**2).mean(axis=1) + 1e-12))
 

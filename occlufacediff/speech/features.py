@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from occlufacediff.media.sound import MEL_BANDS, log_mel
+from occlufacediff.media.rates import MEL_BANDS, MEL_RATE
+from occlufacediff.media.sound import log_mel
 from occlufacediff.speech.columns import BANDS, WIDTH
 from occlufacediff.speech.phones import Phones, phone_features, recognise
 
 Float = NDArray[np.float32]
 
-ROWS_A_SECOND = 100
 #: Rows within this much of the loud ones are sound, the others pauses; units of the log-mel.
 _ACTIVE = 2.0
 #: Share of the rows that are louder than the loudness speech is measured by.
@@ -37,5 +37,5 @@ def sound_features(waveform: NDArray[np.floating], mel: Float | None = None, pho
     active = level >= loud - _ACTIVE
     bands = bands - loud
     shape = (bands - bands.mean(axis=1, keepdims=True))[active].mean(axis=0)
-    shares = phone_features(recognise(waveform) if phones is None else phones, len(mel), fps=ROWS_A_SECOND)
+    shares = phone_features(recognise(waveform) if phones is None else phones, len(mel), fps=MEL_RATE)
     return np.concatenate([np.maximum(bands - 0.5 * shape, -4.0), shares], axis=1).astype(np.float32)

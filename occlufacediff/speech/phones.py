@@ -10,11 +10,11 @@ import numpy as np
 import pocketsphinx
 from numpy.typing import NDArray
 
+from occlufacediff.media.rates import SAMPLE_RATE
 from occlufacediff.speech.columns import PHONES, SILENCE
 
 Float = NDArray[np.float32]
 
-RATE = 16_000
 _COLUMN = {name: column for column, name in enumerate(PHONES)}
 _SOUNDS = frozenset(PHONES) - {SILENCE}
 
@@ -68,9 +68,9 @@ def recognise(waveform: NDArray[np.floating]) -> Phones:
     found: list[tuple[str, float, float]] = []
     bounds = _pieces(waveform)
     for first, stop in pairwise(bounds):
-        found += [(name, first / RATE + start, score) for name, start, score in _heard(waveform[first:stop])]
+        found += [(name, first / SAMPLE_RATE + start, score) for name, start, score in _heard(waveform[first:stop])]
     starts = np.array([start for _, start, _ in found], dtype=np.float64)
-    ends = np.append(starts, len(waveform) / RATE)[1:]
+    ends = np.append(starts, len(waveform) / SAMPLE_RATE)[1:]
     return Phones(tuple(name for name, *_ in found), starts, ends, np.array([one[2] for one in found], np.float32))
 
 
@@ -89,7 +89,7 @@ def phone_features(phones: Phones, frames: int, fps: int = 25) -> Float:
 
 def _pieces(waveform: NDArray[np.floating]) -> list[int]:
     """Samples at which the sound is cut, from 0 to its end."""
-    most, block = int(_PIECE_S * RATE), int(_LOUDNESS_S * RATE)
+    most, block = int(_PIECE_S * SAMPLE_RATE), int(_LOUDNESS_S * SAMPLE_RATE)
     bounds = [0]
     while len(waveform) - bounds[-1] > most:
         first = bounds[-1] + most // 2

@@ -23,6 +23,7 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.skinning import project_numpy, rotation_matrices
 from occlufacediff.landmarks.normalise import CROP_PX, CROP_SCALE, crop_boxes, to_crop
+from occlufacediff.media.rates import FPS, MEL_RATE, MEL_ROWS_PER_FRAME, SAMPLE_RATE
 from occlufacediff.speech.articulation import Style, speech_actions
 from occlufacediff.speech.features import sound_features
 from occlufacediff.speech.visemes import Segments, has_visemes, segments_of
@@ -42,28 +43,11 @@ from occlufacediff.synthetic.speech import Speech, resampled, speech_of
 
 Float = NDArray[np.float32]
 
-FPS = 25
-SAMPLE_RATE = 16_000
 #: Pixels of the picture that landmarks are taken to come from, a unit of crop coordinates.
 _PICTURE_PX = 400.0
 _FUNCTION_WORDS = (
-    "the",
-    "a",
-    "of",
-    "and",
-    "to",
-    "in",
-    "is",
-    "was",
-    "for",
-    "with",
-    "you",
-    "we",
-    "they",
-    "my",
-    "our",
-    "that",
-)
+    "the", "a", "of", "and", "to", "in", "is", "was", "for", "with", "you", "we", "they", "my", "our", "that",
+)  # fmt: skip
 #: Facial actions of the mouth that stir without sound: most of them, each with its share of the spread.
 _RESTLESS = {
     "mouthSmile_": 0.8, "mouthStretch_": 0.9, "mouthPress_": 1.0, "mouthLowerDown_": 0.8, "mouthUpperUp_": 0.7,
@@ -298,5 +282,5 @@ def _heard(speech: Speech, frames: int, lag: float) -> Float:
     """Features (4 T, 60) of the clip's sound, ``lag`` seconds late."""
     waveform = resampled(speech.samples, speech.rate, SAMPLE_RATE)
     sound = sound_features(waveform)
-    rows = np.clip(np.arange(4 * frames) - round(lag * 100), 0, len(sound) - 1)
+    rows = np.clip(np.arange(MEL_ROWS_PER_FRAME * frames) - round(lag * MEL_RATE), 0, len(sound) - 1)
     return sound[rows]
