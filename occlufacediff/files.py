@@ -16,7 +16,7 @@ from typing import Any
 
 import h5py
 
-from occlufacediff.storage import storage_error, write_fault
+from occlufacediff.storage import faults_named, write_fault
 
 #: This machine, in names of files that are being written.
 _HERE = f"{zlib.crc32(platform.node().encode()):08x}"
@@ -33,16 +33,11 @@ def written_aside(path: Path | str) -> Iterator[Path]:
         StorageError: the disk is full, the folder is read-only or vanished.
     """
     target = Path(path)
-    try:
+    with faults_named(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_orphans(target)
         prefix = f".{target.stem}.{_HERE}-{os.getpid()}-"
         handle, name = tempfile.mkstemp(prefix=prefix, suffix=target.suffix, dir=target.parent)
-    except OSError as error:
-        fault = storage_error(error, target)
-        if fault is None:
-            raise
-        raise fault from error
     os.close(handle)
     aside = Path(name)
     try:

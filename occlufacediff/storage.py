@@ -9,6 +9,7 @@ import resource
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from occlufacediff.errors import ClipError, OccluFaceError
@@ -61,6 +62,22 @@ def storage_error(
             name = path or getattr(seen, "filename", None) or _name_in(str(seen))
             return StorageError(f"{name or unnamed}: {what}; {remedy}, then run again: what is finished is kept")
     return None
+
+
+@contextmanager
+def faults_named(path: Path | str) -> Iterator[None]:
+    """Turn an `OSError` of the block into the `StorageError` that names ``path``, if a disk is behind it.
+
+    Raises:
+        StorageError: the disk is full, the folder is read-only or vanished.
+    """
+    try:
+        yield
+    except OSError as error:
+        fault = storage_error(error, path)
+        if fault is None:
+            raise
+        raise fault from error
 
 
 def _behind(error: BaseException) -> Iterator[BaseException]:

@@ -35,7 +35,7 @@ from occlufacediff.acquire.sources import Remote
 from occlufacediff.config.acquire import DownloadSettings
 from occlufacediff.errors import AssetError
 from occlufacediff.files import sha256, written_aside
-from occlufacediff.storage import StorageError, storage_error
+from occlufacediff.storage import StorageError, faults_named
 
 CHUNK = 1 << 18
 #: Without a mark of the version, so many bytes before a break are asked for again and compared.
@@ -133,19 +133,15 @@ class Transfer:
             reraise=True,
         )
         try:
-            self._target.parent.mkdir(parents=True, exist_ok=True)
-            return self._here() or again(self._try)
+            # What reached the disk before it was full is a good part.
+            with faults_named(self._target):
+                self._target.parent.mkdir(parents=True, exist_ok=True)
+                return self._here() or again(self._try)
         except TryAgain as error:
             raise AssetError(
                 f"{self._remote.name}: given up after {self._failures} failures in a row: {error}. What was fetched "
                 "is kept; run again to go on from there."
             ) from None
-        except OSError as error:
-            # What reached the disk before it was full is a good part.
-            fault = storage_error(error, self._target)
-            if fault is None:
-                raise
-            raise fault from error
 
     def _here(self) -> Fetched | None:
         """The target, if it is there and what it has to be; of a job of several files some may have come before."""

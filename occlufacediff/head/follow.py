@@ -9,9 +9,7 @@ from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.face_mesh import LIPS
 from occlufacediff.head.fit import LEAST_VISIBLE, fit_clip
 from occlufacediff.head.landmark_basis import LandmarkBasis
-
-#: The mouth counts as hidden when fewer of its landmarks than this part are visible.
-HIDDEN_PART = 0.1
+from occlufacediff.head.mouth import HIDDEN_PART, mouth_columns
 
 
 def follow_visible(
@@ -69,5 +67,4 @@ def _untold(visible: NDArray[np.generic], names: tuple[str, ...]) -> NDArray[np.
     tell of a mouth that is hidden makes it worse.
     """
     hidden = (np.asarray(visible)[:, LIPS] != 0).mean(axis=1) < HIDDEN_PART
-    mouth = np.array([name.startswith(("mouth", "jaw", "cheekPuff")) for name in names] + [True] * 3)
-    return hidden[:, None] & mouth
+    return hidden[:, None] & mouth_columns(names)

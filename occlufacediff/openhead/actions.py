@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from occlufacediff.head.mouth import is_mouth_action
 from occlufacediff.openhead.makehuman import BaseHead
 
 Float = NDArray[np.float64]
@@ -75,11 +76,6 @@ class Jaw:
     pivot: Float
     weights: Float
     residual: float
-
-
-def is_mouth_action(name: str) -> bool:
-    """Whether an action belongs to mouth and jaw, so that it must not be seen above them."""
-    return name.startswith(("mouth", "jaw")) or name == "cheekPuff"
 
 
 def mouth_field(head: BaseHead, lips: NDArray[np.bool_], still: NDArray[np.bool_]) -> Float:

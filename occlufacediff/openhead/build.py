@@ -11,11 +11,11 @@ from threadpoolctl import threadpool_limits
 
 from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.mouth import is_mouth_action
 from occlufacediff.openhead import embedding as embed
 from occlufacediff.openhead.actions import (
     EXPRESSION_NAMES,
     expression_basis,
-    is_mouth_action,
     jaw_joint,
     joint_regressor,
     mouth_field,

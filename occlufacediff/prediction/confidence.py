@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from occlufacediff.face_mesh import LIPS
+from occlufacediff.head.mouth import mouth_columns
 
 Float = NDArray[np.float32]
 
@@ -44,11 +45,6 @@ def confidence(
     sure = 1.0 - np.nan_to_num(left, nan=1.0).mean(axis=1)
     found = known.any(axis=1) & bool((visible > 0).any())
     return np.where(found, np.where(hidden, sure, 1.0) * facing(global_pose), 0.0).astype(np.float32)
-
-
-def mouth_columns(names: tuple[str, ...]) -> NDArray[np.bool_]:
-    """Which coefficients (E + 3,) of expression ``names`` and jaw move the mouth."""
-    return np.array([name.startswith(("mouth", "jaw", "cheekPuff")) for name in names] + [True] * 3)
 
 
 def facing(global_pose: Float) -> NDArray[np.float64]:

@@ -34,7 +34,7 @@ from occlufacediff import __version__
 from occlufacediff.errors import AssetError, ClipError, OccluFaceError
 from occlufacediff.files import new_hdf5, sha256, written_aside
 from occlufacediff.fingerprint import PACKAGE
-from occlufacediff.storage import StorageError, storage_error
+from occlufacediff.storage import StorageError, faults_named
 
 Row = dict[str, Any]
 Work = Callable[[str, Path], Row]
@@ -151,18 +151,14 @@ def _one(job: Job) -> str:
 
 
 def _stamp(path: Path) -> tuple[int, int]:
-    try:
-        found = path.stat()
-    except FileNotFoundError as error:
-        raise StorageError(
-            f"{path}: is gone, though an earlier stage wrote it; if its disk or network mount was lost, bring it back; "
-            "if it was deleted, delete the index.csv of its subject too: the next run makes both anew"
-        ) from error
-    except OSError as error:
-        fault = storage_error(error, path)
-        if fault is None:
-            raise
-        raise fault from error
+    with faults_named(path):
+        try:
+            found = path.stat()
+        except FileNotFoundError as error:
+            raise StorageError(
+                f"{path}: is gone, though an earlier stage wrote it; if its disk or network mount was lost, bring it "
+                "back; if it was deleted, delete the index.csv of its subject too: the next run makes both anew"
+            ) from error
     return found.st_size, found.st_mtime_ns
 
 
@@ -171,13 +167,8 @@ def _require_unchanged(stamps: Stamps) -> None:
     for path, stamp in stamps.items():
         if _stamp(path) != stamp:
             raise StorageError(f"{path}: changed while it was read; run again when nothing else writes to it")
-        try:
+        with faults_named(path):
             sha256(path)
-        except OSError as error:
-            fault = storage_error(error, path)
-            if fault is None:
-                raise
-            raise fault from error
 
 
 def _run_local(jobs: list[Job], workers: int, done: Callable[[], object]) -> None:

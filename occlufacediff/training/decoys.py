@@ -7,13 +7,9 @@ from torch import Tensor, nn
 
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis, Linear
+from occlufacediff.head.mouth import HIDDEN_PART, is_mouth_action
 from occlufacediff.head.rotations import axis_angle_to_matrix
 from occlufacediff.occlusion.regions import LIPS
-
-#: Beginnings of the names of expressions that belong to the mouth.
-MOUTH_NAMES = ("mouth", "jaw", "cheekPuff", "tongue")
-#: The mouth of a frame counts as hidden when fewer of its landmarks than this part are visible.
-HIDDEN_PART = 0.1
 
 
 class Decoys(nn.Module):
@@ -31,7 +27,7 @@ class Decoys(nn.Module):
         super().__init__()
         basis = LandmarkBasis.of(asset)
         self.points_of, self.levers_of = (_LinearModule(part) for part in (basis.points, basis.levers))
-        mouth = [name.startswith(MOUTH_NAMES) for name in asset.expression_names]
+        mouth = [is_mouth_action(name) for name in asset.expression_names]
         self.register_buffer("mouth", torch.tensor(mouth), persistent=False)
         self.register_buffer("points", torch.from_numpy(asset.landmark_indices), persistent=False)
         self.register_buffer("lips", torch.tensor(LIPS), persistent=False)

@@ -12,9 +12,10 @@ from threadpoolctl import threadpool_limits
 from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.errors import AssetError
 from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.mouth import is_mouth_action
 from occlufacediff.head.skinning import vertices_numpy
 from occlufacediff.openhead import build, makehuman
-from occlufacediff.openhead.actions import JAW_OPEN_DEGREES, is_mouth_action
+from occlufacediff.openhead.actions import JAW_OPEN_DEGREES
 from occlufacediff.openhead.embedding import Embedding, Pictures, embed, errors, find_landmarks
 
 SMALL = OpenHeadSettings(
