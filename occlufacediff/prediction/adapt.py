@@ -108,20 +108,19 @@ def adapt(
         columns = np.flatnonzero((told == pattern[:, None]).all(axis=0))
         if pattern.all():
             continue
-        unit = _own_spread(seen[pattern][:, columns], spread[columns])
+        unit, lag = _own_spread(seen[pattern][:, columns], spread[columns]), 0
         pull = np.asarray(sampled, np.float64)[:, columns] / unit
         process = _Process(pull - pull.mean(axis=0), sound, settings)
         shown = (seen[:, columns] - mean[columns]) / unit
         if sound is not None:
             lag = process.likeliest_offset(shown, np.flatnonzero(pattern)[: 2 * settings.context])
             process = process.moved(lag)
-            if apart is not None:
-                apart = apart[np.clip(np.arange(len(seen)) + lag, 0, len(seen) - 1)]
             offset = lag if abs(lag) > abs(offset) else offset
         for run, context in _runs(pattern, settings.context):
             value, error = process.posterior(run, context, shown[context])
             motion[np.ix_(run, columns)] = mean[columns] + unit * value
-            deviation[np.ix_(run, columns)] = unit * error * _uneven(apart, run, columns, settings.apart_share)
+            sampled_at = _earlier(len(seen), lag)[run]
+            deviation[np.ix_(run, columns)] = unit * error * _uneven(apart, sampled_at, columns, settings.apart_share)
     return Adapted(motion.astype(np.float32), deviation.astype(np.float32), offset)
 
 
@@ -140,7 +139,7 @@ class _Process:
 
     def moved(self, frames: int) -> _Process:
         """With what comes of the sound ``frames`` earlier."""
-        place = np.clip(np.arange(len(self.pull)) + frames, 0, len(self.pull) - 1)
+        place = _earlier(len(self.pull), frames)
         return replace(self, pull=self.pull[place], sound=None if self.sound is None else self.sound[place])
 
     def covariance(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
@@ -153,6 +152,14 @@ class _Process:
             total += s.sound_sd**2 * self.sound[rows] @ self.sound[columns].T
         return np.asarray(total)
 
+    def variance(self, rows: NDArray[np.intp]) -> Array:
+        """The diagonal of `covariance` of these rows with themselves."""
+        s = self.settings
+        total = np.full(len(rows), s.rest_sd**2 + s.slow_sd**2 + s.fast_sd**2)
+        if self.sound is not None:
+            total += s.sound_sd**2 * (self.sound[rows] ** 2).sum(axis=1)
+        return total
+
     def posterior(self, run: NDArray[np.intp], context: NDArray[np.intp], shown: Array) -> tuple[Array, Array]:
         """Mean and standard deviation (R, N) at the frames ``run``, told by what the frames ``context`` show (C, N).
 
@@ -161,16 +168,17 @@ class _Process:
         """
         s, gain = self.settings, self.settings.gain_sd**2
         before = s.gain * self.pull[run]
-        own = np.diag(self.covariance(run, run))[:, None]
+        own = self.variance(run)[:, None]
         if not len(context):
             return before, np.sqrt(own + gain * self.pull[run] ** 2)
         factor = self._factor(context)
         across = solve_triangular(factor, self.covariance(context, run), lower=True)  # (C, R)
         pull, rest = self._whitened(factor, context, shown)
-        share = (pull * rest).sum(axis=0) / (1 + gain * (pull**2).sum(axis=0))  # (N,)
+        strength = 1 + gain * (pull**2).sum(axis=0)  # (N,)
+        share = (pull * rest).sum(axis=0) / strength
         left = self.pull[run] - across.T @ pull  # pull that the visible frames do not account for
         value = before + across.T @ rest + gain * left * share
-        variance = own - (across**2).sum(axis=0)[:, None] + gain * left**2 / (1 + gain * (pull**2).sum(axis=0))
+        variance = own - (across**2).sum(axis=0)[:, None] + gain * left**2 / strength
         return value, np.sqrt(np.maximum(variance, 0.0))
 
     def likeliest_offset(self, shown: Array, context: NDArray[np.intp]) -> int:
@@ -179,9 +187,10 @@ class _Process:
         if len(context) < _LEAST_FRAMES or s.max_offset == 0:
             return 0
         telling = np.argsort(-self.pull.std(axis=0), kind="stable")[:_TELLING]
+        strongest = replace(self, pull=self.pull[:, telling])
         likelihood: dict[int, float] = {}
         for lag in range(-s.max_offset, s.max_offset + 1):
-            moved = replace(self.moved(lag), pull=self.moved(lag).pull[:, telling])
+            moved = strongest.moved(lag)
             factor = moved._factor(context)
             pull, rest = moved._whitened(factor, context, shown[np.ix_(context, telling)])
             strength = 1 + gain * (pull**2).sum(axis=0)
@@ -200,6 +209,11 @@ class _Process:
         pull = self.pull[context]
         both = solve_triangular(factor, np.concatenate([pull, shown - self.settings.gain * pull], axis=1), lower=True)
         return both[:, : pull.shape[1]], both[:, pull.shape[1] :]
+
+
+def _earlier(count: int, frames: int) -> NDArray[np.intp]:
+    """Places (T,) of ``count`` frames that lie ``frames`` later: what they hold comes so much earlier."""
+    return np.clip(np.arange(count) + frames, 0, count - 1)
 
 
 def _uneven(

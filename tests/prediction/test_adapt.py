@@ -124,6 +124,21 @@ def test_the_spread_is_larger_where_samples_lie_apart() -> None:
     assert found.spread[60:80].mean() > 1.5 * found.spread[85:100].mean()
 
 
+def test_mouth_and_eyes_hidden_at_different_times_are_adapted_each_on_its_own() -> None:
+    rng = np.random.default_rng(8)
+    truth, apart = smooth(rng, (FRAMES, 4)), rng.uniform(0.5, 2.0, (FRAMES, 4))
+    guide, sound, mask = np.roll(truth, 3, axis=0), np.zeros((FRAMES, 1)), np.ones((FRAMES, 4), bool)
+    mask[60:100, :2] = mask[80:120, 2:] = False
+    both = adapted(guide, truth, mask, sound, AdaptationSettings(), apart=apart)
+    for group in (slice(0, 2), slice(2, 4)):
+        alone = adapted(
+            guide[:, group], truth[:, group], mask[:, group], sound, AdaptationSettings(), apart=apart[:, group]
+        )
+        assert alone.offset == both.offset == 3
+        np.testing.assert_allclose(both.motion[:, group], alone.motion, atol=1e-6)
+        np.testing.assert_allclose(both.spread[:, group], alone.spread, atol=1e-6)
+
+
 def test_a_long_clip_is_told_by_its_neighbourhood_only() -> None:
     frames = 6000
     seen = np.zeros((frames, 1))
