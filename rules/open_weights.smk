@@ -1,8 +1,9 @@
 # The weights that come with the program, from the seed alone: snakemake open_weights. They depend on no data set.
 W = "results/open_weights"
 SHARDS = shard_names(cfg.open_weights.clips)
-# Figures on real recordings stand beside the packaged weights, where someone measured them.
-FIGURES = Path(workflow.basedir, "occlufacediff/weights/real_clips.csv")
+# Figures on real recordings stand beside the packaged weights, where someone measured them. From here, not from the root:
+# a folder that was moved has nothing to do again.
+FIGURES = Path(os.path.relpath(Path(workflow.basedir, "occlufacediff/weights/real_clips.csv")))
 
 
 localrules:

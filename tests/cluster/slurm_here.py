@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ SlurmctldHost={host}(127.0.0.1)
 SlurmUser=root
 SlurmdUser=root
 AuthType=auth/munge
-AuthInfo=socket={folder}/munge.socket
+AuthInfo=socket={sockets}/munge.socket
 CryptoType=crypto/munge
 SlurmctldPort={ctld}
 SlurmdPort={slurmd}
@@ -38,7 +39,7 @@ SrunPortRange={srun}-{srun_end}
 SlurmctldPidFile={folder}/slurmctld.pid
 SlurmdPidFile={folder}/slurmd.pid
 StateSaveLocation={folder}/state
-SlurmdSpoolDir={folder}/spool
+SlurmdSpoolDir={sockets}/spool
 SlurmctldLogFile={folder}/slurmctld.log
 SlurmdLogFile={folder}/slurmd.log
 ProctrackType=proctrack/linuxproc
@@ -83,10 +84,13 @@ def running(folder: Path) -> Iterator[None]:
         raise RuntimeError(reason)
     # A fresh one: a controller takes up what it finds of an earlier one.
     folder = folder / _cluster()
-    for name in ("state", "spool"):
-        (folder / name).mkdir(parents=True)
+    (folder / "state").mkdir(parents=True)
+    # The name of a socket has at most 108 characters, and slurmd does not say when its jobs' are longer: it holds them.
+    sockets = Path(tempfile.mkdtemp(prefix="slurm-", dir="/tmp"))
+    (sockets / "spool").mkdir()
     host = socket.gethostname().split(".")[0]
-    names = {"folder": folder, "host": host, "cluster": _cluster(), "cpus": CPUS, "memory": MEMORY_MB, **_ports()}
+    names = {"folder": folder, "sockets": sockets, "host": host, "cluster": _cluster(), "cpus": CPUS}
+    names |= {"memory": MEMORY_MB, **_ports()}
     (folder / "slurm.conf").write_text(_CONF.format(**names))
     (folder / "gres.conf").write_text(_GRES.format(**names))
     processes: list[subprocess.Popen[bytes]] = []
@@ -96,7 +100,7 @@ def running(folder: Path) -> Iterator[None]:
         for name in FILES:
             (ETC / name).symlink_to(folder / name)
         (folder / "pid").write_text(str(os.getpid()))
-        _start_munge(folder, processes)
+        _start_munge(folder, sockets, processes)
         processes.append(_start(["slurmctld", "-D"], folder))
         processes.append(_start(["slurmd", "-D"], folder))
         _wait(lambda: "idle" in _ask("sinfo", "--noheader", "--format=%T"), folder, "the node")
@@ -106,6 +110,7 @@ def running(folder: Path) -> Iterator[None]:
         _end(processes)
         _end_orphans()
         _remove_links(stale_only=False)
+        shutil.rmtree(sockets, ignore_errors=True)
         signal.signal(signal.SIGTERM, before)
 
 
@@ -131,15 +136,15 @@ def _start(command: list[str], folder: Path) -> subprocess.Popen[bytes]:
         return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True)
 
 
-def _start_munge(folder: Path, processes: list[subprocess.Popen[bytes]]) -> None:
+def _start_munge(folder: Path, sockets: Path, processes: list[subprocess.Popen[bytes]]) -> None:
     key = folder / "munge.key"
     key.write_bytes(os.urandom(128))
     key.chmod(0o400)
-    places = {"key-file": key, "socket": "munge.socket", "pid-file": "munge.pid", "log-file": "munge.log"}
-    places |= {"seed-file": "munge.seed"}
-    options = [f"--{name}={folder / place}" for name, place in places.items()]
+    places = {"key-file": key, "socket": sockets / "munge.socket"}
+    places |= {f"{name}-file": folder / f"munge.{name}" for name in ("pid", "log", "seed")}
+    options = [f"--{name}={place}" for name, place in places.items()]
     processes.append(_start(["munged", "--foreground", "--force", *options], folder))
-    _wait(lambda: (folder / "munge.socket").exists(), folder, "munged")
+    _wait(lambda: (sockets / "munge.socket").exists(), folder, "munged")
 
 
 def _wait(ready: Callable[[], bool], folder: Path, what: str, seconds: float = 30) -> None:
