@@ -113,13 +113,18 @@ def occlude(kind: str, lmk_2d: Float, rng: np.random.Generator, settings: Occlus
         return Occlusion(kind, np.tile(np.asarray(NO_BOX, np.int64), (count, 1)), hidden)
     start, end = (0, count) if kind in settings.whole_clip else hidden_span(count, rng, settings)
     hidden[start : end : 3 if kind == "every_third" else 1] = True
+    return cover(kind, lmk_2d, hidden, rng, settings)
+
+
+def cover(kind: str, lmk_2d: Float, hidden: Bool, rng: np.random.Generator, settings: OcclusionSettings) -> Occlusion:
+    """Hide a kind of region, or what lies under a picture, in the frames ``hidden`` (T,); otherwise as `occlude`."""
     if kind == "picture":
         if settings.pictures is None:
             raise ValueError("pictures: got nothing, needs a picture or a folder of them for the occlusion 'picture'")
         # Pillow is not everywhere where networks are trained.
         from occlufacediff.occlusion.pictures import draw_occluder
 
-        none = np.tile(np.asarray(NO_BOX, np.int64), (count, 1))
+        none = np.tile(np.asarray(NO_BOX, np.int64), (len(hidden), 1))
         return Occlusion(kind, none, hidden, picture=draw_occluder(Path(settings.pictures), rng))
     # The region may look at the whole clip: its place must not depend on what the mouth does in one frame.
     boxes, inverted = region_box(kind, lmk_2d, rng, settings)

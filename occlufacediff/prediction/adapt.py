@@ -14,11 +14,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
-from scipy.ndimage import gaussian_filter1d
 
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.face_mesh import EYES_AND_BROWS, LIPS
-from occlufacediff.media.rates import FPS, MEL_ROWS_PER_FRAME
+from occlufacediff.media.rates import FPS
 
 Array = NDArray[np.float64]
 Float = NDArray[np.float32]
@@ -69,16 +68,6 @@ def _shown(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
     return np.asarray(seen[:, ever].mean(axis=1) >= _TOLD)
 
 
-def sound_columns(log_mel: Float) -> Array:
-    """Loudness and timbre (T, 3) of a log-mel (4 T, 80) against the clip's loud parts, of about unit spread."""
-    mel = log_mel.reshape(-1, MEL_ROWS_PER_FRAME, log_mel.shape[1]).mean(axis=1).astype(np.float64)
-    loudness = mel.mean(axis=1)
-    loudness = loudness - np.quantile(loudness, 0.9)
-    columns = np.stack([loudness, mel[:, 8:22].mean(1) - mel[:, :6].mean(1), mel[:, 50:].mean(1) - mel.mean(1)], axis=1)
-    smooth = gaussian_filter1d(columns, 1.0, axis=0)
-    return np.asarray((smooth - np.array([-1.0, 0.2, 0.0])) / np.array([0.9, 0.5, 0.5]))
-
-
 def adapt(
     sampled: NDArray[np.floating],
     seen: NDArray[np.floating],
@@ -96,7 +85,7 @@ def adapt(
         sampled: (T, M) motion by the networks, a mean of samples.
         seen: (T, M) motion that the visible landmarks show, right where ``told``.
         told: (T, M).
-        sound: (T, K) columns of `sound_columns`; None for no sound.
+        sound: (T, K) columns of `speech.loudness.sound_columns`; None for no sound.
         apart: (T, M) how far samples lie apart: where they do so more than elsewhere, the spread is larger.
         mean: (M,) face of an unknown speaker. spread: (M,) about it within a clip.
         settings: what is expected.

@@ -15,9 +15,9 @@ from occlufacediff.media.rates import FPS
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import Guidance, normalised_waveform, sample_motion
-from occlufacediff.prediction.adapt import Adapted, adapt, sound_columns, told_by
+from occlufacediff.prediction.adapt import Adapted, adapt, told_by
 from occlufacediff.speech.features import sound_features
-from occlufacediff.speech.loudness import strength
+from occlufacediff.speech.loudness import sound_columns, strength
 from occlufacediff.speech.phones import Phones, recognise
 from occlufacediff.speech.rules import rules_motion
 

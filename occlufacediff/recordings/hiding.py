@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,13 +11,18 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.recordings import RECORDING_REGIONS, RecordingRegion, RecordingSpan
-from occlufacediff.occlusion.occlude import NO_BOX, Occlusion, crop_pixels
-from occlufacediff.occlusion.pictures import draw_occluder
-from occlufacediff.occlusion.regions import region_box
+from occlufacediff.occlusion.occlude import Occlusion, cover
 from occlufacediff.recordings.recording import Recording
 
 #: Regions by the names they have among the occlusions.
-KINDS = {"mouth": "mouth", "lower": "bottom", "upper": "upper", "side": "asym", "everything": "missing"}
+KINDS: dict[RecordingRegion, str] = {
+    "mouth": "mouth",
+    "lower": "bottom",
+    "upper": "upper",
+    "side": "asym",
+    "everything": "missing",
+    "picture": "picture",
+}
 #: The box around the mouth hides chin and cheeks too: they tell of it.
 WIDE = OcclusionSettings(mouth_with_chin=True, mouth_margin=0.2)
 
@@ -59,13 +64,7 @@ def hide(
     lmk_2d = recording.lmk_2d
     rng = np.random.default_rng([seed, zlib.crc32(name.encode()), RECORDING_REGIONS.index(region)])
     frames = span_of(len(lmk_2d), span)
-    if region == "picture":
-        if pictures is None:
-            raise ValueError("pictures: got nothing, needs a picture or a folder of them for the region 'picture'")
-        none = np.tile(np.asarray(NO_BOX, np.int64), (len(lmk_2d), 1))
-        occlusion = Occlusion(region, none, frames, picture=draw_occluder(pictures, rng))
-    else:
-        boxes, inverted = region_box(KINDS[region], lmk_2d, rng, WIDE)
-        occlusion = Occlusion(region, crop_pixels(np.clip(boxes, -8, 8)), frames, inverted)
+    settings = replace(WIDE, pictures=None if pictures is None else str(pictures))
+    occlusion = cover(KINDS[region], lmk_2d, frames, rng, settings)
     uncovered = occlusion.lmk_mask(lmk_2d) > 0
     return Hidden(occlusion, (uncovered & recording.known).astype(np.float32), recording.known & ~uncovered, frames)

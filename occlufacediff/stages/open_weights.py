@@ -34,8 +34,7 @@ from occlufacediff.models.checkpoint import (
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import sample_motion
-from occlufacediff.occlusion.occlude import Occlusion, crop_pixels
-from occlufacediff.occlusion.regions import region_box
+from occlufacediff.occlusion.occlude import cover
 from occlufacediff.reporting.model_card import card
 
 log = logging.getLogger(__name__)
@@ -138,9 +137,8 @@ def change_by_rounding(denoiser: Denoiser, prior: MotionPrior, asset: HeadAsset,
     box = OcclusionSettings(mouth_with_chin=True)
     distances: list[torch.Tensor] = []
     for clip, landmarks, sound in _some_clips(shard):
-        edges, inverted = region_box("mouth", landmarks, np.random.default_rng(seed), box)
         everywhere = np.ones(len(landmarks), dtype=bool)
-        hidden = Occlusion("mouth", crop_pixels(np.clip(edges, -8, 8)), everywhere, inverted)
+        hidden = cover("mouth", landmarks, everywhere, np.random.default_rng(seed), box)
         shown = torch.from_numpy(hidden.lmk_mask(landmarks))
         places = []
         for network, decoder in models:
