@@ -24,6 +24,10 @@ class AdaptationSettings:
     gain_sd: float = 0.3
     #: How much loudness and timbre move a coefficient directly, in a way that only the visible frames tell.
     sound_sd: float = 0.15
+    #: How much turns of the head by 10 degrees, and other coefficients that stay visible (at their own spread), move a
+    #: coefficient, in ways that only the visible frames tell.
+    turned_sd: float = 0.5
+    beside_sd: float = 0.2
     #: Spread of the resting face, of slow drift (with its time in seconds), and of fast motion that nothing tells.
     rest_sd: float = 1.0
     slow_sd: float = 0.4
@@ -42,7 +46,7 @@ class AdaptationSettings:
     context: int = 150
 
     def __post_init__(self) -> None:
-        for name in ("gain_sd", "sound_sd", "rest_sd", "slow_sd", "fast_sd"):
+        for name in ("gain_sd", "sound_sd", "turned_sd", "beside_sd", "rest_sd", "slow_sd", "fast_sd"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 or more")
         for name in ("slow_s", "fast_s", "noise_sd", "offset_sd"):

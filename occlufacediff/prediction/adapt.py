@@ -1,9 +1,11 @@
 """A sampled motion adapted to the clip at hand: rest, gain and offset from its visible frames, and how sure it is.
 
 Each coefficient is a Gaussian process over the frames: a mean, the speaker's rest, the sampled motion with a gain,
-loudness and timbre with weights of their own, slow drift, and fast motion (Matern 3/2) that nothing tells. Its
-posterior given the visible frames joins these without a jump, and leaves them for the sampled motion as far as that has
-proved right there. The offset of sound and picture is the one under which the visible frames are likeliest.
+loudness and timbre with weights of their own, what stays visible beside it likewise (a mouth seems to move with the
+head's turns, for no head model has quite the depth of a real face, and who smiles narrows the eyes), slow drift, and
+fast motion (Matern 3/2) that nothing tells. Its posterior given the visible frames joins these without a jump, and
+leaves them for the sampled motion as far as that has proved right there. The offset of sound and picture is the one
+under which the visible frames are likeliest.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 from scipy.linalg import cholesky, solve_triangular
+from scipy.ndimage import gaussian_filter1d
 
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.face_mesh import EYES_AND_BROWS, LIPS
@@ -30,6 +33,8 @@ _LEAST_POINTS = 8
 _LEAST_FRAMES = 20
 #: Coefficients, those that the sound moves most, that tell of the offset.
 _TELLING = 8
+#: What stays visible tells of slow changes: it is smoothed by a Gaussian of so many frames.
+_STEADY_FRAMES = 2.0
 #: Frames that the spread of a coefficient by all clips weighs as much as.
 _SPREAD_FRAMES = 25
 
@@ -74,6 +79,7 @@ def adapt(
     told: NDArray[np.bool_],
     sound: Array | None,
     *,
+    pose: NDArray[np.floating] | None = None,
     apart: NDArray[np.floating] | None = None,
     mean: NDArray[np.floating],
     spread: NDArray[np.floating],
@@ -86,6 +92,7 @@ def adapt(
         seen: (T, M) motion that the visible landmarks show, right where ``told``.
         told: (T, M).
         sound: (T, K) columns of `speech.loudness.sound_columns`; None for no sound.
+        pose: (T, 3) axis-angle of the head, radians; None leaves it out.
         apart: (T, M) how far samples lie apart: where they do so more than elsewhere, the spread is larger.
         mean: (M,) face of an unknown speaker. spread: (M,) about it within a clip.
         settings: what is expected.
@@ -99,7 +106,8 @@ def adapt(
             continue
         unit, lag = _own_spread(seen[pattern][:, columns], spread[columns]), 0
         pull = np.asarray(sampled, np.float64)[:, columns] / unit
-        process = _Process(pull - pull.mean(axis=0), sound, settings)
+        beside = _beside(pose, seen, told, columns, spread, settings)
+        process = _Process(pull - pull.mean(axis=0), sound, beside, settings)
         shown = (seen[:, columns] - mean[columns]) / unit
         if sound is not None:
             lag = process.likeliest_offset(shown, np.flatnonzero(pattern)[: 2 * settings.context])
@@ -119,11 +127,13 @@ class _Process:
 
     Attributes:
         pull: (T, N) the sampled motion about its mean over the clip.
-        sound: (T, K) or None. settings: what is expected.
+        sound: (T, K) or None. beside: (T, L) of what stays visible, times the deviation of its weights.
+        settings: what is expected.
     """
 
     pull: Array
     sound: Array | None
+    beside: Array
     settings: AdaptationSettings
 
     def moved(self, frames: int) -> _Process:
@@ -139,7 +149,7 @@ class _Process:
         total = s.rest_sd**2 + s.slow_sd**2 * np.exp(-apart / s.slow_s) + s.fast_sd**2 * (1 + near) * np.exp(-near)
         if self.sound is not None:
             total += s.sound_sd**2 * self.sound[rows] @ self.sound[columns].T
-        return np.asarray(total)
+        return np.asarray(total + self.beside[rows] @ self.beside[columns].T)
 
     def variance(self, rows: NDArray[np.intp]) -> Array:
         """The diagonal of `covariance` of these rows with themselves."""
@@ -147,7 +157,7 @@ class _Process:
         total = np.full(len(rows), s.rest_sd**2 + s.slow_sd**2 + s.fast_sd**2)
         if self.sound is not None:
             total += s.sound_sd**2 * (self.sound[rows] ** 2).sum(axis=1)
-        return total
+        return np.asarray(total + (self.beside[rows] ** 2).sum(axis=1))
 
     def posterior(self, run: NDArray[np.intp], context: NDArray[np.intp], shown: Array) -> tuple[Array, Array]:
         """Mean and standard deviation (R, N) at the frames ``run``, told by what the frames ``context`` show (C, N).
@@ -198,6 +208,30 @@ class _Process:
         pull = self.pull[context]
         both = solve_triangular(factor, np.concatenate([pull, shown - self.settings.gain * pull], axis=1), lower=True)
         return both[:, : pull.shape[1]], both[:, pull.shape[1] :]
+
+
+def _beside(
+    pose: NDArray[np.floating] | None,
+    seen: Array,
+    told: NDArray[np.bool_],
+    columns: NDArray[np.intp],
+    spread: Array,
+    settings: AdaptationSettings,
+) -> Array:
+    """Columns (T, L) of what nearly all frames tell beside the coefficients ``columns``, each about its mean.
+
+    They are the turns of the head, ``turned_sd`` at 10 degrees, and coefficients, ``beside_sd`` at their spread.
+    """
+    parts = [np.zeros((len(seen), 0))]
+    if pose is not None:
+        turns = np.asarray(pose, np.float64) / np.radians(10)
+        parts.append(settings.turned_sd * (turns - turns.mean(axis=0)))
+    for other in np.setdiff1d(np.flatnonzero(told.mean(axis=0) >= _TOLD), columns):
+        known = told[:, other]
+        shown = seen[known, other]
+        value = (seen[:, other] - shown.mean()) / _own_spread(shown[:, None], spread[other : other + 1])
+        parts.append(settings.beside_sd * np.where(known, value, 0.0)[:, None])
+    return np.asarray(gaussian_filter1d(np.concatenate(parts, axis=1), _STEADY_FRAMES, axis=0))
 
 
 def _earlier(count: int, frames: int) -> NDArray[np.intp]:

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 
 from occlufacediff.config.adaptation import AdaptationSettings
+from occlufacediff.head.fit import FitResult
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.rates import FPS
 from occlufacediff.models.denoiser import Denoiser
@@ -88,7 +89,7 @@ def infer(
     basis: LandmarkBasis,
     lmk_2d: Float,
     visible: Float,
-    seen: Float,
+    fit: FitResult,
     heard: Heard,
     *,
     use_sound: bool,
@@ -103,7 +104,7 @@ def infer(
         networks: motion prior and denoiser, for the head of ``basis``.
         basis: the head at its landmarks.
         lmk_2d: (T, 468, 2) crop coordinates. visible: (T, 468) 1 where a landmark is visible.
-        seen: (T, E + 3) motion of the fit to visible landmarks.
+        fit: of the head to the visible landmarks, right where they tell.
         heard: its sound.
         use_sound: false leaves the sound out.
         clip_id, seed: of the noise.
@@ -135,9 +136,10 @@ def infer(
         guide = _with_rules(guide, heard, basis.expression_names, adaptation.rules_share)
     return adapt(
         guide,
-        seen,
+        np.concatenate([fit.exp, fit.jaw], axis=1),
         told_by(visible, basis.expression_names),
         sound_columns(heard.log_mel) if use_sound else None,
+        pose=fit.global_pose,
         apart=samples.std(axis=0) if len(samples) > 1 else None,
         mean=networks.prior.motion_mean.cpu().numpy(),
         spread=networks.prior.motion_std.cpu().numpy(),

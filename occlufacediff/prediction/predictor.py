@@ -308,7 +308,7 @@ class Predictor:
             self.basis,
             seen.lmk_2d,
             lmk_mask,
-            np.concatenate([fit.exp, fit.jaw], axis=1),
+            fit,
             Heard.of(sound.waveform, sound.log_mel, self.networks, phones),
             use_sound=use_sound,
             clip_id=video.stem,

@@ -99,13 +99,13 @@ def fill(
     covered = hidden.frames & hidden.scored.any(axis=1)
     seen = np.concatenate([fit.exp, fit.jaw], axis=1)
 
-    def ours(sound: Heard, use_sound: bool = True, shown: Float = visible, motion: Float = seen) -> Adapted:
+    def ours(sound: Heard, use_sound: bool = True) -> Adapted:
         return infer(
             networks,
             basis,
             recording.lmk_2d,
-            shown,
-            motion,
+            visible,
+            fit,
             sound,
             use_sound=use_sound,
             clip_id=name,
