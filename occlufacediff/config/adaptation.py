@@ -34,8 +34,8 @@ class AdaptationSettings:
     slow_s: float = 1.0
     fast_sd: float = 0.9
     fast_s: float = 0.09
-    #: How much the spread follows how far samples lie apart: 0 not at all, 1 as their variance does.
-    apart_share: float = 0.5
+    #: How much the spread follows how far samples, and the rules' motion, lie apart: 0 not at all, 1 as their variance.
+    apart_share: float = 0.8
     #: Noise of what visible frames show.
     noise_sd: float = 0.15
     #: Sound and picture are taken to be out of step by at most so many frames, about ``offset_sd`` about ``offset``.

@@ -93,7 +93,7 @@ def adapt(
         told: (T, M).
         sound: (T, K) columns of `speech.loudness.sound_columns`; None for no sound.
         pose: (T, 3) axis-angle of the head, radians; None leaves it out.
-        apart: (T, M) how far samples lie apart: where they do so more than elsewhere, the spread is larger.
+        apart: (T, M) how far guesses of the motion lie apart: the spread is larger where they do so more than elsewhere.
         mean: (M,) face of an unknown speaker. spread: (M,) about it within a clip.
         settings: what is expected.
     """
@@ -242,7 +242,7 @@ def _earlier(count: int, frames: int) -> NDArray[np.intp]:
 def _uneven(
     apart: NDArray[np.floating] | None, run: NDArray[np.intp], columns: NDArray[np.intp], share: float
 ) -> Array:
-    """Factors (R, N), 1 in the mean square, that follow how far samples lie apart in the frames of a run."""
+    """Factors (R, N), 1 in the mean square, that follow how far guesses lie apart in the frames of a run."""
     if apart is None:
         return np.ones((len(run), len(columns)))
     variance = np.asarray(apart, np.float64)[np.ix_(run, columns)] ** 2

@@ -131,28 +131,24 @@ def infer(
     ).numpy()
     if not adapted:
         return Adapted(np.ascontiguousarray(samples[0]), np.zeros_like(samples[0]), 0)
-    guide = samples.mean(axis=0)
+    guide, apart = samples.mean(axis=0), samples.std(axis=0)
     if use_sound and heard.phones is not None:
-        guide = _with_rules(guide, heard, basis.expression_names, adaptation.rules_share)
+        ruled = rules_motion(
+            heard.phones, len(guide), basis.expression_names, strength=strength(heard.log_mel), fps=FPS
+        )
+        # Their errors differ: the network knows sounds it heard spoken by synthetic voices, the rules only the phones.
+        moved = np.ptp(ruled, axis=0) > 0
+        share = np.where(moved, adaptation.rules_share, 0.0).astype(np.float32)
+        guide = (1 - share) * guide + share * ruled
+        apart = np.where(moved, np.concatenate([samples, ruled[None]]).std(axis=0), apart)
     return adapt(
         guide,
         np.concatenate([fit.exp, fit.jaw], axis=1),
         told_by(visible, basis.expression_names),
         sound_columns(heard.log_mel) if use_sound else None,
         pose=fit.global_pose,
-        apart=samples.std(axis=0) if len(samples) > 1 else None,
+        apart=apart if apart.any() else None,
         mean=networks.prior.motion_mean.cpu().numpy(),
         spread=networks.prior.motion_std.cpu().numpy(),
         settings=adaptation,
     )
-
-
-def _with_rules(guide: Float, heard: Heard, names: tuple[str, ...], share: float) -> Float:
-    """A weighted mean of the sampled motion and that of the phones by rules, in the coefficients that rules move.
-
-    Their errors differ: the network knows sounds it heard spoken by synthetic voices, the rules only the phones.
-    """
-    assert heard.phones is not None
-    ruled = rules_motion(heard.phones, len(guide), names, strength=strength(heard.log_mel), fps=FPS)
-    weight = np.where(np.ptp(ruled, axis=0) > 0, share, 0.0).astype(np.float32)
-    return (1 - weight) * guide + weight * ruled
