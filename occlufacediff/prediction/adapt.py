@@ -93,7 +93,7 @@ def adapt(
         told: (T, M).
         sound: (T, K) columns of `speech.loudness.sound_columns`; None for no sound.
         pose: (T, 3) axis-angle of the head, radians; None leaves it out.
-        apart: (T, M) how far guesses of the motion lie apart: the spread is larger where they do so more than elsewhere.
+        apart: (T, M) how far guesses of the motion lie apart: where they do so most, the spread is largest.
         mean: (M,) face of an unknown speaker. spread: (M,) about it within a clip.
         settings: what is expected.
     """
