@@ -1,8 +1,8 @@
-# `make run`: install, then the whole chain on the embedded data set. `make test`: every check.
+# `make install`: the program. `make run`: install, then the whole chain on the embedded data set. `make test`: every check.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: run test test-long weights format config rulegraph lock unlock clean-results
+.PHONY: install run test test-long weights format config rulegraph lock unlock clean-results
 
 CORES ?= $(shell nproc)
 ARGS ?=
@@ -11,6 +11,8 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 CODE := occlufacediff scripts tests
 RULES := Snakefile rules
+
+install: $(STAMP)
 
 run: $(STAMP)
 	@$(BIN)/snakemake --cores $(CORES) --quiet host reason $(ARGS)
