@@ -139,6 +139,26 @@ def test_mouth_and_eyes_hidden_at_different_times_are_adapted_each_on_its_own() 
         np.testing.assert_allclose(both.spread[:, group], alone.spread, atol=1e-6)
 
 
+def test_a_mouth_that_moves_with_the_heads_turns_is_followed_where_it_is_hidden() -> None:
+    rng = np.random.default_rng(9)
+    turn = smooth(rng, (FRAMES, 3), seconds=0.5) * np.radians(10)
+    seen, mask = np.repeat(turn[:, 1:2] / np.radians(10), VALUES, axis=1), told(slice(60, 100))
+    still, guide = np.zeros_like(seen), AdaptationSettings(max_offset=0)
+    without, with_pose = (adapted(still, seen, mask, settings=guide, pose=pose) for pose in (None, turn))
+    missed = [np.abs(one.motion - seen)[~mask].mean() for one in (without, with_pose)]
+    assert missed[1] < 0.4 * missed[0]
+
+
+def test_what_stays_visible_tells_of_what_goes_with_it() -> None:
+    rng = np.random.default_rng(10)
+    seen = np.repeat(smooth(rng, (FRAMES, 1), seconds=0.5), 2, axis=1)
+    hidden = np.arange(FRAMES) // 40 == 2
+    mouth = np.column_stack([~hidden, np.ones(FRAMES, bool)])  # the second coefficient is visible throughout
+    both, never = (adapted(np.zeros_like(seen), seen, one) for one in (mouth, np.column_stack([~hidden, ~hidden])))
+    assert np.abs(both.motion - seen)[hidden, 0].mean() < 0.75 * np.abs(never.motion - seen)[hidden, 0].mean()
+    np.testing.assert_array_equal(both.motion[:, 1], seen[:, 1].astype(np.float32))
+
+
 def test_a_long_clip_is_told_by_its_neighbourhood_only() -> None:
     frames = 6000
     seen = np.zeros((frames, 1))
