@@ -50,7 +50,7 @@ class Heard:
 
     Attributes:
         waveform: (640 T,) at 16 kHz. log_mel: (4 T, 80).
-        phones: heard in it; features: (4 T, 60) of `sound_features`; both None for networks that take neither.
+        phones: heard in it, if anyone asked; features: (4 T, 60) of `sound_features`, None for networks that take none.
     """
 
     waveform: Float
@@ -132,7 +132,7 @@ def infer(
     if not adapted:
         return Adapted(np.ascontiguousarray(samples[0]), np.zeros_like(samples[0]), 0)
     guide, apart = samples.mean(axis=0), samples.std(axis=0)
-    if use_sound and heard.phones is not None:
+    if use_sound and networks.hears_phones and heard.phones is not None:
         ruled = rules_motion(
             heard.phones, len(guide), basis.expression_names, strength=strength(heard.log_mel), fps=FPS
         )

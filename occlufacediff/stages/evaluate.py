@@ -22,7 +22,7 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.models.checkpoint import checkpoint_files, load_denoiser, load_motion_prior
 from occlufacediff.occlusion.pictures import occluder_files
 from occlufacediff.stages.shard import Row, key, part_path, parts_folder, remove_parts, run_shard
-from occlufacediff.training.data import ClipStore
+from occlufacediff.training.data import SOUND, ClipStore
 from occlufacediff.training.loop import pick_device
 
 
@@ -75,7 +75,7 @@ def evaluate(
     denoiser, info = load_denoiser(denoiser_dir, device=where)
     for one in (prior_info, info):
         one.require_head(asset.name, asset.expression_names)
-    sound = "log_mel" if denoiser.config.audio == "log_mel" else "waveform"
+    sound = SOUND[denoiser.config.audio]
     store = ClipStore(
         manifest, settings.split, coefficients=coefficients, clips=clips, audio=audio, sound=sound, memory_mib=0
     )

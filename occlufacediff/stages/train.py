@@ -16,8 +16,8 @@ from occlufacediff.files import sha256
 from occlufacediff.fingerprint import fingerprint
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.models.checkpoint import load_motion_prior, save_checkpoint
-from occlufacediff.training.data import ClipStore
-from occlufacediff.training.denoiser import SOUND, fit_denoiser
+from occlufacediff.training.data import SOUND, ClipStore
+from occlufacediff.training.denoiser import denoiser_config, fit_denoiser
 from occlufacediff.training.loop import CLOCK_COLUMNS, Row, forget_state, pick_device
 from occlufacediff.training.motion_prior import fit_motion_prior
 
@@ -105,7 +105,7 @@ def train_denoiser(
             coefficients=coefficients,
             clips=clips,
             audio=audio,
-            sound=SOUND[settings.preset],
+            sound=SOUND[denoiser_config(settings, prior).audio],
             memory_mib=settings.loop.memory_mib,
             known_only=True,
         )

@@ -109,6 +109,10 @@ def _paths(kind: str, files: Sequence[Path]) -> dict[str, Path]:
     return paths
 
 
+#: Sound that `ClipStore` reads, by the denoiser's sound encoder.
+SOUND = {"log_mel": "log_mel", "speech": "speech", "wav2vec2": "waveform"}
+
+
 class ClipStore:
     """The usable clips of a split.
 
@@ -226,13 +230,23 @@ class ClipStore:
         if "audio" in self._files:
             group = self._group("audio", index)
             if self.sound != "waveform":
-                mel = group[self.sound][()].astype(np.float32)
+                mel = _features(group) if self.sound == "speech" else group["log_mel"][()].astype(np.float32)
                 values["log_mel"] = fit_rows(mel, MEL_ROWS_PER_FRAME * frames, float(mel.min()))
             else:
                 wave = fit_rows(group["waveform"][()].astype(np.float32), SAMPLES_PER_FRAME * frames, 0.0)
                 values["waveform"] = normalised_waveform(wave)
         clip, run = Clip(**values), self._runs[index]
         return clip if run is None else cut(clip, run)
+
+
+def _features(group: h5py.Group) -> Float:
+    """Spectrum and phones (4 T, 60) of a clip: as they were drawn with it, or heard now."""
+    if "speech" in group:
+        return np.asarray(group["speech"][()], np.float32)
+    # The recogniser is not everywhere where networks are trained.
+    from occlufacediff.speech.features import sound_features
+
+    return sound_features(group["waveform"][()].astype(np.float32), group["log_mel"][()].astype(np.float32))
 
 
 @lru_cache(maxsize=16)

@@ -23,9 +23,6 @@ from occlufacediff.training.motion_prior import motion_of
 from occlufacediff.training.objective import HeadTerms
 from occlufacediff.training.windows import WindowDataset, batches, fixed_windows
 
-#: Sound that each preset hears, as `ClipStore` names it.
-SOUND = {"compact": "log_mel", "open": "speech", "published": "waveform"}
-
 
 def denoiser_config(settings: DenoiserSettings, prior: MotionPrior) -> DenoiserConfig:
     """Sizes of the denoiser for a motion prior.

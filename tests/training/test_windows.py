@@ -17,6 +17,7 @@ from small_data import Files, write_small_data
 from occlufacediff.config.occlusion import MaskSettings
 from occlufacediff.config.training import AugmentSettings
 from occlufacediff.errors import AssetError
+from occlufacediff.speech.columns import BANDS, WIDTH
 from occlufacediff.training.data import ClipStore, fit_rows
 from occlufacediff.training.windows import (
     WindowDataset,
@@ -62,6 +63,13 @@ def test_store_gives_the_usable_clips_of_its_split(files: Files) -> None:
     assert wave is not None
     assert abs(wave.mean()) < 1e-5
     assert abs(wave.std() - 1) < 1e-3
+
+
+def test_spectrum_and_phones_are_heard_where_they_were_not_drawn(files: Files) -> None:
+    clip = store_of(files, sound="speech")[0]
+    assert clip.log_mel is not None
+    assert clip.log_mel.shape == (4 * len(clip.exp), WIDTH)
+    np.testing.assert_allclose(clip.log_mel[:, BANDS:].sum(axis=1), 1.0, atol=1e-5)
 
 
 def test_store_names_what_is_missing(files: Files, tmp_path: Path) -> None:
