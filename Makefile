@@ -81,5 +81,6 @@ lock:
 unlock: $(STAMP)
 	$(BIN)/snakemake --unlock
 
+# Downloads, licensed files and their checksums too.
 clean-results:
 	rm -rf results resources logs .snakemake

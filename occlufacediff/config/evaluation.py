@@ -27,14 +27,14 @@ class EvaluationSettings:
     steps: int = 10
     #: Samples a clip; their mean is scored.
     samples: int = 1
-    #: Weights of guidance by everything and by sound; None: no guidance.
+    #: Weights of guidance by everything and by sound; null: no guidance.
     guidance_all: float | None = None
     guidance_audio: float | None = None
     #: Fit our methods' motion to the visible landmarks at the end, with the denoiser's as the expected face.
     follow_visible: bool = True
     #: Windows sampled at once, which bounds the memory.
     batch_size: int = 64
-    #: At most so many clips, evenly over the split; None: all.
+    #: At most so many clips, evenly over the split; null: all.
     max_clips: int | None = None
 
     def __post_init__(self) -> None:

@@ -21,7 +21,7 @@ class UnrenderedSettings:
     #: Clips in all, and clips a shard (one job each).
     clips: int = 2100
     shard_clips: int = 150
-    #: Share of the shards that training is scored on.
+    #: Number of shards, the last ones, that training is scored on.
     validation_shards: int = 1
     #: Shortest and longest clip, seconds.
     min_seconds: float = 3.0

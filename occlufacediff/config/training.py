@@ -33,7 +33,7 @@ class LoopSettings:
 
     #: Optimizer steps.
     max_steps: int = 600
-    #: Stop after so many minutes whatever the step; results then depend on the machine's speed. None: no limit.
+    #: Stop after so many minutes whatever the step; results then depend on the machine's speed. null: no limit.
     max_minutes: float | None = None
     #: Windows a step.
     batch_size: int = 16

@@ -47,7 +47,7 @@ def fetch_archive(subject: str, archive: str, target: Path, *, settings: Downloa
     except NotFetchedError as error:
         if not archive.endswith(".tar"):
             raise
-        again = f"{error} When that is mended, fetch it by: snakemake --forcerun {target}"
+        again = f"{error} When that is mended, fetch it by your command with --forcerun {target}"
         log.warning("%s All else goes on without it.", again)
         write_refusal(target, again)
 
