@@ -15,7 +15,8 @@ class ReconstructionSettings:
     """
 
     #: Where coefficients come from: the fit described here (``fit``), or EMOTE's files are read (``published``, see
-    #: ``published.folder``; ``head`` must be FLAME); the other keys then count for evaluation, ``predict`` and ``real_benchmark``.
+    #: ``published.folder``; ``head`` must be FLAME); the other keys then count for evaluation, ``predict`` and
+    #: ``real_benchmark``.
     source: Literal["fit", "published"] = "fit"
     #: Standard deviation of a landmark about the model, px. All other `..._sd` act relative to this one.
     noise_px: float = 1.0
