@@ -8,7 +8,7 @@ rows of the bases are ever touched. MediaPipe's own depth is not used.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from threadpoolctl import threadpool_limits
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
-from occlufacediff.face_mesh import CONTOUR, INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
+from occlufacediff.face_mesh import CONTOUR, IBUG_68, INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
 from occlufacediff.head.fit_solver import Layout, Priors, Problem
 from occlufacediff.head.landmark_basis import EYELIDS, Array, LandmarkBasis
 from occlufacediff.head.skinning import rotation_matrices
@@ -26,6 +26,8 @@ from occlufacediff.head.skinning import rotation_matrices
 PX = 112.0
 #: Fewer visible landmarks than this do not determine a camera; such a frame takes what its neighbours give.
 LEAST_VISIBLE = 12
+#: Share of the 68 landmarks that all detectors know; where no frame shows it, the fit is cautious about the identity.
+UNSEEN = 0.1
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,10 @@ def fit_clip(
     some = _spread(np.flatnonzero(seen.sum(1) >= LEAST_VISIBLE), settings.shape_frames)
     state = mean.copy()
     if shape is None:
-        few = Problem(basis, targets[some], weights[some], priors, mean[some])
+        # Of those that every detector gives.
+        unseen = 1 - seen[some][:, np.isin(basis.indices, IBUG_68)].any(axis=0).mean()
+        cautious = replace(priors, shape=settings.shape_sd_unseen**-2) if unseen >= UNSEEN else priors
+        few = Problem(basis, targets[some], weights[some], cautious, mean[some])
         identity = np.zeros(basis.n_shape)
         solved = _first_guess(few, identity, state[some])
         for _ in range(settings.shape_iterations):

@@ -176,6 +176,21 @@ def test_hidden_mouth_leaves_pose_and_camera(small_head: HeadAsset, basis: Landm
     assert np.isnan(fit.opening_correlation)
 
 
+def test_what_no_frame_shows_stays_near_the_average_face(small_head: HeadAsset, basis: LandmarkBasis) -> None:
+    """With errors alike in all frames, identity must not be read off half of a face as off a whole one."""
+    truth = moving(small_head, 40)
+    amiss = truth.landmarks + np.random.default_rng(3).normal(0, 1.5 / PX, truth.landmarks.shape[1:])
+    visible = np.ones((40, 468))
+    visible[:, LIPS] = 0
+    bold = replace(SETTINGS, shape_sd_unseen=SETTINGS.shape_sd)
+    sizes = [np.linalg.norm(fit_clip(basis, amiss, settings=one, visible=visible).shape) for one in (bold, SETTINGS)]
+    assert sizes[1] < 0.8 * sizes[0]
+    # A mouth that is seen at times leaves all as it was.
+    visible[20:, LIPS] = 1
+    once, same = (fit_clip(basis, amiss, settings=one, visible=visible) for one in (bold, SETTINGS))
+    np.testing.assert_array_equal(once.shape, same.shape)
+
+
 def test_long_clips_go_in_pieces_without_seams(small_head: HeadAsset, basis: LandmarkBasis) -> None:
     truth = moving(small_head, 300)
     whole = fit_clip(basis, truth.landmarks, settings=replace(SETTINGS, piece_frames=1000))
