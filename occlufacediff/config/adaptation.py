@@ -49,6 +49,9 @@ class AdaptationSettings:
         for name in ("gain_sd", "sound_sd", "turned_sd", "beside_sd", "rest_sd", "slow_sd", "fast_sd"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 or more")
+        for name in ("rules_share", "apart_share"):
+            if not 0 <= getattr(self, name) <= 1:
+                raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 to 1")
         for name in ("slow_s", "fast_s", "noise_sd", "offset_sd"):
             if not getattr(self, name) > 0:
                 raise ValueError(f"{name}: got {getattr(self, name)}, needs more than 0")

@@ -28,6 +28,10 @@ class Detector(Protocol):
         """Faces of a frame (H, W, 3) RGB: (n, 478, 2) float32 in px of the frame, NaN for points it cannot tell."""
         ...
 
+    def forget(self) -> None:
+        """Forget the frames so far: the next one begins another clip."""
+        ...
+
     def __enter__(self) -> Self: ...
 
     def __exit__(
@@ -84,6 +88,12 @@ class MediaPipeDetector:
         faces = [[(point.x, point.y) for point in face.landmark] for face in result.multi_face_landmarks or ()]
         return np.asarray(faces, np.float32).reshape(-1, ALL_POINTS, 2) * size
 
+    def forget(self) -> None:
+        """Forget where the face was; where every frame stands on its own there is nothing to forget."""
+        if self._mesh is not None and not self._settings.static:
+            with native_quiet():
+                self._mesh.reset()
+
     def __enter__(self) -> Self:
         return self
 
@@ -119,8 +129,9 @@ def track_face(frames: Iterable[NDArray[np.uint8]], detector: Detector) -> Track
 
     Args:
         frames: (H, W, 3) uint8 RGB, all of one size.
-        detector: finds the faces.
+        detector: finds the faces; it forgets what it saw before.
     """
+    detector.forget()
     faces: list[NDArray[np.float32]] = []
     width = height = 0
     for frame in frames:

@@ -75,6 +75,9 @@ class FaceAlignmentDetector:
         points = [np.asarray(face, np.float32)[:, :2] for face in found or ()]
         return on_mesh(np.array(points, np.float32).reshape(-1, len(IBUG_68), 2))
 
+    def forget(self) -> None:
+        """Nothing is remembered: every frame stands on its own."""
+
     def __enter__(self) -> Self:
         return self
 

@@ -78,6 +78,9 @@ class _Replay:
         """Faces (n, 478, 2) of the next frame."""
         return next(self._faces)
 
+    def forget(self) -> None:
+        """Nothing is remembered."""
+
     def __enter__(self) -> Self:
         return self
 

@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.media.rates import SAMPLE_RATE
+from occlufacediff.media.sound import level_db
 
 SoundKind = Literal["silence", "no speech", "speech"]
 
@@ -62,13 +63,15 @@ def activity(waveform: NDArray[np.floating], *, silence_db: float) -> Activity:
     """
     if waveform.ndim != 1 or not np.isfinite(waveform).all():
         raise ValueError(f"waveform: got shape {waveform.shape}, needs (N,) of finite values")
-    level = float(_levels(waveform, 0.02).max(initial=-np.inf))
+    level = level_db(waveform)
     if level < silence_db:
         return Activity("silence", level, 0.0, *(3 * [float("nan")]))
     size, hop = int(_WINDOW_S * SAMPLE_RATE), int(_HOP_S * SAMPLE_RATE)
     starts = range(0, max(len(waveform) - size, 0) + hop, hop)
     windows = [waveform[max(0, min(start, len(waveform) - size)) :][:size] for start in starts]
-    measured = [_measures(one) for one in windows if _levels(one, 0.02).max(initial=-np.inf) >= silence_db]
+    measured = [_measures(one) for one in windows if level_db(one) >= silence_db]
+    if not measured:  # a burst across the edge of two windows
+        return Activity("silence", level, 0.0, *(3 * [float("nan")]))
     spoken = [_is_speech(*one) for one in measured]
     share = float(np.mean(spoken))
     typical = max(zip(spoken, measured, strict=True), key=lambda one: (one[0], one[1][0]))[1]

@@ -46,6 +46,15 @@ def test_the_largest_of_two_faces_is_followed() -> None:
     assert (track.landmarks[..., 0] > 400).all()
 
 
+def test_a_detector_that_follows_the_face_forgets_it_between_clips() -> None:
+    moved = np.roll(HEAD, 30, axis=1)
+    with make_detector(LandmarkSettings(static=False)) as detector:
+        fresh = track_face([HEAD], detector).landmarks
+        track_face([moved, moved], detector)
+        after = track_face([HEAD], detector).landmarks
+    np.testing.assert_array_equal(fresh, after)
+
+
 class Scripted:
     """Gives faces as squares: (centre x, edge) for each frame."""
 
@@ -56,6 +65,9 @@ class Scripted:
         square = np.tile(np.array([[-0.5, -0.5], [0.5, 0.5]]), (239, 1))
         faces = [square * edge + (centre, 50) for centre, edge in next(self.script)]
         return np.array(faces, np.float32).reshape(-1, 478, 2)
+
+    def forget(self) -> None:
+        pass
 
     def __enter__(self) -> Self:
         return self

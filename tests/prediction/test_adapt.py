@@ -194,3 +194,9 @@ def test_a_detector_with_fewer_points_tells_of_the_mouth_too() -> None:
     visible[3, list(LIPS)] = 0
     np.testing.assert_array_equal(told_by(visible, ("mouthClose",))[:, 0], [True, True, True, False])
     assert not told_by(np.zeros((4, 468), np.float32), ("mouthClose",)).any()
+
+
+@pytest.mark.parametrize(("name", "value"), [("apart_share", 1.5), ("rules_share", -0.1), ("beside_sd", -1.0)])
+def test_impossible_settings_are_named(name: str, value: float) -> None:
+    with pytest.raises(ValueError, match=f"{name}: got {value}, needs"):
+        AdaptationSettings(**{name: value})

@@ -83,3 +83,11 @@ def test_too_short_to_tell_is_no_speech() -> None:
     assert kind(spoken(0)[1][10_000:11_000]) == "no speech"
     with pytest.raises(ValueError, match="waveform: got"):
         activity(np.array([np.nan]), silence_db=-45.0)
+
+
+def test_a_burst_that_no_window_hears_whole_is_silence_or_measured() -> None:
+    waveform = np.zeros(64_160, np.float32)
+    for start in range(15_800, 16_400, 40):
+        waveform[start : start + 320] = 0.0012
+        assert activity(waveform, silence_db=-60.0).kind in ("silence", "no speech")
+        waveform[:] = 0
