@@ -45,7 +45,7 @@ class Adapted:
 
     Attributes:
         motion: (T, M).
-        spread: (T, M) standard deviation about it; small in visible frames.
+        spread: (T, M) standard deviation about it; small in visible frames; NaN where it is not known.
         offset: frames by which the sound is taken to come late.
     """
 

@@ -110,7 +110,7 @@ def infer(
         clip_id, seed: of the noise.
         sampling: of the networks.
         adaptation: to the visible frames. Without it, or with networks that are not adaptable, the first sample is the
-            motion, and its spread is 0.
+            motion, and its spread is not known: NaN.
     """
     adapted = adaptation.enabled and networks.adaptable
     samples = sample_motion(
@@ -130,7 +130,7 @@ def infer(
         device=networks.device,
     ).numpy()
     if not adapted:
-        return Adapted(np.ascontiguousarray(samples[0]), np.zeros_like(samples[0]), 0)
+        return Adapted(np.ascontiguousarray(samples[0]), np.full_like(samples[0], np.nan), 0)
     guide, apart = samples.mean(axis=0), samples.std(axis=0)
     if use_sound and networks.hears_phones and heard.phones is not None:
         ruled = rules_motion(

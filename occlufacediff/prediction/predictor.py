@@ -303,7 +303,7 @@ class Predictor:
     ) -> Adapted:
         settings = self.settings
         weights = (settings.guidance_all, settings.guidance_audio)
-        adapted = infer(
+        return infer(
             self.networks,
             self.basis,
             seen.lmk_2d,
@@ -318,7 +318,6 @@ class Predictor:
             ),
             adaptation=settings.adaptation,
         )
-        return adapted if self.adapts else replace(adapted, spread=np.full_like(adapted.motion, np.nan))
 
     def _drawing_device(self) -> Literal["cpu", "cuda"]:
         choice = self.settings.renderer

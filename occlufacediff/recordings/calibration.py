@@ -50,11 +50,11 @@ def calibration(
     """Coverage of the lip opening's 50 % and 90 % intervals over hidden frames, and the rank correlation of its spread.
 
     Args:
-        motion, spread: (T, E + 3) ours, on the identity ``shape``.
+        motion, spread: (T, E + 3) ours, on the identity ``shape``; NaN for all figures where the spread is not known.
         truth: (T, E + 3), on ``true_shape``.
         frames: (T,) hidden ones; NaN for all figures where there are too few.
     """
-    if frames.sum() < _LEAST_FRAMES:
+    if frames.sum() < _LEAST_FRAMES or not np.isfinite(spread).all():
         return dict.fromkeys(UNITS, float("nan"))
     error = np.abs(opening(basis, shape, motion) - opening(basis, true_shape, truth))[frames]
     expected = opening_spread(basis, shape, motion, spread)[frames]

@@ -42,6 +42,13 @@ def test_too_few_frames_tell_nothing(basis: LandmarkBasis) -> None:
     assert all(np.isnan(value) for value in found.values())
 
 
+def test_a_spread_that_is_not_known_covers_nothing(basis: LandmarkBasis) -> None:
+    shape, frames = np.zeros(basis.n_shape, np.float32), np.ones(FRAMES, bool)
+    motion, spread, truth = motions(basis)
+    found = calibration(basis, shape, motion, np.full_like(spread, np.nan), shape, truth, frames)
+    assert all(np.isnan(value) for value in found.values())
+
+
 def test_slopes_are_those_of_the_opening(basis: LandmarkBasis) -> None:
     shape = np.zeros(basis.n_shape, np.float32)
     motion, spread, _ = motions(basis)
