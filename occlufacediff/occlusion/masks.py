@@ -15,10 +15,10 @@ from occlufacediff.errors import ClipError, ConfigError
 from occlufacediff.landmarks.normalise import CROP_PX
 from occlufacediff.media.frames import read_frames
 from occlufacediff.media.probe import probe
+from occlufacediff.media.suffixes import VIDEO_SUFFIXES
 from occlufacediff.occlusion.pictures import natural_key
 
 SUFFIXES = {".png", ".jpg", ".jpeg", ".bmp", ".webp", ".tif", ".tiff"}
-VIDEO_SUFFIXES = {".mp4", ".mkv", ".mov", ".avi", ".webm", ".m4v"}
 REMEDY = "white = hidden; give pictures of the video's size or of 224 x 224"
 #: From here on a grey value is white.
 WHITE = 128
@@ -45,7 +45,7 @@ def read_masks(path: Path, video_size: tuple[int, int], *, label: str = "--mask"
 def find_masks(folder: Path, name: str) -> list[Path]:
     """Masks of a video below a folder: a folder ``<name>``, files ``<name>.<suffix>`` of pictures or videos."""
     stem = folder / name
-    files = (stem.with_name(stem.name + suffix) for suffix in sorted(SUFFIXES | VIDEO_SUFFIXES))
+    files = (stem.with_name(stem.name + suffix) for suffix in sorted(SUFFIXES.union(VIDEO_SUFFIXES)))
     return [path for path in (stem,) if path.is_dir()] + [path for path in files if path.is_file()]
 
 

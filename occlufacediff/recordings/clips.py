@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from occlufacediff.errors import ConfigError
-
-SUFFIXES = (".avi", ".m4v", ".mkv", ".mov", ".mp4", ".mpeg", ".mpg", ".webm")
+from occlufacediff.media.suffixes import VIDEO_SUFFIXES
 
 
 def find_clips(folder: Path) -> dict[str, Path]:
@@ -19,11 +18,11 @@ def find_clips(folder: Path) -> dict[str, Path]:
         raise ConfigError(f"clips: {folder} is no folder; give one with videos in it")
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
-        if path.suffix.lower() in SUFFIXES and path.is_file():
+        if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
             name = path.relative_to(folder).with_suffix("").as_posix()
             if name in found:
                 raise ConfigError(f"clips: {found[name]} and {path} differ in their suffix only; rename one")
             found[name] = path
     if not found:
-        raise ConfigError(f"clips: {folder} holds no video ({', '.join(SUFFIXES)})")
+        raise ConfigError(f"clips: {folder} holds no video ({', '.join(VIDEO_SUFFIXES)})")
     return found

@@ -12,11 +12,11 @@ from occlufacediff.acquire.refusals import refusal_in
 from occlufacediff.config.acquire import AcquireSettings
 from occlufacediff.errors import ARCHIVE, ClipError
 from occlufacediff.media.archives import LIMITS, Limits, unpack
+from occlufacediff.media.suffixes import VIDEO_SUFFIXES
 from occlufacediff.stages.shard import FAILED, OK, Row, write_index
 from occlufacediff.storage import StorageError, storage_error
 
-VIDEO_SUFFIXES = ("mp4", "mov", "mkv", "webm", "avi", "mpg", "mpeg", "m4v", "flv", "3gp")
-AUDIO_SUFFIXES = ("m4a", "aac", "wav", "flac", "mp3", "ogg", "opus")
+AUDIO_SUFFIXES = (".m4a", ".aac", ".wav", ".flac", ".mp3", ".ogg", ".opus")
 _CLIP = re.compile(r"[a-z]+/level_[0-9]+/[0-9]+")
 
 
@@ -124,7 +124,7 @@ def _archive_rows(subject: str, videos: _Found, sounds: _Found, view: str) -> li
 def _unpack_kind(
     archive: Path | None, folder: Path, kind: str, above: str, suffixes: tuple[str, ...], limits: Limits
 ) -> _Found:
-    """Unpack clips to ``<folder>/<kind>/<clip>.<suffix>``: videos right below a folder ``above``, sounds wherever."""
+    """Unpack clips to ``<folder>/<kind>/<clip><suffix>``: videos right below a folder ``above``, sounds wherever."""
     found = _Found(archive)
     if archive is None:
         return found
@@ -162,7 +162,7 @@ def _placing(
 
     def place(name: str) -> Path | None:
         path = PurePosixPath(name)
-        parts, suffix = path.with_suffix("").parts, path.suffix[1:].lower()
+        parts, suffix = path.with_suffix("").parts, path.suffix.lower()
         # Names with a dot in front are other systems' notes about a file.
         if suffix not in suffixes or path.name.startswith("."):
             return None
@@ -176,7 +176,7 @@ def _placing(
             return None
         if clip in found.clips:
             return None
-        found.clips[clip] = f"{kind}/{clip}.{suffix}"
+        found.clips[clip] = f"{kind}/{clip}{suffix}"
         return folder / found.clips[clip]
 
     return place

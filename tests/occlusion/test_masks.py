@@ -10,7 +10,8 @@ from PIL import Image
 
 from occlufacediff.errors import ConfigError
 from occlufacediff.media.encode import VideoWriter
-from occlufacediff.occlusion.masks import MaskPictures, find_masks, read_masks
+from occlufacediff.media.suffixes import VIDEO_SUFFIXES
+from occlufacediff.occlusion.masks import MaskPictures, MaskVideo, find_masks, read_masks
 from occlufacediff.occlusion.pictures import natural_key
 
 
@@ -106,6 +107,14 @@ def test_a_video_of_masks_is_brought_to_25_fps_and_may_be_asked_again(tmp_path: 
     widths = [int(masks.hidden(frame, box)[100].sum()) for frame in (0, 5, 10, 29, 30, 4)]
     expected = [16 * tenth * 223 / 320 for tenth in (0, 2, 4, 11, 11, 1)]
     np.testing.assert_allclose(widths, expected, atol=3)
+
+
+@pytest.mark.parametrize("suffix", VIDEO_SUFFIXES)
+def test_a_mask_is_a_video_by_every_suffix_that_clips_have(tmp_path: Path, suffix: str) -> None:
+    masks = read_masks(mask_video(tmp_path / "m.mp4", 25, 3).rename(tmp_path / f"m{suffix.upper()}"), (320, 240))
+    assert isinstance(masks, MaskVideo)
+    (tmp_path / f"b{suffix}").touch()
+    assert find_masks(tmp_path, "b") == [tmp_path / f"b{suffix}"]
 
 
 def test_a_wrong_video_of_masks_is_named(tmp_path: Path) -> None:

@@ -157,9 +157,9 @@ def test_folders_of_clips(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="holds no video"):
         find_clips(tmp_path)
     (tmp_path / "b").mkdir()
-    for name in ("b/two.MP4", "one.mpg", "notes.txt"):
+    for name in ("b/two.MP4", "one.mpg", "phone.3gp", "notes.txt"):
         (tmp_path / name).touch()
-    assert list(find_clips(tmp_path)) == ["b/two", "one"]
+    assert list(find_clips(tmp_path)) == ["b/two", "one", "phone"]
     (tmp_path / "one.avi").touch()
     with pytest.raises(ConfigError, match="differ in their suffix only"):
         find_clips(tmp_path)
