@@ -20,8 +20,6 @@ RecordingMethod = Literal[
     "neutral",
 ]
 RECORDING_METHODS: tuple[RecordingMethod, ...] = get_args(RecordingMethod)
-#: Methods that no network takes part in and that know the visible frames: who is to be beaten.
-BASELINES: tuple[RecordingMethod, ...] = ("interpolation", "hold", "visible_mean", "bridge", "phone_rules", "neutral")
 
 RecordingRegion = Literal["mouth", "lower", "upper", "side", "everything", "picture"]
 RECORDING_REGIONS: tuple[RecordingRegion, ...] = get_args(RecordingRegion)

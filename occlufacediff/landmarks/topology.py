@@ -1,4 +1,4 @@
-"""Index tables of the face mesh's points, with those too large to read: mirror and edges."""
+"""Index tables of the face mesh's points, with one too large to read: edges."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ from occlufacediff.face_mesh import (
     RIGHT_BROW,
     RIGHT_EYE,
 )
-from occlufacediff.landmarks.mesh_tables import EDGES, MIRROR
+from occlufacediff.landmarks.mesh_tables import EDGES
 
 __all__ = [
     "ALL_POINTS",
@@ -47,16 +47,7 @@ __all__ = [
     "RIGHT_BROW",
     "RIGHT_EYE",
     "mesh_edges",
-    "mirror_permutation",
 ]
-
-
-@cache
-def mirror_permutation() -> NDArray[np.intp]:
-    """(468,) for each point the one at its place in a mirror: ``flipped = points[..., mirror, :] * [-1, 1]``."""
-    table = np.array(MIRROR.split(), dtype=np.intp)
-    table.flags.writeable = False
-    return table
 
 
 @cache

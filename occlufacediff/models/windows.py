@@ -62,11 +62,6 @@ class Overlap:
         places = self.window * unit
         return torch.sin((torch.arange(places, dtype=torch.float32) + 0.5) / places * math.pi) ** 2
 
-    def pad(self, rows: Tensor, unit: int = FRAMES_PER_LATENT) -> Tensor:
-        """Fill rows (T * unit / 8, ...) to (N * unit, ...) by repeating the last row."""
-        missing = self.latents * unit - rows.shape[0]
-        return torch.cat([rows, rows[-1:].expand(missing, *rows.shape[1:])]) if missing else rows
-
 
 def overlapping(frames: int, *, window: int = WINDOW_FRAMES, hop: int = WINDOW_FRAMES // 2) -> Overlap:
     """Lay windows of ``window`` frames every ``hop`` frames over a clip of any length.

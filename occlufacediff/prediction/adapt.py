@@ -54,7 +54,7 @@ class Adapted:
     offset: int
 
 
-def told_by(visible: Float, names: tuple[str, ...]) -> NDArray[np.bool_]:
+def told_coefficients(visible: Float, names: tuple[str, ...]) -> NDArray[np.bool_]:
     """Which coefficients (T, E + 3) of expression ``names`` and jaw the visible landmarks (T, 468) tell.
 
     Those of the mouth are told in frames that show nearly all lip landmarks that any frame shows, and so with lids and

@@ -16,7 +16,7 @@ from occlufacediff.media.rates import FPS
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import Guidance, normalised_waveform, sample_motion
-from occlufacediff.prediction.adapt import Adapted, adapt, told_by
+from occlufacediff.prediction.adapt import Adapted, adapt, told_coefficients
 from occlufacediff.speech.features import sound_features
 from occlufacediff.speech.loudness import sound_columns, strength
 from occlufacediff.speech.phones import Phones, recognise
@@ -144,7 +144,7 @@ def infer(
     return adapt(
         guide,
         np.concatenate([fit.exp, fit.jaw], axis=1),
-        told_by(visible, basis.expression_names),
+        told_coefficients(visible, basis.expression_names),
         sound_columns(heard.log_mel) if use_sound else None,
         pose=fit.global_pose,
         apart=apart if apart.any() else None,

@@ -17,7 +17,6 @@ REASONS = {
     "unsafe_archive": "an archive holds names or kinds of files that could harm, and is refused; ask where it is from",
     "not_fetched": "an archive could not be fetched; its row says why, and the command that tries again",
     "no_archive": "there is no such archive; fetch it",
-    "empty_archive": "the archive holds no clip; check it and acquire.view",
     "no_view": "the archive has no clip of this camera; leave the subject out or choose another acquire.view",
     "odd_name": "the file is not named <emotion>/level_N/NNN; rename it in its archive to use it",
     "no_video": "there is no picture for the sound, or the file has no track of pictures",

@@ -19,7 +19,6 @@ from occlufacediff.reporting.tables import METHOD_ORDER, OCCLUSION_ORDER, in_ord
 
 COLOURS = {
     "ours": "#0b7a75",
-    "ours_no_audio": "#7fc8c2",
     "ours_without_sound": "#7fc8c2",
     "interpolation": "#e2a33d",
     "neutral": "#b4b8c0",

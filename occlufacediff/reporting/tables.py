@@ -12,12 +12,11 @@ from occlufacediff.errors import ConfigError
 METRIC_COLUMNS = ("method", "occlusion", "metric", "unit", "mean", "n")
 METHOD_NAMES = {
     "ours": "ours",
-    "ours_no_audio": "ours, without sound",
     "ours_without_sound": "ours, without sound",
     "interpolation": "linear interpolation",
     "neutral": "neutral face",
 }
-METHOD_ORDER = ("ours", "ours_no_audio", "ours_without_sound", "interpolation", "neutral")
+METHOD_ORDER = ("ours", "ours_without_sound", "interpolation", "neutral")
 OCCLUSION_ORDER = ("none", "mouth", "upper", "random", "audio_driven")
 METRIC_NAMES = {
     "lve": "lip vertices (LVE)",
@@ -85,7 +84,7 @@ def headline_metric(metrics: pd.DataFrame) -> str:
         ConfigError: the table has neither.
     """
     names = set(metrics["metric"])
-    for name in ("lve", "lve_error", "lve_hidden", "mvpe"):
+    for name in ("lve", "lve_hidden", "mvpe"):
         if name in names:
             return name
     raise ConfigError(f"the metrics have no vertex error (lve, mvpe); they have {', '.join(sorted(names))}")
