@@ -85,8 +85,8 @@ def evaluate(
     rounds = _Rounds(protocol, settings)
     parts = parts_folder(predictions_h5)
     made_from = _key(
-        [manifest, head, *coefficients, *checkpoint_files(motion_prior_dir), *checkpoint_files(denoiser_dir)],
-        [*clips, *audio],
+        store,
+        [head, *checkpoint_files(motion_prior_dir), *checkpoint_files(denoiser_dir)],
         settings,
         reconstruction,
         seed,
@@ -159,18 +159,16 @@ def _append(file: h5py.File, path: Path) -> None:
 
 
 def _key(
+    store: ClipStore,
     small: Sequence[Path],
-    large: Sequence[Path],
     settings: EvaluationSettings,
     reconstruction: ReconstructionSettings,
     seed: int,
     device: torch.device,
 ) -> str:
-    """Digest of all that a round depends on; of large files the sizes and times have to do."""
+    """Digest of all that a round depends on."""
     pictures = settings.occlusion.pictures
     files = [*small, *(occluder_files(Path(pictures)) if pictures and "picture" in settings.occlusions else [])]
-    stamps = [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in large]
     digests = [sha256(path) for path in files]
-    return key(
-        settings, reconstruction, seed, device.type, digests, stamps, fingerprint("occlufacediff.stages.evaluate")
-    )
+    code = fingerprint("occlufacediff.stages.evaluate")
+    return key(settings, reconstruction, seed, device.type, digests, store.digest(), code)

@@ -14,6 +14,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from occlufacediff.errors import AssetError
+from occlufacediff.files import sha256
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -181,10 +182,20 @@ class ClipStore:
         return "/".join(self.rows[index])
 
     def digest(self) -> str:
-        """Changes when the split's rows or the coefficients' files change."""
-        stamps = [(path.name, path.stat().st_size) for path in self._files["coefficients"].values()]
-        runs = [] if all(run is None for run in self._runs) else [self._runs]
-        return hashlib.sha256(repr((self.rows, stamps, *runs)).encode()).hexdigest()[:16]
+        """Changes when the split's rows or any of the store's files change.
+
+        Of clips and sound, some 100 GB, sizes and times have to do. No folder is part of it: data that were moved, or
+        copied with their times, are the same.
+        """
+        contents = [("coefficients", path.name, sha256(path)) for path in self._files["coefficients"].values()]
+        stamps = [
+            (kind, path.name, path.stat().st_size, path.stat().st_mtime_ns)
+            for kind, paths in self._files.items()
+            if kind != "coefficients"
+            for path in paths.values()
+        ]
+        of = (self.rows, sorted(contents), sorted(stamps), self._runs)
+        return hashlib.sha256(repr(of).encode()).hexdigest()[:16]
 
     def _keep_known(self) -> None:
         """Put in place of each clip its runs of known frames."""

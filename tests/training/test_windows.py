@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -90,6 +92,27 @@ def test_store_names_what_is_missing(files: Files, tmp_path: Path) -> None:
     table.write_text("subject,clip\nA1,x\n")
     with pytest.raises(AssetError, match="columns"):
         store_of(replace(files, manifest=table))
+
+
+@pytest.mark.parametrize("kind", ["coefficients", "clips", "audio"])
+def test_changed_files_of_the_same_size_are_other_data(files: Files, tmp_path: Path, kind: str) -> None:
+    """Else a training that was killed would go on with data that it did not begin with."""
+    before = store_of(files).digest()
+    shutil.copytree(files.manifest.parent, tmp_path, dirs_exist_ok=True)
+    moved = replace(
+        files,
+        manifest=tmp_path / "manifest.csv",
+        **{name: [tmp_path / name / path.name for path in getattr(files, name)] for name in ("clips", "audio")},
+        coefficients=[tmp_path / "coefficients" / path.name for path in files.coefficients],
+    )
+    assert store_of(moved).digest() == before
+    path = getattr(moved, kind)[0]
+    about = path.stat()
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    if kind == "coefficients":
+        os.utime(path, ns=(about.st_atime_ns, about.st_mtime_ns))
+    assert store_of(moved).digest() != before
 
 
 def test_resampling_is_linear_and_holds_the_ends() -> None:
