@@ -127,7 +127,7 @@ class Conditions:
         return self._silence
 
     def _cut(self, clip: SampleInput, start: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Landmarks, mask and sound of a window, filled at the clip's end by the last frame and by silence."""
+        """Landmarks, mask and sound of a window; after the clip's end they stand still, but a waveform is silent."""
         begin, rows = start * FRAMES_PER_LATENT, self._rows_a_frame
         frames = slice(begin, begin + WINDOW_FRAMES)
         lmk, mask = clip.lmk_2d[frames].float(), clip.lmk_mask[frames].float()
@@ -144,6 +144,6 @@ def _filled(values: Tensor, rows: int) -> Tensor:
     missing = rows - values.shape[0]
     if missing == 0:
         return values
-    # a waveform ends in silence, frames and log-mel stand still
+    # a waveform ends in silence; frames, log-mel and phones stand still
     last = torch.zeros_like(values[-1:]) if values.dim() == 1 else values[-1:]
     return torch.cat([values, last.expand(missing, *values.shape[1:])])

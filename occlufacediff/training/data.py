@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from occlufacediff.errors import AssetError
 from occlufacediff.files import sha256
+from occlufacediff.speech.columns import BANDS, PHONES, SILENCE, WIDTH
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -69,12 +70,22 @@ class Clip:
         return sum(value.nbytes for value in values if value is not None)
 
 
-def fit_rows(values: Float, rows: int, fill: float) -> Float:
-    """Cut or pad (with ``fill``, at the end) an array to so many rows."""
+def fit_rows(values: Float, rows: int, fill: float | Float) -> Float:
+    """Cut or pad (with ``fill``, a number or a row, at the end) an array to so many rows."""
     if len(values) >= rows:
         return values[:rows]
     rest = np.full((rows - len(values), *values.shape[1:]), fill, values.dtype)
     return np.concatenate([values, rest])
+
+
+def after_the_end(sound: Float) -> Float:
+    """Row of sound (columns,) for times after a clip's end: its least value; of phones, silence and nothing else."""
+    if sound.shape[1] != WIDTH:
+        return np.full(sound.shape[1], sound.min(), sound.dtype)
+    row = np.zeros(WIDTH, sound.dtype)
+    row[:BANDS] = sound[:, :BANDS].min()
+    row[BANDS + PHONES.index(SILENCE)] = 1
+    return row
 
 
 def known_runs(known: Bool, least: int = LEAST_KNOWN) -> list[slice]:
@@ -242,7 +253,7 @@ class ClipStore:
             group = self._group("audio", index)
             if self.sound != "waveform":
                 mel = _features(group) if self.sound == "speech" else group["log_mel"][()].astype(np.float32)
-                values["log_mel"] = fit_rows(mel, MEL_ROWS_PER_FRAME * frames, float(mel.min()))
+                values["log_mel"] = fit_rows(mel, MEL_ROWS_PER_FRAME * frames, after_the_end(mel))
             else:
                 wave = fit_rows(group["waveform"][()].astype(np.float32), SAMPLES_PER_FRAME * frames, 0.0)
                 values["waveform"] = normalised_waveform(wave)

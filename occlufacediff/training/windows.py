@@ -14,7 +14,7 @@ from occlufacediff.config.occlusion import MaskSettings
 from occlufacediff.config.training import AugmentSettings
 from occlufacediff.occlusion.random_masks import training_mask
 from occlufacediff.speech.columns import BANDS, WIDTH
-from occlufacediff.training.data import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME, Clip, ClipStore
+from occlufacediff.training.data import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME, Clip, ClipStore, after_the_end
 
 Float = NDArray[np.float32]
 Batch = dict[str, Tensor]
@@ -36,11 +36,10 @@ def resample(values: Float, positions: Float) -> Float:
     return start + part * (values[high] - start)
 
 
-def window_of(clip: Clip, start: float, tempo: float, silence: float | None = None) -> dict[str, Float]:
+def window_of(clip: Clip, start: float, tempo: float) -> dict[str, Float]:
     """A window of 64 frames from ``start``, played ``tempo`` times as fast.
 
-    A clip that ends before the window does holds its last frame, with silence for sound (``silence``, or the least
-    value of the clip's log-mel).
+    A clip that ends before the window does holds its last frame, with silence for sound (`after_the_end`).
     """
     if tempo == 1 and float(start).is_integer() and 0 <= start <= len(clip) - WINDOW:
         return _cut(clip, int(start))
@@ -55,7 +54,7 @@ def window_of(clip: Clip, start: float, tempo: float, silence: float | None = No
     if clip.log_mel is not None:
         rows = MEL_ROWS_PER_FRAME * start + tempo * np.arange(MEL_ROWS_PER_FRAME * WINDOW)
         mel = resample(clip.log_mel, rows)
-        mel[rows > len(clip.log_mel) - 1] = clip.log_mel.min() if silence is None else silence
+        mel[rows > len(clip.log_mel) - 1] = after_the_end(clip.log_mel)
         result["log_mel"] = mel
     if clip.waveform is not None:
         first = int(start) * SAMPLES_PER_FRAME

@@ -19,7 +19,7 @@ from small_data import Files, write_small_data
 from occlufacediff.config.occlusion import MaskSettings
 from occlufacediff.config.training import AugmentSettings
 from occlufacediff.errors import AssetError
-from occlufacediff.speech.columns import BANDS, WIDTH
+from occlufacediff.speech.columns import BANDS, PHONES, SILENCE, WIDTH
 from occlufacediff.training.data import ClipStore, fit_rows
 from occlufacediff.training.windows import (
     WindowDataset,
@@ -129,6 +129,28 @@ def test_a_short_clip_is_held_and_silent_after_its_end(files: Files) -> None:
     assert clip.log_mel is not None
     assert (sample["log_mel"][200:] == clip.log_mel.min()).all()
     np.testing.assert_allclose(sample["log_mel"][:200], clip.log_mel, atol=1e-6)
+
+
+def test_after_its_end_a_clip_says_no_phone(files: Files) -> None:
+    """Shares of phones stay shares: what a silent band holds, about -3, is none."""
+    clip = store_of(files, sound="speech")[1]
+    assert clip.log_mel is not None
+    after = window_of(clip, 0, 1.0)["log_mel"][200:]
+    assert (after[:, :BANDS] == clip.log_mel[:, :BANDS].min()).all()
+    assert (after[:, BANDS:] == [name == SILENCE for name in PHONES]).all()
+
+
+def test_sound_shorter_than_its_clip_ends_in_silence(files: Files, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "A1.h5", "w") as file:
+        file["happy/level_1/000/log_mel"] = np.full((270, 80), 2.0, np.float32)
+        file["happy/level_1/000/speech"] = np.eye(WIDTH, dtype=np.float32)[np.full(270, BANDS)] - 1
+    short = replace(files, audio=[tmp_path / "A1.h5", *files.audio[1:]])
+    mel, heard = (store_of(short, sound=sound)[0].log_mel for sound in ("log_mel", "speech"))
+    assert mel is not None
+    assert heard is not None
+    assert (mel[270:] == 2.0).all()
+    assert (heard[270:, :BANDS] == -1).all()
+    assert (heard[270:, BANDS:] == [name == SILENCE for name in PHONES]).all()
 
 
 def test_sound_stays_in_step_with_the_motion_at_any_tempo(files: Files) -> None:
