@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import h5py
 import numpy as np
@@ -16,6 +17,9 @@ from numpy.typing import NDArray
 from occlufacediff.errors import AssetError
 from occlufacediff.files import sha256
 from occlufacediff.speech.columns import BANDS, PHONES, SILENCE, WIDTH
+
+if TYPE_CHECKING:
+    from occlufacediff.speech.phones import Phones
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -177,6 +181,7 @@ class ClipStore:
         self._runs: list[slice | None] = [None] * len(self.rows)
         if known_only:
             self._keep_known()
+        self._heard: dict[tuple[str, str], Phones] = {}
         self._cache: dict[int, Clip] = {}
         first = self._read(0)
         if first.nbytes * len(self.rows) <= memory_mib * 2**20:
@@ -252,7 +257,11 @@ class ClipStore:
         if "audio" in self._files:
             group = self._group("audio", index)
             if self.sound != "waveform":
-                mel = _features(group) if self.sound == "speech" else group["log_mel"][()].astype(np.float32)
+                mel = (
+                    self._features(group, self.rows[index])
+                    if self.sound == "speech"
+                    else group["log_mel"][()].astype(np.float32)
+                )
                 values["log_mel"] = fit_rows(mel, MEL_ROWS_PER_FRAME * frames, after_the_end(mel))
             else:
                 wave = fit_rows(group["waveform"][()].astype(np.float32), SAMPLES_PER_FRAME * frames, 0.0)
@@ -260,15 +269,21 @@ class ClipStore:
         clip, run = Clip(**values), self._runs[index]
         return clip if run is None else cut(clip, run)
 
+    def _features(self, group: h5py.Group, row: tuple[str, str]) -> Float:
+        """Spectrum and phones (4 T, 60) of a clip: as they were drawn with it, or heard once.
 
-def _features(group: h5py.Group) -> Float:
-    """Spectrum and phones (4 T, 60) of a clip: as they were drawn with it, or heard now."""
-    if "speech" in group:
-        return np.asarray(group["speech"][()], np.float32)
-    # The recogniser is not everywhere where networks are trained.
-    from occlufacediff.speech.features import sound_features
+        Only hearing is slow, so phones are kept: 1 kB a clip, where their columns would take 100.
+        """
+        if "speech" in group:
+            return np.asarray(group["speech"][()], np.float32)
+        # The recogniser is not everywhere where networks are trained.
+        from occlufacediff.speech.features import sound_features
+        from occlufacediff.speech.phones import recognise
 
-    return sound_features(group["waveform"][()].astype(np.float32), group["log_mel"][()].astype(np.float32))
+        waveform = group["waveform"][()].astype(np.float32)
+        if row not in self._heard:
+            self._heard[row] = recognise(waveform)
+        return sound_features(waveform, group["log_mel"][()].astype(np.float32), self._heard[row])
 
 
 @lru_cache(maxsize=16)

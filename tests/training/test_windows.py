@@ -19,7 +19,9 @@ from small_data import Files, write_small_data
 from occlufacediff.config.occlusion import MaskSettings
 from occlufacediff.config.training import AugmentSettings
 from occlufacediff.errors import AssetError
+from occlufacediff.speech import phones
 from occlufacediff.speech.columns import BANDS, PHONES, SILENCE, WIDTH
+from occlufacediff.speech.features import sound_features
 from occlufacediff.training.data import ClipStore, fit_rows
 from occlufacediff.training.windows import (
     WindowDataset,
@@ -72,6 +74,27 @@ def test_spectrum_and_phones_are_heard_where_they_were_not_drawn(files: Files) -
     assert clip.log_mel is not None
     assert clip.log_mel.shape == (4 * len(clip.exp), WIDTH)
     np.testing.assert_allclose(clip.log_mel[:, BANDS:].sum(axis=1), 1.0, atol=1e-5)
+
+
+def test_a_clip_is_heard_once(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recogniser is slow, and a clip is read for each of its windows."""
+    heard: list[int] = []
+
+    def heard_now(piece: np.ndarray) -> list[tuple[str, float, float]]:
+        heard.append(len(piece))
+        return real(piece)
+
+    real = phones._heard
+    monkeypatch.setattr(phones, "_heard", heard_now)
+    store = store_of(files, sound="speech")
+    first, again = (store[1].log_mel for _ in range(2))
+    assert heard == [640 * 70, 640 * 50]
+    assert first is not None
+    assert again is not None
+    np.testing.assert_array_equal(first, again)
+    with h5py.File(files.audio[0]) as file:
+        group = file[store.rows[1][1]]
+        np.testing.assert_array_equal(again, sound_features(group["waveform"][()], group["log_mel"][()]))
 
 
 def test_store_names_what_is_missing(files: Files, tmp_path: Path) -> None:
