@@ -13,6 +13,7 @@ from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.recordings import RecordingsSettings
+from occlufacediff.recordings.page import lone_clip_note
 from occlufacediff.stages.recordings import BenchmarkInputs, benchmark_recordings
 from occlufacediff.stages.recordings_page import write_page
 
@@ -74,17 +75,21 @@ def run(
     benchmark_recordings(folder, out, inputs=inputs, workers=workers)
     write_page(folder, out, inputs=inputs)
     console = Console(highlight=False)
-    clips = pd.read_csv(out / "clips.csv", keep_default_na=False)
-    console.print(result_table(pd.read_csv(out / "means.csv"), settings.regions[0], settings.spans[0]))
+    clips = pd.read_csv(out / "clips.csv", keep_default_na=False, dtype={"clip": str})
+    means = pd.read_csv(out / "means.csv")
+    console.print(result_table(means, settings.regions[0], settings.spans[0]))
     gains = pd.read_csv(out / "gains.csv")
     lips = gains[(gains["metric"] == "lips_px") & (gains["part"] == "all")]
     lips = lips[(lips["region"] == settings.regions[0]) & (lips["span"] == settings.spans[0])]
-    for row in lips.to_dict("records"):
+    for row in lips.dropna(subset="gain_percent").to_dict("records"):
+        interval = "" if pd.isna(row["low"]) else f" [{row['low']:+.1f}, {row['high']:+.1f}]"
         console.print(
-            f"lips against {str(row['against']).replace('_', ' ')}: {row['gain_percent']:+.1f} % "
-            f"[{row['low']:+.1f}, {row['high']:+.1f}], better on {100 * row['share_better']:.0f} % of {row['n']} clips",
+            f"lips against {str(row['against']).replace('_', ' ')}: {row['gain_percent']:+.1f} %{interval}, "
+            f"better on {100 * row['share_better']:.0f} % of {row['n']} clips",
             soft_wrap=True,
         )
+    if note := lone_clip_note(settings.methods, set(means["method"])):
+        console.print(note, soft_wrap=True)
     for row in clips[clips["status"] != "ok"].to_dict("records"):
         console.print(f"not used: {row['clip']} ({row['reason']})", soft_wrap=True)
     console.print(str(out / "benchmark.html"), soft_wrap=True)

@@ -78,7 +78,7 @@ def fill(
     name: str,
     hidden: Hidden,
     heard: Heard,
-    other: Heard,
+    other: Heard | None,
     basis: LandmarkBasis,
     networks: Networks,
     *,
@@ -89,7 +89,7 @@ def fill(
     """Let every method fill in what is hidden; visible landmarks have the last word for all of them alike.
 
     Args:
-        heard: its sound. other: another clip's, as long.
+        heard: its sound. other: another clip's, as long; None where there is no other, and nobody fills in with it.
     """
     boxes, visible = recording.boxes, hidden.visible
     enough = visible.sum(axis=1) >= LEAST_VISIBLE
@@ -125,10 +125,14 @@ def fill(
         missed = np.where(covered[:, None], 0, seen - moved).astype(np.float32)
         return moved + (missed if covered.all() else bridged(missed, covered, settings.bridge_s))
 
+    def misled() -> Float:
+        assert other is not None
+        return ours(other).motion
+
     ways: dict[RecordingMethod, Callable[[], Float]] = {
         "ours": lambda: adapted.motion,
         "ours_without_sound": lambda: ours(heard, use_sound=False).motion,
-        "ours_other_sound": lambda: ours(other).motion,
+        "ours_other_sound": misled,
         "fit_alone": lambda: neutral(seen) if nothing_visible else seen,
         "interpolation": lambda: interpolated(seen, covered),
         "hold": lambda: held(seen, covered),
@@ -149,6 +153,7 @@ def fill(
             joined=method not in ("fit_alone", "neutral"),
         )
         for method in settings.methods
+        if other is not None or method != "ours_other_sound"
     }
     return Filled(motions, adapted, fit, nothing_visible)
 

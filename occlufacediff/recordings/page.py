@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from textwrap import fill
 from typing import Any
 
@@ -55,6 +55,13 @@ def with_interval(row: Mapping[str, Any] | None, digits: int, mean: str = "mean"
         return ""
     text = f"{row[mean]:.{digits}f}"
     return text if pd.isna(row["low"]) else f"{text} [{row['low']:.{digits}f}, {row['high']:.{digits}f}]"
+
+
+def lone_clip_note(asked: Collection[str], found: Collection[str]) -> str:
+    """A sentence where no other clip's sound was there for the methods that were ``asked`` for; else nothing."""
+    if "ours_other_sound" in found or "ours_other_sound" not in asked:
+        return ""
+    return "There is one usable clip only, so nothing was filled in by another clip's sound."
 
 
 def _one(table: pd.DataFrame, **wanted: str) -> Mapping[str, Any] | None:
@@ -179,7 +186,7 @@ def cards(means: pd.DataFrame, gains: pd.DataFrame, region: str, span: str) -> l
     found = []
     for method in ("ours", "interpolation", "bridge"):
         row = _one(chosen, method=method, metric="lips_px")
-        if row is not None:
+        if row is not None and not pd.isna(row["mean"]):
             found.append({"value": f"{row['mean']:.2f} px", "label": f"hidden lips: {METHOD_NAMES[method]}"})
     row = _one(chosen, method="ours", metric="opening_correlation")
     if row is not None and not pd.isna(row["mean"]):

@@ -10,6 +10,9 @@ from scipy.stats import bootstrap
 LEVEL = 0.95
 #: Fewer clips than this carry no interval.
 LEAST_CLIPS = 3
+MEANS_COLUMNS = ["region", "span", "part", "method", "metric", "unit", "mean", "low", "high", "n"]
+#: Groups by loudness.
+THIRDS = ["quiet", "medium", "loud"]
 
 
 def mean_with_interval(values: NDArray[np.floating], draws: int, seed: int) -> tuple[float, float, float]:
@@ -73,9 +76,7 @@ def means(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
             region, span, method, metric, unit = keys
             count = int(np.isfinite(group["value"]).sum())
             rows.append((region, span, part, method, metric, unit, mean, low, high, count))
-    return pd.DataFrame(
-        rows, columns=["region", "span", "part", "method", "metric", "unit", "mean", "low", "high", "n"]
-    )
+    return pd.DataFrame(rows, columns=MEANS_COLUMNS)
 
 
 def gains(by_clip: pd.DataFrame, metric: str, draws: int, seed: int) -> pd.DataFrame:
@@ -95,10 +96,15 @@ def gains(by_clip: pd.DataFrame, metric: str, draws: int, seed: int) -> pd.DataF
 
 
 def groups(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
-    """Means by source and by loudness (thirds of the clips): ``grouped_by group`` and the columns of `means`."""
+    """Means by source and by loudness (thirds of the clips): ``grouped_by group`` and the columns of `means`.
+
+    Fewer clips than thirds are not grouped by loudness.
+    """
     clips = by_clip.drop_duplicates("clip").set_index("clip")
-    thirds = pd.qcut(clips["level_db"].rank(method="first"), 3, labels=["quiet", "medium", "loud"])
-    labels = {"source": by_clip["source"], "loudness": by_clip["clip"].map(thirds.astype(str))}
+    labels = {"source": by_clip["source"]}
+    if len(clips) >= len(THIRDS):
+        thirds = pd.qcut(clips["level_db"].rank(method="first"), len(THIRDS), labels=THIRDS)
+        labels["loudness"] = by_clip["clip"].map(thirds.astype(str))
     found = []
     for name, label in labels.items():
         for group in dict.fromkeys(label):
@@ -107,7 +113,8 @@ def groups(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
             table.insert(0, "group", group)
             table.insert(0, "grouped_by", name)
             found.append(table)
-    return pd.concat(found, ignore_index=True)
+    columns = ["grouped_by", "group", *(column for column in MEANS_COLUMNS if column != "part")]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
 
 
 def parts_of(by_clip: pd.DataFrame) -> dict[str, pd.DataFrame]:

@@ -36,7 +36,7 @@ from occlufacediff.recordings.recording import is_kept_apart, load, record, save
 from occlufacediff.recordings.statistics import gains, groups, means
 from occlufacediff.speech.activity import activity
 from occlufacediff.speech.phones import recognise
-from occlufacediff.stages.shard import OK, Row, key, part_path, run_shard, usable, write_index
+from occlufacediff.stages.shard import Row, key, part_path, run_shard, usable, write_index
 from occlufacediff.training.loop import pick_device
 
 FIGURES = ("source", "kept_apart", "frames", "level_db", "fit_px", "offset_frames", "heard")
@@ -82,13 +82,10 @@ def benchmark_recordings(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs
         workers=workers,
         title="watching",
     )
-    good = usable(watched)
-    if not good:
-        reasons = "; ".join(f"{row['clip']}: {row['reason']}" for row in watched[:5])
-        raise AssetError(f"{folder}: no clip can be used ({reasons})")
-    names = [row["clip"] for row in good]
+    names = [row["clip"] for row in _usable(watched, folder)]
     parts = {name: part_path(out_dir / "recordings", name) for name in names}
-    partners = {name: parts[names[(number + 1) % len(names)]] for number, name in enumerate(names)}
+    # One clip has no other's sound.
+    partners = dict(zip(names, [parts[name] for name in names[1:] + names[:1]], strict=True)) if names[1:] else {}
     networks = [sha256(inputs.checkpoint / one / "model.safetensors") for one in ("motion_prior", "denoiser")]
     filled = run_shard(
         names,
@@ -96,21 +93,21 @@ def benchmark_recordings(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs
         out_dir / "filled",
         lambda name: key(
             sha256(parts[name]),
-            sha256(partners[name]),
+            sha256(partners[name]) if name in partners else "",
             *networks,
             *_of_watching(inputs),
             inputs.settings,
             inputs.seed,
             fingerprint("occlufacediff.stages.recordings"),
         ),
-        inputs=lambda name: [parts[name], partners[name]],
+        inputs=lambda name: [parts[name], *([partners[name]] if name in partners else [])],
         workers=workers,
         title="filling in",
     )
     figures = {row["clip"]: row for row in filled}
     rows = [{**row, **figures.get(row["clip"], {})} for row in watched]
     write_index(out_dir / "clips.csv", rows, FIGURES)
-    by_clip = _table([row for row in rows if row["clip"] in figures and row["status"] == OK], out_dir / "filled")
+    by_clip = _table(_usable(rows, folder), out_dir / "filled")
     settings, seed = inputs.settings, inputs.seed
     tables = {
         "by_clip": by_clip,
@@ -121,6 +118,15 @@ def benchmark_recordings(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs
     for name, table in tables.items():
         with written_aside(out_dir / f"{name}.csv") as aside:
             table.to_csv(aside, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def _usable(rows: Sequence[Row], folder: Path) -> list[Mapping[str, Any]]:
+    """Rows of clips that can be used; AssetError where there is none."""
+    good = usable(rows)
+    if not good:
+        reasons = "; ".join(f"{row['clip']}: {row['reason']}" for row in rows[:5])
+        raise AssetError(f"{folder}: no clip can be used ({reasons})")
+    return good
 
 
 def _of_watching(inputs: BenchmarkInputs) -> tuple[object, ...]:
@@ -183,8 +189,10 @@ def _fill(parts: dict[str, Path], partners: dict[str, Path], inputs: BenchmarkIn
     networks = _networks(inputs.head, inputs.checkpoint, inputs.device)
     phones = recognise(recording.waveform)
     heard = Heard.of(recording.waveform, recording.log_mel, networks, phones)
-    waveform = of_length(load(partners[clip]).waveform, len(recording.waveform))
-    other = Heard.of(waveform, log_mel(waveform), networks)
+    other = None
+    if clip in partners:
+        waveform = of_length(load(partners[clip]).waveform, len(recording.waveform))
+        other = Heard.of(waveform, log_mel(waveform), networks)
     pictures = None if settings.pictures is None else Path(settings.pictures)
     offsets: list[int] = []
     with new_hdf5(part) as file:

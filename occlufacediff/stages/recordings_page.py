@@ -36,23 +36,30 @@ def write_page(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs) -> None:
 
     Its videos show the best, the median and the worst clip (lips, ours) of the first region and span.
     """
-    tables = {name: pd.read_csv(out_dir / f"{name}.csv") for name in ("means", "gains", "groups", "by_clip")}
-    clips = pd.read_csv(out_dir / "clips.csv", keep_default_na=False)
+    # Names may look like numbers.
+    tables = {
+        name: pd.read_csv(out_dir / f"{name}.csv", dtype=dict.fromkeys(("clip", "source", "group"), str))
+        for name in ("means", "gains", "groups", "by_clip")
+    }
+    clips = pd.read_csv(out_dir / "clips.csv", keep_default_na=False, dtype={"clip": str})
     region, span = inputs.settings.regions[0], inputs.settings.spans[0]
     methods = [
         one for one in ("ours", "ours_without_sound", "interpolation", "bridge") if one in inputs.settings.methods
     ]
     good = clips[clips["status"] == "ok"]
     what = f"{page.REGION_NAMES[region]} hidden {page.SPAN_NAMES[span]}"
+    by_loudness = (tables["groups"]["grouped_by"] == "loudness").any()
+    loudness = "thirds of the clips by their loudest 20 ms." if by_loudness else "too few clips to group them by it."
     parts = {
         "intro": f"{len(good)} of {len(clips)} clips, {pd.to_numeric(good['frames']).sum() / 25:.0f} seconds. "
-        "What was hidden is filled in by each method and compared with what was really there.",
+        "What was hidden is filled in by each method and compared with what was really there. "
+        + page.lone_clip_note(inputs.settings.methods, set(tables["by_clip"]["method"])),
         "cards": page.cards(tables["means"], tables["gains"], region, span),
         "settings": page.settings_part(tables["means"], tables["gains"], tables["by_clip"], inputs.seed),
         "videos": _videos(folder, out_dir, tables["by_clip"], inputs),
         "videos_note": f"{what}; clips by the error of our lips. Warm is what was hidden; the last panel shows the "
         "distance on the surface, identity and pose being those of the truth.",
-        "groups_note": f"{what}: error of the lips in px. Loudness: thirds of the clips by their loudest 20 ms.",
+        "groups_note": f"{what}: error of the lips in px. Loudness: {loudness}",
         "group_columns": ["clips", *(page.METHOD_NAMES[one] for one in methods), "opening r, ours"],
         "groups": page.group_rows(tables["groups"], region, span, methods),
         "clips_note": f"A part of {100 * inputs.settings.kept_apart:.0f} %, drawn from the names, is kept apart: "

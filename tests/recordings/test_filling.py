@@ -110,6 +110,9 @@ def test_tables() -> None:
     assert (worth["gain_percent"] > 0).all()
     by_group = groups(table, 200, 0)
     assert set(by_group.loc[by_group["grouped_by"] == "loudness", "group"]) == {"quiet", "medium", "loud"}
+    for count in (0, 1, 2):
+        few = table[table["clip"].isin(["a_0", "a_1"][:count])]
+        assert set(groups(few, 200, 0)["grouped_by"]) == ({"source"} if count else set())
 
 
 def recording(frames: int = 60) -> Recording:

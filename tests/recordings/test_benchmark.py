@@ -1,0 +1,88 @@
+"""The benchmark from the command to its page: on one short clip, and what another run does again."""
+
+from __future__ import annotations
+
+import re
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from occlufacediff.cli import main
+from occlufacediff.config.openhead import OpenHeadSettings
+from occlufacediff.config.recordings import RECORDING_METHODS
+from occlufacediff.config.synthetic import SyntheticSettings
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.media.encode import VideoWriter
+from occlufacediff.openhead.build import build_open_head
+from occlufacediff.stages.synthesise import expression_for
+from occlufacediff.synthetic.clip import draw_clip
+from occlufacediff.synthetic.faces import look_of
+from occlufacediff.synthetic.film import Film, camera_of
+from occlufacediff.synthetic.plan import subject_clips
+from occlufacediff.synthetic.speakers import speaker
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("benchmark")]
+
+FRAMES, SIZE = 45, 256
+SMALL = OpenHeadSettings(
+    shape_components=10, identities=40, embedding_renders=8, held_out_renders=1, embedding_size=256
+)
+
+
+@pytest.fixture(scope="module")
+def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small open head, with the actions that the open weights know."""
+    path = tmp_path_factory.mktemp("head") / "head.npz"
+    build_open_head(path, settings=SMALL, seed=1, workers=1)
+    return path
+
+
+@pytest.fixture(scope="module")
+def clips(head: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one clip of a speaking face, whose name is a number, and a file that is no video."""
+    folder = tmp_path_factory.mktemp("clips")
+    asset, settings, seed = HeadAsset.load(head), SyntheticSettings(picture_size=SIZE), 1
+    clip = draw_clip(subject_clips("W103", settings)[3], settings, seed, fps=25, sample_rate=16000)
+    look = look_of(speaker("W103", seed, spread=settings.articulation_spread), asset, SIZE, seed)
+    film = Film(asset, look).frames(clip, expression_for(clip, asset), camera_of(clip, look, seed))
+    with VideoWriter(folder / "007.mp4", 25, (SIZE, SIZE), audio=clip.waveform[: FRAMES * 640]) as writer:
+        for frame in islice(film, FRAMES):
+            writer.write(frame)
+    (folder / "text.mp4").write_text("this is no video")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(head: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Folder that the command left, and what it printed."""
+    out = tmp_path_factory.mktemp("out")
+    arguments = ["benchmark", str(clips), "--out", str(out), "--head", str(head), "--device", "cpu", "--quick"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    return out, result.output
+
+
+def test_one_clip_is_enough(done: tuple[Path, str]) -> None:
+    out, printed = done
+    assert "nan" not in printed.lower()
+    assert "one usable clip only" in printed
+    assert "lips against interpolation: " in printed
+    assert "not used: text (broken_video)" in printed
+    by_clip = pd.read_csv(out / "by_clip.csv", dtype={"clip": str})
+    assert set(by_clip["clip"]) == {"007"}
+    # Nobody else's sound is there; whoever filled in has errors.
+    lips = by_clip[by_clip["metric"] == "lips_px"].set_index("method")["value"]
+    assert set(lips.index) == set(by_clip["method"]) == set(RECORDING_METHODS) - {"ours_other_sound"}
+    assert np.isfinite(lips).all()
+    gains = pd.read_csv(out / "gains.csv")
+    assert np.isfinite(gains["gain_percent"]).all()
+    assert set(pd.read_csv(out / "groups.csv")["grouped_by"]) == {"source"}
+    page = (out / "benchmark.html").read_text(encoding="utf-8")
+    shown = re.sub(r"<(style|svg).*?</\1>|(src|poster)=\".*?\"", "", page, flags=re.DOTALL)
+    assert page.count("<video") == 3
+    assert not re.search(r"\bnan\b", shown, re.IGNORECASE)
+    assert "too few clips to group them by it" in shown
