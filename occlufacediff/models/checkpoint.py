@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from occlufacediff import __version__
 from occlufacediff.errors import AssetError
 from occlufacediff.files import sha256, written_aside
+from occlufacediff.head.asset import HeadAsset
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
 
@@ -138,6 +139,16 @@ def load_motion_prior(folder: Path | str, *, device: torch.device | str = "cpu")
             f"{checkpoint_files(folder)[1]}: entry 'model' does not describe a motion prior: {error}"
         ) from error
     return _filled(model, folder, described, device), _info(folder, described)
+
+
+def load_networks(
+    motion_prior: Path | str, denoiser: Path | str, asset: HeadAsset, *, device: torch.device | str = "cpu"
+) -> tuple[tuple[MotionPrior, CheckpointInfo], tuple[Denoiser, CheckpointInfo]]:
+    """Both networks and what their checkpoints say of themselves, made for the head ``asset``; raises AssetError."""
+    networks = load_motion_prior(motion_prior, device=device), load_denoiser(denoiser, device=device)
+    for _, info in networks:
+        info.require_head(asset.name, asset.expression_names)
+    return networks
 
 
 def load_denoiser(folder: Path | str, *, device: torch.device | str = "cpu") -> tuple[Denoiser, CheckpointInfo]:

@@ -19,7 +19,7 @@ from occlufacediff.evaluation.scores import unit_of
 from occlufacediff.files import new_hdf5, sha256, written_aside
 from occlufacediff.fingerprint import fingerprint
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.models.checkpoint import checkpoint_files, load_denoiser, load_motion_prior
+from occlufacediff.models.checkpoint import checkpoint_files, load_networks
 from occlufacediff.occlusion.pictures import occluder_files
 from occlufacediff.stages.shard import Row, key, part_path, parts_folder, remove_parts, run_shard
 from occlufacediff.training.data import SOUND, ClipStore
@@ -71,10 +71,7 @@ def evaluate(
     """
     where = pick_device(device)
     asset = HeadAsset.load(head)
-    prior, prior_info = load_motion_prior(motion_prior_dir, device=where)
-    denoiser, info = load_denoiser(denoiser_dir, device=where)
-    for one in (prior_info, info):
-        one.require_head(asset.name, asset.expression_names)
+    (prior, _), (denoiser, _) = load_networks(motion_prior_dir, denoiser_dir, asset, device=where)
     sound = SOUND[denoiser.config.audio]
     store = ClipStore(
         manifest, settings.split, coefficients=coefficients, clips=clips, audio=audio, sound=sound, memory_mib=0

@@ -26,8 +26,7 @@ from occlufacediff.models.checkpoint import (
     CONFIG,
     WEIGHTS,
     CheckpointInfo,
-    load_denoiser,
-    load_motion_prior,
+    load_networks,
     rounded,
     save_checkpoint,
 )
@@ -83,10 +82,7 @@ def pack_open_weights(
         AssetError: a file is missing or does not fit, or the weights are larger than a package may carry.
     """
     asset = HeadAsset.load(head)
-    prior, prior_info = load_motion_prior(motion_prior)
-    network, network_info = load_denoiser(denoiser)
-    for info in (prior_info, network_info):
-        info.require_head(asset.name, asset.expression_names)
+    (prior, prior_info), (network, network_info) = load_networks(motion_prior, denoiser, asset)
     change = change_by_rounding(network, prior, asset, held_out, seed=seed)
     precision: Literal["float32", "float16"] = "float16" if change.mean < LARGEST_CHANGE_MM else "float32"
     log.info("Rounding moves the lips by %.4f mm: saved as %s", change.mean, precision)

@@ -24,7 +24,7 @@ from occlufacediff.fingerprint import fingerprint
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.sound import log_mel
-from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
+from occlufacediff.models.checkpoint import load_networks
 from occlufacediff.prediction.infer import Heard, Networks
 from occlufacediff.recordings import calibration as spreads
 from occlufacediff.recordings.calibration import calibration
@@ -36,7 +36,7 @@ from occlufacediff.recordings.recording import is_kept_apart, load, record, save
 from occlufacediff.recordings.statistics import gains, groups, means
 from occlufacediff.speech.activity import activity
 from occlufacediff.speech.phones import recognise
-from occlufacediff.stages.shard import Row, key, part_path, run_shard, usable, write_index
+from occlufacediff.stages.shard import OK, Row, key, part_path, run_shard, usable, write_index
 from occlufacediff.training.loop import pick_device
 
 FIGURES = ("source", "kept_apart", "frames", "level_db", "fit_px", "offset_frames", "heard")
@@ -105,7 +105,7 @@ def benchmark_recordings(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs
         title="filling in",
     )
     figures = {row["clip"]: row for row in filled}
-    rows = [{**row, **figures.get(row["clip"], {})} for row in watched]
+    rows = [_joined(row, figures.get(row["clip"], {}), inputs.settings) for row in watched]
     write_index(out_dir / "clips.csv", rows, FIGURES)
     by_clip = _table(_usable(rows, folder), out_dir / "filled")
     settings, seed = inputs.settings, inputs.seed
@@ -127,6 +127,12 @@ def _usable(rows: Sequence[Row], folder: Path) -> list[Mapping[str, Any]]:
         reasons = "; ".join(f"{row['clip']}: {row['reason']}" for row in rows[:5])
         raise AssetError(f"{folder}: no clip can be used ({reasons})")
     return good
+
+
+def _joined(watched: Row, filled: Row, settings: RecordingsSettings) -> Row:
+    """The row of a clip; its part is told here, for rows of clips watched before know another share's."""
+    row = {**watched, **filled}
+    return row | {"kept_apart": int(is_kept_apart(row["clip"], settings.kept_apart)) if row["status"] == OK else ""}
 
 
 def _of_watching(inputs: BenchmarkInputs) -> tuple[object, ...]:
@@ -156,10 +162,7 @@ def _head(path: Path) -> tuple[HeadAsset, LandmarkBasis]:
 def _networks(head: Path, checkpoint: Path, device: str) -> Networks:
     asset, _ = _head(head)
     where = pick_device(device)
-    prior, prior_info = load_motion_prior(checkpoint / "motion_prior", device=where)
-    denoiser, info = load_denoiser(checkpoint / "denoiser", device=where)
-    for one in (prior_info, info):
-        one.require_head(asset.name, asset.expression_names)
+    (prior, _), (denoiser, _) = load_networks(checkpoint / "motion_prior", checkpoint / "denoiser", asset, device=where)
     return Networks(denoiser, prior, where)
 
 
@@ -175,7 +178,6 @@ def _watch(clips: dict[str, Path], inputs: BenchmarkInputs, clip: str, part: Pat
     save(recording, part)
     return {
         "source": source_of(clip),
-        "kept_apart": int(is_kept_apart(clip, inputs.settings.kept_apart)),
         "frames": len(recording.known),
         "level_db": round(recording.level, 2),
         "fit_px": round(recording.fit_px, 4),
