@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.occlusion import OCCLUSION_KINDS
 from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.errors import ClipError
 from occlufacediff.evaluation.baselines import interpolated, neutral
 from occlufacediff.evaluation.scores import Surface, score, surface
 from occlufacediff.head.asset import HeadAsset
@@ -56,11 +57,19 @@ def chosen_clips(store: ClipStore, most: int | None) -> list[int]:
 
 
 def make_case(clip_id: str, clip: Clip, kind: str, settings: EvaluationSettings, seed: int) -> Case:
-    """Hide a part of a clip; the draw depends on seed, clip and occlusion alone."""
+    """Hide a part of a clip; the draw depends on seed, clip and occlusion alone.
+
+    Raises:
+        ValueError: the clip has no landmarks.
+        ClipError: ``no_landmarks``, none of the region that is to be hidden is known.
+    """
     if clip.lmk_2d is None:
         raise ValueError(f"{clip_id}: got no landmarks, needs lmk_2d")
     rng = np.random.default_rng([seed, zlib.crc32(clip_id.encode()), OCCLUSION_KINDS.index(kind)])
-    hidden = occlude(kind, clip.lmk_2d, rng, settings.occlusion)
+    try:
+        hidden = occlude(kind, clip.lmk_2d, rng, settings.occlusion)
+    except ClipError as error:
+        raise ClipError(error.reason, f"{clip_id}: {error}") from error
     visible = hidden.lmk_mask(clip.lmk_2d)
     return Case(clip_id, clip, hidden, visible if clip.lmk_visible is None else visible * clip.lmk_visible)
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.occlusion import OCCLUSION_KINDS, OcclusionSettings
 from occlufacediff.landmarks.normalise import CROP_PX
-from occlufacediff.occlusion.regions import region_box
+from occlufacediff.occlusion.regions import only_known, region_box
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -94,13 +94,15 @@ def occlude(kind: str, lmk_2d: Float, rng: np.random.Generator, settings: Occlus
 
     Args:
         kind: one of `OCCLUSION_KINDS`.
-        lmk_2d: (T, 468 or 478, 2) landmarks in crop coordinates, all finite.
+        lmk_2d: (T, 468 or 478, 2) landmarks in crop coordinates, NaN where a detector does not give the point (one of
+            68 points leaves 400 unknown): boxes go by the known points. No zeros in their place, see `only_known`.
         rng: source of the span, sides, scales and places.
         settings: sizes.
 
     Raises:
         ValueError: unknown kind, landmarks of another shape, or the kind ``picture`` without pictures.
         ConfigError: ``settings.pictures`` leads to no usable picture.
+        ClipError: ``no_landmarks``, a frame has no known landmark of the region.
     """
     if kind not in OCCLUSION_KINDS:
         raise ValueError(f"occlusion: got {kind!r}, needs one of {', '.join(OCCLUSION_KINDS)}")
@@ -127,5 +129,5 @@ def cover(kind: str, lmk_2d: Float, hidden: Bool, rng: np.random.Generator, sett
         none = np.tile(np.asarray(NO_BOX, np.int64), (len(hidden), 1))
         return Occlusion(kind, none, hidden, picture=draw_occluder(Path(settings.pictures), rng))
     # The region may look at the whole clip: its place must not depend on what the mouth does in one frame.
-    boxes, inverted = region_box(kind, lmk_2d, rng, settings)
+    boxes, inverted = region_box(kind, only_known(lmk_2d), rng, settings)
     return Occlusion(kind, crop_pixels(np.clip(boxes, -8, 8)), hidden, inverted)

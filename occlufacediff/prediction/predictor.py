@@ -31,6 +31,7 @@ from occlufacediff.occlusion.masks import read_masks
 from occlufacediff.occlusion.occlude import Occlusion, crop_pixels, occlude
 from occlufacediff.occlusion.pictures import occluder_files
 from occlufacediff.occlusion.recording import Cover, MaskCover, check_source, cover_of
+from occlufacediff.occlusion.regions import only_known
 from occlufacediff.prediction.adapt import Adapted
 from occlufacediff.prediction.animate import write_animation
 from occlufacediff.prediction.confidence import confidence
@@ -191,7 +192,8 @@ class Predictor:
                 covers.append(told)
             covered = look_at(video, seen.boxes, covers, progress) if covers else None
             rng = np.random.default_rng([seed, *video.stem.encode()])
-            drawn = occlude(self.settings.occlusion, seen.lmk_2d, rng, self.settings.region)
+            given = only_known(seen.lmk_2d, seen.known)
+            drawn = occlude(self.settings.occlusion, given, rng, self.settings.region)
             trusted = _trusted(seen, covered)
             lmk_mask = drawn.lmk_mask(seen.lmk_2d) * trusted
         notes = [*sound.notes, *_notes(seen)]

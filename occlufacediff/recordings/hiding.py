@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.recordings import RECORDING_REGIONS, RecordingRegion, RecordingSpan
 from occlufacediff.occlusion.occlude import Occlusion, cover
+from occlufacediff.occlusion.regions import only_known
 from occlufacediff.recordings.recording import Recording
 
 #: Regions by the names they have among the occlusions.
@@ -60,11 +61,12 @@ def hide(
 
     Raises:
         ConfigError: ``pictures`` leads to no usable picture.
+        ClipError: ``no_landmarks``, none of the region is known.
     """
     lmk_2d = recording.lmk_2d
     rng = np.random.default_rng([seed, zlib.crc32(name.encode()), RECORDING_REGIONS.index(region)])
     frames = span_of(len(lmk_2d), span)
     settings = replace(WIDE, pictures=None if pictures is None else str(pictures))
-    occlusion = cover(KINDS[region], lmk_2d, frames, rng, settings)
+    occlusion = cover(KINDS[region], only_known(lmk_2d, recording.known), frames, rng, settings)
     uncovered = occlusion.lmk_mask(lmk_2d) > 0
     return Hidden(occlusion, (uncovered & recording.known).astype(np.float32), recording.known & ~uncovered, frames)

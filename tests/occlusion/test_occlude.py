@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from occlufacediff.config.occlusion import OCCLUSION_KINDS, MaskSettings, OcclusionSettings, mask_preset
+from occlufacediff.errors import ClipError
+from occlufacediff.face_mesh import IBUG_68
 from occlufacediff.occlusion.occlude import hidden_span, occlude
 from occlufacediff.occlusion.random_masks import training_mask
-from occlufacediff.occlusion.regions import BROWS, LEFT_EYE, LIPS, RIGHT_EYE
+from occlufacediff.occlusion.regions import BROWS, LEFT_EYE, LIPS, RIGHT_EYE, only_known
 
 
 def face(frames: int = 75, opening: float = 0.0, seed: int = 0) -> np.ndarray:
@@ -140,3 +142,84 @@ def test_training_masks_follow_their_odds() -> None:
 def test_odds_out_of_range_are_refused(values: dict[str, float], field: str) -> None:
     with pytest.raises(ValueError, match=f"{field}: got"):
         MaskSettings(**values)
+
+
+def known_only(lmk: np.ndarray) -> np.ndarray:
+    """What a detector of 68 points gives of a face."""
+    holed = np.full_like(lmk, np.nan)
+    holed[:, IBUG_68] = lmk[:, IBUG_68]
+    return holed
+
+
+EYES = (*LEFT_EYE, *RIGHT_EYE)
+#: What a kind hides of the 68 points, and what it leaves: the chin's point 152 goes with the mouth.
+OF_68 = {
+    "mouth": ((*LIPS, 152), (*EYES, *BROWS)),
+    # The lowest of the eyes' points lies on the edge.
+    "bottom": ((*LIPS, 152), BROWS),
+    "upper": ((*EYES, *BROWS), (*LIPS, 152)),
+    "left_eye": (LEFT_EYE, (*RIGHT_EYE, *LIPS, 152)),
+    "right_eye": (RIGHT_EYE, (*LEFT_EYE, *LIPS, 152)),
+    "contour": ((152,), (*EYES, *LIPS)),
+    "audio_driven": (IBUG_68, ()),
+}
+
+
+@pytest.mark.parametrize("kind", OF_68)
+@pytest.mark.parametrize("hole", [np.nan, np.inf])
+def test_a_detector_of_68_points_has_the_same_regions(kind: str, hole: float) -> None:
+    lmk = known_only(face(80, opening=0.1))
+    lmk[np.isnan(lmk)] = hole
+    occlusion = occlude(kind, lmk, np.random.default_rng(0), OcclusionSettings(scale_min=1.01))
+    visible = occlusion.lmk_mask(lmk)[occlusion.frames]
+    hidden, left = (sorted({*points} & {*IBUG_68}) for points in OF_68[kind])
+    assert not visible[:, hidden].any()
+    assert visible[:, left].all()
+    assert not np.delete(visible, IBUG_68, axis=1).any()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_boxes_are_numbers_whatever_is_unknown(kind: str) -> None:
+    lmk = known_only(face(80))
+    for seed in range(10):
+        boxes = occlude(kind, lmk, np.random.default_rng(seed), OcclusionSettings()).boxes
+        assert ((boxes >= -112 * 9) & (boxes <= 112 * 9)).all()
+
+
+def test_a_published_mouth_box_holds_the_lips_that_are_known() -> None:
+    lmk = known_only(face(80, opening=0.1))
+    published = OcclusionSettings(mouth_with_chin=False, scale_min=1.01)
+    mouth = occlude("mouth", lmk, np.random.default_rng(0), published)
+    visible = mouth.lmk_mask(lmk)[mouth.frames]
+    assert not visible[:, sorted({*LIPS} & {*IBUG_68})].any()
+    assert visible[:, sorted({*EYES} & {*IBUG_68})].all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "unknown", "named"),
+    [
+        ("mouth", LIPS, "lips in 1 of 50 frames, first in 7"),
+        ("mouth", (13, 14), "inner lips' middle in 1 of 50"),
+        ("mouth", (33,), "eyes' outer corners in 1 of 50"),
+        ("upper", (263,), "eyes' outer corners in 1 of 50"),
+        ("left_eye", LEFT_EYE, "left eye in 1 of 50"),
+        ("contour", range(468), "lips and eyes in 1 of 50"),
+        ("random", range(468), "random box needs one"),
+    ],
+)
+def test_a_region_without_known_points_is_an_error(kind: str, unknown: tuple[int, ...], named: str) -> None:
+    lmk = face(50)
+    lmk[7, list(unknown)] = np.nan
+    with pytest.raises(ClipError, match=named) as caught:
+        occlude(kind, lmk, np.random.default_rng(0), OcclusionSettings())
+    assert caught.value.reason == "no_landmarks"
+
+
+def test_points_that_were_never_given_are_no_points() -> None:
+    lmk = face(50)
+    known = np.ones((50, 468), bool)
+    known[:, 5] = False
+    known[:40, 6] = False
+    given = only_known(lmk, known)
+    assert np.isnan(given[:, 5]).all()
+    np.testing.assert_array_equal(np.delete(given, 5, axis=1), np.delete(lmk, 5, axis=1))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -14,10 +15,13 @@ from PIL import Image
 from skimage import data
 from small_head import N_EXP, N_SHAPE, small_head
 
+from occlufacediff.face_mesh import IBUG_68
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.media.sound import fit_to_frames, log_mel, read_waveform
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.models.sample import sample_motion
+from occlufacediff.prediction import predictor
+from occlufacediff.prediction.observe import Observation, observe
 
 # Fixtures are costly: all tests of the file on one worker.
 pytestmark = pytest.mark.xdist_group("predict")
@@ -69,6 +73,25 @@ def test_equal_seeds_give_equal_bytes(predict: Callable[..., tuple[int, str]], t
         assert predict("talk.mp4", tmp_path / seed, "--occlusion", "mouth", "--seed", seed)[0] == 0
         for name in ("motion.npz", "animation.mp4"):
             assert ((tmp_path / seed / "talk" / name).read_bytes() == (talk / name).read_bytes()) == equal
+
+
+def test_points_that_the_detector_never_gives_do_not_move_what_is_hidden(
+    predict: Callable[..., tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a detector of 68 points: the others lie in the crop's middle, below the eyes."""
+
+    def observe_68(*arguments: Any, **settings: Any) -> Observation:
+        seen = observe(*arguments, **settings)
+        others = np.setdiff1d(np.arange(468), IBUG_68)
+        seen.known[:, others], seen.lmk_2d[:, others] = False, 0
+        return seen
+
+    monkeypatch.setattr(predictor, "observe", observe_68)
+    assert predict("talk.mp4", tmp_path, "--occlusion", "upper")[0] == 0
+    with np.load(tmp_path / "talk/motion.npz") as motion:
+        nose, eyes = motion["lmk_mask"][:, [197, 5]], motion["lmk_mask"][:, [160, 385]]
+    assert nose.all()
+    assert not eyes.any()
 
 
 def test_as_published(predict: Callable[..., tuple[int, str]], folder: Path, tmp_path: Path) -> None:

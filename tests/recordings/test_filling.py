@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from occlufacediff.config.recordings import RecordingsSettings
 from occlufacediff.errors import ConfigError
 from occlufacediff.evaluation.baselines import interpolated
-from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
+from occlufacediff.face_mesh import IBUG_68, INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
 from occlufacediff.recordings.clips import find_clips
 from occlufacediff.recordings.fill import bridged, held, of_length, visible_mean
 from occlufacediff.recordings.hiding import hide
@@ -152,6 +152,21 @@ def test_names() -> None:
     share = np.mean([is_kept_apart(f"clip {number}", 0.4) for number in range(2000)])
     assert 0.35 < share < 0.45
     assert len(of_length(np.ones((5, 80), np.float32), 12)) == 12
+
+
+def test_points_that_the_detector_never_gives_do_not_move_what_is_hidden() -> None:
+    others = np.setdiff1d(np.arange(468), IBUG_68)
+    found = []
+    for place in (0.0, 0.9):
+        one = recording()
+        one.lmk_2d[:, others] = place
+        one.known[:, others] = False
+        regions = ("mouth", "lower", "upper")
+        found.append([hide(one, "clip", region, "all", seed=0, pictures=None) for region in regions])
+    for one, other in zip(*found, strict=True):
+        np.testing.assert_array_equal(one.occlusion.boxes, other.occlusion.boxes)
+        np.testing.assert_array_equal(one.visible, other.visible)
+        assert not one.visible[:, others].any()
 
 
 def test_folders_of_clips(tmp_path: Path) -> None:
