@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 from itertools import islice
 from pathlib import Path
 
@@ -12,18 +13,23 @@ import pytest
 from click.testing import CliRunner
 
 from occlufacediff.cli import main
+from occlufacediff.config.crop import CropSettings
+from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.openhead import OpenHeadSettings
-from occlufacediff.config.recordings import RECORDING_METHODS
+from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.config.recordings import RECORDING_METHODS, RecordingsSettings
 from occlufacediff.config.synthetic import SyntheticSettings
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.openhead.build import build_open_head
+from occlufacediff.stages.recordings import BenchmarkInputs, benchmark_recordings
 from occlufacediff.stages.synthesise import expression_for
 from occlufacediff.synthetic.clip import draw_clip
 from occlufacediff.synthetic.faces import look_of
 from occlufacediff.synthetic.film import Film, camera_of
 from occlufacediff.synthetic.plan import subject_clips
 from occlufacediff.synthetic.speakers import speaker
+from occlufacediff.weights import open_weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("benchmark")]
 
@@ -66,6 +72,19 @@ def done(head: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> t
     return out, result.output
 
 
+def inputs_of(head: Path, settings: RecordingsSettings) -> BenchmarkInputs:
+    return BenchmarkInputs(
+        head=head,
+        checkpoint=open_weights(),
+        settings=settings,
+        landmarks=LandmarkSettings(),
+        crop=CropSettings(),
+        reconstruction=ReconstructionSettings(),
+        seed=0,
+        device="cpu",
+    )
+
+
 def test_one_clip_is_enough(done: tuple[Path, str]) -> None:
     out, printed = done
     assert "nan" not in printed.lower()
@@ -86,3 +105,16 @@ def test_one_clip_is_enough(done: tuple[Path, str]) -> None:
     assert page.count("<video") == 3
     assert not re.search(r"\bnan\b", shown, re.IGNORECASE)
     assert "too few clips to group them by it" in shown
+
+
+def test_another_share_of_clips_kept_apart_counts_for_clips_watched_before(
+    done: tuple[Path, str], head: Path, clips: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(done[0], tmp_path / "out"))
+    watched = (out / "recordings" / "007.h5").stat().st_mtime_ns
+    for share, expected in ((0.0, [0.0, np.nan]), (0.999, [1.0, np.nan])):
+        settings = RecordingsSettings(("mouth",), ("middle",), ("interpolation",), kept_apart=share)
+        benchmark_recordings(clips, out, inputs=inputs_of(head, settings))
+        np.testing.assert_array_equal(pd.read_csv(out / "clips.csv")["kept_apart"], expected)
+        assert set(pd.read_csv(out / "means.csv")["part"]) == {"all", "kept_apart" if share else "open"}
+    assert (out / "recordings" / "007.h5").stat().st_mtime_ns == watched
