@@ -26,6 +26,7 @@ rule benchmark_recordings:
         settings=as_params(cfg.recordings),
         landmarks=as_params(cfg.landmarks),
         crop=as_params(cfg.crop),
+        pictures=occluders_state(cfg.recordings, cfg.recordings.regions),
         reconstruction=as_params(cfg.reconstruction),
         seed=cfg.seed,
         code=fingerprint("occlufacediff.stages.recordings", "occlufacediff.stages.recordings_page"),

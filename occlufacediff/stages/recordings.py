@@ -25,6 +25,7 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.sound import log_mel
 from occlufacediff.models.checkpoint import load_networks
+from occlufacediff.occlusion.pictures import occluder_files
 from occlufacediff.prediction.infer import Heard, Networks
 from occlufacediff.recordings import calibration as spreads
 from occlufacediff.recordings.calibration import calibration
@@ -73,6 +74,7 @@ def benchmark_recordings(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs
     """
     clips = find_clips(folder)
     _check(inputs)
+    pictures = _pictures(inputs.settings)
     watched = run_shard(
         list(clips),
         partial(_watch, clips, inputs),
@@ -97,6 +99,7 @@ def benchmark_recordings(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs
             *networks,
             *_of_watching(inputs),
             inputs.settings,
+            pictures,
             inputs.seed,
             fingerprint("occlufacediff.stages.recordings"),
         ),
@@ -150,6 +153,13 @@ def _of_watching(inputs: BenchmarkInputs) -> tuple[object, ...]:
 def _check(inputs: BenchmarkInputs) -> None:
     """Load head and networks once, so that what does not fit is said before minutes of work."""
     _networks(inputs.head, inputs.checkpoint, inputs.device)
+
+
+def _pictures(settings: RecordingsSettings) -> list[str]:
+    """Digests of the occluders' pictures that hide something."""
+    if settings.pictures is None or "picture" not in settings.regions:
+        return []
+    return [sha256(file) for file in occluder_files(Path(settings.pictures))]
 
 
 @cache

@@ -15,6 +15,7 @@ from occlufacediff.acquire.sources import archives, asset
 from occlufacediff.acquire.terms import demand_consent
 from occlufacediff.config.names import NAME
 from occlufacediff.config.occlusion import OcclusionSettings
+from occlufacediff.config.recordings import RecordingsSettings
 from occlufacediff.config.schema import Config
 from occlufacediff.config.split import SplitPart, SplitSettings
 from occlufacediff.config.visibility import VisibilitySettings, demand_files
@@ -126,7 +127,7 @@ def masks_state(settings: VisibilitySettings, name: str) -> str:
     return digest.hexdigest()[:16]
 
 
-def occluders_state(occlusion: OcclusionSettings, kinds: Collection[str]) -> str:
+def occluders_state(occlusion: OcclusionSettings | RecordingsSettings, kinds: Collection[str]) -> str:
     """Changes with the content of the occluders' pictures: a digest; empty where ``kinds`` has no ``picture``."""
     if "picture" not in kinds or occlusion.pictures is None:
         return ""

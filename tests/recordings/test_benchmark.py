@@ -7,10 +7,12 @@ import shutil
 from itertools import islice
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from PIL import Image
 
 from occlufacediff.cli import main
 from occlufacediff.config.crop import CropSettings
@@ -118,3 +120,22 @@ def test_another_share_of_clips_kept_apart_counts_for_clips_watched_before(
         np.testing.assert_array_equal(pd.read_csv(out / "clips.csv")["kept_apart"], expected)
         assert set(pd.read_csv(out / "means.csv")["part"]) == {"all", "kept_apart" if share else "open"}
     assert (out / "recordings" / "007.h5").stat().st_mtime_ns == watched
+
+
+def test_a_changed_picture_of_an_occluder_is_laid_over_anew(
+    done: tuple[Path, str], head: Path, clips: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(done[0], tmp_path / "out"))
+    picture = tmp_path / "occluder.png"
+    settings = RecordingsSettings(("picture",), ("middle",), ("interpolation",), pictures=str(picture))
+    hidden = []
+    for first in (112, 112, 0):
+        pixels = np.zeros((224, 224, 4), np.uint8)
+        pixels[first:, :, 3] = 255
+        Image.fromarray(pixels).save(picture)
+        benchmark_recordings(clips, out, inputs=inputs_of(head, settings))
+        filled = out / "filled" / "007.h5"
+        with h5py.File(filled) as file:
+            hidden.append((int((file["picture/middle/visible"][FRAMES // 2] == 0).sum()), filled.stat().st_mtime_ns))
+    assert hidden[0] == hidden[1]
+    assert 100 < hidden[0][0] < hidden[2][0] == 468

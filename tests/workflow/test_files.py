@@ -67,5 +67,10 @@ def test_rule_is_complete_and_in_order(name, text):
     assert re.fullmatch(r"[a-z]+(_[a-z]+)+", name)
 
 
+@pytest.mark.parametrize("name", ["predict_video", "evaluate_methods", "benchmark_recordings"])
+def test_rules_that_hide_under_pictures_see_them_change(name):
+    assert "pictures=occluders_state(" in _rules()[name]
+
+
 def test_every_script_has_its_rule():
     assert {path.stem for path in (ROOT / "scripts").glob("*.py")} == set(_rules())
