@@ -37,7 +37,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("benchmark")]
 
 FRAMES, SIZE = 45, 256
 SMALL = OpenHeadSettings(
-    shape_components=10, identities=40, embedding_renders=8, held_out_renders=1, embedding_size=256
+    shape_components=10, identities=24, embedding_renders=4, held_out_renders=1, embedding_size=192
 )
 
 
