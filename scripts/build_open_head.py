@@ -13,5 +13,4 @@ with logged(snakemake):
         Path(snakemake.output.head),
         settings=from_params(OpenHeadSettings, snakemake.params.settings),
         seed=snakemake.params.seed,
-        workers=snakemake.threads,
     )

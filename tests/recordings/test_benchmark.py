@@ -45,7 +45,7 @@ SMALL = OpenHeadSettings(
 def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small open head, with the actions that the open weights know."""
     path = tmp_path_factory.mktemp("head") / "head.npz"
-    build_open_head(path, settings=SMALL, seed=1, workers=1)
+    build_open_head(path, settings=SMALL, seed=1)
     return path
 
 

@@ -54,7 +54,7 @@ def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
         held_out_renders=1,
         embedding_size=256,
     )
-    build_open_head(path, settings=small, seed=3, workers=1)
+    build_open_head(path, settings=small, seed=3)
     return path
 
 
