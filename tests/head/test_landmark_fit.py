@@ -184,11 +184,10 @@ def test_what_no_frame_shows_stays_near_the_average_face(small_head: HeadAsset, 
     bold = replace(SETTINGS, shape_sd_unseen=SETTINGS.shape_sd)
     sizes = [np.linalg.norm(fit_clip(basis, amiss, settings=one, visible=visible).shape) for one in (bold, SETTINGS)]
     assert sizes[1] < sizes[0]
-    # A mouth that is seen at times leaves all as it was, be it in one frame that identity is not solved from.
-    for times in (1, slice(20, None)):
-        visible[times] = True
-        once, same = (fit_clip(basis, amiss, settings=one, visible=visible) for one in (bold, SETTINGS))
-        np.testing.assert_array_equal(once.shape, same.shape)
+    # A mouth that is seen at times leaves all as it was.
+    visible[20:] = True
+    once, same = (fit_clip(basis, amiss, settings=one, visible=visible) for one in (bold, SETTINGS))
+    np.testing.assert_array_equal(once.shape, same.shape)
 
 
 def test_long_clips_go_in_pieces_without_seams(small_head: HeadAsset, basis: LandmarkBasis) -> None:
