@@ -30,9 +30,9 @@ class ReconstructionSettings:
     contour_weight: float = 0.5
     #: Standard deviation of an identity coefficient about 0 (a basis of unit variance has 1).
     shape_sd: float = 1.0
-    #: The same where none of the frames that identity is solved on shows a tenth of the face's 68 main landmarks or more,
-    #: as under a mask: errors of model and detector are alike in all frames, so what is seen says less of what is not
-    #: than its number makes believe.
+    #: The same where none of the frames that identity is solved on shows a tenth of the face's 68 main landmarks or
+    #: more, as under a mask: errors of model and detector are alike in all frames, so what is seen says less of what is
+    #: not than its number makes believe.
     shape_sd_unseen: float = 0.25
     #: Standard deviation of an expression coefficient about 0.
     exp_sd: float = 0.3

@@ -26,8 +26,8 @@ from occlufacediff.head.skinning import rotation_matrices
 PX = 112.0
 #: Fewer visible landmarks than this do not determine a camera; such a frame takes what its neighbours give.
 LEAST_VISIBLE = 12
-#: Share of the 68 landmarks that all detectors know; where none of the frames that
-#: identity is solved on shows it, the fit is cautious about the identity.
+#: Share of the 68 landmarks that all detectors know; where none of the frames that identity is solved on shows it, the
+#: fit is cautious about the identity.
 UNSEEN = 0.1
 
 
