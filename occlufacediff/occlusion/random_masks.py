@@ -23,14 +23,27 @@ def _around(points: Float, centre: Float, rng: np.random.Generator, settings: Ma
     return _inside(points, np.concatenate([centre - half, centre + half], axis=1))
 
 
+def _centre(points: Float, point: int, ring: tuple[int, ...]) -> Float:
+    """A point (T, 2), or the middle of the known points of its ring where the detector does not give it."""
+    centre = points[:, point]
+    return centre if np.isfinite(centre).all() else np.nanmean(points[:, ring], axis=1)
+
+
+def _any_point(points: Float, rng: np.random.Generator) -> Float:
+    """One of the points (T, 2) that are known throughout."""
+    drawn = int(rng.integers(points.shape[1]))
+    known = np.flatnonzero(np.isfinite(points).all(axis=(0, 2)))
+    return points[:, drawn if drawn in known else known[drawn % len(known)]]
+
+
 def _regions(points: Float, rng: np.random.Generator, settings: MaskSettings) -> Bool:
     """Hidden points (T, N) over a span: each region with its odds, stopping after all, left, right or eyes."""
     hidden = np.zeros(points.shape[:2], bool)
     if rng.random() < settings.all:
         return ~hidden
     if rng.random() < settings.eyes:
-        for index in EYE_CENTRES:
-            hidden |= _around(points, points[:, index], rng, settings)
+        for index, ring in zip(EYE_CENTRES, (LEFT_EYE, RIGHT_EYE), strict=True):
+            hidden |= _around(points, _centre(points, index, ring), rng, settings)
         return hidden
     if rng.random() < settings.left:
         return points[..., 0] < 0
@@ -43,7 +56,7 @@ def _regions(points: Float, rng: np.random.Generator, settings: MaskSettings) ->
         else:
             hidden |= _around(points, points[:, MOUTH_CENTRE].mean(axis=1), rng, settings)
     if rng.random() < settings.random:
-        hidden |= _around(points, points[:, rng.integers(points.shape[1])], rng, settings)
+        hidden |= _around(points, _any_point(points, rng), rng, settings)
     if rng.random() < settings.contour:
         scale = rng.uniform(settings.contour_min, settings.contour_max)
         hidden |= ~_inside(points, box_around(points[:, (*LIPS, *LEFT_EYE, *RIGHT_EYE)], scale))
@@ -54,7 +67,8 @@ def training_mask(lmk_2d: Float, rng: np.random.Generator, settings: MaskSetting
     """Draw which landmarks of a window a training sample may see.
 
     Args:
-        lmk_2d: (T, 468, 2) landmarks in crop coordinates, all finite.
+        lmk_2d: (T, 468, 2) landmarks in crop coordinates; points that the detector never gives are NaN in all frames,
+            and regions go by the others. Of each region some must be known.
         rng: the sample's own generator.
         settings: odds and sizes.
 

@@ -12,7 +12,9 @@ from torch.utils.data import DataLoader, Dataset
 
 from occlufacediff.config.occlusion import MaskSettings
 from occlufacediff.config.training import AugmentSettings
+from occlufacediff.face_mesh import IBUG_68
 from occlufacediff.occlusion.random_masks import training_mask
+from occlufacediff.occlusion.regions import only_known
 from occlufacediff.speech.columns import BANDS, WIDTH
 from occlufacediff.training.data import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME, Clip, ClipStore, after_the_end
 
@@ -177,7 +179,10 @@ class WindowDataset(Dataset[dict[str, Float]]):
             target = sample["lmk_2d"]
             sample["lmk_target"] = target if whole else np.where(known[..., None], target, np.float32(np.nan))
             if self.masks is not None:
-                sample["lmk_mask"] = training_mask(sample["lmk_2d"], rng, self.masks) * known
+                # Boxes of regions go by what is there; a clip that lacks main points throughout has its zeros.
+                given = finite.all(axis=-1).any(axis=0)
+                told = only_known(sample["lmk_2d"], given[None]) if given[list(IBUG_68)].all() else sample["lmk_2d"]
+                sample["lmk_mask"] = training_mask(told, rng, self.masks) * known
         if self.augment is not None:
             if "lmk_2d" in sample:
                 sample["lmk_2d"] = augment_landmarks(sample["lmk_2d"], rng, self.augment)

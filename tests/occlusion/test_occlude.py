@@ -123,6 +123,24 @@ def test_training_masks_are_masks_of_the_samples_own(seed: int, name: str) -> No
     assert np.array_equal(mask, training_mask(lmk, np.random.default_rng(seed), mask_preset(name)))
 
 
+@pytest.mark.parametrize(
+    ("region", "hides"), [("eyes", LEFT_EYE + RIGHT_EYE), ("mouth", LIPS), ("random", ()), ("contour", ())]
+)
+def test_training_masks_of_a_detector_of_68_points(region: str, hides: tuple[int, ...]) -> None:
+    none = dict.fromkeys(("whole", "half_frames", "nothing", "all", "eyes", "left", "right", "mouth", "random"), 0.0)
+    odds = MaskSettings(**(none | {"contour": 0.0, "span_is_window": 1.0, region: 1.0}))
+    lmk = face(64)
+    few = np.full_like(lmk, np.nan)
+    few[:, IBUG_68] = lmk[:, IBUG_68]
+    for seed in range(20):
+        mask = training_mask(few, np.random.default_rng(seed), odds)
+        assert (mask[:, IBUG_68] == 0).any()  # in place of a point that is not there another one is hidden
+        if region != "random":
+            assert (mask[:, IBUG_68] == 1).any()
+        hidden = mask[:, sorted({*hides} & {*IBUG_68})] == 0
+        assert hidden.any() or not hides
+
+
 def test_training_masks_follow_their_odds() -> None:
     lmk = face(64)
     masks = [training_mask(lmk, np.random.default_rng([7, i]), mask_preset("published_audio")) for i in range(1500)]
