@@ -47,6 +47,8 @@ def written_aside(path: Path | str) -> Iterator[Path]:
         os.umask(umask)
         aside.chmod(0o666 & ~umask)
         aside.replace(target)
+        # A worker that was killed as this began may have been dying then.
+        _remove_orphans(target)
     except Exception as error:
         fault = write_fault(error, target, aside)
         if fault is not None:
@@ -64,8 +66,17 @@ def _remove_orphans(target: Path) -> None:
     with os.scandir(target.parent) as entries:
         found = [(Path(entry.path), match[1]) for entry in entries if (match := name.fullmatch(entry.name))]
     for path, process in found:
-        if not Path("/proc", process).exists():
+        if not _lives(process):
             path.unlink(missing_ok=True)
+
+
+def _lives(process: str) -> bool:
+    """Whether a process of this number runs; one that ended and that nobody asked after (a zombie) does not."""
+    try:
+        # Its name, in brackets, may hold anything; the state follows.
+        return Path("/proc", process, "stat").read_text(errors="replace").rpartition(")")[2].split()[0] != "Z"
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 class _Sink(io.RawIOBase):

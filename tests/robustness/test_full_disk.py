@@ -110,6 +110,19 @@ def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(tmp_
     assert (tmp_path / "a.csv").read_text() == "y"
 
 
+def test_what_a_process_left_that_died_while_its_successor_wrote_is_removed(tmp_path: Path) -> None:
+    with subprocess.Popen(["sleep", "60"]) as dying:
+        with written_aside(tmp_path / "a.csv") as mine:
+            left = tmp_path / re.sub(r"-\d+-", f"-{dying.pid}-", mine.name)
+            left.touch()
+            mine.write_text("x")
+            dying.kill()
+            # Dead, but nobody has asked after it.
+            while Path(f"/proc/{dying.pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z":
+                time.sleep(0.01)
+        assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
+
+
 def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
     for error in (ValueError("x"), ClipError("no_face", "x"), KeyError("errno = 5")):
         with pytest.raises(type(error)), written_aside(tmp_path / "a.csv"):
