@@ -100,6 +100,7 @@ else:
             runtime=240,
         params:
             settings=as_params(cfg.landmarks),
+            clips=f"{D}/clips/{{subject}}.h5",
             code=fingerprint("occlufacediff.stages.landmarks"),
         message:
             "{wildcards.subject}: landmarks"

@@ -5,13 +5,17 @@ from pathlib import Path
 from occlufacediff.stages.logs import logged
 
 with logged(snakemake):
+    from occlufacediff.config.crop import CropSettings
     from occlufacediff.config.landmarks import LandmarkSettings
     from occlufacediff.config.section import from_params
     from occlufacediff.stages.chunks import whole
+    from occlufacediff.stages.crops_ahead import CropsAhead
     from occlufacediff.stages.landmarks import detect_subject
 
     chunk = snakemake.wildcards.get("chunk")
     video = Path(snakemake.input.index)
+    # What is made in passing is no result, so the crops' settings are not among the rule's: they rerun the crops alone.
+    ahead = CropsAhead(Path(snakemake.params.clips), from_params(CropSettings, snakemake.config["crop"]))
     detect_subject(
         snakemake.wildcards.subject,
         video.parent,
@@ -19,6 +23,7 @@ with logged(snakemake):
         whole(snakemake.output.landmarks, chunk),
         whole(snakemake.output.index, chunk),
         settings=from_params(LandmarkSettings, snakemake.params.settings),
+        track=ahead.track,
         workers=snakemake.threads,
         scheduler=snakemake.config["dask"]["scheduler"],
         chunk=chunk,

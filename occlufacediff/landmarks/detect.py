@@ -47,6 +47,8 @@ class Track:
     landmarks: NDArray[np.float32]
     #: (T,) faces seen in each frame.
     n_faces: NDArray[np.int32]
+    #: (T,) number of the followed one among them, -1 where it is not seen.
+    followed: NDArray[np.int32]
     #: Width and height of the frames.
     width: int
     height: int
@@ -138,9 +140,11 @@ def track_face(frames: Iterable[NDArray[np.uint8]], detector: Detector) -> Track
         height, width = frame.shape[:2]
         faces.append(detector.detect(frame))
     landmarks = np.full((len(faces), ALL_POINTS, 2), np.nan, np.float32)
+    followed = np.full(len(faces), -1, np.int32)
     for time, number in _largest(_tracks(faces)):
         landmarks[time] = faces[time][number]
-    return Track(landmarks, np.array([len(found) for found in faces], np.int32), width, height)
+        followed[time] = number
+    return Track(landmarks, np.array([len(found) for found in faces], np.int32), followed, width, height)
 
 
 @dataclass

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
 
 import h5py
 import numpy as np
+from numpy.typing import NDArray
 
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.visibility import VisibilitySettings
@@ -23,6 +25,7 @@ from occlufacediff.landmarks.visibility import visible_landmarks
 from occlufacediff.media.frames import read_frames
 from occlufacediff.occlusion.recording import check_source, cover_of, known_frames, source_digest
 from occlufacediff.stages.chunks import of_chunk
+from occlufacediff.stages.left_crops import left_crops
 from occlufacediff.stages.shard import (
     Row,
     assemble,
@@ -77,7 +80,7 @@ def crop_subject(
     parts = parts_folder(clips_h5)
     rows = run_shard(
         of_chunk(clips, chunk),
-        partial(_crop, subject, videos, landmarks_h5, settings, hiding),
+        partial(_crop, subject, videos, landmarks_h5, clips_h5, settings, hiding),
         parts,
         lambda clip: key(
             sha256(videos[clip]) if videos[clip].is_file() else "",
@@ -107,6 +110,7 @@ def _crop(
     subject: str,
     videos: dict[str, Path],
     landmarks_h5: Path,
+    clips_h5: Path,
     settings: CropSettings,
     visibility: VisibilitySettings,
     clip: str,
@@ -123,18 +127,15 @@ def _crop(
     cover = cover_of(visibility, f"{subject}/{clip}", (sizes["width"], sizes["height"]), len(boxes))
     # Without a word about a clip nothing lies over its face; a frame in which none was found is hidden all the same.
     visible = np.isfinite(detected[:, :MESH_POINTS]).all(axis=2).astype(np.uint8)
+    left = None if cover is not None and cover.looks else left_crops(clips_h5, clip, videos[clip], boxes, settings)
     jpegs = []
-    for number, frame in enumerate(read_frames(videos[clip], threads=1)):
-        if number < len(boxes):
-            crop = crop_picture(frame, boxes[number])
-            jpegs.append(encode_crop(crop, settings.jpeg_quality))
-            if cover is not None:
-                hidden = cover.hidden(number, boxes[number], crop)
-                visible[number] *= visible_landmarks(points[number, :MESH_POINTS], ~hidden)
-    if len(jpegs) != len(boxes):
-        raise ClipError(
-            "broken_video", f"{videos[clip]}: {len(jpegs)} frames for {len(boxes)} frames of landmarks; convert it anew"
-        )
+    for number, (jpeg, crop) in enumerate(
+        _cropped(videos[clip], boxes, settings) if left is None else ((jpeg, None) for jpeg in left)
+    ):
+        jpegs.append(jpeg)
+        if cover is not None:
+            hidden = cover.hidden(number, boxes[number], crop)
+            visible[number] *= visible_landmarks(points[number, :MESH_POINTS], ~hidden)
     known = known_frames(visible, detected, visibility.known_part)
     told = visibility.source != "none"
     if told and not visible.any():
@@ -164,3 +165,18 @@ def _crop(
         row["landmarks_hidden"] = round(1 - float(visible[:, given].mean()), 4)
         row["frames_unknown"] = int((~known).sum())
     return row
+
+
+def _cropped(
+    video: Path, boxes: NDArray[np.floating], settings: CropSettings
+) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """JPEG and picture of the crop of each frame; ClipError at the end of a video of another length than ``boxes``."""
+    frames = 0
+    for frames, frame in enumerate(read_frames(video, threads=1), start=1):
+        if frames <= len(boxes):
+            crop = crop_picture(frame, boxes[frames - 1])
+            yield encode_crop(crop, settings.jpeg_quality), crop
+    if frames != len(boxes):
+        raise ClipError(
+            "broken_video", f"{video}: {frames} frames for {len(boxes)} frames of landmarks; convert it anew"
+        )
