@@ -47,8 +47,6 @@ def written_aside(path: Path | str) -> Iterator[Path]:
         os.umask(umask)
         aside.chmod(0o666 & ~umask)
         aside.replace(target)
-        # A worker that was killed as this began may have been dying then.
-        _remove_orphans(target)
     except Exception as error:
         fault = write_fault(error, target, aside)
         if fault is not None:
@@ -58,6 +56,8 @@ def written_aside(path: Path | str) -> Iterator[Path]:
         # A disk that fails now must not hide why it failed before.
         with suppress(OSError):
             aside.unlink(missing_ok=True)
+            # A worker that was killed as this began may have been dying then.
+            _remove_orphans(target)
 
 
 def _remove_orphans(target: Path) -> None:
@@ -77,6 +77,9 @@ def _lives(process: str) -> bool:
         return Path("/proc", process, "stat").read_text(errors="replace").rpartition(")")[2].split()[0] != "Z"
     except (FileNotFoundError, ProcessLookupError):
         return False
+    except PermissionError:
+        # Another user's, on a machine that hides those.
+        return True
 
 
 class _Sink(io.RawIOBase):

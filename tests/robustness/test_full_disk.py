@@ -123,6 +123,13 @@ def test_what_a_process_left_that_died_while_its_successor_wrote_is_removed(tmp_
         assert [path.name for path in tmp_path.iterdir()] == ["a.csv"]
 
 
+def test_what_cannot_be_removed_does_not_hide_that_the_file_was_written(tmp_path: Path) -> None:
+    with written_aside(tmp_path / "a.csv") as mine:
+        (tmp_path / re.sub(r"-\d+-", "-4194303999-", mine.name)).mkdir()
+        mine.write_text("x")
+    assert (tmp_path / "a.csv").read_text() == "x"
+
+
 def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
     for error in (ValueError("x"), ClipError("no_face", "x"), KeyError("errno = 5")):
         with pytest.raises(type(error)), written_aside(tmp_path / "a.csv"):
