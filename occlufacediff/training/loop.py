@@ -21,7 +21,7 @@ from tqdm import tqdm
 from occlufacediff.config.training import LoopSettings
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.files import written_aside
-from occlufacediff.storage import storage_error
+from occlufacediff.storage import faults_named
 
 Batch = dict[str, Tensor]
 Losses = dict[str, Tensor]
@@ -236,16 +236,15 @@ def _load_state(path: Path, key: str, device: torch.device) -> dict[str, Any] | 
         return None
     try:
         # Without this torch would try an old format, whose reader fails in many ways.
-        if not zipfile.is_zipfile(path):
-            raise ValueError("it is no archive of tensors")
-        state = torch.load(path, map_location=device, weights_only=True)
+        # A disk that cannot be read now may still hold hours of training.
+        with faults_named(path):
+            if not zipfile.is_zipfile(path):
+                raise ValueError("it is no archive of tensors")
+            state = torch.load(path, map_location=device, weights_only=True)
         if state["key"] == key:
             return dict(state)
         reason = "it belongs to other data, settings or code"
     except (RuntimeError, EOFError, KeyError, OSError, ValueError, pickle.UnpicklingError) as error:
-        # A disk that cannot be read now may still hold hours of training.
-        if isinstance(error, OSError) and (fault := storage_error(error, path)) is not None:
-            raise fault from error
         reason = f"it cannot be read ({error})"
     print(f"{path}: not used, {reason}; training starts anew", file=sys.stderr, flush=True)
     return None
