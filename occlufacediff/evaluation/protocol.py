@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.occlusion import OCCLUSION_KINDS
 from occlufacediff.config.reconstruction import ReconstructionSettings
-from occlufacediff.errors import ClipError
+from occlufacediff.errors import AssetError, ClipError
 from occlufacediff.evaluation.baselines import interpolated, neutral
 from occlufacediff.evaluation.scores import Surface, score, surface
 from occlufacediff.head.asset import HeadAsset
@@ -61,7 +61,7 @@ def make_case(clip_id: str, clip: Clip, kind: str, settings: EvaluationSettings,
 
     Raises:
         ValueError: the clip has no landmarks.
-        ClipError: ``no_landmarks``, none of the region that is to be hidden is known.
+        AssetError: none of the region that is to be hidden is known: the clip cannot be compared under this occlusion.
     """
     if clip.lmk_2d is None:
         raise ValueError(f"{clip_id}: got no landmarks, needs lmk_2d")
@@ -69,7 +69,8 @@ def make_case(clip_id: str, clip: Clip, kind: str, settings: EvaluationSettings,
     try:
         hidden = occlude(kind, clip.lmk_2d, rng, settings.occlusion)
     except ClipError as error:
-        raise ClipError(error.reason, f"{clip_id}: {error}") from error
+        # A clip's fault would become a row, as in the stages; a comparison needs the same clips for all.
+        raise AssetError(f"{clip_id}: {error}") from error
     visible = hidden.lmk_mask(clip.lmk_2d)
     return Case(clip_id, clip, hidden, visible if clip.lmk_visible is None else visible * clip.lmk_visible)
 

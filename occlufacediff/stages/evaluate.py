@@ -67,7 +67,8 @@ def evaluate(
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        AssetError: a file is missing or does not fit, or the checkpoint belongs to another head model.
+        AssetError: a file is missing or does not fit, the checkpoint belongs to another head model, or a clip lacks
+            the landmarks of a region that is to be hidden.
     """
     where = pick_device(device)
     asset = HeadAsset.load(head)

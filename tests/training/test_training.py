@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
 
+import h5py
 import numpy as np
 import pandas as pd
 import pytest
@@ -24,6 +26,7 @@ from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.evaluation.predictions import read_hidden, read_motion
+from occlufacediff.face_mesh import LIPS
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.stages.evaluate import evaluate
 from occlufacediff.stages.train import train_denoiser, train_motion_prior
@@ -199,6 +202,35 @@ def test_the_protocol_scores_every_method_and_occlusion(
     assert 0 < visible.mean() < 1
     with pytest.raises(AssetError, match="mouth/theirs"):
         read_motion(outputs[0][2], "mouth", "theirs", "C1/happy/level_1/000")
+
+
+def test_a_clip_without_the_region_ends_the_comparison_by_name(
+    files: Files, prior: Path, denoiser: Path, tmp_path: Path
+) -> None:
+    clips = tmp_path / "C1.h5"
+    shutil.copyfile(files.clips[-1], clips)
+    with h5py.File(clips, "r+") as store:
+        landmarks = store["happy/level_1/001/landmarks"]
+        points = landmarks[()]
+        points[:, LIPS] = np.nan
+        landmarks[...] = points
+    settings = EvaluationSettings(occlusions=("none", "mouth", "upper"), methods=("neutral",), steps=2)
+    said = r"C1/happy/level_1/001: occlusion: the detector gives no landmark of the .*lips.* in 50 of 50 frames"
+    with pytest.raises(AssetError, match=said):
+        evaluate(
+            files.manifest,
+            [*files.clips[:-1], clips],
+            files.audio,
+            files.coefficients,
+            files.head,
+            prior,
+            denoiser,
+            *(tmp_path / name for name in ("m.csv", "c.csv", "p.h5")),
+            settings=settings,
+            reconstruction=ReconstructionSettings(),
+            seed=4,
+            device="cpu",
+        )
 
 
 def test_bad_devices_are_named() -> None:
