@@ -102,7 +102,7 @@ def occlude(kind: str, lmk_2d: Float, rng: np.random.Generator, settings: Occlus
     Raises:
         ValueError: unknown kind, landmarks of another shape, or the kind ``picture`` without pictures.
         ConfigError: ``settings.pictures`` leads to no usable picture.
-        ClipError: ``no_landmarks``, a frame has no known landmark of the region.
+        ClipError: ``no_region``, a frame has no known landmark of the region.
     """
     if kind not in OCCLUSION_KINDS:
         raise ValueError(f"occlusion: got {kind!r}, needs one of {', '.join(OCCLUSION_KINDS)}")

@@ -6,7 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.config.occlusion import MaskSettings
-from occlufacediff.occlusion.regions import EYE_CENTRES, LEFT_EYE, LIPS, MOUTH_CENTRE, RIGHT_EYE, box_around, mouth_box
+from occlufacediff.occlusion.regions import (
+    EYE_CENTRES,
+    LEFT_EYE,
+    LIPS,
+    MOUTH_CENTRE,
+    RIGHT_EYE,
+    any_point,
+    box_around,
+    mouth_box,
+)
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -29,13 +38,6 @@ def _centre(points: Float, point: int, ring: tuple[int, ...]) -> Float:
     return centre if np.isfinite(centre).all() else np.nanmean(points[:, ring], axis=1)
 
 
-def _any_point(points: Float, rng: np.random.Generator) -> Float:
-    """One of the points (T, 2) that are known throughout."""
-    drawn = int(rng.integers(points.shape[1]))
-    known = np.flatnonzero(np.isfinite(points).all(axis=(0, 2)))
-    return points[:, drawn if drawn in known else known[drawn % len(known)]]
-
-
 def _regions(points: Float, rng: np.random.Generator, settings: MaskSettings) -> Bool:
     """Hidden points (T, N) over a span: each region with its odds, stopping after all, left, right or eyes."""
     hidden = np.zeros(points.shape[:2], bool)
@@ -56,7 +58,7 @@ def _regions(points: Float, rng: np.random.Generator, settings: MaskSettings) ->
         else:
             hidden |= _around(points, points[:, MOUTH_CENTRE].mean(axis=1), rng, settings)
     if rng.random() < settings.random:
-        hidden |= _around(points, _any_point(points, rng), rng, settings)
+        hidden |= _around(points, any_point(points, rng), rng, settings)
     if rng.random() < settings.contour:
         scale = rng.uniform(settings.contour_min, settings.contour_max)
         hidden |= ~_inside(points, box_around(points[:, (*LIPS, *LEFT_EYE, *RIGHT_EYE)], scale))

@@ -5,16 +5,16 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from occlufacediff import face_mesh
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.errors import ClipError
 from occlufacediff.face_mesh import LIPS
 
 Float = NDArray[np.float32]
 
-# Index lists of the MediaPipe face mesh; left and right are the picture's.
-LEFT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
-RIGHT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
-BROWS = (46, 53, 52, 65, 55, 70, 63, 105, 66, 107, 276, 283, 282, 295, 285, 300, 293, 334, 296, 336)
+# Left and right are the picture's here, the person's in the tables of the face mesh.
+LEFT_EYE, RIGHT_EYE = face_mesh.RIGHT_EYE, face_mesh.LEFT_EYE
+BROWS = (*face_mesh.RIGHT_BROW, *face_mesh.LEFT_BROW)
 LOWER_CONTOUR = (93, 132, 58, 172, 136, 150, 149, 176, 148, 152, 377, 400, 378, 379, 365, 397, 288, 361, 323)
 EYE_CORNERS = (33, 133, 362, 263)
 MOUTH_CENTRE = (13, 14)
@@ -42,12 +42,12 @@ def _told(points: Float, name: str) -> Float:
     """The points (T, N, 2), of which each frame has one that is known.
 
     Raises:
-        ClipError: ``no_landmarks``, a frame has none.
+        ClipError: ``no_region``, a frame has none.
     """
     lacking = ~np.isfinite(points).all(axis=-1).any(axis=1)
     if lacking.any():
         raise ClipError(
-            "no_landmarks",
+            "no_region",
             f"occlusion: the detector gives no landmark of the {name} in {lacking.sum()} of {len(points)} frames, "
             f"first in {lacking.argmax()}; choose another occlusion or another landmarks.detector",
         )
@@ -58,7 +58,7 @@ def box_around(points: Float, scale: float = 1.0, *, name: str = "region") -> Fl
     """Boxes (T, 4) `x0 y0 x1 y1` around the known of the points (T, N, 2), scaled about their centres.
 
     Raises:
-        ClipError: ``no_landmarks``, a frame has no known point; the message calls them ``name``.
+        ClipError: ``no_region``, a frame has no known point; the message calls them ``name``.
     """
     points = _told(points, name)
     low, high = np.nanmin(points, axis=1), np.nanmax(points, axis=1)
@@ -70,7 +70,7 @@ def anchors(lmk_2d: Float) -> tuple[Float, Float]:
     """Centre (T, 2) of the eye corners and the face unit (T, 1), the span of the outer ones, in crop coordinates.
 
     Raises:
-        ClipError: ``no_landmarks``, a frame lacks an outer corner.
+        ClipError: ``no_region``, a frame lacks an outer corner.
     """
     corners = lmk_2d[:, EYE_CORNERS]
     for outer in (0, 3):
@@ -92,7 +92,7 @@ def steady_box(lmk_2d: Float, indices: tuple[int, ...], margin: float = 0.0, *, 
         name: what messages call the points.
 
     Raises:
-        ClipError: ``no_landmarks``, a frame has none of the points, or lacks an outer corner of the eyes.
+        ClipError: ``no_region``, a frame has none of the points, or lacks an outer corner of the eyes.
     """
     centre, unit = anchors(lmk_2d)
     relative = (_told(lmk_2d[:, indices], name) - centre[:, None]) / unit[:, None]
@@ -110,7 +110,7 @@ def mouth_box(lmk_2d: Float, *, top: float, margin: float, with_chin: bool, scal
         with_chin: hide lips, chin and lower cheeks; else the box around the lips times ``scale``.
 
     Raises:
-        ClipError: ``no_landmarks``, a frame has none of the lips, of their middle (with the chin), or lacks an outer
+        ClipError: ``no_region``, a frame has none of the lips, of their middle (with the chin), or lacks an outer
             corner of the eyes (with the chin).
     """
     if not with_chin:
@@ -126,6 +126,22 @@ def mouth_box(lmk_2d: Float, *, top: float, margin: float, with_chin: bool, scal
     return box
 
 
+def any_point(lmk_2d: Float, rng: np.random.Generator) -> Float:
+    """One (T, 2) of the landmarks (T, N, 2) that are known in all frames.
+
+    Raises:
+        ClipError: ``no_region``, there is none.
+    """
+    known = np.flatnonzero(np.isfinite(lmk_2d).all(axis=(0, 2)))
+    if not len(known):
+        raise ClipError(
+            "no_region",
+            "occlusion: the detector gives no landmark in every frame, a box at a random place needs one for its "
+            "centre; choose another occlusion or another landmarks.detector",
+        )
+    return lmk_2d[:, known[rng.integers(len(known))]]
+
+
 def region_box(kind: str, lmk_2d: Float, rng: np.random.Generator, settings: OcclusionSettings) -> tuple[Float, bool]:
     """Boxes (T, 4) of a region for evaluation, and whether all but the box is hidden.
 
@@ -137,7 +153,7 @@ def region_box(kind: str, lmk_2d: Float, rng: np.random.Generator, settings: Occ
 
     Raises:
         ValueError: no such region.
-        ClipError: ``no_landmarks``, a frame has no known landmark of the region.
+        ClipError: ``no_region``, a frame has no known landmark of the region.
     """
     frames = len(lmk_2d)
     if kind == "asym":
@@ -157,14 +173,7 @@ def region_box(kind: str, lmk_2d: Float, rng: np.random.Generator, settings: Occ
         return box_around(points, rng.uniform(1.0, 1.6), name="lips and eyes"), True
     if kind == "random":
         half = rng.uniform(settings.random_half_min, settings.random_half_max, 2).astype(np.float32)
-        known = np.flatnonzero(np.isfinite(lmk_2d).all(axis=(0, 2)))
-        if not len(known):
-            raise ClipError(
-                "no_landmarks",
-                "occlusion: the detector gives no landmark in every frame, the random box needs one for its centre; "
-                "choose another occlusion or another landmarks.detector",
-            )
-        centre = lmk_2d[:, known[rng.integers(len(known))]]
+        centre = any_point(lmk_2d, rng)
         return np.concatenate([centre - half, centre + half], axis=1), False
     box = np.tile(np.asarray(whole, np.float32), (frames, 1))
     if kind == "mouth":

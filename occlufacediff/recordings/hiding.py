@@ -61,7 +61,7 @@ def hide(
 
     Raises:
         ConfigError: ``pictures`` leads to no usable picture.
-        ClipError: ``no_landmarks``, none of the region is known.
+        ClipError: ``no_region``, none of the region is known.
     """
     lmk_2d = recording.lmk_2d
     rng = np.random.default_rng([seed, zlib.crc32(name.encode()), RECORDING_REGIONS.index(region)])
