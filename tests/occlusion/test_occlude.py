@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from few_points import of_68
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -123,22 +124,35 @@ def test_training_masks_are_masks_of_the_samples_own(seed: int, name: str) -> No
     assert np.array_equal(mask, training_mask(lmk, np.random.default_rng(seed), mask_preset(name)))
 
 
+EYES = (*LEFT_EYE, *RIGHT_EYE)
+
+
 @pytest.mark.parametrize(
-    ("region", "hides"), [("eyes", LEFT_EYE + RIGHT_EYE), ("mouth", LIPS), ("random", ()), ("contour", ())]
+    ("region", "hides", "leaves"),
+    [
+        # An eye of the two, and what lies around it.
+        ("eyes", (), (13, 14, 152)),
+        ("mouth", (13, 14), EYES),
+        ("contour", (152,), (13, 14)),
+        ("random", (), ()),
+    ],
 )
-def test_training_masks_of_a_detector_of_68_points(region: str, hides: tuple[int, ...]) -> None:
+def test_training_masks_of_a_detector_of_68_points(
+    region: str, hides: tuple[int, ...], leaves: tuple[int, ...]
+) -> None:
     none = dict.fromkeys(("whole", "half_frames", "nothing", "all", "eyes", "left", "right", "mouth", "random"), 0.0)
-    odds = MaskSettings(**(none | {"contour": 0.0, "span_is_window": 1.0, region: 1.0}))
+    sizes = {"half_min": 0.05, "half_max": 0.15, "contour_max": 1.05, "mouth_with_chin": 1.0}
+    odds = MaskSettings(**(none | sizes | {"contour": 0.0, "span_is_window": 1.0, region: 1.0}))
     lmk = face(64)
-    few = np.full_like(lmk, np.nan)
-    few[:, IBUG_68] = lmk[:, IBUG_68]
+    few = of_68(lmk)
     for seed in range(20):
         mask = training_mask(few, np.random.default_rng(seed), odds)
-        assert (mask[:, IBUG_68] == 0).any()  # in place of a point that is not there another one is hidden
-        if region != "random":
-            assert (mask[:, IBUG_68] == 1).any()
-        hidden = mask[:, sorted({*hides} & {*IBUG_68})] == 0
-        assert hidden.any() or not hides
+        # Nothing is drawn by points that are not there: some of those that are lie in the region.
+        assert (mask[:, IBUG_68] == 0).any()
+        assert not mask[:, sorted({*hides} & {*IBUG_68})].any()
+        assert mask[:, sorted({*leaves} & {*IBUG_68})].all()
+        if region == "eyes":
+            assert (mask[:, sorted({*EYES} & {*IBUG_68})] == 0).any()
 
 
 def test_training_masks_follow_their_odds() -> None:
@@ -162,14 +176,6 @@ def test_odds_out_of_range_are_refused(values: dict[str, float], field: str) -> 
         MaskSettings(**values)
 
 
-def known_only(lmk: np.ndarray) -> np.ndarray:
-    """What a detector of 68 points gives of a face."""
-    holed = np.full_like(lmk, np.nan)
-    holed[:, IBUG_68] = lmk[:, IBUG_68]
-    return holed
-
-
-EYES = (*LEFT_EYE, *RIGHT_EYE)
 #: What a kind hides of the 68 points, and what it leaves: the chin's point 152 goes with the mouth.
 OF_68 = {
     "mouth": ((*LIPS, 152), (*EYES, *BROWS)),
@@ -186,7 +192,7 @@ OF_68 = {
 @pytest.mark.parametrize("kind", OF_68)
 @pytest.mark.parametrize("hole", [np.nan, np.inf])
 def test_a_detector_of_68_points_has_the_same_regions(kind: str, hole: float) -> None:
-    lmk = known_only(face(80, opening=0.1))
+    lmk = of_68(face(80, opening=0.1))
     lmk[np.isnan(lmk)] = hole
     occlusion = occlude(kind, lmk, np.random.default_rng(0), OcclusionSettings(scale_min=1.01))
     visible = occlusion.lmk_mask(lmk)[occlusion.frames]
@@ -198,14 +204,14 @@ def test_a_detector_of_68_points_has_the_same_regions(kind: str, hole: float) ->
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_boxes_are_numbers_whatever_is_unknown(kind: str) -> None:
-    lmk = known_only(face(80))
+    lmk = of_68(face(80))
     for seed in range(10):
         boxes = occlude(kind, lmk, np.random.default_rng(seed), OcclusionSettings()).boxes
         assert ((boxes >= -112 * 9) & (boxes <= 112 * 9)).all()
 
 
 def test_a_published_mouth_box_holds_the_lips_that_are_known() -> None:
-    lmk = known_only(face(80, opening=0.1))
+    lmk = of_68(face(80, opening=0.1))
     published = OcclusionSettings(mouth_with_chin=False, scale_min=1.01)
     mouth = occlude("mouth", lmk, np.random.default_rng(0), published)
     visible = mouth.lmk_mask(lmk)[mouth.frames]
@@ -222,7 +228,7 @@ def test_a_published_mouth_box_holds_the_lips_that_are_known() -> None:
         ("upper", (263,), "eyes' outer corners in 1 of 50"),
         ("left_eye", LEFT_EYE, "left eye in 1 of 50"),
         ("contour", range(468), "lips and eyes in 1 of 50"),
-        ("random", range(468), "random box needs one"),
+        ("random", range(468), "a box at a random place needs one"),
     ],
 )
 def test_a_region_without_known_points_is_an_error(kind: str, unknown: tuple[int, ...], named: str) -> None:
@@ -230,7 +236,7 @@ def test_a_region_without_known_points_is_an_error(kind: str, unknown: tuple[int
     lmk[7, list(unknown)] = np.nan
     with pytest.raises(ClipError, match=named) as caught:
         occlude(kind, lmk, np.random.default_rng(0), OcclusionSettings())
-    assert caught.value.reason == "no_landmarks"
+    assert caught.value.reason == "no_region"
 
 
 def test_points_that_were_never_given_are_no_points() -> None:

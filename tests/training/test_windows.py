@@ -14,6 +14,7 @@ import pytest
 
 sys.path += [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
+from few_points import of_68
 from small_data import Files, write_small_data
 
 from occlufacediff.config.occlusion import MaskSettings
@@ -211,6 +212,27 @@ def test_each_sample_has_its_own_mask(files: Files) -> None:
     batch = next(iter(batches(dataset, first=0, last=1, size=12, workers=0)))
     masks = {mask.numpy().tobytes() for mask in batch["lmk_mask"]}
     assert len(masks) > 4
+
+
+@pytest.mark.parametrize("region", ["eyes", "mouth", "random", "contour"])
+def test_masks_go_by_the_points_that_the_detector_gives(files: Files, tmp_path: Path, region: str) -> None:
+    """Of 68 points the others must not count as if they lay in the middle of the crop, wherever the face is."""
+    none = dict.fromkeys(("whole", "half_frames", "nothing", "all", "eyes", "left", "right", "mouth", "random"), 0.0)
+    odds = MaskSettings(**(none | {"contour": 0.0, region: 1.0}))
+    masks = []
+    for shift in (0.0, 0.5):
+        clips = tmp_path / f"{shift}/A1.h5"
+        clips.parent.mkdir()
+        shutil.copyfile(files.clips[0], clips)
+        with h5py.File(clips, "r+") as store:
+            for clip in ("000", "001"):
+                landmarks = store[f"happy/level_1/{clip}/landmarks"]
+                landmarks[:, :468] = of_68(landmarks[:, :468]) + np.float32(shift)
+        some = replace(files, clips=[clips, *files.clips[1:]])
+        dataset = WindowDataset(store_of(some), seed=5, masks=odds)
+        masks.append([dataset[index]["lmk_mask"] for index in range(8)])
+    for here, there in zip(*masks, strict=True):
+        assert np.array_equal(here, there)
 
 
 def test_augmentation_keeps_shapes_and_has_the_asked_spread() -> None:
