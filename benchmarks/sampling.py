@@ -30,17 +30,17 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 from golden_rule import fill  # noqa: E402
 
+from occlufacediff.media.rates import FPS, SAMPLES_PER_FRAME  # noqa: E402
 from occlufacediff.models.audio_encoder import Wav2Vec2Sizes  # noqa: E402
 from occlufacediff.models.conditions import Precision  # noqa: E402
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig  # noqa: E402
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig  # noqa: E402
 from occlufacediff.models.published import published_denoiser_name, published_prior_name  # noqa: E402
-from occlufacediff.models.sample import SampleInput, normalised_waveform, sample_clips  # noqa: E402
+from occlufacediff.models.sample import SampleInput, sample_clips  # noqa: E402
 from occlufacediff.models.sampler import Ddim, clip_noise  # noqa: E402
 from occlufacediff.models.schedule import NoiseSchedule  # noqa: E402
 from occlufacediff.models.windows import WINDOW_FRAMES, published_windows  # noqa: E402
 
-FPS = 25
 #: Weights of guidance (s_all, s_audio) where there is any.
 GUIDANCE = (1.5, 0.5)
 REPEATS = 3
@@ -95,7 +95,7 @@ def random_clip(frames: int, name: str = "benchmark") -> SampleInput:
         clip_id=name,
         lmk_2d=0.3 * torch.randn(frames, 468, 2, generator=draw),
         lmk_mask=(torch.rand(frames, 468, generator=draw) > 0.5).float(),
-        audio=normalised_waveform(torch.randn(frames * 640, generator=draw)),
+        audio=torch.randn(frames * SAMPLES_PER_FRAME, generator=draw),
     )
 
 
@@ -111,7 +111,11 @@ def plain(models: Models, clip: SampleInput, steps: int, guided: bool) -> tuple[
     took: list[Took] = []
     motions = []
     for first, last, _ in published_windows(lmk.shape[1]):
-        inputs = lmk[:, first : last + 1], mask[:, first : last + 1], audio[:, first * 640 : (last + 1) * 640]
+        inputs = (
+            lmk[:, first : last + 1],
+            mask[:, first : last + 1],
+            audio[:, first * SAMPLES_PER_FRAME : (last + 1) * SAMPLES_PER_FRAME],
+        )
 
         def passes(x: Tensor, t: Tensor, inputs: tuple[Tensor, Tensor, Tensor] = inputs) -> Tensor:
             seen, shown, heard = inputs

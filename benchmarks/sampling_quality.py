@@ -25,6 +25,7 @@ from occlufacediff.evaluation.metrics import lve
 from occlufacediff.evaluation.protocol import make_case
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import vertices_numpy
+from occlufacediff.media.rates import FPS
 from occlufacediff.models import sample as sampling
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.models.denoiser import Denoiser
@@ -39,7 +40,6 @@ Float = NDArray[np.float32]
 REFERENCES = (("ddim", 400), ("ddim", 100))
 SOLVERS = (*REFERENCES, ("ddim", 50), ("ddim", 20), ("ddim", 10), ("dpmpp", 20), ("dpmpp", 10), ("dpmpp", 5))
 OCCLUSIONS = ("mouth", "audio_driven")
-FPS = 25
 HOUR = 90_000
 
 

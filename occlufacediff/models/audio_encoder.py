@@ -8,11 +8,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-#: Samples of the 16 kHz waveform a frame.
-SAMPLES_PER_FRAME = 640
-#: Log-mel rows (100 Hz) a frame.
-MEL_ROWS_PER_FRAME = 4
-
 
 @dataclass(frozen=True)
 class Wav2Vec2Sizes:

@@ -9,7 +9,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from occlufacediff.models.audio_encoder import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
+from occlufacediff.media.rates import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
 from occlufacediff.models.denoiser import Denoiser, Prepared
 from occlufacediff.models.layers import FRAMES_PER_LATENT
 from occlufacediff.models.steps import StepDecoder

@@ -13,13 +13,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from occlufacediff.models.audio_encoder import (
-    MEL_ROWS_PER_FRAME,
-    SAMPLES_PER_FRAME,
-    LogMelEncoder,
-    Wav2Vec2Encoder,
-    Wav2Vec2Sizes,
-)
+from occlufacediff.media.rates import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
+from occlufacediff.models.audio_encoder import LogMelEncoder, Wav2Vec2Encoder, Wav2Vec2Sizes
 from occlufacediff.models.film import DecoderLayer, LayerFilm
 from occlufacediff.models.layers import (
     Drop,

@@ -34,11 +34,6 @@ Guidance = tuple[float | None, float | None]
 STRETCH_WINDOWS = 256
 
 
-def normalised_waveform(waveform: Tensor) -> Tensor:
-    """As wav2vec2 expects its input, over the whole clip (N,): ``(x - mean) / sqrt(var + 1e-7)``."""
-    return (waveform - waveform.mean()) / torch.sqrt(waveform.var(unbiased=False) + 1e-7)
-
-
 def sampler_of(solver: Literal["ddim", "dpmpp"], steps: int) -> Ddim | DpmSolver:
     """A sampler over the published schedule.
 

@@ -15,7 +15,8 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import vertices_numpy
 from occlufacediff.landmarks import topology
 from occlufacediff.media.encode import VideoWriter
-from occlufacediff.media.frames import FPS, read_frames
+from occlufacediff.media.frames import read_frames
+from occlufacediff.media.rates import FPS
 from occlufacediff.occlusion.occlude import OPAQUE
 from occlufacediff.prediction.observe import Progress
 from occlufacediff.rendering import animation

@@ -15,12 +15,13 @@ from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.rates import FPS
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
-from occlufacediff.models.sample import Guidance, normalised_waveform, sample_motion
+from occlufacediff.models.sample import Guidance, sample_motion
 from occlufacediff.prediction.adapt import Adapted, adapt, told_coefficients
 from occlufacediff.speech.features import sound_features
 from occlufacediff.speech.loudness import sound_columns, strength
 from occlufacediff.speech.phones import Phones, recognise
 from occlufacediff.speech.rules import rules_motion
+from occlufacediff.training.data import normalised_waveform
 
 Float = NDArray[np.float32]
 
@@ -69,7 +70,7 @@ class Heard:
     def condition(self, networks: Networks) -> torch.Tensor:
         """What the denoiser is told."""
         if networks.denoiser.config.audio == "wav2vec2":
-            return normalised_waveform(torch.from_numpy(self.waveform))
+            return torch.from_numpy(normalised_waveform(self.waveform))
         told = self.features if networks.hears_phones else self.log_mel
         return torch.from_numpy(np.ascontiguousarray(told))
 

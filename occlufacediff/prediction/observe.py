@@ -15,9 +15,10 @@ from occlufacediff.landmarks.detect import make_detector, track_face
 from occlufacediff.landmarks.interpolate import fill_missing
 from occlufacediff.landmarks.normalise import crop_boxes, to_crop
 from occlufacediff.landmarks.topology import MESH_POINTS
-from occlufacediff.media.frames import FPS, read_frames
+from occlufacediff.media.frames import read_frames
 from occlufacediff.media.probe import MediaInfo
-from occlufacediff.media.sound import SAMPLE_RATE, SAMPLES_PER_FRAME, fit_to_frames, level_db, log_mel, read_waveform
+from occlufacediff.media.rates import FPS, SAMPLE_RATE, SAMPLES_PER_FRAME
+from occlufacediff.media.sound import fit_to_frames, level_db, log_mel, read_waveform
 
 #: Called with a step's name, what is done and what there is to do (None: unknown).
 Progress = Callable[[str, int, int | None], None]

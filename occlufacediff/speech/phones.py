@@ -10,7 +10,7 @@ import numpy as np
 import pocketsphinx
 from numpy.typing import NDArray
 
-from occlufacediff.media.rates import SAMPLE_RATE
+from occlufacediff.media.rates import FPS, SAMPLE_RATE
 from occlufacediff.speech.columns import PHONES, SILENCE
 
 Float = NDArray[np.float32]
@@ -74,7 +74,7 @@ def recognise(waveform: NDArray[np.floating]) -> Phones:
     return Phones(tuple(name for name, *_ in found), starts, ends, np.array([one[2] for one in found], np.float32))
 
 
-def phone_features(phones: Phones, frames: int, fps: int = 25) -> Float:
+def phone_features(phones: Phones, frames: int, fps: int = FPS) -> Float:
     """Share (T, 40) of each frame that each of `PHONES` covers; frame i reaches from ``(i - 0.5) / fps`` to
     ``(i + 0.5) / fps``. What lies outside the sound counts as silence, so that rows add up to 1.
     """

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from occlufacediff.media.rates import FPS
 from occlufacediff.speech.articulation import Style, speech_actions
 from occlufacediff.speech.phones import Phones
 from occlufacediff.speech.visemes import timed
@@ -33,7 +34,7 @@ def rules_motion(
     *,
     strength: NDArray[np.floating] | None = None,
     offset_s: float = 0.0,
-    fps: int = 25,
+    fps: int = FPS,
 ) -> Float:
     """Expression and jaw (T, E + 3) that the phones ask for at frames i / ``fps``.
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from occlufacediff.errors import AssetError
 from occlufacediff.files import sha256
+from occlufacediff.media.rates import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
 from occlufacediff.speech.columns import BANDS, PHONES, SILENCE, WIDTH
 
 if TYPE_CHECKING:
@@ -25,8 +26,6 @@ Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 
 LANDMARKS = 468
-MEL_ROWS_PER_FRAME = 4
-SAMPLES_PER_FRAME = 640
 #: Shortest run of known frames that is learnt from: the shortest clip accepted.
 LEAST_KNOWN = 25
 
