@@ -69,9 +69,9 @@ def activity(waveform: NDArray[np.floating], *, silence_db: float) -> Activity:
     size, hop = int(_WINDOW_S * SAMPLE_RATE), int(_HOP_S * SAMPLE_RATE)
     starts = range(0, max(len(waveform) - size, 0) + hop, hop)
     windows = [waveform[max(0, min(start, len(waveform) - size)) :][:size] for start in starts]
-    measured = [_measures(one) for one in windows if level_db(one) >= silence_db]
-    if not measured:  # a burst across the edge of two windows
-        return Activity("silence", level, 0.0, *(3 * [float("nan")]))
+    # Stretches of 20 ms lie otherwise in a window than in the whole, whose loudest one may be in none.
+    audible = [one for one in windows if level_db(one) >= silence_db] or [max(windows, key=level_db)]
+    measured = [_measures(one) for one in audible]
     spoken = [_is_speech(*one) for one in measured]
     share = float(np.mean(spoken))
     typical = max(zip(spoken, measured, strict=True), key=lambda one: (one[0], one[1][0]))[1]
