@@ -14,6 +14,7 @@ from occlufacediff.models.denoiser import Denoiser, Prepared
 from occlufacediff.models.layers import FRAMES_PER_LATENT
 from occlufacediff.models.steps import StepDecoder
 from occlufacediff.models.windows import WINDOW_FRAMES
+from occlufacediff.speech.columns import after_the_end
 
 #: A pass of the network: landmarks shown, sound heard, weight in the sum.
 Branch = tuple[bool, bool, float]
@@ -127,7 +128,7 @@ class Conditions:
         return self._silence
 
     def _cut(self, clip: SampleInput, start: int) -> tuple[Tensor, Tensor, Tensor]:
-        """Landmarks, mask and sound of a window; after the clip's end they stand still, but a waveform is silent."""
+        """Landmarks, mask and sound of a window; after the clip's end faces stand still and nothing is heard."""
         begin, rows = start * FRAMES_PER_LATENT, self._rows_a_frame
         frames = slice(begin, begin + WINDOW_FRAMES)
         lmk, mask = clip.lmk_2d[frames].float(), clip.lmk_mask[frames].float()
@@ -136,14 +137,20 @@ class Conditions:
         return (
             _filled(torch.nan_to_num(lmk), WINDOW_FRAMES),
             _filled(mask, WINDOW_FRAMES),
-            _filled(audio, WINDOW_FRAMES * rows),
+            _filled(audio, WINDOW_FRAMES * rows, _unheard_row(clip.audio)),
         )
 
 
-def _filled(values: Tensor, rows: int) -> Tensor:
+def _unheard_row(audio: Tensor) -> Tensor:
+    """What follows the end of a clip's sound, as in training: (1,) or (1, columns)."""
+    if audio.dim() == 1:
+        return audio.new_zeros(1, dtype=torch.float32)
+    return torch.from_numpy(after_the_end(audio.float().cpu().numpy()))[None].to(audio.device)
+
+
+def _filled(values: Tensor, rows: int, after: Tensor | None = None) -> Tensor:
+    """Values (N, ...) made ``rows`` long by the row ``after`` (1, ...), by default their last one."""
     missing = rows - values.shape[0]
     if missing == 0:
         return values
-    # a waveform ends in silence; frames, log-mel and phones stand still
-    last = torch.zeros_like(values[-1:]) if values.dim() == 1 else values[-1:]
-    return torch.cat([values, last.expand(missing, *values.shape[1:])])
+    return torch.cat([values, (values[-1:] if after is None else after).expand(missing, *values.shape[1:])])

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from occlufacediff.errors import AssetError
 from occlufacediff.files import sha256
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
-from occlufacediff.speech.columns import BANDS, PHONES, SILENCE, WIDTH
+from occlufacediff.speech.columns import after_the_end
 
 if TYPE_CHECKING:
     from occlufacediff.speech.phones import Phones
@@ -79,16 +79,6 @@ def fit_rows(values: Float, rows: int, fill: float | Float) -> Float:
         return values[:rows]
     rest = np.full((rows - len(values), *values.shape[1:]), fill, values.dtype)
     return np.concatenate([values, rest])
-
-
-def after_the_end(sound: Float) -> Float:
-    """Row of sound (columns,) for times after a clip's end: its least value; of phones, silence and nothing else."""
-    if sound.shape[1] != WIDTH:
-        return np.full(sound.shape[1], sound.min(), sound.dtype)
-    row = np.zeros(WIDTH, sound.dtype)
-    row[:BANDS] = sound[:, :BANDS].min()
-    row[BANDS + PHONES.index(SILENCE)] = 1
-    return row
 
 
 def known_runs(known: Bool, least: int = LEAST_KNOWN) -> list[slice]:

@@ -7,10 +7,12 @@ import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import h5py
 import numpy as np
 import pytest
+import torch
 
 sys.path += [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
 
@@ -20,6 +22,7 @@ from small_data import Files, write_small_data
 from occlufacediff.config.occlusion import MaskSettings
 from occlufacediff.config.training import AugmentSettings
 from occlufacediff.errors import AssetError
+from occlufacediff.models.conditions import Conditions, SampleInput
 from occlufacediff.speech import phones
 from occlufacediff.speech.columns import BANDS, PHONES, SILENCE, WIDTH
 from occlufacediff.speech.features import sound_features
@@ -162,6 +165,23 @@ def test_after_its_end_a_clip_says_no_phone(files: Files) -> None:
     after = window_of(clip, 0, 1.0)["log_mel"][200:]
     assert (after[:, :BANDS] == clip.log_mel[:, :BANDS].min()).all()
     assert (after[:, BANDS:] == [name == SILENCE for name in PHONES]).all()
+
+
+@pytest.mark.parametrize("sound", ["log_mel", "speech", "waveform"])
+def test_sampling_fills_a_short_clip_as_training_does(files: Files, sound: str) -> None:
+    clip = store_of(files, sound=sound)[1]
+    heard = clip.waveform if sound == "waveform" else clip.log_mel
+    assert clip.lmk_2d is not None
+    assert heard is not None
+    given = SampleInput(
+        "a", torch.from_numpy(clip.lmk_2d), torch.ones(clip.lmk_2d.shape[:2]), torch.from_numpy(heard.copy())
+    )
+    audio = "wav2vec2" if sound == "waveform" else sound
+    conditions = Conditions(SimpleNamespace(config=SimpleNamespace(audio=audio)), [(True, True, 1.0)], use_audio=True)
+    lmk, _, told = conditions._cut(given, 0)
+    trained = window_of(clip, 0, 1.0)
+    np.testing.assert_allclose(lmk, trained["lmk_2d"], atol=1e-6)
+    np.testing.assert_allclose(told, trained["waveform" if sound == "waveform" else "log_mel"], atol=1e-6)
 
 
 def test_sound_shorter_than_its_clip_ends_in_silence(files: Files, tmp_path: Path) -> None:
