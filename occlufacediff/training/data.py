@@ -164,9 +164,10 @@ class ClipStore:
         if audio is not None:
             self._files["audio"] = _paths("audio", audio)
         for kind, paths in self._files.items():
-            for subject, _ in self.rows:
-                if subject not in paths:
-                    raise AssetError(f"{kind}: no file of subject {subject}, which {manifest} lists in {split}")
+            subjects = dict.fromkeys(subject for subject, _ in self.rows)
+            if lacking := [subject for subject in subjects if subject not in paths]:
+                raise AssetError(f"{kind}: no file of subject {lacking[0]}, which {manifest} lists in {split}")
+            self._files[kind] = {subject: paths[subject] for subject in subjects}
         self._runs: list[slice | None] = [None] * len(self.rows)
         if known_only:
             self._keep_known()
@@ -187,7 +188,7 @@ class ClipStore:
         return "/".join(self.rows[index])
 
     def digest(self) -> str:
-        """Changes when the split's rows or any of the store's files change.
+        """Changes when the split's rows or files of its subjects change.
 
         Of clips and sound, some 100 GB, sizes and times have to do. No folder is part of it: data that were moved, or
         copied with their times, are the same.
