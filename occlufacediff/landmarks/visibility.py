@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from occlufacediff.landmarks.normalise import CROP_PX
 
 
-def to_pixels(landmarks: NDArray[np.floating]) -> NDArray[np.int32]:
-    """Normalised landmarks (..., 2) to crop pixels: ``trunc(112 v + 112)``, toward zero."""
+def to_pixels(points: NDArray[np.floating]) -> NDArray[np.int64]:
+    """Pixels of points (...) in crop coordinates: ``trunc(112 v + 112)``, toward zero as published."""
     half = CROP_PX // 2
-    return np.trunc(np.asarray(landmarks) * half + half).astype(np.int32)
+    return np.trunc(np.asarray(points, np.float64) * half + half).astype(np.int64)
 
 
 def visible_landmarks(landmarks: NDArray[np.floating], visible: NDArray[np.generic]) -> NDArray[np.uint8]:

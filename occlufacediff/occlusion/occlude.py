@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.occlusion import OCCLUSION_KINDS, OcclusionSettings
 from occlufacediff.landmarks.normalise import CROP_PX
+from occlufacediff.landmarks.visibility import to_pixels
 from occlufacediff.occlusion.regions import only_known, region_box
 
 Float = NDArray[np.float32]
@@ -19,11 +20,6 @@ Bool = NDArray[np.bool_]
 OPAQUE = 128
 #: No pixel: both ends belong to a box.
 NO_BOX = (0, 0, -1, -1)
-
-
-def crop_pixels(points: Float) -> NDArray[np.int64]:
-    """Pixels of points in crop coordinates: ``trunc(112 v + 112)``, toward zero as published."""
-    return np.trunc(CROP_PX / 2 * np.asarray(points, np.float64) + CROP_PX / 2).astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,7 +58,7 @@ class Occlusion:
             lmk_2d: (T, N, 2) landmarks in crop coordinates.
         """
         known = np.isfinite(lmk_2d).all(axis=-1)
-        pixel = crop_pixels(np.where(known[..., None], lmk_2d, 0.0))
+        pixel = to_pixels(np.where(known[..., None], lmk_2d, 0.0))
         in_crop = ((pixel >= 0) & (pixel < CROP_PX)).all(axis=-1)
         if self.picture is not None:
             x, y = np.moveaxis(np.clip(pixel, 0, CROP_PX - 1), -1, 0)
@@ -130,4 +126,4 @@ def cover(kind: str, lmk_2d: Float, hidden: Bool, rng: np.random.Generator, sett
         return Occlusion(kind, none, hidden, picture=draw_occluder(Path(settings.pictures), rng))
     # The region may look at the whole clip: its place must not depend on what the mouth does in one frame.
     boxes, inverted = region_box(kind, only_known(lmk_2d), rng, settings)
-    return Occlusion(kind, crop_pixels(np.clip(boxes, -8, 8)), hidden, inverted)
+    return Occlusion(kind, to_pixels(np.clip(boxes, -8, 8)), hidden, inverted)

@@ -24,11 +24,12 @@ from occlufacediff.head.fit import LEAST_VISIBLE, FitResult, fit_clip
 from occlufacediff.head.follow import follow_visible
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.landmarks.normalise import CROP_PX
+from occlufacediff.landmarks.visibility import to_pixels
 from occlufacediff.media.frames import FPS
 from occlufacediff.media.probe import probe
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.occlusion.masks import read_masks
-from occlufacediff.occlusion.occlude import Occlusion, crop_pixels, occlude
+from occlufacediff.occlusion.occlude import Occlusion, occlude
 from occlufacediff.occlusion.pictures import occluder_files
 from occlufacediff.occlusion.recording import Cover, MaskCover, check_source, cover_of
 from occlufacediff.occlusion.regions import only_known
@@ -366,7 +367,7 @@ def _trusted(seen: Observation, covered: Covered | None) -> Floats:
     """Landmarks (T, 468) that the video itself shows, 1 or 0: found, and nothing lies over them."""
     trusted = seen.known.astype(np.float32)
     if covered is not None:
-        pixels = np.clip(crop_pixels(seen.lmk_2d), 0, CROP_PX - 1)
+        pixels = np.clip(to_pixels(seen.lmk_2d), 0, CROP_PX - 1)
         for frame, (x, y) in enumerate(pixels.transpose(0, 2, 1)):
             trusted[frame] *= ~covered[frame][y, x]
     return trusted

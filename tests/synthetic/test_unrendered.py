@@ -20,7 +20,8 @@ from occlufacediff.face_mesh import EYE_CORNERS, INNER_LIP_BOTTOM, INNER_LIP_TOP
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.model import HeadModel
-from occlufacediff.occlusion.occlude import Occlusion, crop_pixels
+from occlufacediff.landmarks.visibility import to_pixels
+from occlufacediff.occlusion.occlude import Occlusion
 from occlufacediff.occlusion.regions import region_box
 from occlufacediff.openhead.build import build_open_head
 from occlufacediff.speech import features
@@ -138,7 +139,7 @@ def mouth_hidden(clips: Sequence[UnrenderedClip]) -> Array:
     for clip in clips:
         boxes, inverted = region_box("mouth", clip.lmk_2d, np.random.default_rng(0), settings)
         everywhere = np.ones(len(boxes), bool)
-        hidden = Occlusion("mouth", crop_pixels(np.clip(boxes, -8, 8)), everywhere, inverted)
+        hidden = Occlusion("mouth", to_pixels(np.clip(boxes, -8, 8)), everywhere, inverted)
         shown.append(hidden.lmk_mask(clip.lmk_2d))
     return np.stack(shown)
 
