@@ -17,7 +17,7 @@ from occlufacediff.errors import ConfigError
 ASSETS = Path(__file__).with_name("assets.csv")
 #: Archives that a subject may have in the shared folder; the first is needed.
 ARCHIVES = ("video.tar", "audio.tar", "sentences.csv")
-TOKEN, FORM, NONE = LOGINS = ("token", "form", "none")
+TOKEN, FORM, _ = LOGINS = ("token", "form", "none")
 
 _ID = re.compile(r"[A-Za-z0-9_-]+")
 _SHA256 = re.compile(r"[0-9a-f]{64}")

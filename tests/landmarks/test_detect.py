@@ -67,7 +67,7 @@ class Scripted:
         return np.array(faces, np.float32).reshape(-1, 478, 2)
 
     def forget(self) -> None:
-        pass
+        """The script goes on."""
 
     def __enter__(self) -> Self:
         return self
