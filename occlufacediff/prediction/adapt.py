@@ -242,11 +242,16 @@ def _earlier(count: int, frames: int) -> NDArray[np.intp]:
 def _uneven(
     apart: NDArray[np.floating] | None, run: NDArray[np.intp], columns: NDArray[np.intp], share: float
 ) -> Array:
-    """Factors (R, N), 1 in the mean square, that follow how far guesses lie apart in the frames of a run."""
+    """Factors (R, N), 1 in the mean square, that follow how far guesses lie apart in the frames of a run.
+
+    Guesses that agree throughout tell nothing: all factors are 1.
+    """
     if apart is None:
         return np.ones((len(run), len(columns)))
     variance = np.asarray(apart, np.float64)[np.ix_(run, columns)] ** 2
-    return np.asarray(np.sqrt(1 - share + share * variance / np.maximum(variance.mean(axis=0), 1e-12)))
+    mean = np.broadcast_to(variance.mean(axis=0), variance.shape)
+    even = np.divide(variance, mean, out=np.ones_like(variance), where=mean > 0)
+    return np.asarray(np.sqrt(1 - share + share * even))
 
 
 def _own_spread(shown: Array, usual: Array) -> Array:

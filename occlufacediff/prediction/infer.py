@@ -148,7 +148,7 @@ def infer(
         told_coefficients(visible, basis.expression_names),
         sound_columns(heard.log_mel) if use_sound else None,
         pose=fit.global_pose,
-        apart=apart if apart.any() else None,
+        apart=apart,
         mean=networks.prior.motion_mean.cpu().numpy(),
         spread=networks.prior.motion_std.cpu().numpy(),
         settings=adaptation,

@@ -124,6 +124,18 @@ def test_the_spread_is_larger_where_samples_lie_apart() -> None:
     assert found.spread[60:80].mean() > 1.5 * found.spread[85:100].mean()
 
 
+def test_where_guesses_agree_throughout_the_spread_is_as_without_them() -> None:
+    """A single sample lies apart from the rules' motion, in the coefficients that these move and in no other."""
+    rng = np.random.default_rng(7)
+    guide, seen, apart = smooth(rng, (FRAMES, VALUES)), smooth(rng, (FRAMES, VALUES)), np.zeros((FRAMES, VALUES))
+    apart[:, 0] = rng.uniform(0.5, 2.0, FRAMES)
+    mask = told(slice(40, 120))
+    uneven, even = (adapted(guide, seen, mask, apart=one).spread[40:120] ** 2 for one in (apart, None))
+    np.testing.assert_allclose(uneven[:, 1:], even[:, 1:], rtol=1e-5)
+    assert (uneven[:, 0] / even[:, 0]).mean() == pytest.approx(1, rel=1e-5)
+    assert np.ptp(uneven[:, 0] / even[:, 0]) > 1
+
+
 def test_mouth_and_eyes_hidden_at_different_times_are_adapted_each_on_its_own() -> None:
     rng = np.random.default_rng(8)
     truth, apart = smooth(rng, (FRAMES, 4)), rng.uniform(0.5, 2.0, (FRAMES, 4))
