@@ -99,6 +99,7 @@ def adapt(
     """
     seen, mean, spread = (np.asarray(values, np.float64) for values in (seen, mean, spread))
     motion, deviation = seen.copy(), np.tile(settings.noise_sd * spread, (len(seen), 1))
+    heard = np.zeros((len(seen), 0)) if sound is None else settings.sound_sd * np.asarray(sound, np.float64)
     offset = 0
     for pattern in np.unique(told, axis=1).T:
         columns = np.flatnonzero((told == pattern[:, None]).all(axis=0))
@@ -107,7 +108,7 @@ def adapt(
         unit, lag = _own_spread(seen[pattern][:, columns], spread[columns]), 0
         pull = np.asarray(sampled, np.float64)[:, columns] / unit
         beside = _beside(pose, seen, told, columns, spread, settings)
-        process = _Process(pull - pull.mean(axis=0), sound, beside, settings)
+        process = _Process(pull - pull.mean(axis=0), heard, beside, settings)
         shown = (seen[:, columns] - mean[columns]) / unit
         if sound is not None:
             lag = process.likeliest_offset(shown, np.flatnonzero(pattern)[: 2 * settings.context])
@@ -127,37 +128,40 @@ class _Process:
 
     Attributes:
         pull: (T, N) the sampled motion about its mean over the clip.
-        sound: (T, K) or None. beside: (T, L) of what stays visible, times the deviation of its weights.
+        sound: (T, K) and beside: (T, L), of what stays visible, each times the deviation of its weights.
         settings: what is expected.
     """
 
     pull: Array
-    sound: Array | None
+    sound: Array
     beside: Array
     settings: AdaptationSettings
 
     def moved(self, frames: int) -> _Process:
         """With what comes of the sound ``frames`` earlier."""
         place = _earlier(len(self.pull), frames)
-        return replace(self, pull=self.pull[place], sound=None if self.sound is None else self.sound[place])
+        return replace(self, pull=self.pull[place], sound=self.sound[place])
 
     def covariance(self, rows: NDArray[np.intp], columns: NDArray[np.intp]) -> Array:
         """Of all terms but the gain: the same for all coefficients."""
-        s = self.settings
-        apart = np.abs(rows[:, None] - columns[None]) / FPS
-        near = np.sqrt(3.0) * apart / s.fast_s
-        total = s.rest_sd**2 + s.slow_sd**2 * np.exp(-apart / s.slow_s) + s.fast_sd**2 * (1 + near) * np.exp(-near)
-        if self.sound is not None:
-            total += s.sound_sd**2 * self.sound[rows] @ self.sound[columns].T
-        return np.asarray(total + self.beside[rows] @ self.beside[columns].T)
+        telling = self._telling
+        return self._kernel(rows[:, None] - columns) + telling[rows] @ telling[columns].T
 
     def variance(self, rows: NDArray[np.intp]) -> Array:
         """The diagonal of `covariance` of these rows with themselves."""
-        s = self.settings
-        total = np.full(len(rows), s.rest_sd**2 + s.slow_sd**2 + s.fast_sd**2)
-        if self.sound is not None:
-            total += s.sound_sd**2 * (self.sound[rows] ** 2).sum(axis=1)
-        return np.asarray(total + (self.beside[rows] ** 2).sum(axis=1))
+        return self._kernel(np.zeros_like(rows)) + (self._telling[rows] ** 2).sum(axis=1)
+
+    def _kernel(self, frames: NDArray[np.intp]) -> Array:
+        """Covariance, of so many ``frames`` from each other, of rest, slow drift and fast motion."""
+        s, apart = self.settings, np.abs(frames) / FPS
+        near = np.sqrt(3.0) * apart / s.fast_s
+        slow, fast = s.slow_sd**2 * np.exp(-apart / s.slow_s), s.fast_sd**2 * (1 + near) * np.exp(-near)
+        return np.asarray(s.rest_sd**2 + slow + fast)
+
+    @property
+    def _telling(self) -> Array:
+        """Columns (T, K + L) that move a coefficient by weights that are not known."""
+        return np.concatenate([self.sound, self.beside], axis=1)
 
     def posterior(self, run: NDArray[np.intp], context: NDArray[np.intp], shown: Array) -> tuple[Array, Array]:
         """Mean and standard deviation (R, N) at the frames ``run``, told by what the frames ``context`` show (C, N).
@@ -170,7 +174,7 @@ class _Process:
         own = self.variance(run)[:, None]
         if not len(context):
             return before, np.sqrt(own + gain * self.pull[run] ** 2)
-        factor = self._factor(context)
+        factor = self._factor(context, self._kernel(context[:, None] - context))
         across = solve_triangular(factor, self.covariance(context, run), lower=True)  # (C, R)
         pull, rest = self._whitened(factor, context, shown)
         strength = 1 + gain * (pull**2).sum(axis=0)  # (N,)
@@ -187,10 +191,11 @@ class _Process:
             return 0
         telling = np.argsort(-self.pull.std(axis=0), kind="stable")[:_TELLING]
         strongest = replace(self, pull=self.pull[:, telling])
+        kernel = self._kernel(context[:, None] - context)
         likelihood: dict[int, float] = {}
         for lag in range(-s.max_offset, s.max_offset + 1):
             moved = strongest.moved(lag)
-            factor = moved._factor(context)
+            factor = moved._factor(context, kernel)
             pull, rest = moved._whitened(factor, context, shown[np.ix_(context, telling)])
             strength = 1 + gain * (pull**2).sum(axis=0)
             fit = (rest**2).sum(axis=0) - gain * (pull * rest).sum(axis=0) ** 2 / strength + np.log(strength)
@@ -198,10 +203,13 @@ class _Process:
             likelihood[lag] -= 0.5 * ((lag - s.offset) / s.offset_sd) ** 2
         return max(likelihood, key=lambda lag: likelihood[lag])
 
-    def _factor(self, context: NDArray[np.intp]) -> Array:
-        """Lower Cholesky factor of the covariance of what the frames ``context`` show, without the gain's part."""
-        noise = self.settings.noise_sd**2 * np.eye(len(context))
-        return np.asarray(cholesky(self.covariance(context, context) + noise, lower=True))
+    def _factor(self, context: NDArray[np.intp], kernel: Array) -> Array:
+        """Lower Cholesky factor of the covariance of what the frames ``context`` show, without the gain's part.
+
+        ``kernel`` is `_kernel` between these frames, which no offset changes.
+        """
+        telling, noise = self._telling[context], self.settings.noise_sd**2 * np.eye(len(context))
+        return np.asarray(cholesky(kernel + telling @ telling.T + noise, lower=True))
 
     def _whitened(self, factor: Array, context: NDArray[np.intp], shown: Array) -> tuple[Array, Array]:
         """Pull, and what is shown beyond the expected gain (C, N), whitened by the factor."""
