@@ -27,6 +27,8 @@ Float = NDArray[np.float32]
 
 #: A group of coefficients is told where this share of its landmarks is visible, of those that any frame shows.
 _TOLD = 0.9
+#: A coefficient that at least this share of the frames tells counts as visible beside others.
+_STEADILY_TOLD = 0.9
 #: Fewer points than this tell nothing.
 _LEAST_POINTS = 8
 #: Fewer told frames than this say nothing of the offset.
@@ -105,7 +107,8 @@ def adapt(
         columns = np.flatnonzero((told == pattern[:, None]).all(axis=0))
         if pattern.all():
             continue
-        unit, lag = _own_spread(seen[pattern][:, columns], spread[columns]), 0
+        lag = 0
+        unit = _own_spread(seen[pattern][:, columns], spread[columns])
         pull = np.asarray(sampled, np.float64)[:, columns] / unit
         beside = _beside(pose, seen, told, columns, spread, settings)
         process = _Process(pull - pull.mean(axis=0), heard, beside, settings)
@@ -234,7 +237,7 @@ def _beside(
     if pose is not None:
         turns = np.asarray(pose, np.float64) / np.radians(10)
         parts.append(settings.turned_sd * (turns - turns.mean(axis=0)))
-    for other in np.setdiff1d(np.flatnonzero(told.mean(axis=0) >= _TOLD), columns):
+    for other in np.setdiff1d(np.flatnonzero(told.mean(axis=0) >= _STEADILY_TOLD), columns):
         known = told[:, other]
         shown = seen[known, other]
         value = (seen[:, other] - shown.mean()) / _own_spread(shown[:, None], spread[other : other + 1])
