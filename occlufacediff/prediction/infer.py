@@ -133,7 +133,8 @@ def infer(
     if not adapted:
         return Adapted(np.ascontiguousarray(samples[0]), np.full_like(samples[0], np.nan), 0)
     guide, apart = samples.mean(axis=0), samples.std(axis=0)
-    if use_sound and networks.hears_phones and heard.phones is not None:
+    if use_sound and networks.hears_phones:
+        assert heard.phones is not None  # `Heard.of` hears what the networks need
         ruled = rules_motion(
             heard.phones, len(guide), basis.expression_names, strength=strength(heard.log_mel), fps=FPS
         )
