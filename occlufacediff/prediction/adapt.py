@@ -43,17 +43,19 @@ _SPREAD_FRAMES = 25
 
 @dataclass(frozen=True, eq=False)
 class Adapted:
-    """An adapted motion.
+    """A motion adapted to the visible frames of its clip, or one that is as it was sampled.
 
     Attributes:
         motion: (T, M).
         spread: (T, M) standard deviation about it; small in visible frames; NaN where it is not known.
         offset: frames by which the sound is taken to come late.
+        adapted: false for a motion as it was sampled, which does not go over into what is visible by itself.
     """
 
     motion: Float
     spread: Float
     offset: int
+    adapted: bool
 
 
 def told_coefficients(visible: Float, names: tuple[str, ...]) -> NDArray[np.bool_]:
@@ -122,7 +124,7 @@ def adapt(
             motion[np.ix_(run, columns)] = mean[columns] + unit * value
             sampled_at = _earlier(len(seen), lag)[run]
             deviation[np.ix_(run, columns)] = unit * error * _uneven(apart, sampled_at, columns, settings.apart_share)
-    return Adapted(motion.astype(np.float32), deviation.astype(np.float32), offset)
+    return Adapted(motion.astype(np.float32), deviation.astype(np.float32), offset, adapted=True)
 
 
 @dataclass(frozen=True, eq=False)

@@ -113,7 +113,7 @@ def infer(
         adaptation: to the visible frames. Without it, or with networks that are not adaptable, the first sample is the
             motion, and its spread is not known: NaN.
     """
-    adapted = adaptation.enabled and networks.adaptable
+    adapts = adaptation.enabled and networks.adaptable
     samples = sample_motion(
         networks.denoiser,
         networks.prior,
@@ -126,12 +126,12 @@ def infer(
         steps=sampling.steps,
         guidance=sampling.guidance,
         use_audio=use_sound,
-        samples=adaptation.samples if adapted else 1,
+        samples=adaptation.samples if adapts else 1,
         hop=sampling.hop,
         device=networks.device,
     ).numpy()
-    if not adapted:
-        return Adapted(np.ascontiguousarray(samples[0]), np.full_like(samples[0], np.nan), 0)
+    if not adapts:
+        return Adapted(np.ascontiguousarray(samples[0]), np.full_like(samples[0], np.nan), 0, adapted=False)
     guide, apart = samples.mean(axis=0), samples.std(axis=0)
     if use_sound and networks.hears_phones:
         assert heard.phones is not None  # `Heard.of` hears what the networks need

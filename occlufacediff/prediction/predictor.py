@@ -221,7 +221,7 @@ class Predictor:
                     fit.shape,
                     settings=self.reconstruction,
                     boxes=seen.boxes,
-                    joined=self.adapts,
+                    joined=adapted.adapted,
                 )
         prediction = Prediction(
             exp=motion[:, :-3],
@@ -253,11 +253,6 @@ class Predictor:
         hidden = partial(_hidden, drawn, covered)
         occluder = None if drawn.picture is None else (drawn.picture, drawn.frames)
         return prediction, partial(self._draw, video, prediction, hidden, occluder, waveform, progress)
-
-    @property
-    def adapts(self) -> bool:
-        """Whether sampled motion is adapted to the visible frames."""
-        return self.settings.adaptation.enabled and self.networks.adaptable
 
     def _is_worth_hearing(self, sound: Sound, notes: list[str]) -> bool:
         """Whether the sound may move the face; a note tells why not, where `listen` has not told it."""

@@ -141,6 +141,11 @@ def fill(
         "phone_rules": ruled,
         "neutral": lambda: neutral(seen),
     }
+
+    def joins(method: RecordingMethod) -> bool:
+        """Whether its motion goes over into what is visible by itself."""
+        return adapted.adapted if method.startswith("ours") else method not in ("fit_alone", "neutral")
+
     motions: dict[str, Float] = {
         method: follow_visible(
             basis,
@@ -150,7 +155,7 @@ def fill(
             fit.shape,
             settings=reconstruction,
             boxes=boxes,
-            joined=method not in ("fit_alone", "neutral"),
+            joined=joins(method),
         )
         for method in settings.methods
         if other is not None or method != "ours_other_sound"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from occlufacediff.cli import main
 from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.config.schema import Config
 from occlufacediff.errors import ConfigError
+from occlufacediff.head.follow import follow_visible
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.models.checkpoint import save_checkpoint
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
@@ -119,6 +121,23 @@ def test_visible_frames_are_the_fit_and_hidden_ones_join_them(spoken: dict[str, 
     motion = np.concatenate([spoken["exp"], spoken["jaw"]], axis=1)
     steps = np.abs(np.diff(motion, axis=0)).max(axis=1)
     assert steps[[11, 27]].max() < 0.1
+
+
+@pytest.mark.parametrize("adaptable", [True, False])
+def test_only_adapted_motion_joins_what_is_visible_by_itself(
+    motion_of: Callable[..., tuple[dict[str, np.ndarray], str]], monkeypatch: pytest.MonkeyPatch, adaptable: bool
+) -> None:
+    joined = []
+
+    def follow(*arguments: Any, **options: Any) -> np.ndarray:
+        joined.append(options["joined"])
+        return follow_visible(*arguments, **options)
+
+    monkeypatch.setattr("occlufacediff.prediction.predictor.follow_visible", follow)
+    monkeypatch.setattr("occlufacediff.prediction.infer.Networks.adaptable", adaptable)
+    motion, _ = motion_of("silence.mp4")
+    assert joined == [adaptable]
+    assert np.isfinite(motion["spread"]).all() == adaptable
 
 
 @pytest.mark.parametrize(("video", "words"), [("music.mp4", "is no speech"), ("silence.mp4", "is silent")])
