@@ -1,14 +1,17 @@
 """Motion adapted to the visible frames of a clip: what it takes from them, and how sure it is of the others."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy.ndimage import gaussian_filter1d
 
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.face_mesh import EYES_AND_BROWS, LIPS
-from occlufacediff.prediction.adapt import adapt, told_coefficients
+from occlufacediff.prediction.adapt import _Process, adapt, told_coefficients
 
 FRAMES, VALUES = 160, 3
 PLAIN = AdaptationSettings(max_offset=0)
@@ -27,6 +30,11 @@ def told(hidden: slice) -> np.ndarray:
     mask = np.ones((FRAMES, VALUES), bool)
     mask[hidden] = False
     return mask
+
+
+def turned(pose, settings):
+    """What turns of the head tell of a coefficient, by the deviation of their weights."""
+    return settings.turned_sd * gaussian_filter1d((pose - pose.mean(axis=0)) / np.radians(10), 2.0, axis=0)
 
 
 def adapted(guide, seen, mask, sound=None, settings=PLAIN, **more):
@@ -92,28 +100,65 @@ def test_no_offset_where_too_little_is_visible() -> None:
     assert found.offset == 0
 
 
-def test_intervals_cover_what_the_process_makes() -> None:
+@pytest.mark.parametrize("terms", [(), ("pose",), ("sound",), ("pose", "sound")])
+def test_intervals_cover_what_the_process_makes(terms: tuple[str, ...]) -> None:
     """Truths drawn from the very process: 50 % and 90 % intervals hold about so many of them."""
     rng = np.random.default_rng(6)
-    s, frames = PLAIN, 90
+    s, frames = replace(PLAIN, gain=0.6, fast_sd=0.7, sound_sd=0.5), 90
     mask = np.ones((frames, 1), bool)
     mask[25:65] = False
     apart = np.abs(np.subtract.outer(np.arange(frames), np.arange(frames))) / 25
     near = np.sqrt(3) * apart / s.fast_s
     kernel = s.rest_sd**2 + s.slow_sd**2 * np.exp(-apart / s.slow_s) + s.fast_sd**2 * (1 + near) * np.exp(-near)
     root = np.linalg.cholesky(kernel + 1e-9 * np.eye(frames))
+    # The head turns, and the sound changes, mostly in the hidden frames: the visible ones tell little of their weights.
+    strong = np.where(mask, 0.3, 6)
     inside = {0.674: [], 1.645: []}
     for _ in range(40):
         guide = smooth(rng, (frames, 1))
         gain = s.gain + s.gain_sd * rng.standard_normal()
         truth = root @ rng.standard_normal((frames, 1)) + gain * (guide - guide.mean())
+        pose = smooth(rng, (frames, 3), seconds=0.3) * np.radians(3 * strong) if "pose" in terms else None
+        sound = smooth(rng, (frames, 2)) * 0.3 * strong if "sound" in terms else None
+        if pose is not None:
+            truth += turned(pose, s) @ rng.standard_normal((3, 1))
+        if sound is not None:
+            truth += s.sound_sd * sound @ rng.standard_normal((2, 1))
         seen = truth + s.noise_sd * rng.standard_normal(truth.shape)
-        found = adapted(guide, seen, mask)
+        found = adapted(guide, seen, mask, sound, s, pose=pose)
         for bound, hits in inside.items():
             hits.append((np.abs(found.motion - truth) < bound * found.spread)[~mask].mean())
     # the clip's own spread takes the place of 1, which blurs both a little
     assert np.mean(inside[0.674]) == pytest.approx(0.5, abs=0.12)
     assert np.mean(inside[1.645]) == pytest.approx(0.9, abs=0.06)
+
+
+def test_with_nothing_visible_the_spread_is_that_of_all_terms() -> None:
+    rng = np.random.default_rng(11)
+    guide, sound, pose = smooth(rng, (FRAMES, VALUES)), smooth(rng, (FRAMES, 2)), 0.2 * smooth(rng, (FRAMES, 3), 0.3)
+    s, never = PLAIN, np.zeros((FRAMES, VALUES), bool)
+    found = adapted(guide, np.zeros((FRAMES, VALUES)), never, sound, pose=pose)
+    variance = s.rest_sd**2 + s.slow_sd**2 + s.fast_sd**2 + s.gain_sd**2 * (guide - guide.mean(axis=0)) ** 2
+    variance += (s.sound_sd**2 * (sound**2).sum(axis=1) + (turned(pose, s) ** 2).sum(axis=1))[:, None]
+    np.testing.assert_allclose(found.spread, np.sqrt(variance), rtol=1e-5)
+
+
+def test_the_variance_is_the_diagonal_of_the_covariance() -> None:
+    rng = np.random.default_rng(12)
+    process = _Process(*(rng.standard_normal((FRAMES, count)) for count in (VALUES, 4, 2)), PLAIN)
+    rows = np.array([3, 4, 70, 5])
+    covariance = process.covariance(rows, rows)
+    np.testing.assert_allclose(process.variance(rows), np.diag(covariance), rtol=1e-12)
+    without = replace(process, sound=process.sound[:, :0], beside=process.beside[:, :0])
+    columns = np.concatenate([process.sound, process.beside], axis=1)[rows]
+    np.testing.assert_allclose(covariance - without.covariance(rows, rows), columns @ columns.T, atol=1e-12)
+
+
+def test_sound_and_what_is_sampled_from_it_are_moved_together_and_the_picture_stays() -> None:
+    process = _Process(*(np.arange(10.0)[:, None] for _ in range(3)), PLAIN)
+    moved = process.moved(3)
+    assert moved.pull.ravel().tolist() == moved.sound.ravel().tolist() == [3, 4, 5, 6, 7, 8, 9, 9, 9, 9]
+    assert moved.beside is process.beside
 
 
 def test_the_spread_is_larger_where_samples_lie_apart() -> None:
@@ -122,6 +167,17 @@ def test_the_spread_is_larger_where_samples_lie_apart() -> None:
     apart[60:80] = 3.0
     found = adapted(smooth(rng, (FRAMES, VALUES)), smooth(rng, (FRAMES, VALUES)), told(slice(40, 120)), apart=apart)
     assert found.spread[60:80].mean() > 1.5 * found.spread[85:100].mean()
+
+
+def test_how_far_samples_lie_apart_comes_with_the_offset_of_the_sound() -> None:
+    rng = np.random.default_rng(13)
+    truth, apart, mask = smooth(rng, (FRAMES, VALUES)), np.ones((FRAMES, VALUES)), told(slice(60, 110))
+    apart[80:85] = 3.0
+    guide, sound = np.roll(truth, 3, axis=0), np.zeros((FRAMES, 1))
+    uneven, even = (adapted(guide, truth, mask, sound, AdaptationSettings(), apart=one) for one in (apart, None))
+    assert uneven.offset == 3
+    factors = (uneven.spread / even.spread)[60:110]
+    assert np.flatnonzero((factors > 1).all(axis=1)).tolist() == [17, 18, 19, 20, 21]
 
 
 def test_where_guesses_agree_throughout_the_spread_is_as_without_them() -> None:
@@ -169,6 +225,33 @@ def test_what_stays_visible_tells_of_what_goes_with_it() -> None:
     both, never = (adapted(np.zeros_like(seen), seen, one) for one in (mouth, np.column_stack([~hidden, ~hidden])))
     assert np.abs(both.motion - seen)[hidden, 0].mean() < 0.75 * np.abs(never.motion - seen)[hidden, 0].mean()
     np.testing.assert_array_equal(both.motion[:, 1], seen[:, 1].astype(np.float32))
+
+
+def test_where_the_head_and_what_is_beside_lie_on_the_whole_tells_nothing() -> None:
+    """Only their changes do; nor does it matter what stands where the latter is hidden for a moment."""
+    rng = np.random.default_rng(14)
+    turn, seen = 0.2 * smooth(rng, (FRAMES, 3), 0.5), smooth(rng, (FRAMES, 2), seconds=0.5)
+    mask = np.ones((FRAMES, 2), bool)
+    mask[60:100, 0] = mask[20:28, 1] = False
+    other = seen + np.array([0.0, 4.0])
+    other[~mask] = 99.0
+    one, same = (adapted(0 * seen, at, mask, pose=pose) for at, pose in ((seen, turn), (other, turn + 0.6)))
+    np.testing.assert_allclose(same.motion[:, 0], one.motion[:, 0], atol=1e-5)
+    np.testing.assert_allclose(same.spread[:, 0], one.spread[:, 0], atol=1e-5)
+
+
+def test_trembling_of_pose_and_of_what_is_beside_tells_nothing() -> None:
+    rng = np.random.default_rng(15)
+    turn, seen = 0.2 * smooth(rng, (FRAMES, 3), 0.5), smooth(rng, (FRAMES, 2), seconds=0.5)
+    mask, tremble = np.ones((FRAMES, 2), bool), (-1.0) ** np.arange(FRAMES)[:, None]
+    mask[60:100, 0] = False
+    found = [
+        adapted(0 * seen, seen + tremble * [0.0, much], mask, settings=replace(PLAIN, beside_sd=1.0), pose=pose)
+        for much, pose in ((0.0, turn), (0.3, turn), (0.0, turn + 0.1 * tremble))
+    ]
+    for other in found[1:]:
+        np.testing.assert_allclose(other.motion[60:100, 0], found[0].motion[60:100, 0], atol=0.02)
+        np.testing.assert_allclose(other.spread[60:100, 0], found[0].spread[60:100, 0], rtol=5e-3)
 
 
 def test_a_long_clip_is_told_by_its_neighbourhood_only() -> None:
