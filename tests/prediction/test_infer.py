@@ -1,0 +1,139 @@
+"""What `infer` hands on of samples, rules, sound and pose: the networks' samples are all alike here."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from small_head import N_EXP, N_SHAPE, small_head
+
+from occlufacediff.config.adaptation import AdaptationSettings
+from occlufacediff.face_mesh import LIPS
+from occlufacediff.head.fit import FitResult
+from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
+from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
+from occlufacediff.prediction import infer as module
+from occlufacediff.prediction.adapt import Adapted
+from occlufacediff.prediction.infer import Heard, Networks, Sampling, infer
+from occlufacediff.speech.loudness import strength
+from occlufacediff.speech.phones import Phones
+from occlufacediff.speech.rules import rules_motion
+
+FRAMES, VALUES = 100, N_EXP + 3
+HIDDEN = slice(40, 75)
+NAMES = ("browInnerUp", "eyeBlinkLeft", "mouthFunnel", "mouthPucker", "mouthLeft", "mouthRight")
+assert len(NAMES) == N_EXP
+SETTINGS = AdaptationSettings(samples=1, max_offset=0)
+#: All samples, in all coefficients.
+SAMPLED = np.float32(0.2 + 0.1 * np.sin(np.arange(FRAMES)[:, None] / 5))
+
+
+@pytest.fixture(scope="module")
+def networks() -> Networks:
+    """Untrained, but they hear phones and know the spread of their motion."""
+    prior = MotionPrior(MotionPriorConfig.compact(VALUES))
+    prior.set_motion_statistics(torch.full((VALUES,), 0.05), torch.full((VALUES,), 0.1))
+    return Networks(Denoiser(DenoiserConfig.open(prior.config.latent_dim)), prior, torch.device("cpu"))
+
+
+@pytest.fixture(scope="module")
+def heard() -> Heard:
+    """Rounded and open vowels between closed lips, at changing loudness."""
+    names = ("M", "UW", "B", "AA", "P") * 4
+    edges = np.linspace(0, FRAMES / 25, len(names) + 1)
+    rng = np.random.default_rng(0)
+    log_mel = np.repeat(rng.normal(-3, 1, (FRAMES, 1)), 4, axis=0) + np.zeros((1, 80))
+    return Heard(
+        waveform=np.zeros(640 * FRAMES, np.float32),
+        log_mel=log_mel.astype(np.float32),
+        phones=Phones(names, edges[:-1], edges[1:], np.zeros(len(names), np.float32)),
+        features=np.zeros((4 * FRAMES, 60), np.float32),
+    )
+
+
+@pytest.fixture
+def inferred(networks: Networks, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """Motion of a clip whose lips are hidden in ``hidden`` frames, by samples that are all alike."""
+
+    def alike(*_: Any, samples: int, **__: Any) -> torch.Tensor:
+        return torch.from_numpy(SAMPLED).expand(samples, FRAMES, VALUES)
+
+    monkeypatch.setattr(module, "sample_motion", alike)
+
+    def run(
+        settings: AdaptationSettings = SETTINGS, pose: np.ndarray | None = None, hidden: slice = HIDDEN, **options: Any
+    ) -> Adapted:
+        turn = np.zeros((FRAMES, 3), np.float32) if pose is None else pose
+        motion = np.tile(turn[:, 1:2], (1, VALUES))
+        points = np.zeros((FRAMES, 468, 2), np.float32)
+        fit = FitResult(
+            np.zeros(N_SHAPE, np.float32), motion[:, :-3], motion[:, -3:], options.pop("told_pose", turn),
+            np.zeros((FRAMES, 3), np.float32), points, 0.0, 0.0, 0.0,
+        )  # fmt: skip
+        visible = np.ones((FRAMES, 468), np.float32)
+        visible[hidden, list(LIPS)] = 0
+        given = {"use_sound": True, "clip_id": "clip", "seed": 0, "sampling": Sampling()} | options
+        return infer(networks, BASIS, points, visible, fit, heard, adaptation=settings, **given)
+
+    return run
+
+
+BASIS = LandmarkBasis.of(replace(small_head(), expression_names=NAMES))
+
+
+def ruled(heard: Heard) -> np.ndarray:
+    assert heard.phones is not None
+    return rules_motion(heard.phones, FRAMES, NAMES, strength=strength(heard.log_mel))
+
+
+def test_the_spread_is_larger_where_the_rules_lie_apart_from_the_samples(inferred: Any, heard: Heard) -> None:
+    rules = ruled(heard)[HIDDEN]
+    moved = np.ptp(ruled(heard), axis=0) > 0
+    assert moved.tolist() == [False, False, True, True, False, False, True, False, False]
+    uneven, even = (inferred(replace(SETTINGS, apart_share=share)).spread[HIDDEN] for share in (0.8, 0.0))
+    apart = (rules - SAMPLED[HIDDEN]) ** 2
+    expected = np.where(moved, 0.2 + 0.8 * apart / apart.mean(axis=0), 1.0)
+    np.testing.assert_allclose((uneven / even) ** 2, expected, rtol=1e-3)
+    assert np.ptp(expected, axis=0)[moved].min() > 0.5
+
+
+def test_without_sound_nothing_is_moved_by_rules(inferred: Any) -> None:
+    uneven, even = (inferred(replace(SETTINGS, apart_share=one), use_sound=False) for one in (0.8, 0.0))
+    np.testing.assert_allclose(uneven.spread, even.spread, rtol=1e-6)
+    assert uneven.offset == 0
+
+
+def test_with_the_mouth_hidden_throughout_it_moves_by_samples_and_rules(inferred: Any, heard: Heard) -> None:
+    found, rules = inferred(replace(SETTINGS, rules_share=0.3), hidden=slice(None)), ruled(heard)
+    share = np.where(np.ptp(rules, axis=0) > 0, 0.3, 0.0)
+    both = share * rules + (1 - share) * SAMPLED
+    expected = 0.05 + SETTINGS.gain * (both - both.mean(axis=0))
+    np.testing.assert_allclose(found.motion[:, 2:], expected[:, 2:], atol=1e-5)
+
+
+def test_loudness_and_timbre_widen_the_spread_of_what_is_never_seen(inferred: Any) -> None:
+    with_them, without = (
+        inferred(replace(SETTINGS, sound_sd=much, apart_share=0.0), hidden=slice(None)) for much in (0.5, 0.0)
+    )
+    assert (with_them.spread[:, 2:] > without.spread[:, 2:] + 1e-5).mean() > 0.9
+
+
+def test_the_pose_tells_of_the_hidden_mouth(inferred: Any) -> None:
+    still = replace(SETTINGS, gain=0.0, gain_sd=0.0)
+    pose = np.zeros((FRAMES, 3), np.float32)
+    pose[:, 1] = np.radians(12) * np.sin(np.arange(FRAMES) / 7)
+    told, untold = (inferred(still, pose, told_pose=one) for one in (pose, np.zeros_like(pose)))
+    missed = [np.abs(one.motion[HIDDEN, 2:] - pose[HIDDEN, 1:2]).mean() for one in (told, untold)]
+    assert missed[0] < 0.5 * missed[1]
+
+
+def test_what_is_not_adapted_is_the_first_sample_and_says_so(inferred: Any) -> None:
+    found = inferred(replace(SETTINGS, enabled=False))
+    assert not found.adapted
+    np.testing.assert_array_equal(found.motion, np.tile(SAMPLED, (1, VALUES)))
+    assert np.isnan(found.spread).all()
+    assert inferred().adapted
