@@ -9,8 +9,9 @@ from dataclasses import dataclass
 class AdaptationSettings:
     """What is expected of a face beside what the networks say: a Gaussian process a coefficient.
 
-    A coefficient is ``mean + rest + gain * sampled + loudness and timbre + slow + fast``; every ``..._sd`` is relative
-    to the coefficient's own spread. What the visible frames tell of rest, gain and the others serves the hidden ones.
+    A coefficient is ``mean + rest + gain * sampled + loudness and timbre + turns of the head + visible neighbours +
+    slow + fast``; every ``..._sd`` is relative to the coefficient's own spread. What the visible frames tell of rest,
+    gain and the others serves the hidden ones.
     """
 
     #: Adapt at all; without it the sampled motion is taken as it is.
