@@ -106,7 +106,6 @@ def fit_clip(
     some = _spread(np.flatnonzero(seen.sum(1) >= LEAST_VISIBLE), settings.shape_frames)
     state = mean.copy()
     if shape is None:
-        # Of those that every detector gives.
         unseen = 1 - seen[some][:, np.isin(basis.indices, IBUG_68)].any(axis=0).mean()
         cautious = replace(priors, shape=settings.shape_sd_unseen**-2) if unseen >= UNSEEN else priors
         few = Problem(basis, targets[some], weights[some], cautious, mean[some])

@@ -10,7 +10,7 @@ HIDDEN_PART = 0.1
 
 
 def is_mouth_action(name: str) -> bool:
-    """Whether an expression, by its ARKit name, belongs to mouth and jaw, so that it must not be seen above them."""
+    """Whether an expression, by its ARKit name, belongs to mouth and jaw; a puffed cheek is the mouth's too."""
     return name.startswith(("mouth", "jaw", "cheekPuff", "tongue"))
 
 
