@@ -27,7 +27,7 @@ from occlufacediff.landmarks.normalise import CROP_PX
 from occlufacediff.landmarks.visibility import to_pixels
 from occlufacediff.media.frames import FPS
 from occlufacediff.media.probe import probe
-from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
+from occlufacediff.models.checkpoint import load_networks
 from occlufacediff.occlusion.masks import read_masks
 from occlufacediff.occlusion.occlude import Occlusion, occlude
 from occlufacediff.occlusion.pictures import occluder_files
@@ -142,11 +142,10 @@ class Predictor:
         self._loading = time.perf_counter()
         self.head = HeadAsset.load(head)
         self.basis = LandmarkBasis.of(self.head)
-        prior, prior_info = load_motion_prior(checkpoint_dir / "motion_prior", device=self.device)
-        denoiser, denoiser_info = load_denoiser(checkpoint_dir / "denoiser", device=self.device)
+        (prior, _), (denoiser, _) = load_networks(
+            checkpoint_dir / "motion_prior", checkpoint_dir / "denoiser", self.head, device=self.device
+        )
         self.networks = Networks(denoiser, prior, self.device)
-        for info in (prior_info, denoiser_info):
-            info.require_head(self.head.name, self.head.expression_names)
         self._loading = time.perf_counter() - self._loading
 
     def predict(
