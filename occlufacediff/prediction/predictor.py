@@ -19,6 +19,7 @@ from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.visibility import VisibilitySettings
+from occlufacediff.errors import ClipError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.fit import LEAST_VISIBLE, FitResult, fit_clip
 from occlufacediff.head.follow import follow_visible
@@ -163,7 +164,7 @@ class Predictor:
             The prediction, and a function that draws its animation to a path.
 
         Raises:
-            ClipError: the video cannot be used.
+            ClipError: the video cannot be used, or the detector gives no landmark of the region to be hidden.
             ConfigError: the mask does not fit the video, or the occluder is no usable picture.
         """
         seconds = {"loading": self._loading}
@@ -193,7 +194,10 @@ class Predictor:
             covered = look_at(video, seen.boxes, covers, progress) if covers else None
             rng = np.random.default_rng([seed, *video.stem.encode()])
             given = only_known(seen.lmk_2d, seen.known)
-            drawn = occlude(self.settings.occlusion, given, rng, self.settings.region)
+            try:
+                drawn = occlude(self.settings.occlusion, given, rng, self.settings.region)
+            except ClipError as error:
+                raise ClipError(error.reason, f"{video}: {error}") from error
             trusted = _trusted(seen, covered)
             lmk_mask = drawn.lmk_mask(seen.lmk_2d) * trusted
         notes = [*sound.notes, *_notes(seen)]

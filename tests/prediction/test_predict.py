@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from PIL import Image
 from skimage import data
 from small_head import N_EXP, N_SHAPE, small_head
 
-from occlufacediff.face_mesh import IBUG_68
+from occlufacediff.face_mesh import IBUG_68, LIPS
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.media.sound import fit_to_frames, log_mel, read_waveform
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
@@ -92,6 +93,20 @@ def test_points_that_the_detector_never_gives_do_not_move_what_is_hidden(
         nose, eyes = motion["lmk_mask"][:, [197, 5]], motion["lmk_mask"][:, [160, 385]]
     assert nose.all()
     assert not eyes.any()
+
+
+def test_a_region_of_which_the_detector_gives_nothing_is_one_line_with_the_video(
+    predict: Callable[..., tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def observe_no_lips(*arguments: Any, **settings: Any) -> Observation:
+        seen = observe(*arguments, **settings)
+        seen.known[:, list(LIPS)] = False
+        return seen
+
+    monkeypatch.setattr(predictor, "observe", observe_no_lips)
+    status, output = predict("talk.mp4", tmp_path, "--occlusion", "mouth")
+    assert status == 2
+    assert re.search(r"talk\.mp4: occlusion: the detector gives no landmark of the .*lips", " ".join(output.split()))
 
 
 def test_as_published(predict: Callable[..., tuple[int, str]], folder: Path, tmp_path: Path) -> None:
