@@ -34,7 +34,8 @@ PANEL_PX, HEAT_MAX_MM = 256, 8.0
 def write_page(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs) -> None:
     """Write ``out_dir/benchmark.html`` from what `benchmark_recordings` left there.
 
-    Its videos show the best, the median and the worst clip (lips, ours) of the first region and span.
+    Its videos show the best, the median and the worst clip (lips, ours) of the first region and span; one that is more
+    than one of these is shown once.
     """
     # Names may look like numbers.
     tables = {
@@ -77,7 +78,10 @@ def _videos(folder: Path, out_dir: Path, by_clip: pd.DataFrame, inputs: Benchmar
     if errors.empty:
         return []
     asset, paths, videos = HeadAsset.load(inputs.head), find_clips(folder), []
+    places: dict[int, list[str]] = {}
     for title, place in {"best": 0, "median": len(errors) // 2, "worst": len(errors) - 1}.items():
+        places.setdefault(place, []).append(title)
+    for place, titles in places.items():
         clip, error = str(errors.iloc[place]["clip"]), float(errors.iloc[place]["value"])
         recording = load(part_path(out_dir / "recordings", clip))
         pictures = None if inputs.settings.pictures is None else Path(inputs.settings.pictures)
@@ -93,7 +97,7 @@ def _videos(folder: Path, out_dir: Path, by_clip: pd.DataFrame, inputs: Benchmar
             cam=recording.cam,
         )
         video = result_video(shown, asset, recording.waveform, panel=PANEL_PX, heat_max_mm=HEAT_MAX_MM)
-        videos.append({**video, "caption": f"{title}: {clip}, lips {error:.2f} px"})
+        videos.append({**video, "caption": f"{', '.join(titles)}: {clip}, lips {error:.2f} px"})
     return videos
 
 
