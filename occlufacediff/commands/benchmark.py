@@ -14,7 +14,7 @@ from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.recordings import RecordingsSettings
 from occlufacediff.recordings.page import lone_clip_note
-from occlufacediff.stages.recordings import BenchmarkInputs, benchmark_recordings
+from occlufacediff.stages.recordings import BenchmarkInputs, benchmark_recordings, read_table
 from occlufacediff.stages.recordings_page import write_page
 
 #: Columns of the console's table: metric and heading.
@@ -75,10 +75,8 @@ def run(
     benchmark_recordings(folder, out, inputs=inputs, workers=workers)
     write_page(folder, out, inputs=inputs)
     console = Console(highlight=False)
-    clips = pd.read_csv(out / "clips.csv", keep_default_na=False, dtype={"clip": str})
-    means = pd.read_csv(out / "means.csv")
+    clips, means, gains = (read_table(out, name) for name in ("clips", "means", "gains"))
     console.print(result_table(means, settings.regions[0], settings.spans[0]))
-    gains = pd.read_csv(out / "gains.csv")
     lips = gains[(gains["metric"] == "lips_px") & (gains["part"] == "all")]
     lips = lips[(lips["region"] == settings.regions[0]) & (lips["span"] == settings.spans[0])]
     for row in lips.dropna(subset="gain_percent").to_dict("records"):

@@ -42,6 +42,10 @@ from occlufacediff.training.loop import pick_device
 
 FIGURES = ("source", "kept_apart", "frames", "level_db", "fit_px", "offset_frames", "heard")
 COLUMNS = ("clip", "source", "kept_apart", "level_db", "region", "span", "method", "metric", "unit", "value")
+#: Columns of all tables that hold names, which may look like numbers or like nothing (007, NA, null).
+_NAMES = ("clip", "source", "group")
+#: Columns whose empty cells are numbers that nobody knows.
+_FIGURES = ("value", "mean", "low", "high", "gain_percent", "share_better")
 #: Metrics that methods are compared by.
 COMPARED = ("lips_px", "hidden_px")
 
@@ -121,6 +125,16 @@ def benchmark_recordings(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs
     for name, table in tables.items():
         with written_aside(out_dir / f"{name}.csv") as aside:
             table.to_csv(aside, index=False, float_format="%.6g", lineterminator="\n")
+
+
+def read_table(out_dir: Path, name: str) -> pd.DataFrame:
+    """A table that `benchmark_recordings` left, ``clips``, ``by_clip``, ``means``, ``groups`` or ``gains``."""
+    return pd.read_csv(
+        out_dir / f"{name}.csv",
+        dtype=dict.fromkeys(_NAMES, str),
+        keep_default_na=False,
+        na_values={column: [""] for column in _FIGURES},
+    )
 
 
 def _usable(rows: Sequence[Row], folder: Path) -> list[Mapping[str, Any]]:

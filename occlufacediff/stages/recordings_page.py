@@ -25,7 +25,7 @@ from occlufacediff.rendering.animation import view_picture
 from occlufacediff.reporting.embed import result_video
 from occlufacediff.reporting.page import render
 from occlufacediff.reporting.videos import ResultClip
-from occlufacediff.stages.recordings import BenchmarkInputs
+from occlufacediff.stages.recordings import BenchmarkInputs, read_table
 from occlufacediff.stages.shard import part_path
 
 PANEL_PX, HEAT_MAX_MM = 256, 8.0
@@ -37,12 +37,8 @@ def write_page(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs) -> None:
     Its videos show the best, the median and the worst clip (lips, ours) of the first region and span; one that is more
     than one of these is shown once.
     """
-    # Names may look like numbers.
-    tables = {
-        name: pd.read_csv(out_dir / f"{name}.csv", dtype=dict.fromkeys(("clip", "source", "group"), str))
-        for name in ("means", "gains", "groups", "by_clip")
-    }
-    clips = pd.read_csv(out_dir / "clips.csv", keep_default_na=False, dtype={"clip": str})
+    tables = {name: read_table(out_dir, name) for name in ("means", "gains", "groups", "by_clip")}
+    clips = read_table(out_dir, "clips")
     region, span = inputs.settings.regions[0], inputs.settings.spans[0]
     methods = [
         one for one in ("ours", "ours_without_sound", "interpolation", "bridge") if one in inputs.settings.methods

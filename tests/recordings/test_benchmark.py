@@ -25,6 +25,7 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.openhead.build import build_open_head
 from occlufacediff.stages.recordings import BenchmarkInputs, benchmark_recordings
+from occlufacediff.stages.recordings_page import write_page
 from occlufacediff.stages.synthesise import expression_for
 from occlufacediff.synthetic.clip import draw_clip
 from occlufacediff.synthetic.faces import look_of
@@ -108,6 +109,26 @@ def test_one_clip_is_enough(done: tuple[Path, str]) -> None:
     assert "best, median, worst: 007, lips" in shown
     assert not re.search(r"\bnan\b", shown, re.IGNORECASE)
     assert "too few clips to group them by it" in shown
+
+
+def test_names_that_look_like_nothing_are_names(
+    done: tuple[Path, str], head: Path, clips: Path, tmp_path: Path
+) -> None:
+    """What was found of the clip, under the name ``null`` in a folder ``NA``."""
+    out = Path(shutil.copytree(done[0], tmp_path / "out"))
+    (tmp_path / "clips" / "NA").mkdir(parents=True)
+    shutil.copy(clips / "007.mp4", tmp_path / "clips" / "NA" / "null.mp4")
+    for found in ("recordings", "filled"):
+        (out / found / "NA").mkdir()
+        (out / found / "007.h5").rename(out / found / "NA" / "null.h5")
+    names = {"clip": {"007": "NA/null"}, "source": {"007": "NA"}, "group": {"007": "NA"}}
+    for table in out.glob("*.csv"):
+        pd.read_csv(table, dtype=str, keep_default_na=False).replace(names).to_csv(table, index=False)
+    settings = RecordingsSettings(regions=("mouth",), spans=("middle",))
+    write_page(tmp_path / "clips", out, inputs=inputs_of(head, settings))
+    page = (out / "benchmark.html").read_text(encoding="utf-8")
+    assert "source: NA<" in page
+    assert "best, median, worst: NA/null, lips" in page
 
 
 def test_another_share_of_clips_kept_apart_counts_for_clips_watched_before(
