@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,9 +54,12 @@ def span_of(count: int, span: RecordingSpan) -> NDArray[np.bool_]:
 
 
 def hide(
-    recording: Recording, name: str, region: RecordingRegion, span: RecordingSpan, *, seed: int, pictures: Path | None
+    recording: Recording, name: str, region: RecordingRegion, span: RecordingSpan, *, seed: int, pictures: str | None
 ) -> Hidden:
     """Hide a region over a span; the draw (which side, which picture) depends on seed and name alone.
+
+    Args:
+        pictures: of the occluders, for the region ``picture``; see `RecordingsSettings`.
 
     Raises:
         ConfigError: ``pictures`` leads to no usable picture.
@@ -66,7 +68,7 @@ def hide(
     lmk_2d = recording.lmk_2d
     rng = np.random.default_rng([seed, zlib.crc32(name.encode()), RECORDING_REGIONS.index(region)])
     frames = span_of(len(lmk_2d), span)
-    settings = replace(WIDE, pictures=None if pictures is None else str(pictures))
+    settings = replace(WIDE, pictures=pictures)
     occlusion = cover(KINDS[region], only_known(lmk_2d, recording.known), frames, rng, settings)
     uncovered = occlusion.lmk_mask(lmk_2d) > 0
     return Hidden(occlusion, (uncovered & recording.known).astype(np.float32), recording.known & ~uncovered, frames)

@@ -219,11 +219,10 @@ def _fill(parts: dict[str, Path], partners: dict[str, Path], inputs: BenchmarkIn
     if clip in partners:
         waveform = of_length(load(partners[clip]).waveform, len(recording.waveform))
         other = Heard.of(waveform, log_mel(waveform), networks)
-    pictures = None if settings.pictures is None else Path(settings.pictures)
     offsets: list[int] = []
     with new_hdf5(part) as file:
         for span, region in product(settings.spans, settings.regions):
-            hidden = hide(recording, clip, region, span, seed=inputs.seed, pictures=pictures)
+            hidden = hide(recording, clip, region, span, seed=inputs.seed, pictures=settings.pictures)
             filled = fill(
                 recording,
                 clip,

@@ -80,8 +80,7 @@ def _videos(folder: Path, out_dir: Path, by_clip: pd.DataFrame, inputs: Benchmar
     for place, titles in places.items():
         clip, error = str(errors.iloc[place]["clip"]), float(errors.iloc[place]["value"])
         recording = load(part_path(out_dir / "recordings", clip))
-        pictures = None if inputs.settings.pictures is None else Path(inputs.settings.pictures)
-        hidden = hide(recording, clip, region, span, seed=inputs.seed, pictures=pictures)
+        hidden = hide(recording, clip, region, span, seed=inputs.seed, pictures=inputs.settings.pictures)
         with h5py.File(part_path(out_dir / "filled", clip), "r") as file:
             ours = file[f"{region}/{span}/ours"][()]
         views = zip(islice(read_frames(paths[clip]), len(ours)), recording.boxes, strict=True)
