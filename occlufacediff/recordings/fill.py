@@ -125,14 +125,9 @@ def fill(
         missed = np.where(covered[:, None], 0, seen - moved).astype(np.float32)
         return moved + (missed if covered.all() else bridged(missed, covered, settings.bridge_s))
 
-    def misled() -> Float:
-        assert other is not None
-        return ours(other).motion
-
     ways: dict[RecordingMethod, Callable[[], Float]] = {
         "ours": lambda: adapted.motion,
         "ours_without_sound": lambda: ours(heard, use_sound=False).motion,
-        "ours_other_sound": misled,
         "fit_alone": lambda: neutral(seen) if nothing_visible else seen,
         "interpolation": lambda: interpolated(seen, covered),
         "hold": lambda: held(seen, covered),
@@ -141,6 +136,8 @@ def fill(
         "phone_rules": ruled,
         "neutral": lambda: neutral(seen),
     }
+    if other is not None:
+        ways["ours_other_sound"] = lambda: ours(other).motion
 
     def joins(method: RecordingMethod) -> bool:
         """Whether its motion goes over into what is visible by itself."""
@@ -158,7 +155,7 @@ def fill(
             joined=joins(method),
         )
         for method in settings.methods
-        if other is not None or method != "ours_other_sound"
+        if method in ways
     }
     return Filled(motions, adapted, fit, nothing_visible)
 
