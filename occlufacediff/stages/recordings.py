@@ -78,20 +78,21 @@ def benchmark_recordings(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs
     """
     clips = find_clips(folder)
     _check(inputs)
-    pictures = _pictures(inputs.settings)
+    settings, watching, pictures = inputs.settings, _of_watching(inputs), _pictures(inputs.settings)
     watched = run_shard(
         list(clips),
         partial(_watch, clips, inputs),
         out_dir / "recordings",
-        lambda clip: key(sha256(clips[clip]), *_of_watching(inputs), fingerprint("occlufacediff.recordings.recording")),
+        lambda clip: key(sha256(clips[clip]), *watching, fingerprint("occlufacediff.recordings.recording")),
         inputs=lambda clip: [clips[clip]],
         workers=workers,
         title="watching",
     )
     names = [row["clip"] for row in _usable(watched, folder)]
     parts = {name: part_path(out_dir / "recordings", name) for name in names}
-    # One clip has no other's sound.
-    partners = dict(zip(names, [parts[name] for name in names[1:] + names[:1]], strict=True)) if names[1:] else {}
+    # One clip has no other's sound; nor does it count where nobody is to be misled by it.
+    misled = "ours_other_sound" in settings.methods and len(names) > 1
+    partners = dict(zip(names, [parts[name] for name in names[1:] + names[:1]], strict=True)) if misled else {}
     networks = [sha256(inputs.checkpoint / one / "model.safetensors") for one in ("motion_prior", "denoiser")]
     filled = run_shard(
         names,
@@ -101,8 +102,8 @@ def benchmark_recordings(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs
             sha256(parts[name]),
             sha256(partners[name]) if name in partners else "",
             *networks,
-            *_of_watching(inputs),
-            inputs.settings,
+            *watching,
+            settings,
             pictures,
             inputs.seed,
             fingerprint("occlufacediff.stages.recordings"),
@@ -112,10 +113,10 @@ def benchmark_recordings(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs
         title="filling in",
     )
     figures = {row["clip"]: row for row in filled}
-    rows = [_joined(row, figures.get(row["clip"], {}), inputs.settings) for row in watched]
+    rows = [_joined(row, figures.get(row["clip"], {}), settings) for row in watched]
     write_index(out_dir / "clips.csv", rows, FIGURES)
     by_clip = _table(_usable(rows, folder), out_dir / "filled")
-    settings, seed = inputs.settings, inputs.seed
+    seed = inputs.seed
     tables = {
         "by_clip": by_clip,
         "means": means(by_clip, settings.bootstrap, seed),
@@ -213,7 +214,8 @@ def _fill(parts: dict[str, Path], partners: dict[str, Path], inputs: BenchmarkIn
     asset, basis = _head(inputs.head)
     recording, settings = load(parts[clip]), inputs.settings
     networks = _networks(inputs.head, inputs.checkpoint, inputs.device)
-    phones = recognise(recording.waveform)
+    # Networks that need phones hear them in `Heard.of`.
+    phones = recognise(recording.waveform) if "phone_rules" in settings.methods else None
     heard = Heard.of(recording.waveform, recording.log_mel, networks, phones)
     other = None
     if clip in partners:

@@ -24,6 +24,7 @@ from occlufacediff.config.synthetic import SyntheticSettings
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.openhead.build import build_open_head
+from occlufacediff.speech.phones import Phones, recognise
 from occlufacediff.stages.recordings import BenchmarkInputs, benchmark_recordings
 from occlufacediff.stages.recordings_page import write_page
 from occlufacediff.stages.synthesise import expression_for
@@ -142,6 +143,33 @@ def test_another_share_of_clips_kept_apart_counts_for_clips_watched_before(
         np.testing.assert_array_equal(pd.read_csv(out / "clips.csv")["kept_apart"], expected)
         assert set(pd.read_csv(out / "means.csv")["part"]) == {"all", "kept_apart" if share else "open"}
     assert (out / "recordings" / "007.h5").stat().st_mtime_ns == watched
+
+
+def test_only_sound_that_a_method_needs_is_listened_to(
+    done: tuple[Path, str], head: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Path(shutil.copytree(done[0], tmp_path / "out"))
+    two = Path(shutil.copytree(clips, tmp_path / "two"))
+    heard = []
+
+    def listen(waveform: np.ndarray) -> Phones:
+        heard.append(len(waveform))
+        return recognise(waveform)
+
+    def never(waveform: np.ndarray) -> Phones:
+        raise AssertionError("the rules are not asked for")
+
+    monkeypatch.setattr("occlufacediff.prediction.infer.recognise", listen)
+    monkeypatch.setattr("occlufacediff.stages.recordings.recognise", never)
+    inputs = inputs_of(head, RecordingsSettings(("mouth",), ("middle",), ("interpolation",)))
+    benchmark_recordings(clips, out, inputs=inputs)
+    assert len(heard) == 1
+    filled = (out / "filled" / "007.h5").stat().st_mtime_ns
+    # Its sound would be the other clip's.
+    shutil.copy(clips / "007.mp4", two / "008.mp4")
+    benchmark_recordings(two, out, inputs=inputs)
+    assert len(heard) == 2
+    assert (out / "filled" / "007.h5").stat().st_mtime_ns == filled
 
 
 def test_a_changed_picture_of_an_occluder_is_laid_over_anew(
