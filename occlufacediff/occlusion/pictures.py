@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from occlufacediff.errors import ConfigError
+from occlufacediff.files import sha256
 from occlufacediff.landmarks.normalise import CROP_PX
 
 #: Kinds of picture files that know transparency.
@@ -39,6 +41,17 @@ def occluder_files(path: Path) -> list[Path]:
     if not files:
         raise ConfigError(f"occluder: the folder {path} holds no picture ({', '.join(sorted(SUFFIXES))}); {REMEDY}")
     return files
+
+
+def occluder_digests(pictures: str | None, kinds: Collection[str]) -> list[str]:
+    """Digests of the pictures that `draw_occluder` chooses from; none where ``kinds`` has no ``picture``.
+
+    Raises:
+        ConfigError: see `occluder_files`.
+    """
+    if pictures is None or "picture" not in kinds:
+        return []
+    return [sha256(file) for file in occluder_files(Path(pictures))]
 
 
 def read_occluder(file: Path) -> Picture:

@@ -20,7 +20,7 @@ from occlufacediff.files import new_hdf5, sha256, written_aside
 from occlufacediff.fingerprint import fingerprint
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.models.checkpoint import checkpoint_files, load_networks
-from occlufacediff.occlusion.pictures import occluder_files
+from occlufacediff.occlusion.pictures import occluder_digests
 from occlufacediff.stages.shard import Row, key, part_path, parts_folder, remove_parts, run_shard
 from occlufacediff.training.data import SOUND, ClipStore
 from occlufacediff.training.loop import pick_device
@@ -165,8 +165,6 @@ def _key(
     device: torch.device,
 ) -> str:
     """Digest of all that a round depends on."""
-    pictures = settings.occlusion.pictures
-    files = [*small, *(occluder_files(Path(pictures)) if pictures and "picture" in settings.occlusions else [])]
-    digests = [sha256(path) for path in files]
+    digests = [*map(sha256, small), *occluder_digests(settings.occlusion.pictures, settings.occlusions)]
     code = fingerprint("occlufacediff.stages.evaluate")
     return key(settings, reconstruction, seed, device.type, digests, store.digest(), code)

@@ -25,7 +25,7 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.sound import log_mel
 from occlufacediff.models.checkpoint import load_networks
-from occlufacediff.occlusion.pictures import occluder_files
+from occlufacediff.occlusion.pictures import occluder_digests
 from occlufacediff.prediction.infer import Heard, Networks
 from occlufacediff.recordings import calibration as spreads
 from occlufacediff.recordings.calibration import calibration
@@ -78,7 +78,8 @@ def benchmark_recordings(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs
     """
     clips = find_clips(folder)
     _check(inputs)
-    settings, watching, pictures = inputs.settings, _of_watching(inputs), _pictures(inputs.settings)
+    settings, watching = inputs.settings, _of_watching(inputs)
+    pictures = occluder_digests(settings.pictures, settings.regions)
     watched = run_shard(
         list(clips),
         partial(_watch, clips, inputs),
@@ -168,13 +169,6 @@ def _of_watching(inputs: BenchmarkInputs) -> tuple[object, ...]:
 def _check(inputs: BenchmarkInputs) -> None:
     """Load head and networks once, so that what does not fit is said before minutes of work."""
     _networks(inputs.head, inputs.checkpoint, inputs.device)
-
-
-def _pictures(settings: RecordingsSettings) -> list[str]:
-    """Digests of the occluders' pictures that hide something."""
-    if settings.pictures is None or "picture" not in settings.regions:
-        return []
-    return [sha256(file) for file in occluder_files(Path(settings.pictures))]
 
 
 @cache

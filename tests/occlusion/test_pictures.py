@@ -14,9 +14,10 @@ from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.errors import ConfigError
 from occlufacediff.evaluation.predictions import read_hidden, write_hidden
+from occlufacediff.files import sha256
 from occlufacediff.landmarks.visibility import visible_landmarks
 from occlufacediff.occlusion.occlude import occlude
-from occlufacediff.occlusion.pictures import occluder_files, read_occluder
+from occlufacediff.occlusion.pictures import occluder_digests, occluder_files, read_occluder
 
 
 def occluder(path: Path, box: tuple[int, int, int, int], size: int = 256, alpha: int = 255) -> Path:
@@ -55,6 +56,18 @@ def test_what_lies_under_the_picture_is_hidden_over_a_span(tmp_path: Path) -> No
     np.testing.assert_array_equal(hidden.image_mask(slice(30, 31)), masks[30:31])
     always = OcclusionSettings(pictures=settings.pictures, whole_clip=("picture",))
     assert occlude("picture", lmk, np.random.default_rng(1), always).frames.all()
+
+
+def test_digests_follow_the_pictures_that_are_laid_over(tmp_path: Path) -> None:
+    occluder(tmp_path / "a10.png", (0, 0, 128, 128))
+    occluder(tmp_path / "a2.png", (0, 0, 64, 64))
+    (tmp_path / "notes.txt").touch()
+    kinds, files = ["mouth", "picture"], [tmp_path / "a2.png", tmp_path / "a10.png"]
+    assert occluder_digests(str(tmp_path), kinds) == [sha256(file) for file in files]
+    assert occluder_digests(str(files[0]), kinds) == [sha256(files[0])]
+    assert occluder_digests(str(tmp_path), ["mouth"]) == occluder_digests(None, kinds) == []
+    with pytest.raises(ConfigError, match="no file or folder"):
+        occluder_digests(str(tmp_path / "none"), kinds)
 
 
 def test_a_folder_gives_its_pictures_in_natural_order_one_a_draw(tmp_path: Path) -> None:
