@@ -47,12 +47,10 @@ def moved_by_rules(
         shape: (S,) identity.
         most_offset: largest offset tried, frames.
     """
-    visible = ~covered
+    visible, loud = ~covered, strength(log_mel)
 
     def motion_at(offset: int) -> Float:
-        return rules_motion(
-            phones, len(seen), basis.expression_names, strength=strength(log_mel), offset_s=offset / FPS, fps=FPS
-        )
+        return rules_motion(phones, len(seen), basis.expression_names, strength=loud, offset_s=offset / FPS, fps=FPS)
 
     if visible.sum() < LEAST_FRAMES:
         return np.float32(PRIOR_GAIN) * motion_at(0)

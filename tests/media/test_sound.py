@@ -134,3 +134,8 @@ def test_level() -> None:
     assert level_db(np.zeros(1000, np.float32)) == -200
     assert level_db(np.zeros(0, np.float32)) == -200
     assert abs(level_db(np.ones(SAMPLE_RATE, np.float32))) < 1e-6
+    rng = np.random.default_rng(0)
+    for samples in (1, 319, 321, 3333, 12345):
+        wave = rng.normal(0, 0.1, samples).astype(np.float32)
+        parts = np.array_split(wave.astype(np.float64), max(1, samples // 320))
+        assert abs(level_db(wave) - 10 * np.log10(max((part**2).mean() for part in parts))) < 1e-9
