@@ -33,7 +33,7 @@ test-long: export OMP_NUM_THREADS = 1
 test-long: $(STAMP)
 	$(BIN)/pytest -m long -n $(CORES) --dist loadgroup $(ARGS)
 
-# The open weights from the seed alone, into the package; results keep the networks as they were trained.
+# The open weights from seeds alone, into the package; results keep the networks as they were trained.
 weights: $(STAMP)
 	@$(BIN)/snakemake --cores $(CORES) --quiet host reason $(ARGS) -- open_weights
 	cp -r results/open_weights/weights/. occlufacediff/weights/

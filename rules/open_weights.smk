@@ -1,4 +1,4 @@
-# The weights that come with the program, from the seed alone: snakemake open_weights. They depend on no data set.
+# The weights that come with the program, from seeds alone: snakemake open_weights. They depend on no data set.
 W = "results/open_weights"
 SHARDS = shard_names(cfg.open_weights.clips)
 # Figures on real recordings stand beside the packaged weights, where someone measured them. From here, not from the root:

@@ -97,7 +97,7 @@ def _denoiser() -> DenoiserSettings:
 
 @dataclass(frozen=True)
 class OpenWeightsSettings:
-    """The weights that come with the program: made by ``open_weights`` from the seed alone."""
+    """The weights that come with the program: made by ``open_weights`` from seeds alone, its own and the head's."""
 
     #: Seed of clips and trainings, apart from the seed of everything else: all make the same weights.
     seed: int = 7
