@@ -43,6 +43,8 @@ LARGEST_CHANGE_MM = 0.01
 #: All weights together, bytes: what a package may carry.
 LARGEST_BYTES = 20_000_000
 CARD = "MODEL_CARD.md"
+#: Columns of figures on real recordings: which weights were measured, and what the card explains below the table.
+FIGURE_COLUMNS = ("denoiser_sha256", "hidden", "frames")
 #: Clips on which the change by rounding is measured.
 _CLIPS = 4
 
@@ -161,20 +163,27 @@ def measured(figures: Path | None, weights_sha256: str) -> list[dict[str, str]]:
     """Rows of a table of figures that were measured with these very weights.
 
     Args:
-        figures: CSV with a column ``denoiser_sha256`` (of the packed ``denoiser/model.safetensors``; its first twelve
-            digits suffice) and any others, which the card shows as they are; None gives no rows.
+        figures: CSV with columns ``denoiser_sha256`` (of the packed ``denoiser/model.safetensors``; its first twelve
+            digits suffice), ``hidden`` and ``frames`` (the part of the face and when, which the card explains), and any
+            others; the card shows all but the first as they are. None gives no rows.
         weights_sha256: of the packed denoiser.
 
     Raises:
-        AssetError: the column is missing, or a digest has fewer than twelve digits.
+        AssetError: one of these columns is missing, or a digest has fewer than twelve digits.
     """
     if figures is None:
         return []
     with figures.open(newline="", encoding="utf-8") as file:
-        rows = list(csv.DictReader(file))
+        table = csv.DictReader(file)
+        rows, columns = list(table), table.fieldnames or ()
+    missing = [name for name in FIGURE_COLUMNS if name not in columns]
+    if missing:
+        raise AssetError(
+            f"{figures}: there is no column {', '.join(missing)}; figures for the card need {', '.join(FIGURE_COLUMNS)}"
+        )
     kept = []
     for row in rows:
-        digest = row.pop("denoiser_sha256", None) or ""
+        digest = row.pop("denoiser_sha256") or ""
         if len(digest) < 12:
             raise AssetError(
                 f"{figures}: column denoiser_sha256: got {digest!r}, needs twelve or more digits of the digest of the "

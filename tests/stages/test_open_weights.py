@@ -134,15 +134,22 @@ def test_the_card_shows_figures_of_these_weights_only(trained, tmp_path):
     trained.pack(tmp_path / "out")
     digest = sha256(tmp_path / "out/denoiser/model.safetensors")
     figures = tmp_path / "real_clips.csv"
-    figures.write_text(f"denoiser_sha256,part,lips\n{digest[:16]},kept apart,-12 %\n{'0' * 64},open,-99 %\n")
+    figures.write_text(
+        "denoiser_sha256,part,hidden,frames,lips\n"
+        f"{digest[:16]},kept apart,mouth,all,-12 %\n{'0' * 64},open,mouth,all,-99 %\n"
+    )
     text = trained.pack(tmp_path / "out", figures)
-    assert "| part | lips |" in text and "| kept apart | -12 % |" in text
+    assert "| part | hidden | frames | lips |" in text and "| kept apart | mouth | all | -12 % |" in text
     assert "-99" not in text
-    figures.write_text("denoiser_sha256,part\nabc,open\n")
+    figures.write_text("denoiser_sha256,hidden,frames\nabc,mouth,all\n")
     with pytest.raises(AssetError, match="twelve or more digits"):
         measured(figures, digest)
-    figures.write_text("part\nopen\n")
-    with pytest.raises(AssetError, match="denoiser_sha256"):
+    figures.write_text("hidden,frames\nmouth,all\n")
+    with pytest.raises(AssetError, match="no column denoiser_sha256; "):
+        measured(figures, digest)
+    # The card explains these two.
+    figures.write_text(f"denoiser_sha256,lips\n{digest},-12 %\n")
+    with pytest.raises(AssetError, match="no column hidden, frames; figures for the card need denoiser"):
         measured(figures, digest)
 
 

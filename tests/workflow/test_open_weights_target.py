@@ -72,7 +72,7 @@ def test_the_whole_way_and_what_reruns(open_tree):
     for change, follows in changes.items():
         assert planned(tree, config=tree.override(f"open_weights: {{{change}}}")) == follows, change
     figures = tree.folder / "occlufacediff/weights/real_clips.csv"
-    figures.write_text("denoiser_sha256,part\n000000000000,open\n")
+    figures.write_text("denoiser_sha256,hidden,frames\n000000000000,mouth,all\n")
     assert planned(tree) == {"pack_open_weights": 1}
 
 
