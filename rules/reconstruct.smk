@@ -6,7 +6,7 @@ rule build_open_head:
         f"{LOGS}/build_open_head.log",
     benchmark:
         f"{BENCHMARKS}/build_open_head.tsv"
-    threads: cores(4)
+    threads: 1
     resources:
         mem_mb=growing(3000),
         runtime=growing(30),
