@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
+from small_open_head import small_open_head as small_open_head
 from tiny_tree import bare as bare
 from tiny_tree import finished as finished
 from tiny_tree import tree as tree

@@ -1,4 +1,4 @@
-"""The open head: what it promises to the fit, the renders and the losses. Built once, small."""
+"""The open head: what it promises to the fit, the renders and the losses."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_open_head import SEED, SETTINGS
 
 from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.errors import AssetError
@@ -20,9 +21,6 @@ from occlufacediff.openhead import build, makehuman
 from occlufacediff.openhead.actions import JAW_OPEN_DEGREES
 from occlufacediff.openhead.embedding import Embedding, Pictures, embed, errors, find_landmarks
 
-SMALL = OpenHeadSettings(
-    shape_components=12, detail_components=20, identities=24, embedding_renders=16, held_out_renders=4
-)
 UPPER = ("nose", "eye_region", "forehead", "left_eyeball", "right_eyeball", "ears")
 
 
@@ -32,15 +30,8 @@ def base() -> makehuman.BaseHead:
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("head") / "open_head.npz"
-    build.build_open_head(path, settings=SMALL, seed=3)
-    return path
-
-
-@pytest.fixture(scope="module")
-def head(path: Path) -> HeadAsset:
-    return HeadAsset.load(path)
+def head(small_open_head: Path) -> HeadAsset:
+    return HeadAsset.load(small_open_head)
 
 
 def posed(head: HeadAsset, jaw: tuple[float, float, float] = (0, 0, 0), **actions: float) -> np.ndarray:
@@ -93,7 +84,7 @@ def test_mouth_cannot_be_read_above_it(head: HeadAsset) -> None:
 
 
 def test_localisation_can_be_switched_off() -> None:
-    free = build.basic_asset(replace(SMALL, localise_mouth=False), seed=3)
+    free = build.basic_asset(replace(SETTINGS, localise_mouth=False), seed=SEED)
     smile = free.expdirs[:, :, free.expression_names.index("mouthSmileLeft")]
     assert np.abs(smile[free.regions["nose"]]).max() > 1e-3
 
@@ -158,18 +149,18 @@ def test_search_finds_planted_points() -> None:
     assert errors(faces, found, pictures).mean() < 0.6
 
 
-def test_same_seed_same_bytes_with_any_number_of_threads(head: HeadAsset, path: Path, tmp_path: Path) -> None:
+def test_same_seed_same_bytes_with_any_number_of_threads(small_open_head: Path, tmp_path: Path) -> None:
     """In a process of its own: the renderer reads how many it may use when it first draws, BLAS when it is imported."""
     again = tmp_path / "again.npz"
     code = f"""
 from pathlib import Path
 from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.openhead.build import build_open_head
-build_open_head(Path({str(again)!r}), settings={SMALL!r}, seed=3)
+build_open_head(Path({str(again)!r}), settings={SETTINGS!r}, seed={SEED})
 """
     threads = dict.fromkeys(("LP_NUM_THREADS", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"), "2")
     subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, **threads})
-    assert again.read_bytes() == path.read_bytes()
+    assert again.read_bytes() == small_open_head.read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -195,7 +186,7 @@ def test_missing_target_is_told(base: makehuman.BaseHead) -> None:
 def test_details_widen_the_identities_at_right_angles(head: HeadAsset) -> None:
     flat = head.shapedirs.reshape(-1, head.n_shape).astype(np.float64)
     components, details = flat[:, : head.n_principal], flat[:, head.n_principal :]
-    assert details.shape[1] == SMALL.detail_components
+    assert details.shape[1] == SETTINGS.detail_components
     lengths = [np.linalg.norm(part, axis=0) for part in (components, details)]
     assert np.abs((components / lengths[0]).T @ (details / lengths[1])).max() < 1e-3
     on_face = head.shapedirs[head.regions["face"], :, head.n_principal :].reshape(-1, details.shape[1])

@@ -17,13 +17,11 @@ from PIL import Image
 from occlufacediff.cli import main
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
-from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.recordings import RECORDING_METHODS, RecordingsSettings
 from occlufacediff.config.synthetic import SyntheticSettings
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.media.encode import VideoWriter
-from occlufacediff.openhead.build import build_open_head
 from occlufacediff.speech.phones import Phones, recognise
 from occlufacediff.stages.recordings import BenchmarkInputs, benchmark_recordings
 from occlufacediff.stages.recordings_page import write_page
@@ -38,17 +36,12 @@ from occlufacediff.weights import open_weights
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("benchmark")]
 
 FRAMES, SIZE = 45, 256
-SMALL = OpenHeadSettings(
-    shape_components=10, identities=24, embedding_renders=4, held_out_renders=1, embedding_size=192
-)
 
 
 @pytest.fixture(scope="module")
-def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small open head, with the actions that the open weights know."""
-    path = tmp_path_factory.mktemp("head") / "head.npz"
-    build_open_head(path, settings=SMALL, seed=1)
-    return path
+def head(small_open_head: Path) -> Path:
+    """It has the actions that the open weights know."""
+    return small_open_head
 
 
 @pytest.fixture(scope="module")

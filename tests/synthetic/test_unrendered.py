@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.open_weights import OpenWeightsSettings, UnrenderedSettings
-from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.face_mesh import EYE_CORNERS, INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
@@ -23,7 +22,6 @@ from occlufacediff.head.model import HeadModel
 from occlufacediff.landmarks.visibility import to_pixels
 from occlufacediff.occlusion.occlude import Occlusion
 from occlufacediff.occlusion.regions import region_box
-from occlufacediff.openhead.build import build_open_head
 from occlufacediff.speech import features
 from occlufacediff.speech.columns import BANDS
 from occlufacediff.stages.unrendered import draw_shard, list_unrendered, shard_names
@@ -45,23 +43,8 @@ Array = NDArray[np.floating]
 
 
 @pytest.fixture(scope="module")
-def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("head") / "open_head.npz"
-    small = OpenHeadSettings(
-        shape_components=12,
-        detail_components=20,
-        identities=24,
-        embedding_renders=6,
-        held_out_renders=1,
-        embedding_size=256,
-    )
-    build_open_head(path, settings=small, seed=3)
-    return path
-
-
-@pytest.fixture(scope="module")
-def head(path: Path) -> HeadAsset:
-    return HeadAsset.load(path)
+def head(small_open_head: Path) -> HeadAsset:
+    return HeadAsset.load(small_open_head)
 
 
 @pytest.fixture(scope="module")
@@ -187,13 +170,13 @@ def test_decoys_stop_a_leak_that_the_reader_finds_without_them(clips, head):
     assert abs(read_off(clips, head, cheeks_seen, odds=1.0)) < CHANCE
 
 
-def test_shards_hold_all_clips_once_and_serve_as_training_data(path, tmp_path):
+def test_shards_hold_all_clips_once_and_serve_as_training_data(small_open_head, tmp_path):
     names = shard_names(SHORT)
     files = [tmp_path / f"{name}.h5" for name in names]
     for name, file in zip(names, files, strict=True):
-        draw_shard(name, path, file, settings=SHORT, seed=SEED)
+        draw_shard(name, small_open_head, file, settings=SHORT, seed=SEED)
     again = tmp_path / "again.h5"
-    draw_shard(names[1], path, again, settings=SHORT, seed=SEED)
+    draw_shard(names[1], small_open_head, again, settings=SHORT, seed=SEED)
     assert again.read_bytes() == files[1].read_bytes()
     with h5py.File(files[0]) as first, h5py.File(files[1]) as second:
         assert [*first, *second] == [f"clip_{number:06d}" for number in range(4)]
