@@ -11,9 +11,11 @@ from occlufacediff.head.landmark_basis import LandmarkBasis
 
 Float = NDArray[np.float32]
 
+#: Of the lip opening, means over the hidden frames of a clip.
+ERROR, SPREAD = "mean_opening_error_mm", "mean_opening_spread_mm"
 #: Central intervals whose coverage is told.
 LEVELS = (0.5, 0.9)
-UNITS = {"coverage_50": "", "coverage_90": "", "spread_rank": ""}
+UNITS = {"coverage_50": "", "coverage_90": "", "spread_rank": "", ERROR: "mm", SPREAD: "mm"}
 #: Hidden frames that a rank correlation needs.
 _LEAST_FRAMES = 12
 _STEP = 1e-3
@@ -47,7 +49,10 @@ def calibration(
     truth: Float,
     frames: NDArray[np.bool_],
 ) -> dict[str, float]:
-    """Coverage of the lip opening's 50 % and 90 % intervals over hidden frames, and the rank correlation of its spread.
+    """What the spread of the lip opening tells of its errors over hidden frames.
+
+    Returns:
+        `UNITS`: coverage of the 50 % and 90 % intervals, rank correlation of spread and error, and the mean of either.
 
     Args:
         motion, spread: (T, E + 3) ours, on the identity ``shape``; NaN for all figures where the spread is not known.
@@ -62,6 +67,7 @@ def calibration(
         f"coverage_{round(100 * level)}": float((error <= norm.ppf(0.5 + level / 2) * expected).mean())
         for level in LEVELS
     }
+    figures |= {ERROR: 1000 * float(error.mean()), SPREAD: 1000 * float(expected.mean())}
     if expected.std() == 0:
         return figures | {"spread_rank": float("nan")}
     return figures | {"spread_rank": float(spearmanr(expected, error).statistic)}

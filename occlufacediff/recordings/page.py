@@ -112,9 +112,11 @@ def spread_note(means: pd.DataFrame) -> str:
     if any(row is None or pd.isna(row["mean"]) for row in rows):
         return ""
     half, most, rank = (row["mean"] for row in rows if row is not None)
+    clips = with_interval(_one(means, method="ours", metric="spread_rank_of_clips"), 2)
     return (
         f" Of our lip opening, 50 % intervals hold the truth in {100 * half:.0f} % of the hidden frames, those of "
-        f"90 % in {100 * most:.0f} %; within a clip the spread ranks the errors with a correlation of {rank:.2f}."
+        f"90 % in {100 * most:.0f} %; within a clip the spread ranks the errors with a correlation of {rank:.2f}"
+        + (f", and clips by their errors with {clips}." if clips else ".")
     )
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import bootstrap
+from scipy.stats import bootstrap, rankdata
+
+from occlufacediff.recordings.calibration import ERROR, SPREAD
 
 LEVEL = 0.95
 #: Fewer clips than this carry no interval.
 LEAST_CLIPS = 3
 MEANS_COLUMNS = ["region", "span", "part", "method", "metric", "unit", "mean", "low", "high", "n"]
+#: Fewer clips than this are not ranked.
+LEAST_RANKED = 8
 #: Groups by loudness.
 THIRDS = ["quiet", "medium", "loud"]
 
@@ -77,6 +81,43 @@ def means(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
             count = int(np.isfinite(group["value"]).sum())
             rows.append((region, span, part, method, metric, unit, mean, low, high, count))
     return pd.DataFrame(rows, columns=MEANS_COLUMNS)
+
+
+def clip_ranks(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
+    """How well the spread of ours ranks the clips by their errors, as rows of `means`: metric ``spread_rank_of_clips``.
+
+    Spearman's correlation over clips of their mean spread and mean error, with its interval (percentile bootstrap over
+    clips); left out where fewer than `LEAST_RANKED` clips tell both.
+    """
+    rows = []
+    chosen = by_clip[(by_clip["method"] == "ours") & by_clip["metric"].isin((SPREAD, ERROR))]
+    for part, of_part in parts_of(chosen).items():
+        for (region, span), group in of_part.groupby(["region", "span"], sort=False):
+            table = group.pivot_table(index="clip", columns="metric", values="value", sort=False).dropna()
+            if len(table) >= LEAST_RANKED:
+                pair = table[SPREAD].to_numpy(), table[ERROR].to_numpy()
+                found = bootstrap(
+                    pair,
+                    _rank_correlation,
+                    n_resamples=draws,
+                    confidence_level=LEVEL,
+                    paired=True,
+                    vectorized=True,
+                    method="percentile",
+                    rng=np.random.default_rng(seed),
+                ).confidence_interval
+                mean = float(_rank_correlation(*pair))
+                names = (region, span, part, "ours", "spread_rank_of_clips", "")
+                rows.append((*names, mean, float(found.low), float(found.high), len(table)))
+    return pd.DataFrame(rows, columns=MEANS_COLUMNS)
+
+
+def _rank_correlation(one: NDArray, other: NDArray, axis: int = -1) -> NDArray:
+    first, second = (rankdata(values, axis=axis) for values in (one, other))
+    first = first - first.mean(axis=axis, keepdims=True)
+    second = second - second.mean(axis=axis, keepdims=True)
+    scale = np.sqrt((first**2).sum(axis=axis) * (second**2).sum(axis=axis))
+    return np.asarray((first * second).sum(axis=axis) / np.where(scale > 0, scale, 1.0))
 
 
 def gains(by_clip: pd.DataFrame, metric: str, draws: int, seed: int) -> pd.DataFrame:

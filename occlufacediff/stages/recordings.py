@@ -34,7 +34,7 @@ from occlufacediff.recordings.fill import fill, of_length
 from occlufacediff.recordings.hiding import hide
 from occlufacediff.recordings.measures import UNITS, measure, placed
 from occlufacediff.recordings.recording import is_kept_apart, load, record, save, source_of
-from occlufacediff.recordings.statistics import gains, groups, means
+from occlufacediff.recordings.statistics import clip_ranks, gains, groups, means
 from occlufacediff.speech.activity import activity
 from occlufacediff.speech.phones import recognise
 from occlufacediff.stages.shard import OK, Row, key, part_path, run_shard, usable, write_index
@@ -118,9 +118,10 @@ def benchmark_recordings(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs
     write_index(out_dir / "clips.csv", rows, FIGURES)
     by_clip = _table(_usable(rows, folder), out_dir / "filled")
     seed = inputs.seed
+    averages, ranks = (table(by_clip, settings.bootstrap, seed) for table in (means, clip_ranks))
     tables = {
         "by_clip": by_clip,
-        "means": means(by_clip, settings.bootstrap, seed),
+        "means": averages if ranks.empty else pd.concat([averages, ranks]),
         "groups": groups(by_clip, settings.bootstrap, seed),
         "gains": pd.concat([gains(by_clip, metric, settings.bootstrap, seed) for metric in COMPARED]),
     }

@@ -16,6 +16,7 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import vertices_numpy
 from occlufacediff.landmarks.normalise import CROP_PX
 from occlufacediff.media.frames import read_frames
+from occlufacediff.media.rates import FPS
 from occlufacediff.occlusion.occlude import Occlusion
 from occlufacediff.recordings import page
 from occlufacediff.recordings.clips import find_clips
@@ -48,7 +49,7 @@ def write_page(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs) -> None:
     by_loudness = (tables["groups"]["grouped_by"] == "loudness").any()
     loudness = "thirds of the clips by their loudest 20 ms." if by_loudness else "too few clips to group them by it."
     parts = {
-        "intro": f"{len(good)} of {len(clips)} clips, {pd.to_numeric(good['frames']).sum() / 25:.0f} seconds. "
+        "intro": f"{len(good)} of {len(clips)} clips, {pd.to_numeric(good['frames']).sum() / FPS:.0f} seconds. "
         "What was hidden is filled in by each method and compared with what was really there. "
         + page.lone_clip_note(inputs.settings.methods, set(tables["by_clip"]["method"])),
         "cards": page.cards(tables["means"], tables["gains"], region, span),

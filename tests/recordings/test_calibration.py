@@ -32,6 +32,9 @@ def test_right_spreads_cover_and_rank(basis: LandmarkBasis) -> None:
     assert found["coverage_50"] == pytest.approx(0.5, abs=0.07)
     assert found["coverage_90"] == pytest.approx(0.9, abs=0.05)
     assert found["spread_rank"] > 0.4
+    # Of a normal error of this standard deviation, which is that of the opening, the mean is 0.8 times it.
+    assert found["mean_opening_error_mm"] == pytest.approx(0.8 * found["mean_opening_spread_mm"], rel=0.1)
+    assert found["mean_opening_spread_mm"] == pytest.approx(1000 * opening_spread(basis, shape, motion, spread).mean())
     narrow = calibration(basis, shape, motion, 0.3 * spread, shape, truth, frames)
     assert narrow["coverage_90"] < 0.6
 

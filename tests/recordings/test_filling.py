@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.stats import spearmanr
 
 from occlufacediff.config.recordings import RecordingsSettings
 from occlufacediff.errors import ConfigError
@@ -19,8 +20,16 @@ from occlufacediff.recordings.clips import find_clips
 from occlufacediff.recordings.fill import bridged, held, of_length, visible_mean
 from occlufacediff.recordings.hiding import hide
 from occlufacediff.recordings.measures import measure
+from occlufacediff.recordings.page import spread_note
 from occlufacediff.recordings.recording import Recording, is_kept_apart, load, save, source_of
-from occlufacediff.recordings.statistics import gain_with_interval, gains, groups, mean_with_interval, means
+from occlufacediff.recordings.statistics import (
+    clip_ranks,
+    gain_with_interval,
+    gains,
+    groups,
+    mean_with_interval,
+    means,
+)
 
 hidden_frames = arrays(np.bool_, st.integers(2, 40))
 
@@ -113,6 +122,33 @@ def test_tables() -> None:
     for count in (0, 1, 2):
         few = table[table["clip"].isin(["a_0", "a_1"][:count])]
         assert set(groups(few, 200, 0)["grouped_by"]) == ({"source"} if count else set())
+
+
+@pytest.mark.parametrize("count", [7, 12])
+def test_clips_are_ranked_by_their_spread(count: int) -> None:
+    rng = np.random.default_rng(3)
+    error = rng.permutation(count) + 1.0
+    spread = np.where(np.arange(count) < 10, error, -error)
+    rows = [
+        (f"a_{clip}", "a", 0, -20.0, "mouth", "middle", method, metric, "mm", values[clip])
+        for clip in range(count)
+        for method, of_method in (("ours", spread), ("hold", -spread))
+        for metric, values in (("mean_opening_error_mm", error), ("mean_opening_spread_mm", of_method))
+    ]
+    columns = ["clip", "source", "kept_apart", "level_db", "region", "span", "method", "metric", "unit", "value"]
+    found = clip_ranks(pd.DataFrame(rows, columns=columns), 500, 0)
+    if count < 8:
+        assert found.empty
+        return
+    assert found["part"].tolist() == ["all", "open"]
+    of_all = found.iloc[0]
+    assert of_all["mean"] == pytest.approx(spearmanr(spread, error).statistic)
+    assert of_all["low"] < of_all["mean"] < of_all["high"]
+    assert of_all["n"] == count
+    told = pd.DataFrame({"metric": ["coverage_50", "coverage_90", "spread_rank"], "mean": [0.5, 0.9, 0.1]})
+    told = told.assign(part="all", method="ours")
+    assert f"clips by their errors with {of_all['mean']:.2f} [" in spread_note(pd.concat([told, found]))
+    assert spread_note(told).endswith("with a correlation of 0.10.")
 
 
 def recording(frames: int = 60) -> Recording:
