@@ -35,6 +35,7 @@ REASONS = {
     "bad_coefficients": "the published coefficients of this clip cannot be read",
     "frames_differ": "published files and video differ in their number of frames",
     "all_hidden": "nothing of the face is visible",
+    "no_region": "the detector gives no landmark of the part of the face that is to be hidden",
     "no_mask": "there is no mask for this clip",
     "bad_mask": "the mask of this clip cannot be read",
     "bad_fit": "the head model misses the landmarks by more than reconstruction.bad_fit_px",
