@@ -16,6 +16,8 @@ with logged(snakemake):
     video = Path(snakemake.input.index)
     # What is made in passing is no result, so the crops' settings are not among the rule's: they rerun the crops alone.
     ahead = CropsAhead(Path(snakemake.params.clips), from_params(CropSettings, snakemake.config["crop"]))
+    # A segmentation model looks at the pictures themselves, so the crop stage decodes all the same.
+    looked_at = snakemake.config["visibility"]["source"] == "segmentation"
     detect_subject(
         snakemake.wildcards.subject,
         video.parent,
@@ -23,7 +25,7 @@ with logged(snakemake):
         whole(snakemake.output.landmarks, chunk),
         whole(snakemake.output.index, chunk),
         settings=from_params(LandmarkSettings, snakemake.params.settings),
-        track=ahead.track,
+        track=None if looked_at else ahead.track,
         workers=snakemake.threads,
         scheduler=snakemake.config["dask"]["scheduler"],
         chunk=chunk,

@@ -25,7 +25,7 @@ from occlufacediff.landmarks.visibility import visible_landmarks
 from occlufacediff.media.frames import read_frames
 from occlufacediff.occlusion.recording import check_source, cover_of, known_frames, source_digest
 from occlufacediff.stages.chunks import of_chunk
-from occlufacediff.stages.left_crops import left_crops
+from occlufacediff.stages.left_crops import drop_left, left_crops
 from occlufacediff.stages.shard import (
     Row,
     assemble,
@@ -155,6 +155,7 @@ def _crop(
     )
     with new_hdf5(part) as file:
         write_clip(file["/"], stored, jpegs)
+    drop_left(clips_h5, clip)
     row = {
         "frames": stored.frames,
         "frames_interpolated": stored.frames - len(valid),

@@ -2,7 +2,7 @@
 
 Decoding a 1080p clip costs more than finding its landmarks. While a subject has no clip store yet, detection therefore
 crops every face it finds on the frame at hand, and leaves the crops of the followed one, as they will stand in the
-store, where the crop stage keeps its parts; that stage takes them, and removes them with its parts. They are no result:
+store, where the crop stage keeps its parts; that stage takes them and removes them. They are no result:
 where one is missing or was made from something else, the crop stage decodes the clip, and the bytes are the same.
 """
 
@@ -53,20 +53,26 @@ class _Cropping:
 
     def __init__(self, detector: Detector, settings: CropSettings) -> None:
         self._detector, self._settings = detector, settings
-        #: Of every frame since the last `forget`, the crop of every face.
+        #: Of every frame since the last `forget`, the crop of every face; nothing once a frame showed none.
         self.crops: list[Sequence[Jpeg]] = []
+        self._wanted = True
 
     def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Faces of a frame; see `Detector`."""
         faces = self._detector.detect(frame)
-        boxes = crop_boxes(faces, self._settings.scale)
-        self.crops.append([encode_crop(crop_picture(frame, box), self._settings.jpeg_quality) for box in boxes])
+        if self._wanted and len(faces):
+            boxes = crop_boxes(faces, self._settings.scale)
+            self.crops.append([encode_crop(crop_picture(frame, box), self._settings.jpeg_quality) for box in boxes])
+        else:
+            self._wanted = False
+            self.crops.clear()
         return faces
 
     def forget(self) -> None:
         """Forget the frames so far."""
         self._detector.forget()
         self.crops.clear()
+        self._wanted = True
 
     def __enter__(self) -> Self:
         return self

@@ -14,8 +14,8 @@ from occlufacediff.files import sha256, written_aside
 from occlufacediff.fingerprint import fingerprint
 from occlufacediff.stages.shard import key, part_path, parts_folder
 
-#: Modules that decide what a crop's bytes are.
-_CODE = ("occlufacediff.landmarks.crop", "occlufacediff.landmarks.store")
+#: What makes the crops, and all that it imports.
+_CODE = "occlufacediff.stages.crops_ahead"
 Jpeg = NDArray[np.uint8]
 
 
@@ -55,9 +55,14 @@ def left_crops(
         return None
 
 
+def drop_left(clips_h5: Path, clip: str) -> None:
+    """Remove what `leave_crops` left of a clip, if anything."""
+    _place(clips_h5, clip).unlink(missing_ok=True)
+
+
 def _place(clips_h5: Path, clip: str) -> Path:
     return part_path(parts_folder(clips_h5), clip, ".ahead.npz")
 
 
 def _key(video: Path, settings: CropSettings) -> str:
-    return key(sha256(video), settings, fingerprint(*_CODE))
+    return key(sha256(video), settings, fingerprint(_CODE))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import h5py
+import mediapipe
 import numpy as np
 import pytest
 from media_samples import SIZE, face_frame
@@ -15,6 +16,7 @@ from preprocessed import Shard
 
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.landmarks.detect import make_detector
 from occlufacediff.landmarks.store import read_crops
 from occlufacediff.media.encode import VideoWriter
@@ -51,10 +53,11 @@ class Run:
             workers=workers,
         )
 
-    def crop(self, settings: CropSettings = SETTINGS) -> bytes:
+    def crop(self, settings: CropSettings = SETTINGS, visibility: VisibilitySettings | None = None) -> bytes:
         crop.crop_subject(
             *("S1", self.shard.video, self.shard.video_index, self.out / "l.h5", self.clips, self.out / "c.csv"),
             settings=settings,
+            visibility=visibility,
         )
         return self.clips.read_bytes()
 
@@ -111,6 +114,30 @@ def test_other_settings_are_obeyed(run: Run) -> None:
     other = replace(SETTINGS, jpeg_quality=50)
     assert len(run.crop(other)) < 0.7 * run.shard.clips.stat().st_size
     assert run.decoded == len(GOOD)
+
+
+def test_masks_are_laid_over_crops_that_were_left(run: Run, tmp_path: Path) -> None:
+    mask = np.zeros((SIZE, SIZE), np.uint8)
+    mask[135:200] = 255
+    for clip in GOOD:
+        (tmp_path / f"masks/S1/{clip}").parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(mask).save(tmp_path / f"masks/S1/{clip}.png")
+    told = VisibilitySettings(source="masks", masks=str(tmp_path / "masks"))
+    from_left = run.crop(visibility=told)
+    assert run.decoded == 0
+    # Nothing is left now, so the clips are decoded.
+    run.clips.unlink()
+    assert run.crop(visibility=told) == from_left
+    assert run.decoded == len(GOOD)
+    with h5py.File(run.clips) as file:
+        assert 0.2 < np.mean(file[f"{GOOD[0]}/lmk_visible"]) < 0.8
+
+
+def test_a_model_that_looks_at_pictures_sees_the_frames_themselves(run: Run) -> None:
+    model = Path(mediapipe.__file__).parent / "modules/selfie_segmentation/selfie_segmentation.tflite"
+    run.crop(visibility=VisibilitySettings(source="segmentation", model=str(model), visible=("selfie",)))
+    assert run.decoded == len(GOOD)
+    assert not parts_folder(run.clips).exists()
 
 
 def test_the_followed_face_is_cropped_and_gaps_are_decoded(tmp_path: Path) -> None:
