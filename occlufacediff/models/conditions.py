@@ -134,11 +134,9 @@ class Conditions:
         lmk, mask = clip.lmk_2d[frames].float(), clip.lmk_mask[frames].float()
         audio = clip.audio[begin * rows : (begin + WINDOW_FRAMES) * rows].float()
         mask = mask * torch.isfinite(lmk).all(dim=-1)
-        return (
-            _filled(torch.nan_to_num(lmk), WINDOW_FRAMES),
-            _filled(mask, WINDOW_FRAMES),
-            _filled(audio, WINDOW_FRAMES * rows, _unheard_row(clip.audio)),
-        )
+        if audio.shape[0] < WINDOW_FRAMES * rows:  # the clip's last window
+            audio = _filled(audio, WINDOW_FRAMES * rows, _unheard_row(clip.audio))
+        return _filled(torch.nan_to_num(lmk), WINDOW_FRAMES), _filled(mask, WINDOW_FRAMES), audio
 
 
 def _unheard_row(audio: Tensor) -> Tensor:
