@@ -263,7 +263,8 @@ def _uneven(
         return np.ones((len(run), len(columns)))
     variance = np.asarray(apart, np.float64)[np.ix_(run, columns)] ** 2
     mean = np.broadcast_to(variance.mean(axis=0), variance.shape)
-    even = np.divide(variance, mean, out=np.ones_like(variance), where=mean > 0)
+    # Equal guesses lie apart by what float32 rounds.
+    even = np.divide(variance, mean, out=np.ones_like(variance), where=mean > 1e-12)
     return np.asarray(np.sqrt(1 - share + share * even))
 
 
