@@ -10,8 +10,12 @@ from occlufacediff.landmarks.normalise import CROP_PX
 
 def to_pixels(points: NDArray[np.floating]) -> NDArray[np.int64]:
     """Pixels of points (...) in crop coordinates: ``trunc(112 v + 112)``, toward zero as published."""
+    return np.trunc(_exact_pixels(points)).astype(np.int64)
+
+
+def _exact_pixels(points: NDArray[np.floating]) -> NDArray[np.float64]:
     half = CROP_PX // 2
-    return np.trunc(np.asarray(points, np.float64) * half + half).astype(np.int64)
+    return np.asarray(points, np.float64) * half + half
 
 
 def visible_landmarks(landmarks: NDArray[np.floating], visible: NDArray[np.generic]) -> NDArray[np.uint8]:
@@ -29,8 +33,7 @@ def visible_landmarks(landmarks: NDArray[np.floating], visible: NDArray[np.gener
         (..., L) uint8, 1 visible, 0 hidden.
     """
     points = np.asarray(landmarks)
-    half = CROP_PX // 2
-    exact = points * half + half
+    exact = _exact_pixels(points)
     # Truncation is toward zero: all above -1 lands on pixel 0. What is not finite is in no range.
     with np.errstate(invalid="ignore"):
         fits = (exact > -1) & (exact < CROP_PX)
