@@ -105,15 +105,6 @@ def normalised_waveform(waveform: Float) -> Float:
     return ((waveform - waveform.mean()) / np.sqrt(waveform.var() + 1e-7)).astype(np.float32)
 
 
-def _paths(kind: str, files: Sequence[Path]) -> dict[str, Path]:
-    """Shard files by subject, their stem."""
-    paths = {Path(file).stem: Path(file) for file in files}
-    missing = [path for path in paths.values() if not path.is_file()]
-    if missing:
-        raise AssetError(f"{kind}: {missing[0]} does not exist; run the stage that makes it first")
-    return paths
-
-
 #: Sound that `ClipStore` reads, by the denoiser's sound encoder.
 SOUND = {"log_mel": "log_mel", "speech": "speech", "wav2vec2": "waveform"}
 
@@ -158,16 +149,8 @@ class ClipStore:
         self.split = split
         self.sound = sound
         self.rows: list[tuple[str, str]] = list(zip(table["subject"], table["clip"], strict=True))
-        self._files = {"coefficients": _paths("coefficients", coefficients)}
-        if clips is not None:
-            self._files["clips"] = _paths("clips", clips)
-        if audio is not None:
-            self._files["audio"] = _paths("audio", audio)
-        for kind, paths in self._files.items():
-            subjects = dict.fromkeys(subject for subject, _ in self.rows)
-            if lacking := [subject for subject in subjects if subject not in paths]:
-                raise AssetError(f"{kind}: no file of subject {lacking[0]}, which {manifest} lists in {split}")
-            self._files[kind] = {subject: paths[subject] for subject in subjects}
+        given = {"coefficients": coefficients, "clips": clips, "audio": audio}
+        self._files = {kind: self._of_subjects(kind, files) for kind, files in given.items() if files is not None}
         self._runs: list[slice | None] = [None] * len(self.rows)
         if known_only:
             self._keep_known()
@@ -202,6 +185,18 @@ class ClipStore:
         ]
         of = (self.rows, sorted(contents), sorted(stamps), self._runs)
         return hashlib.sha256(repr(of).encode()).hexdigest()[:16]
+
+    def _of_subjects(self, kind: str, files: Sequence[Path]) -> dict[str, Path]:
+        """Files of the split's subjects, whose names are their stems."""
+        paths = {Path(file).stem: Path(file) for file in files}
+        found = {}
+        for subject in dict.fromkeys(subject for subject, _ in self.rows):
+            if subject not in paths:
+                raise AssetError(f"{kind}: no file of subject {subject}, which {self.manifest} lists in {self.split}")
+            if not paths[subject].is_file():
+                raise AssetError(f"{kind}: {paths[subject]} does not exist; run the stage that makes it first")
+            found[subject] = paths[subject]
+        return found
 
     def _keep_known(self) -> None:
         """Put in place of each clip its runs of known frames."""
