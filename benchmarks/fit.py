@@ -24,6 +24,7 @@ from occlufacediff.head.fit import PX, FitResult, fit_clip
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
 from occlufacediff.landmarks.normalise import crop_boxes, to_crop
+from occlufacediff.media.rates import FPS
 
 
 @cache
@@ -59,7 +60,7 @@ def drawn(head: Path, seed: int, frames: int = 80) -> Case:
     """Smooth random motion with noise, and boxes that stand still."""
     asset, basis = loaded(head)
     rng = np.random.default_rng(seed)
-    time_axis = np.arange(frames)[:, None] / 25
+    time_axis = np.arange(frames)[:, None] / FPS
 
     def wave(count: int, low: float, high: float) -> np.ndarray:
         turns, phase = rng.uniform(2, 20, count), rng.uniform(0, 6, count)
@@ -80,7 +81,7 @@ def projected(head: Path, clip: h5py.Group, seed: int) -> Case:
     """The true motion of a synthetic clip, brought to 25 fps, as landmarks in its crops, with noise."""
     asset, basis = loaded(head)
     count = len(clip["jaw"])
-    at = np.arange(0, count - 1, clip.attrs["fps"] / 25)
+    at = np.arange(0, count - 1, clip.attrs["fps"] / FPS)
     exp, jaw, pose, camera = (
         np.column_stack([np.interp(at, np.arange(count), column) for column in clip[name][()].T]).astype(np.float32)
         for name in ("exp", "jaw", "global_pose", "cam_picture")

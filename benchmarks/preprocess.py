@@ -42,6 +42,7 @@ from occlufacediff.landmarks.visibility import visible_landmarks  # noqa: E402
 from occlufacediff.media.archives import write_tar  # noqa: E402
 from occlufacediff.media.ffmpeg import ffmpeg_binary  # noqa: E402
 from occlufacediff.media.frames import read_frames  # noqa: E402
+from occlufacediff.media.rates import SAMPLES_PER_FRAME  # noqa: E402
 from occlufacediff.stages.acquire import unpack_subject  # noqa: E402
 from occlufacediff.stages.crop import crop_subject  # noqa: E402
 from occlufacediff.stages.crops_ahead import CropsAhead  # noqa: E402
@@ -176,7 +177,7 @@ def items(folder: Path, clips: int = 20, frames: int = 100) -> Figures:
                 elif kind == "clips":
                     file[f"{name}/landmarks"] = rng.uniform(-1, 1, (frames, 478, 2)).astype(np.float32)
                 else:
-                    file[f"{name}/waveform"] = rng.standard_normal(frames * 640).astype(np.float32)
+                    file[f"{name}/waveform"] = rng.standard_normal(frames * SAMPLES_PER_FRAME).astype(np.float32)
         shutil.copy(path, folder / f"{kind}.h5")
     rows = "".join(f"{SUBJECT},{name},train,ok\n" for name in names)
     (folder / "manifest.csv").write_text("subject,clip,split,status\n" + rows)

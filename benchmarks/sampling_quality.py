@@ -25,7 +25,7 @@ from occlufacediff.evaluation.metrics import lve
 from occlufacediff.evaluation.protocol import make_case
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import vertices_numpy
-from occlufacediff.media.rates import FPS
+from occlufacediff.media.rates import FPS, MEL_ROWS_PER_FRAME
 from occlufacediff.models import sample as sampling
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.models.denoiser import Denoiser
@@ -108,7 +108,7 @@ def joined(clips: list[SampleInput], frames: int) -> tuple[SampleInput, NDArray[
         "row",
         *(torch.cat([getattr(clip, name) for clip in row]) for name in ("lmk_2d", "lmk_mask", "audio")),
     )
-    cut = SampleInput("row", long.lmk_2d[:frames], long.lmk_mask[:frames], long.audio[: frames * 4])
+    cut = SampleInput("row", long.lmk_2d[:frames], long.lmk_mask[:frames], long.audio[: frames * MEL_ROWS_PER_FRAME])
     return cut, np.cumsum([0, *lengths])[1:-1]
 
 
@@ -175,9 +175,9 @@ def measure_stretches(
 def measure_hour(models: tuple[Denoiser, MotionPrior], store: ClipStore) -> dict[str, float]:
     """An hour of picture: speed, and memory beyond the inputs."""
     clip, _ = joined(inputs_of(store, OCCLUSIONS[0]), HOUR)
-    five_minutes = dataclasses.replace(
-        clip, lmk_2d=clip.lmk_2d[:7500], lmk_mask=clip.lmk_mask[:7500], audio=clip.audio[:30_000]
-    )
+    frames = 5 * 60 * FPS
+    sound = clip.audio[: frames * MEL_ROWS_PER_FRAME]
+    five_minutes = dataclasses.replace(clip, lmk_2d=clip.lmk_2d[:frames], lmk_mask=clip.lmk_mask[:frames], audio=sound)
     peaks = [_peak_mib()]
     for part in (five_minutes, clip):
         begun = time.perf_counter()
