@@ -2,7 +2,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: install run test test-long weights format config rulegraph lock unlock clean-results
+.PHONY: install run test test-quick test-long weights format config rulegraph lock unlock clean-results
 
 CORES ?= $(shell nproc)
 ARGS ?=
@@ -26,9 +26,14 @@ test: $(STAMP)
 	$(BIN)/snakefmt --check $(RULES)
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
+	$(BIN)/pytest -m "" -n $(CORES) --dist loadgroup $(ARGS)
+
+# All but the whole workflows, for while one works.
+test-quick: export OMP_NUM_THREADS = 1
+test-quick: $(STAMP)
 	$(BIN)/pytest -n $(CORES) --dist loadgroup $(ARGS)
 
-# Whole workflows: faulty archives and servers, full disks, kills of every training, SLURM where it is installed.
+# Whole workflows alone: faulty archives and servers, full disks, kills of every training, SLURM where it is installed.
 test-long: export OMP_NUM_THREADS = 1
 test-long: $(STAMP)
 	$(BIN)/pytest -m long -n $(CORES) --dist loadgroup $(ARGS)
