@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import bootstrap, rankdata
+from scipy.stats import bootstrap, pearsonr, rankdata
 
 from occlufacediff.recordings.calibration import ERROR, SPREAD
 
@@ -26,15 +29,7 @@ def mean_with_interval(values: NDArray[np.floating], draws: int, seed: int) -> t
     if len(values) < LEAST_CLIPS or np.ptp(values) == 0:
         mean = float(values.mean()) if len(values) else float("nan")
         return mean, float("nan"), float("nan")
-    found = bootstrap(
-        (values,),
-        np.mean,
-        n_resamples=draws,
-        confidence_level=LEVEL,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(values.mean()), float(found.low), float(found.high)
+    return float(values.mean()), *_interval(np.mean, draws, seed, values)
 
 
 def gain_with_interval(
@@ -55,17 +50,24 @@ def gain_with_interval(
     mean, share = float(gain(ours, theirs)), float((ours < theirs).mean())
     if len(ours) < LEAST_CLIPS:
         return mean, float("nan"), float("nan"), share
+    return mean, *_interval(gain, draws, seed, ours, theirs), share
+
+
+def _interval(
+    statistic: Callable[..., Any], draws: int, seed: int, *samples: NDArray[np.floating]
+) -> tuple[float, float]:
+    """95 % interval (percentile bootstrap) of a vectorised statistic; samples (K,) of the same clips stay together."""
     found = bootstrap(
-        (ours, theirs),
-        gain,
+        samples,
+        statistic,
         n_resamples=draws,
         confidence_level=LEVEL,
-        paired=True,
+        paired=len(samples) > 1,
         vectorized=True,
         method="percentile",
         rng=np.random.default_rng(seed),
     ).confidence_interval
-    return mean, float(found.low), float(found.high), share
+    return float(found.low), float(found.high)
 
 
 def means(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
@@ -96,28 +98,15 @@ def clip_ranks(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
             table = group.pivot_table(index="clip", columns="metric", values="value", sort=False).dropna()
             if len(table) >= LEAST_RANKED:
                 pair = table[SPREAD].to_numpy(), table[ERROR].to_numpy()
-                found = bootstrap(
-                    pair,
-                    _rank_correlation,
-                    n_resamples=draws,
-                    confidence_level=LEVEL,
-                    paired=True,
-                    vectorized=True,
-                    method="percentile",
-                    rng=np.random.default_rng(seed),
-                ).confidence_interval
-                mean = float(_rank_correlation(*pair))
-                names = (region, span, part, "ours", "spread_rank_of_clips", "")
-                rows.append((*names, mean, float(found.low), float(found.high), len(table)))
+                correlation = float(_rank_correlation(*pair)), *_interval(_rank_correlation, draws, seed, *pair)
+                rows.append((region, span, part, "ours", "spread_rank_of_clips", "", *correlation, len(table)))
     return pd.DataFrame(rows, columns=MEANS_COLUMNS)
 
 
 def _rank_correlation(one: NDArray, other: NDArray, axis: int = -1) -> NDArray:
-    first, second = (rankdata(values, axis=axis) for values in (one, other))
-    first = first - first.mean(axis=axis, keepdims=True)
-    second = second - second.mean(axis=axis, keepdims=True)
-    scale = np.sqrt((first**2).sum(axis=axis) * (second**2).sum(axis=axis))
-    return np.asarray((first * second).sum(axis=axis) / np.where(scale > 0, scale, 1.0))
+    """Spearman's; 0 where either is the same throughout."""
+    ranks = (rankdata(values, axis=axis) for values in (one, other))
+    return np.nan_to_num(np.asarray(pearsonr(*ranks, axis=axis).statistic))
 
 
 def gains(by_clip: pd.DataFrame, metric: str, draws: int, seed: int) -> pd.DataFrame:
