@@ -128,10 +128,9 @@ def _crop(
     # Without a word about a clip nothing lies over its face; a frame in which none was found is hidden all the same.
     visible = np.isfinite(detected[:, :MESH_POINTS]).all(axis=2).astype(np.uint8)
     left = None if cover is not None and cover.looks else left_crops(clips_h5, clip, videos[clip], boxes, settings)
+    made = _cropped(videos[clip], boxes, settings) if left is None else ((jpeg, None) for jpeg in left)
     jpegs = []
-    for number, (jpeg, crop) in enumerate(
-        _cropped(videos[clip], boxes, settings) if left is None else ((jpeg, None) for jpeg in left)
-    ):
+    for number, (jpeg, crop) in enumerate(made):
         jpegs.append(jpeg)
         if cover is not None:
             hidden = cover.hidden(number, boxes[number], crop)

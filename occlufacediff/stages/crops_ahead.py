@@ -40,7 +40,7 @@ class CropsAhead:
             return track_face(frames, detector)
         cropping = _Cropping(detector, self.settings)
         track = track_face(frames, cropping)
-        if (track.followed >= 0).all():
+        if cropping.crops is not None and (track.followed >= 0).all():
             jpegs = [crops[number] for crops, number in zip(cropping.crops, track.followed, strict=True)]
             leave_crops(
                 self.clips_h5, clip, video, crop_boxes(track.landmarks, self.settings.scale), jpegs, self.settings
@@ -53,26 +53,23 @@ class _Cropping:
 
     def __init__(self, detector: Detector, settings: CropSettings) -> None:
         self._detector, self._settings = detector, settings
-        #: Of every frame since the last `forget`, the crop of every face; nothing once a frame showed none.
-        self.crops: list[Sequence[Jpeg]] = []
-        self._wanted = True
+        #: Of every frame since the last `forget`, the crop of every face; None once a frame showed none.
+        self.crops: list[Sequence[Jpeg]] | None = []
 
     def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Faces of a frame; see `Detector`."""
         faces = self._detector.detect(frame)
-        if self._wanted and len(faces):
+        if self.crops is not None and len(faces):
             boxes = crop_boxes(faces, self._settings.scale)
             self.crops.append([encode_crop(crop_picture(frame, box), self._settings.jpeg_quality) for box in boxes])
         else:
-            self._wanted = False
-            self.crops.clear()
+            self.crops = None
         return faces
 
     def forget(self) -> None:
         """Forget the frames so far."""
         self._detector.forget()
-        self.crops.clear()
-        self._wanted = True
+        self.crops = []
 
     def __enter__(self) -> Self:
         return self
