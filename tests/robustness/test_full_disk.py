@@ -136,8 +136,8 @@ def test_other_errors_stay_what_they_are(tmp_path: Path) -> None:
             raise error
     assert storage_error(ValueError("nothing to do with a disk")) is None
     # Raised from itself, so its causes have no end.
-    with pytest.raises(OSError, match="name too long") as endless, written_aside(tmp_path / ("x" * 300)):
-        pass
+    with pytest.raises(OSError, match="name too long") as endless, written_aside(tmp_path / ("x" * 300)) as aside:
+        aside.touch()
     assert storage_error(endless.value) is None
     assert list(tmp_path.iterdir()) == []
 

@@ -154,6 +154,26 @@ def test_dropping_sound_and_landmarks_trains_the_branches_of_guidance(
     assert (tokens[1] != 0).any()
 
 
+def evaluated(files: Files, prior: Path, denoiser: Path, out: Path, settings: EvaluationSettings) -> list[Path]:
+    """Means, values by clip and predictions, written into ``out``."""
+    outputs = [out / name for name in ("m.csv", "c.csv", "p.h5")]
+    evaluate(
+        files.manifest,
+        files.clips,
+        files.audio,
+        files.coefficients,
+        files.head,
+        prior,
+        denoiser,
+        *outputs,
+        settings=settings,
+        reconstruction=ReconstructionSettings(),
+        seed=4,
+        device="cpu",
+    )
+    return outputs
+
+
 def test_the_protocol_scores_every_method_and_occlusion(
     files: Files, prior: Path, denoiser: Path, tmp_path: Path
 ) -> None:
@@ -165,22 +185,7 @@ def test_the_protocol_scores_every_method_and_occlusion(
         occlusion=OcclusionSettings(pictures=str(tmp_path / "half.png")),
         steps=2,
     )
-    outputs = [[tmp_path / str(run) / name for name in ("m.csv", "c.csv", "p.h5")] for run in range(2)]
-    for out in outputs:
-        evaluate(
-            files.manifest,
-            files.clips,
-            files.audio,
-            files.coefficients,
-            files.head,
-            prior,
-            denoiser,
-            *out,
-            settings=settings,
-            reconstruction=ReconstructionSettings(),
-            seed=4,
-            device="cpu",
-        )
+    outputs = [evaluated(files, prior, denoiser, tmp_path / str(run), settings) for run in range(2)]
     assert outputs[0][0].read_bytes() == outputs[1][0].read_bytes()
     assert outputs[0][2].read_bytes() == outputs[1][2].read_bytes()
     table = pd.read_csv(outputs[0][0]).set_index(["method", "occlusion", "metric"])
@@ -217,20 +222,7 @@ def test_a_clip_without_the_region_ends_the_comparison_by_name(
     settings = EvaluationSettings(occlusions=("none", "mouth", "upper"), methods=("neutral",), steps=2)
     said = r"C1/happy/level_1/001: occlusion: the detector gives no landmark of the .*lips.* in 50 of 50 frames"
     with pytest.raises(AssetError, match=said):
-        evaluate(
-            files.manifest,
-            [*files.clips[:-1], clips],
-            files.audio,
-            files.coefficients,
-            files.head,
-            prior,
-            denoiser,
-            *(tmp_path / name for name in ("m.csv", "c.csv", "p.h5")),
-            settings=settings,
-            reconstruction=ReconstructionSettings(),
-            seed=4,
-            device="cpu",
-        )
+        evaluated(replace(files, clips=[*files.clips[:-1], clips]), prior, denoiser, tmp_path / "out", settings)
 
 
 def test_bad_devices_are_named() -> None:
