@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -75,17 +76,17 @@ class MediaPipeDetector:
     def __init__(self, settings: LandmarkSettings) -> None:
         self._settings = settings
         self._mesh: Any = None
+        self._met = False
 
     def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Faces of a frame (H, W, 3) RGB: (n, 478, 2) float32 px."""
         frame = np.ascontiguousarray(frame)
-        if self._mesh is None:
-            # Loading the models and the first frame make the library's threads chat.
-            with native_quiet():
+        # Loading the models makes the library's threads chat, and so does the first face, whenever it comes.
+        with nullcontext() if self._met else native_quiet():
+            if self._mesh is None:
                 self._mesh = _face_mesh(self._settings)
-                result = self._mesh.process(frame)
-        else:
             result = self._mesh.process(frame)
+        self._met = self._met or bool(result.multi_face_landmarks)
         size = np.array([frame.shape[1], frame.shape[0]], np.float32)
         faces = [[(point.x, point.y) for point in face.landmark] for face in result.multi_face_landmarks or ()]
         return np.asarray(faces, np.float32).reshape(-1, ALL_POINTS, 2) * size
@@ -104,7 +105,7 @@ class MediaPipeDetector:
     ) -> None:
         if self._mesh is not None:
             self._mesh.close()
-            self._mesh = None
+            self._mesh, self._met = None, False
 
 
 def _face_mesh(settings: LandmarkSettings) -> Any:

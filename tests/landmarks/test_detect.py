@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -53,6 +55,20 @@ def test_a_detector_that_follows_the_face_forgets_it_between_clips() -> None:
         track_face([moved, moved], detector)
         after = track_face([HEAD], detector).landmarks
     np.testing.assert_array_equal(fresh, after)
+
+
+def test_the_library_says_nothing_when_its_first_face_comes_late() -> None:
+    code = """
+import numpy as np, skimage.data
+from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.landmarks.detect import make_detector
+picture = np.ascontiguousarray(skimage.data.astronaut()[:256, 90:346])
+with make_detector(LandmarkSettings()) as detector:
+    print([len(detector.detect(frame)) for frame in (np.zeros_like(picture), picture, picture)])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.split("\n")[0] == "[0, 1, 1]"
+    assert done.stderr == ""
 
 
 class Scripted:
