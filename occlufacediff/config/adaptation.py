@@ -9,45 +9,53 @@ from dataclasses import dataclass
 class AdaptationSettings:
     """What is expected of a face beside what the networks say: a Gaussian process a coefficient.
 
-    A coefficient is ``mean + rest + gain * sampled + loudness and timbre + turns of the head + visible neighbours +
-    slow + fast``; every ``..._sd`` is relative to the coefficient's own spread. What the visible frames tell of rest,
-    gain and the others serves the hidden ones.
+    A coefficient is ``mean + rest + gain * sampled + sound + turns of the head + visible neighbours + slow + fast``;
+    every ``..._sd`` is relative to the coefficient's own spread. What the visible frames tell of rest, gain and the
+    others serves the hidden ones.
     """
 
     #: Adapt at all; without it the sampled motion is taken as it is.
     enabled: bool = True
     #: Samples whose mean is adapted.
     samples: int = 4
-    #: Share of the phones' motion by rules in what is adapted, for networks that hear phones.
-    rules_share: float = 0.5
+    #: For networks that hear phones: hear English words too, whose phones are better, at half as much time as the
+    #: sound lasts; and share of the motion by rules of what is heard in what is adapted.
+    words: bool = True
+    rules_share: float = 0.75
     #: Gain of that motion about its mean: expected value and standard deviation.
-    gain: float = 0.9
+    gain: float = 0.65
     gain_sd: float = 0.3
-    #: How much loudness and timbre move a coefficient directly, in a way that only the visible frames tell.
-    sound_sd: float = 0.15
-    #: How much turns of the head by 10 degrees, and other coefficients that stay visible (at their own spread), move a
-    #: coefficient, in ways that only the visible frames tell.
-    turned_sd: float = 0.5
-    beside_sd: float = 0.2
+    #: How much moves a coefficient directly, in ways that only the visible frames tell: loudness and timbre; each
+    #: sound of speech, while it is heard; and what jaw and lips do together in the motion that is adapted.
+    sound_sd: float = 0.1
+    viseme_sd: float = 0.4
+    articulation_sd: float = 0.075
+    #: The same of turns of the head by 10 degrees, and of other coefficients that stay visible (at their own spread).
+    turned_sd: float = 0.6
+    beside_sd: float = 0.15
     #: Spread of the resting face, of slow drift (with its time in seconds), and of fast motion that nothing tells.
-    rest_sd: float = 1.0
+    rest_sd: float = 2.0
     slow_sd: float = 0.4
     slow_s: float = 1.0
-    fast_sd: float = 0.9
+    fast_sd: float = 0.75
     fast_s: float = 0.09
     #: How much the spread follows how far samples, and the rules' motion, lie apart: 0 not at all, 1 as their variance.
     apart_share: float = 0.8
     #: Noise of what visible frames show.
     noise_sd: float = 0.15
-    #: Sound and picture are taken to be out of step by at most so many frames, about ``offset_sd`` about ``offset``.
-    max_offset: int = 6
+    #: For networks that hear phones: sound and picture are taken to be out of step by at most so many frames, about
+    #: ``offset_sd`` about ``offset``.
+    max_offset: int = 8
     offset: float = 0.3
-    offset_sd: float = 1.0
+    offset_sd: float = 2.0
     #: Visible frames that a run of hidden ones is told by, on each side.
     context: int = 150
 
     def __post_init__(self) -> None:
-        for name in ("gain_sd", "sound_sd", "turned_sd", "beside_sd", "rest_sd", "slow_sd", "fast_sd"):
+        for name in (
+            *("gain_sd", "sound_sd", "viseme_sd", "articulation_sd", "turned_sd", "beside_sd"),
+            *("rest_sd", "slow_sd", "fast_sd"),
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 or more")
         for name in ("rules_share", "apart_share"):

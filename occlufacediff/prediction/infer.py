@@ -12,15 +12,20 @@ from numpy.typing import NDArray
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.head.fit import FitResult
 from occlufacediff.head.landmark_basis import LandmarkBasis
-from occlufacediff.media.rates import FPS
+from occlufacediff.media.rates import MEL_ROWS_PER_FRAME
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import Guidance, sample_motion
-from occlufacediff.prediction.adapt import Adapted, adapt, told_coefficients
+from occlufacediff.prediction.adapt import Adapted, adapt, beside, own_spread, told_coefficients
+from occlufacediff.prediction.articulation import JAW, articulation_columns
+from occlufacediff.prediction.offset import NO_OFFSET, Offset, find_offset
+from occlufacediff.prediction.process import Array
+from occlufacediff.speech.columns import after_the_end
 from occlufacediff.speech.features import sound_features
 from occlufacediff.speech.loudness import sound_columns, strength
 from occlufacediff.speech.phones import Phones, recognise
-from occlufacediff.speech.rules import rules_motion
+from occlufacediff.speech.spoken import spoken_motion, viseme_columns
+from occlufacediff.speech.words import recognise_words
 from occlufacediff.training.data import normalised_waveform
 
 Float = NDArray[np.float32]
@@ -51,27 +56,36 @@ class Heard:
 
     Attributes:
         waveform: (640 T,) at 16 kHz. log_mel: (4 T, 80).
-        phones: heard in it, if anyone asked; features: (4 T, 60) of `sound_features`, None for networks that take none.
+        spoken: what is said, heard by phones and perhaps by words, if anyone asked.
+        features: (4 T, 60) of `sound_features`, None for networks that take none.
     """
 
     waveform: Float
     log_mel: Float
-    phones: Phones | None = None
+    spoken: tuple[Phones, ...] = ()
     features: Float | None = None
 
     @classmethod
-    def of(cls, waveform: Float, log_mel: Float, networks: Networks, phones: Phones | None = None) -> Heard:
-        """Hear what ``networks`` need; ``phones`` if they are there already."""
+    def of(
+        cls, waveform: Float, log_mel: Float, networks: Networks, *, words: bool, phones: Phones | None = None
+    ) -> Heard:
+        """Hear what ``networks`` need, ``words`` too if they need phones; ``phones`` if they are there already."""
         if not networks.hears_phones:
-            return cls(waveform, log_mel, phones)
+            return cls(waveform, log_mel, () if phones is None else (phones,))
         phones = recognise(waveform) if phones is None else phones
-        return cls(waveform, log_mel, phones, sound_features(waveform, log_mel, phones))
+        spoken = (phones, recognise_words(waveform)) if words else (phones,)
+        return cls(waveform, log_mel, spoken, sound_features(waveform, log_mel, phones))
 
-    def condition(self, networks: Networks) -> torch.Tensor:
-        """What the denoiser is told."""
+    def condition(self, networks: Networks, late: int = 0) -> torch.Tensor:
+        """What the denoiser is told; of phones and spectrum, which come ``late`` by so many frames, in step."""
         if networks.denoiser.config.audio == "wav2vec2":
             return torch.from_numpy(normalised_waveform(self.waveform))
-        told = self.features if networks.hears_phones else self.log_mel
+        if not networks.hears_phones:
+            return torch.from_numpy(np.ascontiguousarray(self.log_mel))
+        assert self.features is not None  # `Heard.of` hears what the networks need
+        rows = np.arange(len(self.features)) + late * MEL_ROWS_PER_FRAME
+        there = (rows >= 0) & (rows < len(self.features))
+        told = np.where(there[:, None], self.features[np.where(there, rows, 0)], after_the_end(self.features))
         return torch.from_numpy(np.ascontiguousarray(told))
 
 
@@ -114,12 +128,25 @@ def infer(
             motion, and its spread is not known: NaN.
     """
     adapts = adaptation.enabled and networks.adaptable
+    seen, pose = np.concatenate([fit.exp, fit.jaw], axis=1, dtype=np.float64), fit.global_pose
+    told = told_coefficients(visible, basis.expression_names)
+    mean, spread = (
+        values.cpu().numpy().astype(np.float64) for values in (networks.prior.motion_mean, networks.prior.motion_std)
+    )
+    ruled, columns, offset = None, None, NO_OFFSET
+    if adapts and use_sound:
+        columns = adaptation.sound_sd * sound_columns(heard.log_mel)
+        if networks.hears_phones:
+            ruled = spoken_motion(heard.spoken, len(seen), basis.expression_names, strength=strength(heard.log_mel))
+            offset = _offset(ruled, columns, pose, seen, told, mean, spread, adaptation)
+            visemes = adaptation.viseme_sd * viseme_columns(heard.spoken, len(seen))
+            ruled, columns = offset.of_picture(ruled), offset.of_picture(np.concatenate([columns, visemes], axis=1))
     samples = sample_motion(
         networks.denoiser,
         networks.prior,
         torch.from_numpy(lmk_2d),
         torch.from_numpy(visible),
-        heard.condition(networks),
+        heard.condition(networks, offset.likeliest),
         seed=seed,
         clip_id=clip_id,
         solver=sampling.solver,
@@ -132,25 +159,45 @@ def infer(
     ).numpy()
     if not adapts:
         return Adapted(np.ascontiguousarray(samples[0]), np.full_like(samples[0], np.nan), 0, adapted=False)
-    guide, apart = samples.mean(axis=0), samples.std(axis=0)
-    if use_sound and networks.hears_phones:
-        assert heard.phones is not None  # `Heard.of` hears what the networks need
-        ruled = rules_motion(
-            heard.phones, len(guide), basis.expression_names, strength=strength(heard.log_mel), fps=FPS
-        )
+    guide, apart = samples.mean(axis=0, dtype=np.float64), samples.std(axis=0)
+    if ruled is not None:
         # Their errors differ: the network knows sounds it heard spoken by synthetic voices, the rules only the phones.
         moved = np.ptp(ruled, axis=0) > 0
-        share = np.where(moved, adaptation.rules_share, 0.0).astype(np.float32)
+        share = np.where(moved, adaptation.rules_share, 0.0)
         guide = (1 - share) * guide + share * ruled
         apart = np.where(moved, np.concatenate([samples, ruled[None]]).std(axis=0), apart)
+    if columns is not None:
+        made = articulation_columns(guide, basis.expression_names, spread)
+        columns = np.concatenate([columns, adaptation.articulation_sd * made], axis=1)
     return adapt(
         guide,
-        np.concatenate([fit.exp, fit.jaw], axis=1),
-        told_coefficients(visible, basis.expression_names),
-        sound_columns(heard.log_mel) if use_sound else None,
-        pose=fit.global_pose,
+        seen,
+        told,
+        columns,
+        pose=pose,
         apart=apart,
-        mean=networks.prior.motion_mean.cpu().numpy(),
-        spread=networks.prior.motion_std.cpu().numpy(),
+        mean=mean,
+        spread=spread,
         settings=adaptation,
+        offset=offset.likeliest,
+    )
+
+
+def _offset(
+    ruled: Array,
+    heard: Array,
+    pose: Float,
+    seen: Array,
+    told: NDArray[np.bool_],
+    mean: Array,
+    spread: Array,
+    settings: AdaptationSettings,
+) -> Offset:
+    """By how much the sound comes late, told by the coefficients that are seen when the jaw is."""
+    pattern = told[:, JAW]
+    columns = np.flatnonzero((told == pattern[:, None]).all(axis=0))
+    unit = own_spread(seen[pattern][:, columns], spread[columns])
+    shown = (seen[:, columns] - mean[columns]) / unit
+    return find_offset(
+        ruled[:, columns] / unit, heard, beside(pose, seen, told, columns, spread, settings), shown, pattern, settings
     )

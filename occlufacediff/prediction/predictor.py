@@ -41,7 +41,6 @@ from occlufacediff.prediction.covered import Covered, look_at
 from occlufacediff.prediction.infer import Heard, Networks, Sampling, infer
 from occlufacediff.prediction.observe import Observation, Progress, Sound, listen, observe
 from occlufacediff.speech.activity import activity
-from occlufacediff.speech.phones import Phones, recognise
 from occlufacediff.training.loop import pick_device
 
 Floats = NDArray[np.float32]
@@ -204,14 +203,14 @@ class Predictor:
         with _timed(seconds, "activity"):
             use_sound = self._is_worth_hearing(sound, notes)
         with _timed(seconds, "phones"):
-            phones = self._phones(sound, use_sound)
+            heard = self._hear(sound, use_sound)
         with _timed(seconds, "fit"):
             progress("fit", 0, 1)
             fit = self._fit(seen, lmk_mask, trusted, notes)
             progress("fit", 1, 1)
         with _timed(seconds, "sampling"):
             progress("sampling", 0, 1)
-            adapted = self._sample(video, seen, lmk_mask, fit, sound, phones, use_sound, seed)
+            adapted = self._sample(video, seen, lmk_mask, fit, heard, use_sound, seed)
             progress("sampling", 1, 1)
         motion = adapted.motion
         if self.settings.follow_visible:
@@ -266,11 +265,10 @@ class Predictor:
             notes.append("the sound is no speech (music or noise?); the motion is guessed from the picture alone")
         return spoken
 
-    def _phones(self, sound: Sound, use_sound: bool) -> Phones | None:
-        """Phones heard, for networks that take them: all silence where the sound is left out."""
-        if not self.networks.hears_phones:
-            return None
-        return recognise(sound.waveform if use_sound else np.zeros_like(sound.waveform))
+    def _hear(self, sound: Sound, use_sound: bool) -> Heard:
+        """What the networks are told; silence, which costs nothing to hear, where the sound is left out."""
+        waveform = sound.waveform if use_sound else np.zeros_like(sound.waveform)
+        return Heard.of(waveform, sound.log_mel, self.networks, words=self.settings.adaptation.words)
 
     def _fit(self, seen: Observation, lmk_mask: Floats, trusted: Floats, notes: list[str]) -> FitResult:
         def fitted(visible: NDArray[np.generic], shape: Floats | None = None) -> FitResult:
@@ -297,8 +295,7 @@ class Predictor:
         seen: Observation,
         lmk_mask: Floats,
         fit: FitResult,
-        sound: Sound,
-        phones: Phones | None,
+        heard: Heard,
         use_sound: bool,
         seed: int,
     ) -> Adapted:
@@ -310,7 +307,7 @@ class Predictor:
             seen.lmk_2d,
             lmk_mask,
             fit,
-            Heard.of(sound.waveform, sound.log_mel, self.networks, phones),
+            heard,
             use_sound=use_sound,
             clip_id=video.stem,
             seed=seed,

@@ -117,9 +117,8 @@ def fill(
     adapted = ours(heard)
 
     def ruled() -> Float:
-        assert heard.phones is not None
         moved = moved_by_rules(
-            heard.phones, recording.log_mel, seen, covered, basis, fit.shape, most_offset=settings.max_offset_frames
+            heard.spoken[0], recording.log_mel, seen, covered, basis, fit.shape, most_offset=settings.max_offset_frames
         )
         # What the rules miss at the visible frames fades from there on, as the bridge does.
         missed = np.where(covered[:, None], 0, seen - moved).astype(np.float32)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -18,17 +19,16 @@ Float = NDArray[np.float32]
 _COLUMN = {name: column for column, name in enumerate(PHONES)}
 _SOUNDS = frozenset(PHONES) - {SILENCE}
 
-_FRAME = 0.01  # seconds between the recogniser's frames
+#: Seconds between the recogniser's frames.
+FRAME_S = 0.01
 #: The recogniser's frame k is a window of 25.6 ms from 10 k ms on; it stands for the 10 ms about its middle.
-_LAG = 0.0078
+LAG_S = 0.0078
 #: Peak below which there is nothing to hear (-72 dB of full scale).
 _SILENT_PEAK = 2.5e-4
 _PEAK = 0.9
 #: Longer sounds are heard in pieces of at most so many seconds, cut where it is quietest in a piece's second half.
 _PIECE_S = 40.0
 _LOUDNESS_S = 0.02
-#: The recogniser's scores are logarithms divided by 2^10.
-_SCORE_SCALE = 1024.0
 _LANGUAGE_WEIGHT = 2.0
 #: Beams of states and of phones. A search that loses all paths ends in one phone that lasts and lasts (with beams of
 #: 1e-10 it did in one of 20 recordings): then it is done again with the wider ones.
@@ -43,14 +43,18 @@ class Phones:
     Attributes:
         names: of `PHONES`; noises count as silence.
         starts, ends: (K,) seconds.
-        scores: (K,) mean logarithm of a frame's acoustic likelihood, relative to the best state of any phone:
-            about 0 is best, and 0 stands for silence that was not decoded.
     """
 
     names: tuple[str, ...]
     starts: NDArray[np.float64]
     ends: NDArray[np.float64]
-    scores: Float
+
+    @classmethod
+    def one_after_the_other(cls, found: Sequence[tuple[str, float]], end: float) -> Phones:
+        """Of names and starts, each lasting until the next, the last until ``end``; what is no phone is silence."""
+        starts = np.array([start for _, start in found], dtype=np.float64)
+        names = tuple(name if name in _COLUMN else SILENCE for name, _ in found)
+        return cls(names, starts, np.append(starts, end)[1:])
 
 
 def recognise(waveform: NDArray[np.floating]) -> Phones:
@@ -61,17 +65,37 @@ def recognise(waveform: NDArray[np.floating]) -> Phones:
     Raises:
         ValueError: not one-dimensional, or not finite.
     """
+    return heard_in_pieces(waveform, _heard)
+
+
+def heard_in_pieces(waveform: NDArray[np.floating], hear: Callable[[bytes], Sequence[tuple[str, float]]]) -> Phones:
+    """Phones of a waveform (N,) at 16 kHz, which ``hear`` finds in pieces of at most 40 s, at a steady level.
+
+    Args:
+        hear: names and starts, in seconds, of what it hears in 16-bit samples.
+
+    Raises:
+        ValueError: not one-dimensional, or not finite.
+    """
     if waveform.ndim != 1:
         raise ValueError(f"waveform: got shape {waveform.shape}, needs (N,)")
     if not np.isfinite(waveform).all():
         raise ValueError("waveform: got values that are not finite, needs finite ones")
-    found: list[tuple[str, float, float]] = []
-    bounds = _pieces(waveform)
-    for first, stop in pairwise(bounds):
-        found += [(name, first / SAMPLE_RATE + start, score) for name, start, score in _heard(waveform[first:stop])]
-    starts = np.array([start for _, start, _ in found], dtype=np.float64)
-    ends = np.append(starts, len(waveform) / SAMPLE_RATE)[1:]
-    return Phones(tuple(name for name, *_ in found), starts, ends, np.array([one[2] for one in found], np.float32))
+    found: list[tuple[str, float]] = []
+    for first, stop in pairwise(_pieces(waveform)):
+        piece = waveform[first:stop]
+        peak = float(np.abs(piece).max(initial=0))
+        if peak >= _SILENT_PEAK:
+            samples = np.round(np.asarray(piece, dtype=np.float64) * (_PEAK / peak * 32767)).astype("<i2").tobytes()
+            heard = hear(samples)
+        else:
+            heard = ()
+        # The first one stands for what comes before it, too.
+        starts = [0.0, *(start for _, start in heard[1:])]
+        names = [name for name, _ in heard] or [SILENCE]
+        if stop > first:
+            found += [(name, first / SAMPLE_RATE + start) for name, start in zip(names, starts, strict=True)]
+    return Phones.one_after_the_other(found, len(waveform) / SAMPLE_RATE)
 
 
 def phone_features(phones: Phones, frames: int, fps: int = FPS) -> Float:
@@ -99,38 +123,21 @@ def _pieces(waveform: NDArray[np.floating]) -> list[int]:
     return [*bounds, len(waveform)]
 
 
-def _heard(piece: NDArray[np.floating]) -> list[tuple[str, float, float]]:
-    """Phones of one piece: name, start in seconds of the piece, score."""
-    if not len(piece):
-        return []
-    peak = float(np.abs(piece).max())
-    silence = [(SILENCE, 0.0, 0.0)]
-    if peak < _SILENT_PEAK:
-        return silence
-    samples = np.round(np.asarray(piece, dtype=np.float64) * (_PEAK / peak * 32767)).astype("<i2").tobytes()
+def _heard(samples: bytes) -> list[tuple[str, float]]:
+    """Name and start of each phone, and of silence between them, in 16-bit samples."""
     for beams in _BEAMS:
         segments = _decoded(samples, *beams)
         longest = max((one.end_frame - one.start_frame for one in segments if one.word in _SOUNDS), default=0)
-        if longest * _FRAME <= _LONGEST_S:
+        if longest * FRAME_S <= _LONGEST_S:
             break
-    if not segments:
-        return silence
-    return [
-        (
-            one.word if one.word in _COLUMN else SILENCE,
-            one.start_frame * _FRAME + _LAG if number else 0.0,
-            _SCORE_SCALE * float(np.log(one.ascore)) / (one.end_frame - one.start_frame + 1),
-        )
-        for number, one in enumerate(segments)
-    ]
+    return [(one.word, one.start_frame * FRAME_S + LAG_S) for one in segments]
 
 
 def _decoded(samples: bytes, beam: float, phone_beam: float) -> list[pocketsphinx.Segment]:
     """Segments of 16-bit samples, heard by a recogniser that has heard nothing before."""
-    models = Path(pocketsphinx.get_model_path())
     decoder = pocketsphinx.Decoder(
-        hmm=str(models / "en-us" / "en-us"),
-        allphone=str(models / "en-us" / "en-us-phone.lm.bin"),
+        hmm=str(model_file("en-us")),
+        allphone=str(model_file("en-us-phone.lm.bin")),
         lm=None,
         dict=None,
         loglevel="FATAL",
@@ -142,3 +149,8 @@ def _decoded(samples: bytes, beam: float, phone_beam: float) -> list[pocketsphin
     decoder.process_raw(samples, no_search=False, full_utt=True)
     decoder.end_utt()
     return list(decoder.seg() or ())
+
+
+def model_file(name: str) -> Path:
+    """A file or folder of the English models that come in PocketSphinx's wheel."""
+    return Path(pocketsphinx.get_model_path()) / "en-us" / name

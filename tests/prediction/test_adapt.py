@@ -11,10 +11,10 @@ from scipy.ndimage import gaussian_filter1d
 
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.face_mesh import EYES_AND_BROWS, LIPS
-from occlufacediff.prediction.adapt import _Process, adapt, told_coefficients
+from occlufacediff.prediction.adapt import adapt, told_coefficients
 
 FRAMES, VALUES = 160, 3
-PLAIN = AdaptationSettings(max_offset=0)
+PLAIN = AdaptationSettings()
 UNIT = np.ones(VALUES)
 
 
@@ -37,9 +37,9 @@ def turned(pose, settings):
     return settings.turned_sd * gaussian_filter1d((pose - pose.mean(axis=0)) / np.radians(10), 2.0, axis=0)
 
 
-def adapted(guide, seen, mask, sound=None, settings=PLAIN, **more):
+def adapted(guide, seen, mask, heard=None, settings=PLAIN, **more):
     mean = np.zeros(guide.shape[1])
-    return adapt(guide, seen, mask, sound, mean=mean, spread=np.ones(guide.shape[1]), settings=settings, **more)
+    return adapt(guide, seen, mask, heard, mean=mean, spread=np.ones(guide.shape[1]), settings=settings, **more)
 
 
 def test_visible_frames_stay_as_they_are_seen() -> None:
@@ -82,29 +82,11 @@ def test_with_nothing_visible_it_is_the_mean_and_the_expected_gain() -> None:
     np.testing.assert_allclose(found.motion, PLAIN.gain * (guide - guide.mean(axis=0)), atol=1e-5)
 
 
-@pytest.mark.parametrize("late", [-3, 0, 2, 4])
-def test_the_offset_of_sound_and_picture_is_found(late: int) -> None:
-    rng = np.random.default_rng(4)
-    truth, mask = smooth(rng, (FRAMES, VALUES)), told(slice(70, 110))
-    guide = np.roll(truth, late, axis=0)
-    sound = np.zeros((FRAMES, 1))
-    found = adapted(guide, truth, mask, sound, AdaptationSettings())
-    assert found.offset == late
-    assert np.corrcoef(found.motion[70:110, 0], truth[70:110, 0])[0, 1] > 0.9
-
-
-def test_no_offset_where_too_little_is_visible() -> None:
-    rng = np.random.default_rng(5)
-    truth = smooth(rng, (FRAMES, VALUES))
-    found = adapted(np.roll(truth, 4, axis=0), truth, told(slice(0, 150)), np.zeros((FRAMES, 1)), AdaptationSettings())
-    assert found.offset == 0
-
-
-@pytest.mark.parametrize("terms", [(), ("pose",), ("sound",), ("pose", "sound")])
+@pytest.mark.parametrize("terms", [(), ("pose",), ("heard",), ("pose", "heard")])
 def test_intervals_cover_what_the_process_makes(terms: tuple[str, ...]) -> None:
     """Truths drawn from the very process: 50 % and 90 % intervals hold about so many of them."""
     rng = np.random.default_rng(6)
-    s, frames = replace(PLAIN, gain=0.6, fast_sd=0.7, sound_sd=0.5), 90
+    s, frames = replace(PLAIN, gain=0.6, rest_sd=1.0, fast_sd=0.7), 90
     mask = np.ones((frames, 1), bool)
     mask[25:65] = False
     apart = np.abs(np.subtract.outer(np.arange(frames), np.arange(frames))) / 25
@@ -119,13 +101,13 @@ def test_intervals_cover_what_the_process_makes(terms: tuple[str, ...]) -> None:
         gain = s.gain + s.gain_sd * rng.standard_normal()
         truth = root @ rng.standard_normal((frames, 1)) + gain * (guide - guide.mean())
         pose = smooth(rng, (frames, 3), seconds=0.3) * np.radians(3 * strong) if "pose" in terms else None
-        sound = smooth(rng, (frames, 2)) * 0.3 * strong if "sound" in terms else None
+        heard = smooth(rng, (frames, 2)) * 0.15 * strong if "heard" in terms else None
         if pose is not None:
             truth += turned(pose, s) @ rng.standard_normal((3, 1))
-        if sound is not None:
-            truth += s.sound_sd * sound @ rng.standard_normal((2, 1))
+        if heard is not None:
+            truth += heard @ rng.standard_normal((2, 1))
         seen = truth + s.noise_sd * rng.standard_normal(truth.shape)
-        found = adapted(guide, seen, mask, sound, s, pose=pose)
+        found = adapted(guide, seen, mask, heard, s, pose=pose)
         for bound, hits in inside.items():
             hits.append((np.abs(found.motion - truth) < bound * found.spread)[~mask].mean())
     # the clip's own spread takes the place of 1, which blurs both a little
@@ -135,30 +117,12 @@ def test_intervals_cover_what_the_process_makes(terms: tuple[str, ...]) -> None:
 
 def test_with_nothing_visible_the_spread_is_that_of_all_terms() -> None:
     rng = np.random.default_rng(11)
-    guide, sound, pose = smooth(rng, (FRAMES, VALUES)), smooth(rng, (FRAMES, 2)), 0.2 * smooth(rng, (FRAMES, 3), 0.3)
+    guide, heard, pose = smooth(rng, (FRAMES, VALUES)), smooth(rng, (FRAMES, 2)), 0.2 * smooth(rng, (FRAMES, 3), 0.3)
     s, never = PLAIN, np.zeros((FRAMES, VALUES), bool)
-    found = adapted(guide, np.zeros((FRAMES, VALUES)), never, sound, pose=pose)
+    found = adapted(guide, np.zeros((FRAMES, VALUES)), never, heard, pose=pose)
     variance = s.rest_sd**2 + s.slow_sd**2 + s.fast_sd**2 + s.gain_sd**2 * (guide - guide.mean(axis=0)) ** 2
-    variance += (s.sound_sd**2 * (sound**2).sum(axis=1) + (turned(pose, s) ** 2).sum(axis=1))[:, None]
+    variance += ((heard**2).sum(axis=1) + (turned(pose, s) ** 2).sum(axis=1))[:, None]
     np.testing.assert_allclose(found.spread, np.sqrt(variance), rtol=1e-5)
-
-
-def test_the_variance_is_the_diagonal_of_the_covariance() -> None:
-    rng = np.random.default_rng(12)
-    process = _Process(*(rng.standard_normal((FRAMES, count)) for count in (VALUES, 4, 2)), PLAIN)
-    rows = np.array([3, 4, 70, 5])
-    covariance = process.covariance(rows, rows)
-    np.testing.assert_allclose(process.variance(rows), np.diag(covariance), rtol=1e-12)
-    without = replace(process, sound=process.sound[:, :0], beside=process.beside[:, :0])
-    columns = np.concatenate([process.sound, process.beside], axis=1)[rows]
-    np.testing.assert_allclose(covariance - without.covariance(rows, rows), columns @ columns.T, atol=1e-12)
-
-
-def test_sound_and_what_is_sampled_from_it_are_moved_together_and_the_picture_stays() -> None:
-    process = _Process(*(np.arange(10.0)[:, None] for _ in range(3)), PLAIN)
-    moved = process.moved(3)
-    assert moved.pull.ravel().tolist() == moved.sound.ravel().tolist() == [3, 4, 5, 6, 7, 8, 9, 9, 9, 9]
-    assert moved.beside is process.beside
 
 
 def test_the_spread_is_larger_where_samples_lie_apart() -> None:
@@ -167,17 +131,6 @@ def test_the_spread_is_larger_where_samples_lie_apart() -> None:
     apart[60:80] = 3.0
     found = adapted(smooth(rng, (FRAMES, VALUES)), smooth(rng, (FRAMES, VALUES)), told(slice(40, 120)), apart=apart)
     assert found.spread[60:80].mean() > 1.5 * found.spread[85:100].mean()
-
-
-def test_how_far_samples_lie_apart_comes_with_the_offset_of_the_sound() -> None:
-    rng = np.random.default_rng(13)
-    truth, apart, mask = smooth(rng, (FRAMES, VALUES)), np.ones((FRAMES, VALUES)), told(slice(60, 110))
-    apart[80:85] = 3.0
-    guide, sound = np.roll(truth, 3, axis=0), np.zeros((FRAMES, 1))
-    uneven, even = (adapted(guide, truth, mask, sound, AdaptationSettings(), apart=one) for one in (apart, None))
-    assert uneven.offset == 3
-    factors = (uneven.spread / even.spread)[60:110]
-    assert np.flatnonzero((factors > 1).all(axis=1)).tolist() == [17, 18, 19, 20, 21]
 
 
 def test_where_guesses_agree_throughout_the_spread_is_as_without_them() -> None:
@@ -195,14 +148,11 @@ def test_where_guesses_agree_throughout_the_spread_is_as_without_them() -> None:
 def test_mouth_and_eyes_hidden_at_different_times_are_adapted_each_on_its_own() -> None:
     rng = np.random.default_rng(8)
     truth, apart = smooth(rng, (FRAMES, 4)), rng.uniform(0.5, 2.0, (FRAMES, 4))
-    guide, sound, mask = np.roll(truth, 3, axis=0), np.zeros((FRAMES, 1)), np.ones((FRAMES, 4), bool)
+    guide, heard, mask = smooth(rng, (FRAMES, 4)), smooth(rng, (FRAMES, 1)), np.ones((FRAMES, 4), bool)
     mask[60:100, :2] = mask[80:120, 2:] = False
-    both = adapted(guide, truth, mask, sound, AdaptationSettings(), apart=apart)
+    both = adapted(guide, truth, mask, heard, apart=apart)
     for group in (slice(0, 2), slice(2, 4)):
-        alone = adapted(
-            guide[:, group], truth[:, group], mask[:, group], sound, AdaptationSettings(), apart=apart[:, group]
-        )
-        assert alone.offset == both.offset == 3
+        alone = adapted(guide[:, group], truth[:, group], mask[:, group], heard, apart=apart[:, group])
         np.testing.assert_allclose(both.motion[:, group], alone.motion, atol=1e-6)
         np.testing.assert_allclose(both.spread[:, group], alone.spread, atol=1e-6)
 
@@ -211,8 +161,8 @@ def test_a_mouth_that_moves_with_the_heads_turns_is_followed_where_it_is_hidden(
     rng = np.random.default_rng(9)
     turn = smooth(rng, (FRAMES, 3), seconds=0.5) * np.radians(10)
     seen, mask = np.repeat(turn[:, 1:2] / np.radians(10), VALUES, axis=1), told(slice(60, 100))
-    still, guide = np.zeros_like(seen), AdaptationSettings(max_offset=0)
-    without, with_pose = (adapted(still, seen, mask, settings=guide, pose=pose) for pose in (None, turn))
+    still = np.zeros_like(seen)
+    without, with_pose = (adapted(still, seen, mask, pose=pose) for pose in (None, turn))
     missed = [np.abs(one.motion - seen)[~mask].mean() for one in (without, with_pose)]
     assert missed[1] < 0.4 * missed[0]
 
@@ -270,7 +220,7 @@ def test_a_long_clip_is_told_by_its_neighbourhood_only() -> None:
 def test_any_mask_gives_finite_motion_and_spread(mask: np.ndarray, seed: int) -> None:
     rng = np.random.default_rng(seed)
     seen = np.where(mask, rng.standard_normal((50, VALUES)), 0.0)
-    found = adapted(rng.standard_normal((50, VALUES)), seen, mask, rng.standard_normal((50, 3)), AdaptationSettings())
+    found = adapted(rng.standard_normal((50, VALUES)), seen, mask, rng.standard_normal((50, 3)))
     assert np.isfinite(found.motion).all() and np.isfinite(found.spread).all() and (found.spread >= 0).all()
 
 

@@ -19,9 +19,10 @@ from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
 from occlufacediff.prediction import infer as module
 from occlufacediff.prediction.adapt import Adapted
 from occlufacediff.prediction.infer import Heard, Networks, Sampling, infer
+from occlufacediff.speech.columns import WIDTH
 from occlufacediff.speech.loudness import strength
 from occlufacediff.speech.phones import Phones
-from occlufacediff.speech.rules import rules_motion
+from occlufacediff.speech.spoken import spoken_motion
 
 FRAMES, VALUES = 100, N_EXP + 3
 HIDDEN = slice(40, 75)
@@ -50,8 +51,8 @@ def heard() -> Heard:
     return Heard(
         waveform=np.zeros(640 * FRAMES, np.float32),
         log_mel=log_mel.astype(np.float32),
-        phones=Phones(names, edges[:-1], edges[1:], np.zeros(len(names), np.float32)),
-        features=np.zeros((4 * FRAMES, 60), np.float32),
+        spoken=(Phones(names, edges[:-1], edges[1:]),),
+        features=np.repeat(np.arange(4 * FRAMES, dtype=np.float32)[:, None], WIDTH, axis=1),
     )
 
 
@@ -59,16 +60,21 @@ def heard() -> Heard:
 def inferred(networks: Networks, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Motion of a clip whose lips are hidden in ``hidden`` frames, by samples that are all alike."""
 
-    def alike(*_: Any, samples: int, **__: Any) -> torch.Tensor:
+    def alike(*told: Any, samples: int, **_: Any) -> torch.Tensor:
+        run.sound = told[4].numpy()
         return torch.from_numpy(SAMPLED).expand(samples, FRAMES, VALUES)
 
     monkeypatch.setattr(module, "sample_motion", alike)
 
     def run(
-        settings: AdaptationSettings = SETTINGS, pose: np.ndarray | None = None, hidden: slice = HIDDEN, **options: Any
+        settings: AdaptationSettings = SETTINGS,
+        pose: np.ndarray | None = None,
+        hidden: slice = HIDDEN,
+        motion: np.ndarray | None = None,
+        **options: Any,
     ) -> Adapted:
         turn = np.zeros((FRAMES, 3), np.float32) if pose is None else pose
-        motion = np.tile(turn[:, 1:2], (1, VALUES))
+        motion = np.tile(turn[:, 1:2], (1, VALUES)) if motion is None else motion
         points = np.zeros((FRAMES, 468, 2), np.float32)
         fit = FitResult(
             np.zeros(N_SHAPE, np.float32), motion[:, :-3], motion[:, -3:], options.pop("told_pose", turn),
@@ -86,8 +92,7 @@ BASIS = LandmarkBasis.of(replace(small_head(), expression_names=NAMES))
 
 
 def ruled(heard: Heard) -> np.ndarray:
-    assert heard.phones is not None
-    return rules_motion(heard.phones, FRAMES, NAMES, strength=strength(heard.log_mel))
+    return spoken_motion(heard.spoken, FRAMES, NAMES, strength=strength(heard.log_mel))
 
 
 def test_the_spread_is_larger_where_the_rules_lie_apart_from_the_samples(inferred: Any, heard: Heard) -> None:
@@ -128,6 +133,46 @@ def test_the_pose_tells_of_the_hidden_mouth(inferred: Any) -> None:
     pose[:, 1] = np.radians(12) * np.sin(np.arange(FRAMES) / 7)
     told, untold = (inferred(still, pose, told_pose=one) for one in (pose, np.zeros_like(pose)))
     missed = [np.abs(one.motion[HIDDEN, 2:] - pose[HIDDEN, 1:2]).mean() for one in (told, untold)]
+    assert missed[0] < 0.5 * missed[1]
+
+
+@pytest.mark.parametrize("late", [-2, 0, 4])
+def test_sound_that_comes_late_is_put_in_step_with_the_picture(inferred: Any, heard: Heard, late: int) -> None:
+    """For rules and networks alike: these follow what they see, and would never tell of it by themselves."""
+    rules = ruled(heard)
+    seen = rules[np.clip(np.arange(FRAMES) + late, 0, FRAMES - 1)].astype(np.float32)
+    settings = replace(SETTINGS, max_offset=8, rules_share=1.0)
+    found = inferred(settings, motion=seen)
+    assert found.offset == late
+    rows = np.arange(4 * FRAMES) + 4 * late
+    inside = (rows >= 0) & (rows < 4 * FRAMES)
+    np.testing.assert_array_equal(inferred.sound[inside, 0], rows[inside])
+    assert (inferred.sound[~inside, :20] == 0).all()  # of the spectrum the least value, of phones silence
+    assert (inferred.sound[~inside, -1] == 1).all()
+    jaw = np.corrcoef(found.motion[HIDDEN, -3], seen[HIDDEN, -3])[0, 1]
+    assert jaw > 0.98
+    if late:
+        unmoved = inferred(replace(settings, max_offset=0), motion=seen)
+        assert np.corrcoef(unmoved.motion[HIDDEN, -3], seen[HIDDEN, -3])[0, 1] < jaw - 0.1
+
+
+def test_what_is_heard_in_two_ways_counts_half_each(inferred: Any, heard: Heard) -> None:
+    silence = Phones(("SIL",), np.zeros(1), np.full(1, FRAMES / 25))
+    twice = replace(heard, spoken=(*heard.spoken, silence))
+    one, both = ruled(heard), ruled(twice)
+    rest = ruled(replace(heard, spoken=(silence,)))
+    np.testing.assert_allclose(both, 0.5 * one + 0.5 * rest, atol=1e-6)
+    assert np.abs(both - one).max() > 0.01
+
+
+def test_a_speaker_who_draws_the_lips_aside_for_an_open_jaw_is_known_by_it(inferred: Any, heard: Heard) -> None:
+    """No rule moves the mouth aside; the visible frames show that it goes with the jaw."""
+    seen = np.zeros((FRAMES, VALUES), np.float32)
+    seen[:, NAMES.index("mouthLeft")] = ruled(heard)[:, -3]
+    seen[:, -3] = ruled(heard)[:, -3]
+    still = replace(SETTINGS, rules_share=1.0, sound_sd=0.0, viseme_sd=0.0)
+    told, untold = (inferred(replace(still, articulation_sd=much), motion=seen) for much in (0.5, 0.0))
+    missed = [np.abs(one.motion - seen)[HIDDEN, NAMES.index("mouthLeft")].mean() for one in (told, untold)]
     assert missed[0] < 0.5 * missed[1]
 
 

@@ -21,7 +21,7 @@ def talk(seed: int = 0) -> Phones:
     rng = np.random.default_rng(seed)
     names = tuple(PHONES[one] for one in rng.integers(0, 39, 60))
     starts = 0.1 * np.arange(60)
-    return Phones(names, starts, starts + 0.1, np.zeros(60, np.float32))
+    return Phones(names, starts, starts + 0.1)
 
 
 def covered(first: int, stop: int) -> np.ndarray:
@@ -64,7 +64,7 @@ def test_louder_speech_moves_more() -> None:
 
 
 def test_silence_stays_at_the_visible_mean() -> None:
-    silence = Phones(("SIL",), np.zeros(1), np.full(1, 6.0), np.zeros(1, np.float32))
+    silence = Phones(("SIL",), np.zeros(1), np.full(1, 6.0))
     rng = np.random.default_rng(0)
     seen = rng.normal(0.2, 0.1, (FRAMES, BASIS.n_exp + 3)).astype(np.float32)
     hidden = covered(50, 100)

@@ -45,7 +45,7 @@ def test_same_sound_same_bytes_and_nothing_on_the_console(capfd: pytest.CaptureF
     recognise(spoken(1)[1])
     again = recognise(waveform.copy())
     assert again.names == one.names
-    for name in ("starts", "ends", "scores"):
+    for name in ("starts", "ends"):
         assert getattr(again, name).tobytes() == getattr(one, name).tobytes()
     assert capfd.readouterr() == ("", "")
 
@@ -121,7 +121,7 @@ def test_what_is_no_waveform_is_refused(wrong: np.ndarray) -> None:
 def test_features_are_shares_of_centred_frames(sounds: list[tuple[str, float]], frames: int, fps: int) -> None:
     ends = np.cumsum([length for _, length in sounds])
     starts = np.append(0.0, ends)[: len(ends)]
-    heard = Phones(tuple(name for name, _ in sounds), starts, ends, np.zeros(len(ends), np.float32))
+    heard = Phones(tuple(name for name, _ in sounds), starts, ends)
     features = phone_features(heard, frames, fps=fps)
     assert features.shape == (frames, len(PHONES))
     np.testing.assert_allclose(features.sum(axis=1), 1, atol=1e-5)

@@ -13,7 +13,7 @@ from occlufacediff.synthetic.clip import EXPRESSION_NAMES
 
 def heard(*names: str, length: float = 0.16) -> Phones:
     starts = length * np.arange(len(names))
-    return Phones(names, starts, starts + length, np.zeros(len(names), np.float32))
+    return Phones(names, starts, starts + length)
 
 
 def opening(motion: np.ndarray) -> np.ndarray:

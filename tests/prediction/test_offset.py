@@ -1,0 +1,78 @@
+"""By how much the sound comes late is found from what the picture shows, and said with its doubt."""
+
+import numpy as np
+import pytest
+from test_adapt import FRAMES, smooth
+
+from occlufacediff.config.adaptation import AdaptationSettings
+from occlufacediff.prediction.offset import NO_OFFSET, Offset, find_offset, moved
+
+SETTINGS = AdaptationSettings()
+NOTHING = np.zeros((FRAMES, 0))
+
+
+def told(hidden: slice) -> np.ndarray:
+    mask = np.ones(FRAMES, bool)
+    mask[hidden] = False
+    return mask
+
+
+@pytest.mark.parametrize("late", [-3, 0, 2, 5, 7])
+def test_the_offset_of_sound_and_picture_is_found(late: int) -> None:
+    rng = np.random.default_rng(4)
+    truth, mask = smooth(rng, (FRAMES, 3)), told(slice(70, 110))
+    ruled = np.roll(truth, late, axis=0)
+    shown = np.where(mask[:, None], truth, 99.0)  # what stands in hidden frames counts for nothing
+    found = find_offset(ruled, NOTHING, NOTHING, shown, mask, SETTINGS)
+    assert found.likeliest == late
+    assert found.weights.sum() == pytest.approx(1)
+    assert np.corrcoef(found.of_picture(ruled)[10:-10, 0], truth[10:-10, 0])[0, 1] > 0.95
+
+
+def test_loudness_tells_of_it_too() -> None:
+    rng = np.random.default_rng(6)
+    loud = smooth(rng, (FRAMES, 1))
+    shown, mask, ruled = 3 * loud @ rng.standard_normal((1, 3)), told(slice(70, 110)), 0.1 * smooth(rng, (FRAMES, 3))
+    found = find_offset(ruled, np.roll(loud, 3, axis=0), NOTHING, shown, mask, SETTINGS)
+    assert found.likeliest == 3
+
+
+def test_what_the_picture_tells_by_itself_is_not_moved() -> None:
+    """Else every offset would cost what the head's turns explain at none."""
+    rng = np.random.default_rng(7)
+    turn, ruled, mask = 3 * smooth(rng, (FRAMES, 1)), smooth(rng, (FRAMES, 3)), told(slice(70, 110))
+    shown = ruled[np.arange(FRAMES) - 4] + turn @ rng.standard_normal((1, 3))
+    assert find_offset(moved(ruled, 0), NOTHING, turn, shown, mask, SETTINGS).likeliest == -4
+
+
+@pytest.mark.parametrize(
+    ("hidden", "still", "most"), [(slice(0, 150), False, 8), (slice(0, 0), True, 8), (slice(0, 0), False, 0)]
+)
+def test_no_offset_where_nothing_tells_of_it(hidden: slice, still: bool, most: int) -> None:
+    """Too little is visible, nothing is said, or none is asked for."""
+    rng = np.random.default_rng(5)
+    truth = smooth(rng, (FRAMES, 3))
+    ruled = np.zeros_like(truth) if still else np.roll(truth, 4, axis=0)
+    found = find_offset(ruled, NOTHING, NOTHING, truth, told(hidden), AdaptationSettings(max_offset=most))
+    assert found is NO_OFFSET
+    np.testing.assert_array_equal(found.of_picture(truth), truth)
+
+
+def test_noise_leaves_it_where_offsets_usually_are_and_in_doubt() -> None:
+    rng = np.random.default_rng(8)
+    few = told(slice(30, FRAMES))
+    doubts = []
+    for _ in range(20):
+        ruled, shown = smooth(rng, (FRAMES, 1)), smooth(rng, (FRAMES, 1))
+        found = find_offset(ruled, NOTHING, NOTHING, shown, few, SETTINGS)
+        doubts.append((abs(found.likeliest), found.weights.max()))
+    assert np.mean([far for far, _ in doubts]) < 3
+    assert np.mean([sure for _, sure in doubts]) < 0.6
+
+
+def test_what_comes_of_the_sound_is_the_mean_over_the_offsets() -> None:
+    offset = Offset(np.array([-1, 0, 2]), np.array([0.25, 0.0, 0.75]))
+    assert offset.likeliest == 2
+    found = offset.of_picture(np.arange(6.0)[:, None]).ravel()
+    assert found.tolist() == [1.5, 2.25, 3.25, 4.25, 4.5, 4.75]
+    assert moved(np.arange(6.0)[:, None], 2).ravel().tolist() == [2, 3, 4, 5, 5, 5]
