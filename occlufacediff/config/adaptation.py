@@ -22,9 +22,14 @@ class AdaptationSettings:
     #: sound lasts; and share of the motion by rules of what is heard in what is adapted.
     words: bool = True
     rules_share: float = 0.75
-    #: Gain of that motion about its mean: expected value and standard deviation.
-    gain: float = 0.65
-    gain_sd: float = 0.3
+    #: Gain of that motion about its mean: expected value and standard deviation; and how far the rest of the mouth
+    #: follows, relative to the jaw's opening. What no rule moves does not, where sound moves the others.
+    gain: float = 0.85
+    gain_sd: float = 0.25
+    lips_share: float = 0.5
+    #: Without sound: the gain, and what sound would have told of fast motion.
+    unheard_gain: float = 0.35
+    unheard_sd: float = 0.65
     #: How much moves a coefficient directly, in ways that only the visible frames tell: loudness and timbre; each
     #: sound of speech, while it is heard; and what jaw and lips do together in the motion that is adapted.
     sound_sd: float = 0.1
@@ -54,11 +59,11 @@ class AdaptationSettings:
     def __post_init__(self) -> None:
         for name in (
             *("gain_sd", "sound_sd", "viseme_sd", "articulation_sd", "turned_sd", "beside_sd"),
-            *("rest_sd", "slow_sd", "fast_sd"),
+            *("rest_sd", "slow_sd", "fast_sd", "unheard_sd"),
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 or more")
-        for name in ("rules_share", "apart_share"):
+        for name in ("rules_share", "lips_share", "apart_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 to 1")
         for name in ("slow_s", "fast_s", "noise_sd", "offset_sd"):

@@ -78,6 +78,7 @@ def adapt(
     *,
     pose: NDArray[np.floating] | None = None,
     apart: NDArray[np.floating] | None = None,
+    follow: NDArray[np.floating] | None = None,
     mean: NDArray[np.floating],
     spread: NDArray[np.floating],
     settings: AdaptationSettings,
@@ -93,6 +94,7 @@ def adapt(
             weights; None for no sound.
         pose: (T, 3) axis-angle of the head, radians; None leaves it out.
         apart: (T, M) how far guesses of the motion lie apart: where they do so most, the spread is largest.
+        follow: (M,) how far each coefficient follows ``sampled``, a factor on the gain; None stands for 1.
         mean: (M,) face of an unknown speaker. spread: (M,) about it within a clip.
         settings: what is expected.
         offset: frames by which the sound was found to come late; ``sampled`` and ``heard`` are in step already.
@@ -102,7 +104,7 @@ def adapt(
     heard = np.zeros((len(seen), 0)) if heard is None else np.asarray(heard, np.float64)
     for pattern, columns in groups(told):
         unit = own_spread(seen[pattern][:, columns], spread[columns])
-        pull = np.asarray(sampled, np.float64)[:, columns] / unit
+        pull = np.asarray(sampled, np.float64)[:, columns] * (1.0 if follow is None else follow[columns]) / unit
         telling = np.concatenate([heard, beside(pose, seen, told, columns, spread, settings)], axis=1)
         process = Process(pull - pull.mean(axis=0), telling, settings)
         shown = (seen[:, columns] - mean[columns]) / unit

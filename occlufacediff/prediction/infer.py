@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -159,16 +160,13 @@ def infer(
     ).numpy()
     if not adapts:
         return Adapted(np.ascontiguousarray(samples[0]), np.full_like(samples[0], np.nan), 0, adapted=False)
-    guide, apart = samples.mean(axis=0, dtype=np.float64), samples.std(axis=0)
-    if ruled is not None:
-        # Their errors differ: the network knows sounds it heard spoken by synthetic voices, the rules only the phones.
-        moved = np.ptp(ruled, axis=0) > 0
-        share = np.where(moved, adaptation.rules_share, 0.0)
-        guide = (1 - share) * guide + share * ruled
-        apart = np.where(moved, np.concatenate([samples, ruled[None]]).std(axis=0), apart)
+    guide, apart, follow = _mixed(samples, ruled, adaptation)
     if columns is not None:
         made = articulation_columns(guide, basis.expression_names, spread)
         columns = np.concatenate([columns, adaptation.articulation_sd * made], axis=1)
+    if not use_sound:
+        fast = math.hypot(adaptation.fast_sd, adaptation.unheard_sd)
+        adaptation = replace(adaptation, gain=adaptation.unheard_gain, fast_sd=fast)
     return adapt(
         guide,
         seen,
@@ -176,11 +174,25 @@ def infer(
         columns,
         pose=pose,
         apart=apart,
+        follow=follow,
         mean=mean,
         spread=spread,
         settings=adaptation,
         offset=offset.likeliest,
     )
+
+
+def _mixed(samples: Float, ruled: Array | None, settings: AdaptationSettings) -> tuple[Array, Array, Array | None]:
+    """Motion (T, M) of samples (S, T, M) and rules (T, M), how far they lie apart, and how far it is followed (M,)."""
+    guide, apart = samples.mean(axis=0, dtype=np.float64), samples.std(axis=0, dtype=np.float64)
+    if ruled is None or not (moved := np.ptp(ruled, axis=0) > 0).any():
+        return guide, apart, None
+    # Their errors differ: the network knows sounds it heard spoken by synthetic voices, the rules only the phones.
+    share = np.where(moved, settings.rules_share, 0.0)
+    apart = np.where(moved, np.concatenate([samples, ruled[None]]).std(axis=0), apart)
+    follow = np.where(moved, settings.lips_share, 0.0)
+    follow[JAW] = 1.0
+    return (1 - share) * guide + share * ruled, apart, follow
 
 
 def _offset(

@@ -116,8 +116,19 @@ def test_with_the_mouth_hidden_throughout_it_moves_by_samples_and_rules(inferred
     found, rules = inferred(replace(SETTINGS, rules_share=0.3), hidden=slice(None)), ruled(heard)
     share = np.where(np.ptp(rules, axis=0) > 0, 0.3, 0.0)
     both = share * rules + (1 - share) * SAMPLED
-    expected = 0.05 + SETTINGS.gain * (both - both.mean(axis=0))
+    # What no rule moves does not follow the network either, and lips less than the jaw's opening.
+    follow = np.where(share > 0, SETTINGS.lips_share, 0.0)
+    follow[-3] = 1.0
+    expected = 0.05 + SETTINGS.gain * follow * (both - both.mean(axis=0))
     np.testing.assert_allclose(found.motion[:, 2:], expected[:, 2:], atol=1e-5)
+
+
+def test_without_sound_it_is_followed_less_and_trusted_less(inferred: Any) -> None:
+    silent = inferred(hidden=slice(None), use_sound=False)
+    expected = 0.05 + SETTINGS.unheard_gain * (SAMPLED - SAMPLED.mean())
+    np.testing.assert_allclose(silent.motion[:, 2:], np.tile(expected, (1, VALUES - 2)), atol=1e-5)
+    surer = inferred(replace(SETTINGS, unheard_sd=0.0), hidden=slice(None), use_sound=False)
+    assert (silent.spread[:, 2:] > surer.spread[:, 2:]).all()
 
 
 def test_loudness_and_timbre_widen_the_spread_of_what_is_never_seen(inferred: Any) -> None:
