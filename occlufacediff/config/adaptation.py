@@ -9,41 +9,43 @@ from dataclasses import dataclass
 class AdaptationSettings:
     """What is expected of a face beside what the networks say: a Gaussian process a coefficient.
 
-    A coefficient is ``mean + rest + gain * sampled + sound + turns of the head + visible neighbours + slow + fast``;
-    every ``..._sd`` is relative to the coefficient's own spread. What the visible frames tell of rest, gain and the
-    others serves the hidden ones.
+    A coefficient is ``mean + rest + gain * sampled + sound + articulation + turns of the head + visible neighbours +
+    slow + fast``; every ``..._sd`` is relative to the coefficient's own spread. What the visible frames tell of rest,
+    gain and the others serves the hidden ones.
     """
 
     #: Adapt at all; without it the sampled motion is taken as it is.
     enabled: bool = True
     #: Samples whose mean is adapted.
     samples: int = 4
-    #: For networks that hear phones: hear English words too, whose phones are better, at half as much time as the
-    #: sound lasts; and share of the motion by rules of what is heard in what is adapted.
+    #: For networks that hear phones: hear English words too. The mean of both hearings tells more of lips than either;
+    #: words take a third of the time that the sound lasts.
     words: bool = True
-    rules_share: float = 0.75
-    #: Gain of that motion about its mean: expected value and standard deviation; and how far the rest of the mouth
-    #: follows, relative to the jaw's opening. What no rule moves does not, where sound moves the others.
-    gain: float = 0.85
-    gain_sd: float = 0.25
-    lips_share: float = 0.5
-    #: Without sound: the gain, and what sound would have told of fast motion.
+    #: For networks that hear phones: share, in what is adapted, of the motion by rules of what is heard.
+    rules_share: float = 0.65
+    #: Gain of what is adapted about its mean: expected value and standard deviation.
+    gain: float = 0.75
+    gain_sd: float = 0.4
+    #: For networks that hear phones: how far the rest of what rules move follows, relative to the jaw's opening. What
+    #: no rule moves does not follow; brows and lids do so as without sound.
+    lips_share: float = 0.6
+    #: Without sound, or if nothing is said: the gain, and what sound would have told of fast motion.
     unheard_gain: float = 0.35
     unheard_sd: float = 0.65
     #: How much moves a coefficient directly, in ways that only the visible frames tell: loudness and timbre; each
     #: sound of speech, while it is heard; and what jaw and lips do together in the motion that is adapted.
     sound_sd: float = 0.1
     viseme_sd: float = 0.4
-    articulation_sd: float = 0.075
+    articulation_sd: float = 0.1
     #: The same of turns of the head by 10 degrees, and of other coefficients that stay visible (at their own spread).
     turned_sd: float = 0.6
     beside_sd: float = 0.15
     #: Spread of the resting face, of slow drift (with its time in seconds), and of fast motion that nothing tells.
-    rest_sd: float = 2.0
+    rest_sd: float = 1.5
     slow_sd: float = 0.4
     slow_s: float = 1.0
     fast_sd: float = 0.75
-    fast_s: float = 0.09
+    fast_s: float = 0.1
     #: How much the spread follows how far samples, and the rules' motion, lie apart: 0 not at all, 1 as their variance.
     apart_share: float = 0.8
     #: Noise of what visible frames show.
@@ -52,8 +54,8 @@ class AdaptationSettings:
     #: ``offset_sd`` about ``offset``.
     max_offset: int = 8
     offset: float = 0.3
-    offset_sd: float = 2.0
-    #: Visible frames that a run of hidden ones is told by, on each side.
+    offset_sd: float = 1.0
+    #: Visible frames that a run of hidden ones is told by, on each side; the offset is told by twice as many.
     context: int = 150
 
     def __post_init__(self) -> None:

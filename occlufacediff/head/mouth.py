@@ -1,4 +1,4 @@
-"""What of a head's coefficients belongs to the mouth, and when a mouth counts as hidden."""
+"""What of a head's coefficients belongs to the mouth or to the upper face, and when a mouth counts as hidden."""
 
 from __future__ import annotations
 
@@ -20,3 +20,8 @@ def mouth_columns(names: tuple[str, ...]) -> NDArray[np.bool_]:
     Expressions without such names (FLAME's) count as none of the mouth's: any of them moves the whole face.
     """
     return np.array([is_mouth_action(name) for name in names] + [True] * 3)
+
+
+def upper_columns(names: tuple[str, ...]) -> NDArray[np.bool_]:
+    """Which coefficients (E + 3,) of expression ``names`` and jaw move brows, lids or eyes alone."""
+    return np.array([name.startswith(("brow", "eye")) for name in names] + [False] * 3)

@@ -18,6 +18,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.face_mesh import EYES_AND_BROWS, LIPS
+from occlufacediff.head.mouth import upper_columns
 from occlufacediff.prediction.process import Array, Process
 
 Float = NDArray[np.float32]
@@ -47,8 +48,8 @@ class Adapted:
 
     motion: Float
     spread: Float
-    offset: int
-    adapted: bool
+    offset: int = 0
+    adapted: bool = True
 
 
 def told_coefficients(visible: Float, names: tuple[str, ...]) -> NDArray[np.bool_]:
@@ -58,8 +59,7 @@ def told_coefficients(visible: Float, names: tuple[str, ...]) -> NDArray[np.bool
     brows for theirs: some detectors never give some of the points.
     """
     mouth, eyes = (_shown(visible[:, points] > 0) for points in (LIPS, EYES_AND_BROWS))
-    upper = np.array([name.startswith(("brow", "eye")) for name in names] + [False] * 3)
-    return np.where(upper, eyes[:, None], mouth[:, None])
+    return np.where(upper_columns(names), eyes[:, None], mouth[:, None])
 
 
 def _shown(seen: NDArray[np.bool_]) -> NDArray[np.bool_]:
@@ -82,12 +82,11 @@ def adapt(
     mean: NDArray[np.floating],
     spread: NDArray[np.floating],
     settings: AdaptationSettings,
-    offset: int = 0,
 ) -> Adapted:
     """Adapt a sampled motion to what is visible.
 
     Args:
-        sampled: (T, M) motion by the networks, a mean of samples.
+        sampled: (T, M) the motion to adapt, in step with the picture.
         seen: (T, M) motion that the visible landmarks show, right where ``told``.
         told: (T, M).
         heard: (T, K) columns of the sound that move coefficients by unknown weights, each times the deviation of its
@@ -97,29 +96,40 @@ def adapt(
         follow: (M,) how far each coefficient follows ``sampled``, a factor on the gain; None stands for 1.
         mean: (M,) face of an unknown speaker. spread: (M,) about it within a clip.
         settings: what is expected.
-        offset: frames by which the sound was found to come late; ``sampled`` and ``heard`` are in step already.
     """
     seen, mean, spread = (np.asarray(values, np.float64) for values in (seen, mean, spread))
     motion, deviation = seen.copy(), np.tile(settings.noise_sd * spread, (len(seen), 1))
     heard = np.zeros((len(seen), 0)) if heard is None else np.asarray(heard, np.float64)
-    for pattern, columns in groups(told):
-        unit = own_spread(seen[pattern][:, columns], spread[columns])
+    for pattern, columns in _groups(told):
+        unit, shown = in_units(seen, pattern, columns, mean, spread)
         pull = np.asarray(sampled, np.float64)[:, columns] * (1.0 if follow is None else follow[columns]) / unit
         telling = np.concatenate([heard, beside(pose, seen, told, columns, spread, settings)], axis=1)
         process = Process(pull - pull.mean(axis=0), telling, settings)
-        shown = (seen[:, columns] - mean[columns]) / unit
         for run, context in _runs(pattern, settings.context):
             value, error = process.posterior(run, context, shown[context])
             motion[np.ix_(run, columns)] = mean[columns] + unit * value
             deviation[np.ix_(run, columns)] = unit * error * _uneven(apart, run, columns, settings.apart_share)
-    return Adapted(motion.astype(np.float32), deviation.astype(np.float32), offset, adapted=True)
+    return Adapted(motion.astype(np.float32), deviation.astype(np.float32))
 
 
-def groups(told: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.intp]]]:
+def _groups(told: NDArray[np.bool_]) -> Iterator[tuple[NDArray[np.bool_], NDArray[np.intp]]]:
     """Coefficients that are told (T, M) in the same frames: these frames (T,), not all of them, and their numbers."""
     for pattern in np.unique(told, axis=1).T:
         if not pattern.all():
             yield pattern, np.flatnonzero((told == pattern[:, None]).all(axis=0))
+
+
+def in_units(
+    seen: Array, told: NDArray[np.bool_], columns: NDArray[np.intp], mean: Array, spread: Array
+) -> tuple[Array, Array]:
+    """Spread (N,) of some ``columns`` of (T, M) in this clip, and what is seen of them (T, N), in units of it.
+
+    Args:
+        told: (T,) frames in which it is right.
+        mean, spread: (M,) of an unknown speaker.
+    """
+    unit = _own_spread(seen[told][:, columns], spread[columns])
+    return unit, (seen[:, columns] - mean[columns]) / unit
 
 
 def beside(
@@ -141,7 +151,7 @@ def beside(
     for other in np.setdiff1d(np.flatnonzero(told.mean(axis=0) >= _STEADILY_TOLD), columns):
         known = told[:, other]
         shown = seen[known, other]
-        value = (seen[:, other] - shown.mean()) / own_spread(shown[:, None], spread[other : other + 1])
+        value = (seen[:, other] - shown.mean()) / _own_spread(shown[:, None], spread[other : other + 1])
         parts.append(settings.beside_sd * np.where(known, value, 0.0)[:, None])
     return np.asarray(gaussian_filter1d(np.concatenate(parts, axis=1), _STEADY_FRAMES, axis=0))
 
@@ -162,7 +172,7 @@ def _uneven(
     return np.asarray(np.sqrt(1 - share + share * even))
 
 
-def own_spread(shown: Array, usual: Array) -> Array:
+def _own_spread(shown: Array, usual: Array) -> Array:
     """Spread (N,) of coefficients in this clip: of the frames shown (K, N) and the usual one, by their numbers."""
     if len(shown) < 2:
         return usual

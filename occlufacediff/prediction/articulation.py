@@ -9,7 +9,7 @@ from occlufacediff.prediction.offset import moved
 from occlufacediff.prediction.process import Array
 
 #: Column of the jaw's opening in a motion (T, E + 3).
-JAW = -3
+JAW_OPENING = -3
 #: Actions that do the same thing.
 _ALIKE = (
     ("mouthClose",),
@@ -33,7 +33,7 @@ def articulation_columns(motion: NDArray[np.floating], names: tuple[str, ...], s
         spread: (E + 3,) usual spread of the coefficients.
     """
     known = [tuple(names.index(name) for name in alike if name in names) for alike in _ALIKE]
-    parts = [(motion.shape[1] + JAW,), *(columns for columns in known if columns)]
+    parts = [(motion.shape[1] + JAW_OPENING,), *(columns for columns in known if columns)]
     done = np.stack([(motion[:, part] / spread[list(part)]).mean(axis=1) for part in parts], axis=1)
     done = done - done.mean(axis=0)
     done /= np.maximum(done.std(axis=0), _LEAST_SPREAD)

@@ -13,12 +13,13 @@ from numpy.typing import NDArray
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.head.fit import FitResult
 from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.head.mouth import upper_columns
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import Guidance, sample_motion
-from occlufacediff.prediction.adapt import Adapted, adapt, beside, own_spread, told_coefficients
-from occlufacediff.prediction.articulation import JAW, articulation_columns
+from occlufacediff.prediction.adapt import Adapted, adapt, beside, in_units, told_coefficients
+from occlufacediff.prediction.articulation import JAW_OPENING, articulation_columns
 from occlufacediff.prediction.offset import NO_OFFSET, Offset, find_offset
 from occlufacediff.prediction.process import Array
 from occlufacediff.speech.columns import after_the_end
@@ -68,14 +69,32 @@ class Heard:
 
     @classmethod
     def of(
-        cls, waveform: Float, log_mel: Float, networks: Networks, *, words: bool, phones: Phones | None = None
+        cls,
+        waveform: Float,
+        log_mel: Float,
+        networks: Networks,
+        adaptation: AdaptationSettings,
+        *,
+        phones: Phones | None = None,
     ) -> Heard:
-        """Hear what ``networks`` need, ``words`` too if they need phones; ``phones`` if they are there already."""
+        """Hear what ``networks`` need, and words where they are adapted; ``phones`` if they are there already."""
         if not networks.hears_phones:
             return cls(waveform, log_mel, () if phones is None else (phones,))
         phones = recognise(waveform) if phones is None else phones
+        words = adaptation.enabled and adaptation.words and networks.adaptable
         spoken = (phones, recognise_words(waveform)) if words else (phones,)
         return cls(waveform, log_mel, spoken, sound_features(waveform, log_mel, phones))
+
+    @property
+    def phones(self) -> Phones:
+        """What is said, heard by phones alone.
+
+        Raises:
+            ValueError: nobody listened.
+        """
+        if not self.spoken:
+            raise ValueError("spoken: got nothing, needs the phones heard")
+        return self.spoken[0]
 
     def condition(self, networks: Networks, late: int = 0) -> torch.Tensor:
         """What the denoiser is told; of phones and spectrum, which come ``late`` by so many frames, in step."""
@@ -83,7 +102,8 @@ class Heard:
             return torch.from_numpy(normalised_waveform(self.waveform))
         if not networks.hears_phones:
             return torch.from_numpy(np.ascontiguousarray(self.log_mel))
-        assert self.features is not None  # `Heard.of` hears what the networks need
+        if self.features is None:
+            raise ValueError("features: got None, needs those of `Heard.of` for networks that hear phones")
         rows = np.arange(len(self.features)) + late * MEL_ROWS_PER_FRAME
         there = (rows >= 0) & (rows < len(self.features))
         told = np.where(there[:, None], self.features[np.where(there, rows, 0)], after_the_end(self.features))
@@ -127,7 +147,14 @@ def infer(
         sampling: of the networks.
         adaptation: to the visible frames. Without it, or with networks that are not adaptable, the first sample is the
             motion, and its spread is not known: NaN.
+
+    Raises:
+        ValueError: the sound is not as long as the motion, or was not heard as the networks need it.
     """
+    if len(heard.log_mel) != MEL_ROWS_PER_FRAME * len(lmk_2d):
+        raise ValueError(
+            f"log_mel: got {len(heard.log_mel)} rows, needs {MEL_ROWS_PER_FRAME} for each of {len(lmk_2d)}"
+        )
     adapts = adaptation.enabled and networks.adaptable
     seen, pose = np.concatenate([fit.exp, fit.jaw], axis=1, dtype=np.float64), fit.global_pose
     told = told_coefficients(visible, basis.expression_names)
@@ -139,7 +166,17 @@ def infer(
         columns = adaptation.sound_sd * sound_columns(heard.log_mel)
         if networks.hears_phones:
             ruled = spoken_motion(heard.spoken, len(seen), basis.expression_names, strength=strength(heard.log_mel))
-            offset = _offset(ruled, columns, pose, seen, told, mean, spread, adaptation)
+            offset = _offset(
+                ruled,
+                columns,
+                pose=pose,
+                seen=seen,
+                told=told,
+                mean=mean,
+                spread=spread,
+                upper=upper_columns(basis.expression_names),
+                settings=adaptation,
+            )
             visemes = adaptation.viseme_sd * viseme_columns(heard.spoken, len(seen))
             ruled, columns = offset.of_picture(ruled), offset.of_picture(np.concatenate([columns, visemes], axis=1))
     samples = sample_motion(
@@ -160,14 +197,14 @@ def infer(
     ).numpy()
     if not adapts:
         return Adapted(np.ascontiguousarray(samples[0]), np.full_like(samples[0], np.nan), 0, adapted=False)
-    guide, apart, follow = _mixed(samples, ruled, adaptation)
+    guide, apart, follow = _mixed(samples, ruled, upper_columns(basis.expression_names), adaptation)
     if columns is not None:
         made = articulation_columns(guide, basis.expression_names, spread)
         columns = np.concatenate([columns, adaptation.articulation_sd * made], axis=1)
-    if not use_sound:
+    if not use_sound or (ruled is not None and not np.ptp(ruled, axis=0).any()):
         fast = math.hypot(adaptation.fast_sd, adaptation.unheard_sd)
         adaptation = replace(adaptation, gain=adaptation.unheard_gain, fast_sd=fast)
-    return adapt(
+    adapted = adapt(
         guide,
         seen,
         told,
@@ -178,38 +215,48 @@ def infer(
         mean=mean,
         spread=spread,
         settings=adaptation,
-        offset=offset.likeliest,
     )
+    return replace(adapted, offset=offset.likeliest)
 
 
-def _mixed(samples: Float, ruled: Array | None, settings: AdaptationSettings) -> tuple[Array, Array, Array | None]:
-    """Motion (T, M) of samples (S, T, M) and rules (T, M), how far they lie apart, and how far it is followed (M,)."""
+def _mixed(
+    samples: Float, ruled: Array | None, upper: NDArray[np.bool_], settings: AdaptationSettings
+) -> tuple[Array, Array, Array | None]:
+    """Motion (T, M) of samples (S, T, M) and rules (T, M), how far they lie apart, and how far it is followed (M,).
+
+    ``upper`` (M,) are coefficients of brows, lids and eyes.
+    """
     guide, apart = samples.mean(axis=0, dtype=np.float64), samples.std(axis=0, dtype=np.float64)
-    if ruled is None or not (moved := np.ptp(ruled, axis=0) > 0).any():
+    if ruled is None:
         return guide, apart, None
+    by_rules = np.ptp(ruled, axis=0) > 0
     # Their errors differ: the network knows sounds it heard spoken by synthetic voices, the rules only the phones.
-    share = np.where(moved, settings.rules_share, 0.0)
-    apart = np.where(moved, np.concatenate([samples, ruled[None]]).std(axis=0), apart)
-    follow = np.where(moved, settings.lips_share, 0.0)
-    follow[JAW] = 1.0
-    return (1 - share) * guide + share * ruled, apart, follow
+    share = np.where(by_rules, settings.rules_share, 0.0)
+    guide = (1 - share) * guide + share * ruled
+    apart = np.where(by_rules, np.concatenate([samples, ruled[None]]).std(axis=0), apart)
+    if not by_rules[:-3].any():
+        return guide, apart, None  # nothing is said, or the head has no actions that rules know
+    unheard = settings.unheard_gain / settings.gain if settings.gain > 0 else 0.0
+    follow = np.where(by_rules, settings.lips_share, np.where(upper, unheard, 0.0))
+    follow[JAW_OPENING] = 1.0
+    return guide, np.where(follow > 0, apart, 0.0), follow
 
 
 def _offset(
     ruled: Array,
     heard: Array,
+    *,
     pose: Float,
     seen: Array,
     told: NDArray[np.bool_],
     mean: Array,
     spread: Array,
+    upper: NDArray[np.bool_],
     settings: AdaptationSettings,
 ) -> Offset:
-    """By how much the sound comes late, told by the coefficients that are seen when the jaw is."""
-    pattern = told[:, JAW]
-    columns = np.flatnonzero((told == pattern[:, None]).all(axis=0))
-    unit = own_spread(seen[pattern][:, columns], spread[columns])
-    shown = (seen[:, columns] - mean[columns]) / unit
-    return find_offset(
-        ruled[:, columns] / unit, heard, beside(pose, seen, told, columns, spread, settings), shown, pattern, settings
-    )
+    """By how much the sound comes late, told by what is seen when the jaw is, of all but the ``upper`` face (M,)."""
+    pattern = told[:, JAW_OPENING]
+    columns = np.flatnonzero((told == pattern[:, None]).all(axis=0) & ~upper)
+    unit, shown = in_units(seen, pattern, columns, mean, spread)
+    visible = beside(pose, seen, told, columns, spread, settings)
+    return find_offset(ruled[:, columns] / unit, heard, visible, shown, pattern, settings)

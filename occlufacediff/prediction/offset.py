@@ -16,9 +16,11 @@ from occlufacediff.prediction.process import Array, Process
 
 #: Fewer told frames than this say nothing of the offset.
 _LEAST_FRAMES = 20
+#: Where more frames are told than are looked at, those are looked at, in pieces of so many, in which most is said.
+_PIECE = 25
 #: The visible frames' say: they are less independent of each other, and of the rules' habits, than the process takes
 #: them to be.
-_TRUST = 0.3
+_TRUST = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +70,13 @@ def find_offset(
         shown: (T, N) what the picture shows of them, right where ``told`` (T,).
         settings: what is expected of offsets and of the rest.
     """
-    context = np.flatnonzero(told)[: 2 * settings.context]
-    if settings.max_offset == 0 or len(context) < _LEAST_FRAMES or not ruled.any():
+    pull = ruled - ruled.mean(axis=0)
+    context = _liveliest(pull, np.flatnonzero(told), 2 * settings.context)
+    if settings.max_offset == 0 or len(context) < _LEAST_FRAMES or not np.ptp(ruled[context], axis=0).any():
         return NO_OFFSET
     frames = np.arange(-settings.max_offset, settings.max_offset + 1)
     score = np.empty(len(frames))
-    pull, seen = ruled - ruled.mean(axis=0), shown[context]
+    seen = shown[context]
     kernel = Process(pull, beside, settings).kernel(context[:, None] - context)
     for place, lag in enumerate(frames):
         telling = np.concatenate([moved(heard, lag), beside], axis=1)
@@ -82,3 +85,12 @@ def find_offset(
     weights = np.exp(score - score.max())
     weights[weights < 0.01] = 0  # of no effect, and each costs a copy
     return Offset(frames, weights / weights.sum())
+
+
+def _liveliest(pull: Array, frames: NDArray[np.intp], most: int) -> NDArray[np.intp]:
+    """At most so many of the frames: the pieces of them in which the pull (T, N) changes most."""
+    if len(frames) <= most:
+        return frames
+    pieces = np.array_split(frames, -(-len(frames) // _PIECE))
+    lively = sorted(range(len(pieces)), key=lambda number: -float(pull[pieces[number]].var(axis=0).sum()))
+    return np.concatenate([pieces[number] for number in sorted(lively[: max(most // _PIECE, 1)])])

@@ -266,9 +266,9 @@ class Predictor:
         return spoken
 
     def _hear(self, sound: Sound, use_sound: bool) -> Heard:
-        """What the networks are told; silence, which costs nothing to hear, where the sound is left out."""
+        """What the networks are told. A sound that is left out is not listened to: silence stands for it."""
         waveform = sound.waveform if use_sound else np.zeros_like(sound.waveform)
-        return Heard.of(waveform, sound.log_mel, self.networks, words=self.settings.adaptation.words)
+        return Heard.of(waveform, sound.log_mel, self.networks, self.settings.adaptation)
 
     def _fit(self, seen: Observation, lmk_mask: Floats, trusted: Floats, notes: list[str]) -> FitResult:
         def fitted(visible: NDArray[np.generic], shape: Floats | None = None) -> FitResult:

@@ -118,7 +118,7 @@ def fill(
 
     def ruled() -> Float:
         moved = moved_by_rules(
-            heard.spoken[0], recording.log_mel, seen, covered, basis, fit.shape, most_offset=settings.max_offset_frames
+            heard.phones, recording.log_mel, seen, covered, basis, fit.shape, most_offset=settings.max_offset_frames
         )
         # What the rules miss at the visible frames fades from there on, as the bridge does.
         missed = np.where(covered[:, None], 0, seen - moved).astype(np.float32)

@@ -30,6 +30,8 @@ _PEAK = 0.9
 _PIECE_S = 40.0
 _LOUDNESS_S = 0.02
 _LANGUAGE_WEIGHT = 2.0
+#: Rows of features that are made at once.
+_BLOCK = 1000
 #: Beams of states and of phones. A search that loses all paths ends in one phone that lasts and lasts (with beams of
 #: 1e-10 it did in one of 20 recordings): then it is done again with the wider ones.
 _BEAMS = ((1e-20, 1e-12), (1e-60, 1e-40))
@@ -103,10 +105,13 @@ def phone_features(phones: Phones, frames: int, fps: int = FPS) -> Float:
     ``(i + 0.5) / fps``. What lies outside the sound counts as silence, so that rows add up to 1.
     """
     edges = (np.arange(frames + 1) - 0.5) / fps
-    low, high = edges[:-1, None], edges[1:, None]
-    shared = np.clip(np.minimum(high, phones.ends) - np.maximum(low, phones.starts), 0.0, None) * fps  # (T, K)
-    columns = np.array([_COLUMN[name] for name in phones.names], dtype=np.intp)
-    features = shared @ np.eye(len(PHONES))[columns]
+    features = np.zeros((frames, len(PHONES)))
+    columns = np.eye(len(PHONES))[np.array([_COLUMN[name] for name in phones.names], dtype=np.intp)]
+    for first in range(0, frames, _BLOCK):
+        low, high = edges[:-1][first : first + _BLOCK, None], edges[1:][first : first + _BLOCK, None]
+        near = slice(*np.searchsorted(phones.ends, low[0]), *np.searchsorted(phones.starts, high[-1]))
+        shared = np.minimum(high, phones.ends[near]) - np.maximum(low, phones.starts[near])  # (T, K)
+        features[first : first + _BLOCK] = (np.clip(shared, 0.0, None) * fps) @ columns[near]
     features[:, _COLUMN[SILENCE]] += np.clip(1.0 - features.sum(axis=1), 0.0, 1.0)
     return features.astype(np.float32)
 

@@ -24,7 +24,13 @@ _SHARES = np.array(
 def spoken_motion(
     hearings: Sequence[Phones], frames: int, names: tuple[str, ...], *, strength: NDArray[np.floating]
 ) -> NDArray[np.float64]:
-    """Expression of these ``names`` and jaw (T, E + 3), the mean of `rules_motion` over ``hearings`` of one sound."""
+    """Expression of these ``names`` and jaw (T, E + 3), the mean of `rules_motion` over ``hearings`` of one sound.
+
+    Raises:
+        ValueError: nobody listened: no hearings.
+    """
+    if not hearings:
+        raise ValueError("hearings: got none, needs one or more")
     motions = [rules_motion(phones, frames, names, strength=strength) for phones in hearings]
     return np.asarray(np.mean(motions, axis=0, dtype=np.float64))
 

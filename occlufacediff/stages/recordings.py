@@ -211,12 +211,11 @@ def _fill(parts: dict[str, Path], partners: dict[str, Path], inputs: BenchmarkIn
     networks = _networks(inputs.head, inputs.checkpoint, inputs.device)
     # Networks that need phones hear them in `Heard.of`.
     phones = recognise(recording.waveform) if "phone_rules" in settings.methods else None
-    words = settings.adaptation.words
-    heard = Heard.of(recording.waveform, recording.log_mel, networks, words=words, phones=phones)
+    heard = Heard.of(recording.waveform, recording.log_mel, networks, settings.adaptation, phones=phones)
     other = None
     if clip in partners:
         waveform = of_length(load(partners[clip]).waveform, len(recording.waveform))
-        other = Heard.of(waveform, log_mel(waveform), networks, words=words)
+        other = Heard.of(waveform, log_mel(waveform), networks, settings.adaptation)
     offsets: list[int] = []
     with new_hdf5(part) as file:
         for span, region in product(settings.spans, settings.regions):

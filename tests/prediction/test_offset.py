@@ -6,6 +6,7 @@ from test_adapt import FRAMES, smooth
 
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.prediction.offset import NO_OFFSET, Offset, find_offset, moved
+from occlufacediff.prediction.process import Process
 
 SETTINGS = AdaptationSettings()
 NOTHING = np.zeros((FRAMES, 0))
@@ -40,9 +41,11 @@ def test_loudness_tells_of_it_too() -> None:
 def test_what_the_picture_tells_by_itself_is_not_moved() -> None:
     """Else every offset would cost what the head's turns explain at none."""
     rng = np.random.default_rng(7)
-    turn, ruled, mask = 3 * smooth(rng, (FRAMES, 1)), smooth(rng, (FRAMES, 3)), told(slice(70, 110))
-    shown = ruled[np.arange(FRAMES) - 4] + turn @ rng.standard_normal((1, 3))
-    assert find_offset(moved(ruled, 0), NOTHING, turn, shown, mask, SETTINGS).likeliest == -4
+    turn, ruled, mask = 4 * smooth(rng, (FRAMES, 1)), smooth(rng, (FRAMES, 3)), told(slice(70, 110))
+    shown, any_will_do = 0.6 * moved(ruled, 4) + turn @ rng.standard_normal((1, 3)), AdaptationSettings(offset_sd=10)
+    assert find_offset(ruled, NOTHING, turn, shown, mask, any_will_do).likeliest == 4
+    with_sound = find_offset(ruled, turn, NOTHING, shown, mask, any_will_do)  # as if it came of the sound
+    assert abs(with_sound.likeliest) <= 1
 
 
 @pytest.mark.parametrize(
@@ -76,3 +79,46 @@ def test_what_comes_of_the_sound_is_the_mean_over_the_offsets() -> None:
     found = offset.of_picture(np.arange(6.0)[:, None]).ravel()
     assert found.tolist() == [1.5, 2.25, 3.25, 4.25, 4.5, 4.75]
     assert moved(np.arange(6.0)[:, None], 2).ravel().tolist() == [2, 3, 4, 5, 5, 5]
+
+
+def test_where_the_picture_tells_nothing_offsets_are_as_usual() -> None:
+    rng = np.random.default_rng(9)
+    shown = np.zeros((FRAMES, 1))
+    ruled = np.zeros((FRAMES, 1))
+    ruled[5:8] = smooth(rng, (3, 1))  # said where nothing is visible
+    mask = np.zeros(FRAMES, bool)
+    mask[60:100] = True
+    ruled[99] = 1e-9
+    found = find_offset(ruled, NOTHING, NOTHING, shown, mask, SETTINGS)
+    usual = np.exp(-0.5 * ((found.frames - SETTINGS.offset) / SETTINGS.offset_sd) ** 2)
+    usual[usual < 0.01 * usual.max()] = 0
+    np.testing.assert_allclose(found.weights, usual / usual.sum(), atol=1e-6)
+
+
+def test_the_visible_frames_count_by_half() -> None:
+    """With half of them the offset is as sure as with all, were each to count in full."""
+    rng = np.random.default_rng(10)
+    one, shown = smooth(rng, (40, 1)), smooth(rng, (40, 1))
+    mask = np.ones(40, bool)
+    flat = AdaptationSettings(offset_sd=1e6)
+    found = find_offset(one, NOTHING, NOTHING, shown, mask, flat)
+    kernel = Process(one, NOTHING[:40], flat).kernel(np.subtract.outer(np.arange(40), np.arange(40)))
+    score = [
+        Process(moved(one - one.mean(), lag), NOTHING[:40], flat).likelihood(np.arange(40), shown, kernel)
+        for lag in found.frames
+    ]
+    expected = np.exp(0.5 * (np.array(score) - max(score)))
+    expected[expected < 0.01] = 0
+    np.testing.assert_allclose(found.weights, expected / expected.sum(), rtol=1e-6)
+
+
+def test_of_a_long_clip_the_frames_in_which_something_is_said_tell() -> None:
+    rng = np.random.default_rng(11)
+    ruled = np.zeros((1500, 3))
+    ruled[700:1400] = smooth(rng, (700, 3))
+    seen = moved(ruled, 5)
+    nothing = np.zeros((1500, 0))
+    assert find_offset(ruled, nothing, nothing, seen, np.ones(1500, bool), SETTINGS).likeliest == 5
+    quiet = np.zeros(1500, bool)
+    quiet[:600] = True
+    assert find_offset(ruled, nothing, nothing, seen, quiet, SETTINGS) is NO_OFFSET

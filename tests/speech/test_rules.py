@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from occlufacediff.speech import phones, rules
 from occlufacediff.speech.articulation import JAW_FULL
-from occlufacediff.speech.phones import PHONES, Phones
+from occlufacediff.speech.phones import PHONES, Phones, phone_features
 from occlufacediff.speech.rules import rules_motion
 from occlufacediff.synthetic.clip import EXPRESSION_NAMES
 
@@ -57,5 +58,19 @@ def test_a_head_without_these_actions_moves_its_jaw() -> None:
 
 
 def test_nothing_heard_moves_little() -> None:
-    for phones in (heard("SIL"), heard()):
-        assert np.abs(rules_motion(phones, 8, EXPRESSION_NAMES)).max() < 1e-3
+    for said in (heard("SIL"), heard()):
+        assert np.abs(rules_motion(said, 8, EXPRESSION_NAMES)).max() < 1e-3
+
+
+def test_long_speech_is_moved_in_pieces_without_seams(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    edges = np.append(0.0, np.cumsum(rng.uniform(0.03, 0.3, 300)))
+    said = Phones(tuple(rng.choice(PHONES, 300)), edges[:-1], edges[1:])
+    frames = int(25 * edges[-1])
+    motion, shares = rules_motion(said, frames, EXPRESSION_NAMES, offset_s=0.1), phone_features(said, 4 * frames, 100)
+    assert frames > 2 * rules._BLOCK
+    assert 4 * frames > 4 * phones._BLOCK
+    monkeypatch.setattr(rules, "_BLOCK", 10**6)
+    monkeypatch.setattr(phones, "_BLOCK", 10**6)
+    np.testing.assert_allclose(motion, rules_motion(said, frames, EXPRESSION_NAMES, offset_s=0.1), atol=2e-6)
+    np.testing.assert_array_equal(shares, phone_features(said, 4 * frames, 100))

@@ -7,7 +7,7 @@ import pytest
 from spoken_sentences import RATE, VOICES, spoken
 from test_phones import visemes_at
 
-from occlufacediff.speech.phones import SILENCE, recognise
+from occlufacediff.speech.phones import SILENCE, Phones
 from occlufacediff.speech.rules import VISEMES_OF_PHONES
 from occlufacediff.speech.spoken import spoken_motion, viseme_columns
 from occlufacediff.speech.visemes import visemes_of
@@ -61,13 +61,26 @@ def test_noise_does_no_harm() -> None:
     assert np.isfinite(spoken_motion([heard], 75, ("mouthClose",), strength=np.ones(75))).all()
 
 
+def test_nobody_listened() -> None:
+    with pytest.raises(ValueError, match="hearings: got none"):
+        spoken_motion([], 10, ("mouthClose",), strength=np.ones(10))
+
+
 def test_two_hearings_count_half_each() -> None:
-    waveform = spoken(0)[1]
-    phones, words = recognise(waveform), recognise_words(waveform)
-    frames, loud = len(waveform) * 25 // RATE, np.linspace(0.5, 1, len(waveform) * 25 // RATE)
-    names = ("mouthClose", "mouthPucker")
-    each = [spoken_motion([one], frames, names, strength=loud) for one in (phones, words)]
-    np.testing.assert_allclose(spoken_motion([phones, words], frames, names, strength=loud), np.mean(each, axis=0))
-    columns = [viseme_columns(one, frames) for one in ([phones], [words], [phones, words])]
+    one, other = (Phones((name, "SIL"), np.array([0.0, 1.0]), np.array([1.0, 2.0])) for name in ("AA", "UW"))
+    names, loud = ("mouthClose", "mouthPucker"), np.linspace(0.5, 1, 50)
+    each = [spoken_motion([phones], 50, names, strength=loud) for phones in (one, other)]
+    np.testing.assert_allclose(spoken_motion([one, other], 50, names, strength=loud), np.mean(each, axis=0))
+    columns = [viseme_columns(heard, 50) for heard in ([one], [other], [one, other])]
     np.testing.assert_allclose(columns[2], 0.5 * (columns[0] + columns[1]), atol=1e-9)
-    np.testing.assert_allclose(columns[0].mean(axis=0), 0, atol=1e-9)
+
+
+def test_a_visemes_column_is_high_while_it_sounds() -> None:
+    edges = np.array([0.0, 1.0, 1.4, 3.0])
+    columns = viseme_columns([Phones(("SIL", "AA", "SIL"), edges[:-1], edges[1:])], 75)
+    np.testing.assert_allclose(columns.mean(axis=0), 0, atol=1e-9)
+    risen = columns - columns[0]
+    (sounding,) = np.flatnonzero(risen.max(axis=0) > 0.5)
+    assert (risen[27:34, sounding] > 0.8).all()
+    assert (risen[[21, 39], sounding] < 0.05).all()
+    np.testing.assert_allclose(risen.sum(axis=1), 0, atol=1e-9)  # what one has the others lack
