@@ -39,6 +39,7 @@ from occlufacediff.prediction.animate import write_animation
 from occlufacediff.prediction.confidence import confidence
 from occlufacediff.prediction.covered import Covered, look_at
 from occlufacediff.prediction.infer import Heard, Networks, Sampling, infer
+from occlufacediff.prediction.notes import notes_of_faces, notes_of_offset
 from occlufacediff.prediction.observe import Observation, Progress, Sound, listen, observe
 from occlufacediff.speech.activity import activity
 from occlufacediff.training.loop import pick_device
@@ -199,7 +200,7 @@ class Predictor:
                 raise ClipError(error.reason, f"{video}: {error}") from error
             trusted = _trusted(seen, covered)
             lmk_mask = drawn.lmk_mask(seen.lmk_2d) * trusted
-        notes = [*sound.notes, *_notes(seen)]
+        notes = [*sound.notes, *notes_of_faces(seen)]
         with _timed(seconds, "activity"):
             use_sound = self._is_worth_hearing(sound, notes)
         with _timed(seconds, "phones"):
@@ -212,6 +213,7 @@ class Predictor:
             progress("sampling", 0, 1)
             adapted = self._sample(video, seen, lmk_mask, fit, heard, use_sound, seed)
             progress("sampling", 1, 1)
+        notes += notes_of_offset(adapted.offset)
         motion = adapted.motion
         if self.settings.follow_visible:
             with _timed(seconds, "following"):
@@ -371,17 +373,6 @@ def _trusted(seen: Observation, covered: Covered | None) -> Floats:
 def _any_shown(visible: Floats) -> bool:
     """Whether some frame shows enough of the face to place a head by."""
     return bool((visible.sum(axis=1) >= LEAST_VISIBLE).any())
-
-
-def _notes(seen: Observation) -> list[str]:
-    notes = []
-    missing = int((~seen.known.any(axis=1)).sum())
-    if missing:
-        notes.append(f"no face in {missing} of {seen.frames} frames; they count as hidden")
-    if seen.n_faces.max() > 1:
-        several = int((seen.n_faces > 1).sum())
-        notes.append(f"up to {seen.n_faces.max()} faces (in {several} frames); the largest is followed")
-    return notes
 
 
 @contextmanager

@@ -20,9 +20,9 @@ from occlufacediff.prediction import infer as module
 from occlufacediff.prediction.adapt import Adapted
 from occlufacediff.prediction.infer import Heard, Networks, Sampling, infer
 from occlufacediff.speech.columns import WIDTH
-from occlufacediff.speech.loudness import strength
+from occlufacediff.speech.loudness import sound_columns, strength
 from occlufacediff.speech.phones import Phones
-from occlufacediff.speech.spoken import spoken_motion
+from occlufacediff.speech.spoken import spoken_motion, viseme_columns
 
 FRAMES, VALUES = 100, N_EXP + 3
 HIDDEN = slice(40, 75)
@@ -74,6 +74,7 @@ def inferred(networks: Networks, heard: Heard, monkeypatch: pytest.MonkeyPatch) 
         motion: np.ndarray | None = None,
         heard: Heard = heard,
         basis: LandmarkBasis = BASIS,
+        networks: Networks = networks,
         eyes_too: bool = False,
         **options: Any,
     ) -> Adapted:
@@ -179,6 +180,43 @@ def test_what_is_heard_in_two_ways_counts_half_each(inferred: Any, heard: Heard)
     moved = 0.5 * (ruled(heard)[:, -3] + rest)
     np.testing.assert_allclose(found.motion[:, -3], 0.05 + SETTINGS.gain * (moved - moved.mean()), atol=1e-5)
     assert np.abs(found.motion - one.motion).max() > 0.01
+
+
+@pytest.mark.parametrize("late", [0, 4])
+@pytest.mark.parametrize("term", ["viseme_sd", "sound_sd"])
+def test_what_sounds_tells_of_what_no_rule_moves(inferred: Any, heard: Heard, term: str, late: int) -> None:
+    """The visible frames show that the mouth goes aside with a viseme, or with loudness, as late as these come."""
+    columns = viseme_columns(heard.spoken, FRAMES) if term == "viseme_sd" else sound_columns(heard.log_mel)
+    told = columns[:, columns.std(axis=0).argmax()]
+    at = np.clip(np.arange(FRAMES) + late, 0, FRAMES - 1)
+    seen = ruled(heard)[at].astype(np.float32)
+    aside = NAMES.index("mouthLeft")
+    seen[:, aside] = 0.3 * told[at]
+    bare = replace(SETTINGS, max_offset=8, sound_sd=0.0, viseme_sd=0.0, articulation_sd=0.0)
+    found = [inferred(replace(bare, **{term: much}), motion=seen) for much in (3.0, 0.0)]
+    assert [one.offset for one in found] == [late, late]
+    missed = [np.abs(one.motion - seen)[HIDDEN, aside].mean() for one in found]
+    assert missed[0] < 0.4 * missed[1]
+
+
+def test_phones_at_hand_are_nothing_to_networks_that_hear_none(inferred: Any, heard: Heard, networks: Networks) -> None:
+    deaf = replace(networks, denoiser=Denoiser(DenoiserConfig.compact(networks.prior.config.latent_dim)))
+    rules = ruled(heard)
+    seen = rules[np.clip(np.arange(FRAMES) + 4, 0, FRAMES - 1)].astype(np.float32)
+    settings = replace(SETTINGS, max_offset=8)
+    one, other = (
+        inferred(settings, motion=seen, networks=deaf, heard=replace(heard, spoken=each)) for each in (heard.spoken, ())
+    )
+    assert one.offset == other.offset == 0
+    np.testing.assert_array_equal(one.motion, other.motion)
+    np.testing.assert_array_equal(inferred.sound, heard.log_mel)
+
+
+def test_without_sound_nothing_of_it_tells(inferred: Any, heard: Heard) -> None:
+    settings = replace(SETTINGS, articulation_sd=0.5, viseme_sd=0.5, sound_sd=0.5)
+    bare = replace(settings, articulation_sd=0.0, viseme_sd=0.0, sound_sd=0.0)
+    one, other = (inferred(each, motion=ruled(heard).astype(np.float32), use_sound=False) for each in (settings, bare))
+    np.testing.assert_array_equal(one.motion, other.motion)
 
 
 def test_where_nothing_is_said_it_is_as_without_sound(inferred: Any, heard: Heard) -> None:
