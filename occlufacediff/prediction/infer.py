@@ -216,7 +216,7 @@ def infer(
         spread=spread,
         settings=adaptation,
     )
-    return replace(adapted, offset=offset.likeliest)
+    return replace(adapted, offset=offset.median)
 
 
 def _mixed(

@@ -39,6 +39,11 @@ class Offset:
         """Frames by which the sound most likely comes late."""
         return int(self.frames[np.argmax(self.weights)])
 
+    @property
+    def median(self) -> int:
+        """Frames that the sound is late by as likely as not; where several offsets are likely, one between them."""
+        return int(self.frames[np.searchsorted(np.cumsum(self.weights), 0.5)])
+
     def of_picture(self, values: NDArray[np.floating]) -> Array:
         """What comes of the sound (T, K), at the frames of the picture: the mean over all offsets."""
         return np.asarray(

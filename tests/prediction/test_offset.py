@@ -75,7 +75,9 @@ def test_noise_leaves_it_where_offsets_usually_are_and_in_doubt() -> None:
 
 def test_what_comes_of_the_sound_is_the_mean_over_the_offsets() -> None:
     offset = Offset(np.array([-1, 0, 2]), np.array([0.25, 0.0, 0.75]))
-    assert offset.likeliest == 2
+    assert offset.likeliest == offset.median == 2
+    torn = Offset(np.array([-3, -1, 0, 4]), np.array([0.45, 0.25, 0.1, 0.2]))
+    assert (torn.likeliest, torn.median) == (-3, -1)
     found = offset.of_picture(np.arange(6.0)[:, None]).ravel()
     assert found.tolist() == [1.5, 2.25, 3.25, 4.25, 4.5, 4.75]
     assert moved(np.arange(6.0)[:, None], 2).ravel().tolist() == [2, 3, 4, 5, 5, 5]
