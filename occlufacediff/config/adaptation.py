@@ -47,7 +47,10 @@ class AdaptationSettings:
     fast_sd: float = 0.75
     fast_s: float = 0.1
     #: How much the spread follows how far samples, and the rules' motion, lie apart: 0 not at all, 1 as their variance.
-    apart_share: float = 0.8
+    apart_share: float = 0.4
+    #: How much the spread of a hidden mouth grows with the gap between its lips: the power of the gap and 3 mm, 1 at a
+    #: gap of 7 mm. 0 for not at all.
+    opening_power: float = 0.5
     #: Noise of what visible frames show.
     noise_sd: float = 0.15
     #: For networks that hear phones: sound and picture are taken to be out of step by at most so many frames, about
@@ -65,7 +68,7 @@ class AdaptationSettings:
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 or more")
-        for name in ("rules_share", "lips_share", "apart_share"):
+        for name in ("rules_share", "lips_share", "apart_share", "opening_power"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 to 1")
         for name in ("slow_s", "fast_s", "noise_sd", "offset_sd"):

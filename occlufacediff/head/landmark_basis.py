@@ -39,6 +39,10 @@ class Linear:
             values += np.tensordot(jaw_turn.reshape(-1, 9), self.pose, axes=(1, -1))
         return values
 
+    def rows(self, rows: NDArray[np.int64]) -> Linear:
+        """Of a quantity with a row for each of several points: that of some of them."""
+        return Linear(self.base[rows], self.shape[rows], self.exp[rows], None if self.pose is None else self.pose[rows])
+
 
 @dataclass(frozen=True)
 class LandmarkBasis:
@@ -98,10 +102,14 @@ class LandmarkBasis:
             expression_names=asset.expression_names,
         )
 
-    def local(self, shape: Array, exp: Array, jaw: Array) -> Array:
-        """Landmarks (T, L, 3) before the head's own rotation, metres, for shape (S,), exp (T, E), jaw (T, 3)."""
+    def local(self, shape: Array, exp: Array, jaw: Array, rows: NDArray[np.int64] | None = None) -> Array:
+        """Landmarks (T, L, 3) before the head's own rotation, metres, for shape (S,), exp (T, E), jaw (T, 3).
+
+        Of some ``rows`` (L,) of the landmarks only, at the price of these.
+        """
         turn = rotation_matrices(jaw) - np.eye(3)
-        return self.points.at(shape, exp, turn) + self.levers.at(shape, exp, turn) @ turn.transpose(0, 2, 1)
+        points, levers = (part if rows is None else part.rows(rows) for part in (self.points, self.levers))
+        return points.at(shape, exp, turn) + levers.at(shape, exp, turn) @ turn.transpose(0, 2, 1)
 
     @cached_property
     def place(self) -> NDArray[np.int64]:

@@ -20,6 +20,7 @@ from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.face_mesh import EYES_AND_BROWS, LIPS
 from occlufacediff.head.mouth import upper_columns
 from occlufacediff.prediction.process import Array, Process
+from occlufacediff.prediction.spread import uneven
 
 Float = NDArray[np.float32]
 
@@ -108,7 +109,7 @@ def adapt(
         for run, context in _runs(pattern, settings.context):
             value, error = process.posterior(run, context, shown[context])
             motion[np.ix_(run, columns)] = mean[columns] + unit * value
-            deviation[np.ix_(run, columns)] = unit * error * _uneven(apart, run, columns, settings.apart_share)
+            deviation[np.ix_(run, columns)] = unit * error * uneven(apart, run, columns, settings.apart_share)
     return Adapted(motion.astype(np.float32), deviation.astype(np.float32))
 
 
@@ -154,22 +155,6 @@ def beside(
         value = (seen[:, other] - shown.mean()) / _own_spread(shown[:, None], spread[other : other + 1])
         parts.append(settings.beside_sd * np.where(known, value, 0.0)[:, None])
     return np.asarray(gaussian_filter1d(np.concatenate(parts, axis=1), _STEADY_FRAMES, axis=0))
-
-
-def _uneven(
-    apart: NDArray[np.floating] | None, run: NDArray[np.intp], columns: NDArray[np.intp], share: float
-) -> Array:
-    """Factors (R, N), 1 in the mean square, that follow how far guesses lie apart in the frames of a run.
-
-    Guesses that agree throughout tell nothing: all factors are 1.
-    """
-    if apart is None:
-        return np.ones((len(run), len(columns)))
-    variance = np.asarray(apart, np.float64)[np.ix_(run, columns)] ** 2
-    mean = np.broadcast_to(variance.mean(axis=0), variance.shape)
-    # Equal guesses lie apart by what float32 rounds.
-    even = np.divide(variance, mean, out=np.ones_like(variance), where=mean > 1e-12)
-    return np.asarray(np.sqrt(1 - share + share * even))
 
 
 def _own_spread(shown: Array, usual: Array) -> Array:

@@ -22,6 +22,7 @@ from occlufacediff.prediction.adapt import Adapted, adapt, beside, in_units, tol
 from occlufacediff.prediction.articulation import JAW_OPENING, articulation_columns
 from occlufacediff.prediction.offset import NO_OFFSET, Offset, find_offset
 from occlufacediff.prediction.process import Array
+from occlufacediff.prediction.spread import opened
 from occlufacediff.speech.columns import after_the_end
 from occlufacediff.speech.features import sound_features
 from occlufacediff.speech.loudness import sound_columns, strength
@@ -216,7 +217,10 @@ def infer(
         spread=spread,
         settings=adaptation,
     )
-    return replace(adapted, offset=offset.median)
+    factors = opened(basis, fit.shape, adapted.motion, adaptation.opening_power)
+    mouth = ~told & ~upper_columns(basis.expression_names)
+    spread = np.where(mouth, factors[:, None], 1.0) * adapted.spread
+    return replace(adapted, spread=spread.astype(np.float32), offset=offset.median)
 
 
 def _mixed(

@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import norm, spearmanr
 
-from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP
 from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.head.opening import opening
 
 Float = NDArray[np.float32]
 
@@ -19,14 +19,6 @@ UNITS = {"coverage_50": "", "coverage_90": "", "spread_rank": "", ERROR: "mm", S
 #: Hidden frames that a rank correlation needs.
 _LEAST_FRAMES = 12
 _STEP = 1e-3
-
-
-def opening(basis: LandmarkBasis, shape: Float, motion: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Height (T,) of the gap between the inner lips, metres, of a motion (T, E + 3) on an identity (S,)."""
-    values = np.asarray(motion, np.float64)
-    points = basis.local(np.asarray(shape, np.float64), values[:, :-3], values[:, -3:])
-    top, bottom = basis.place[INNER_LIP_TOP], basis.place[INNER_LIP_BOTTOM]
-    return np.asarray(points[:, top, 1] - points[:, bottom, 1])
 
 
 def opening_spread(basis: LandmarkBasis, shape: Float, motion: Float, spread: Float) -> NDArray[np.float64]:

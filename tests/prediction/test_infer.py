@@ -11,7 +11,7 @@ import torch
 from small_head import N_EXP, N_SHAPE, small_head
 
 from occlufacediff.config.adaptation import AdaptationSettings
-from occlufacediff.face_mesh import EYES_AND_BROWS, LIPS
+from occlufacediff.face_mesh import EYES_AND_BROWS, INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
 from occlufacediff.head.fit import FitResult
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
@@ -19,6 +19,7 @@ from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
 from occlufacediff.prediction import infer as module
 from occlufacediff.prediction.adapt import Adapted
 from occlufacediff.prediction.infer import Heard, Networks, Sampling, infer
+from occlufacediff.prediction.spread import opened
 from occlufacediff.speech.columns import WIDTH
 from occlufacediff.speech.loudness import sound_columns, strength
 from occlufacediff.speech.phones import Phones
@@ -298,3 +299,21 @@ def test_what_is_not_adapted_is_the_first_sample_and_says_so(inferred: Any) -> N
     np.testing.assert_array_equal(found.motion, np.tile(SAMPLED, (1, VALUES)))
     assert np.isnan(found.spread).all()
     assert inferred().adapted
+
+
+def test_the_spread_of_a_hidden_mouth_grows_with_its_opening(inferred: Any) -> None:
+    # Lips that are close, and part with the rounded vowels.
+    top, bottom = BASIS.place[[INNER_LIP_TOP, INNER_LIP_BOTTOM]]
+    base, exp = BASIS.points.base.copy(), BASIS.points.exp.copy()
+    base[top] = base[bottom] + np.array([0.0, 0.002, 0.0])
+    exp[top, 1, NAMES.index("mouthFunnel")] += 0.5
+    basis = replace(BASIS, points=replace(BASIS.points, base=base, exp=exp))
+    grown, even = (inferred(replace(SETTINGS, opening_power=power), basis=basis) for power in (0.5, 0.0))
+    np.testing.assert_array_equal(grown.motion, even.motion)
+    factors = opened(basis, np.zeros(N_SHAPE), even.motion, 0.5)
+    hidden = np.zeros(FRAMES, bool)
+    hidden[HIDDEN] = True
+    brows = np.array([name.startswith(("brow", "eye")) for name in NAMES] + [False] * 3)
+    expected = np.where(hidden[:, None] & ~brows, factors[:, None], 1.0)
+    assert np.ptp(factors[HIDDEN]) > 0.2
+    np.testing.assert_allclose(grown.spread / even.spread, expected, rtol=1e-5)

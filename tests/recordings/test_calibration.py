@@ -5,7 +5,8 @@ import pytest
 from small_head import small_head
 
 from occlufacediff.head.landmark_basis import LandmarkBasis
-from occlufacediff.recordings.calibration import calibration, opening, opening_spread
+from occlufacediff.head.opening import opening
+from occlufacediff.recordings.calibration import calibration, opening_spread
 
 FRAMES = 400
 
