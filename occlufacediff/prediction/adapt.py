@@ -43,7 +43,7 @@ class Adapted:
     Attributes:
         motion: (T, M).
         spread: (T, M) standard deviation about it; small in visible frames; NaN where it is not known.
-        offset: frames by which the sound seems to come late, near 0 where it may as well be early.
+        offset: frames by which the sound seems to come late; 0 where it may as well be early or in step.
         adapted: false for a motion as it was sampled, which does not go over into what is visible by itself.
     """
 

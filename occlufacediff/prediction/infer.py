@@ -220,7 +220,7 @@ def infer(
     factors = opened(basis, fit.shape, adapted.motion, adaptation.opening_power)
     mouth = ~told & ~upper_columns(basis.expression_names)
     spread = np.where(mouth, factors[:, None], 1.0) * adapted.spread
-    return replace(adapted, spread=spread.astype(np.float32), offset=offset.median)
+    return replace(adapted, spread=spread.astype(np.float32), offset=offset.told)
 
 
 def _mixed(
