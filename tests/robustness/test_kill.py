@@ -50,7 +50,18 @@ def _orphans(folder: Path) -> list[Path]:
 
 
 def test_shards_of_a_subject(finished: Tree, tmp_path: Path) -> None:
-    folder = tmp_path / "another place"
+    for place in ("another place", "a second place", "a third place"):
+        folder = tmp_path / place
+        killer = _kill_every_shard(folder, finished)
+        # On a busy machine a short job can be over before it is met: then all is done again elsewhere.
+        if all(_kept_its_work(folder, rule, killer) for rule in SHARDS):
+            break
+    assert set(killer.kept) == set(SHARDS | WHOLE)
+    assert [rule for rule in SHARDS if not _kept_its_work(folder, rule, killer)] == []
+
+
+def _kill_every_shard(folder: Path, finished: Tree) -> Killer:
+    """Run the stages of one subject, each killed once; the results are those of a run that nobody disturbed."""
     folder.mkdir()
     tree = copy_workflow(folder)
     targets = [f"results/tiny/{stage}/{SUBJECT}.csv" for stage in ("coefficients", "audio")]
@@ -64,16 +75,20 @@ def test_shards_of_a_subject(finished: Tree, tmp_path: Path) -> None:
         killer.run(process)
     output = (folder / "run.log").read_text()
     assert process.returncode == 0, output[-4000:]
-    assert set(killer.kept) == set(SHARDS | WHOLE)
     assert killer.redone == []
-    for rule in SHARDS:
-        assert _first_progress(folder / f"logs/tiny/{rule}/{SUBJECT}.log") >= len(killer.kept[rule]) >= 1, rule
 
     patterns = [f"*/{SUBJECT}*", f"*/{SUBJECT}/**/*"]
     assert digests(tree.results, *patterns) == digests(finished.results, *patterns)
     head = "open_head.npz"
     assert digests(folder / "resources", head) == digests(finished.folder / "resources", head)
     assert _orphans(tree.results) == []
+    return killer
+
+
+def _kept_its_work(folder: Path, rule: str, killer: Killer) -> bool:
+    """Was it killed with a clip done or more, and did it go on from there?"""
+    done = len(killer.kept.get(rule, {}))
+    return 1 <= done <= _first_progress(folder / f"logs/tiny/{rule}/{SUBJECT}.log")
 
 
 @pytest.mark.long
