@@ -12,11 +12,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate, pairwise
 from typing import Literal
 
 import torch
 from torch import Tensor
 
+from occlufacediff.models import side_by_side
 from occlufacediff.models.conditions import Branch, Conditions, Precision, SampleInput
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.layers import FRAMES_PER_LATENT
@@ -130,8 +132,8 @@ def sample_clips(
         use_audio: false leaves the sound out.
         samples: motions a clip, with different noise.
         max_batch: windows (times samples and guidance passes) through the network at once; bounds the memory only.
-        hop: frames between the beginnings of neighbouring windows; 64 sets them side by side and joins nothing, as
-            published.
+        hop: frames between the beginnings of neighbouring windows; 64 sets them side by side, each sampled on its own,
+            as published (`side_by_side`).
         precision: "bf16" lets the network compute in bfloat16 where it may; solver and decoder stay in float32.
         device: where to compute.
 
@@ -147,20 +149,32 @@ def sample_clips(
     prior.eval()
     try:
         conditions = Conditions(denoiser, branch_weights(guidance), use_audio=use_audio)
-        sampler = sampler_of(solver, steps)
-        rows = []
         for clip in clips:
             conditions.check(clip)
-            layout = overlapping(clip.lmk_2d.shape[0], hop=hop)
-            shape = (layout.latents, prior.config.latent_dim)
-            noise = torch.stack([clip_noise(seed, clip.clip_id, shape, sample) for sample in range(samples)])
-            rows.append(_Row(clip, layout, noise.to(device), torch.zeros_like(noise, device=device)))
+        apart = hop == WINDOW_FRAMES
+        pieces = [side_by_side.cut(clip) if apart else [clip] for clip in clips]
+        rows = []
+        for clip, parts in zip(clips, pieces, strict=True):
+            layouts = [overlapping(part.lmk_2d.shape[0], hop=hop) for part in parts]
+            shape = (sum(layout.latents for layout in layouts), prior.config.latent_dim)
+            noise = torch.stack([clip_noise(seed, clip.clip_id, shape, sample) for sample in range(samples)]).to(device)
+            shares = noise.split([layout.latents for layout in layouts], dim=1)
+            for part, layout, share in zip(parts, layouts, shares, strict=True):
+                rows.append(_Row(part, layout, share, torch.zeros_like(share)))
+        sampler = sampler_of(solver, steps)
         with torch.autocast(device.type, torch.bfloat16, enabled=precision == "bf16"):
             numbers = torch.tensor(sampler.steps, device=device)
             decoder = denoiser.step_decoder(numbers, torch.bfloat16 if precision == "bf16" else torch.float32)
             for group in _groups(rows):
                 _settle(group, conditions, decoder, sampler, max_batch)
-        return [_decode(prior, row, max_batch, hop) for row in rows]
+        made = [_decode(prior, row, max_batch, hop) for row in rows]
+        if not apart:
+            return made
+        ends = list(accumulate((len(windows) for windows in pieces), initial=0))
+        return [
+            side_by_side.together(made[first:last], clip.lmk_2d.shape[0])
+            for clip, (first, last) in zip(clips, pairwise(ends), strict=True)
+        ]
     finally:
         denoiser.train(modes[0])
         prior.train(modes[1])

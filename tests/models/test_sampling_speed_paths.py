@@ -21,9 +21,9 @@ from occlufacediff.models.conditions import Conditions, SampleInput
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
 from occlufacediff.models.sample import sample_clips
-from occlufacediff.models.sampler import few_steps
+from occlufacediff.models.sampler import clip_noise, few_steps
 from occlufacediff.models.schedule import NoiseSchedule
-from occlufacediff.models.windows import Blend, blend, overlapping, stretches
+from occlufacediff.models.windows import Blend, blend, overlapping, published_windows, stretches
 from occlufacediff.speech.columns import after_the_end
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -250,15 +250,28 @@ def test_bfloat16_stays_near_float32() -> None:
     assert 0 < difference < 0.1 * exact.abs().max().item()
 
 
-def test_windows_may_stand_side_by_side() -> None:
+@pytest.mark.parametrize("frames", [40, 64, 100, 128, 150])
+def test_windows_side_by_side_are_sampled_each_on_its_own(frames: int, monkeypatch: pytest.MonkeyPatch) -> None:
     models = network(COMPACT), prior()
-    one = clip("a", 128, models[0])
+    one = clip("a", frames, models[0])
     whole = sample_clips(*models, [one], seed=0, steps=4, hop=64)[0]
-    assert np.isfinite(whole.numpy()).all()
-    first = SampleInput("a", one.lmk_2d[:64], one.lmk_mask[:64], one.audio[: 64 * 4])
-    torch.testing.assert_close(
-        whole[:, :64], sample_clips(*models, [first], seed=0, steps=4, hop=64)[0], atol=1e-5, rtol=0
-    )
+    assert whole.shape[1] == frames and np.isfinite(whole.numpy()).all()
+    layout, given = published_windows(frames), 0
+    noise = clip_noise(0, "a", (8 * len(layout), models[1].config.latent_dim))
+    for number, (first, last, copies) in enumerate(layout):
+        lmk, mask = one.lmk_2d[first : last + 1], one.lmk_mask[first : last + 1]
+        sound = one.audio[4 * first : 4 * (last + 1)]
+        window = SampleInput(
+            "a",
+            torch.cat([lmk[:1].expand(copies, -1, -1), lmk]),
+            torch.cat([mask[:1].expand(copies, -1), mask]),
+            torch.cat([*[sound[:4]] * copies, sound]),
+        )
+        monkeypatch.setattr(sample, "clip_noise", lambda *_, at=8 * number: noise[at : at + 8])
+        alone = sample_clips(*models, [window], seed=0, steps=4)[0]
+        torch.testing.assert_close(whole[:, given : last + 1], alone[:, given - last - 1 :], atol=1e-5, rtol=0)
+        given = last + 1
+    assert given == frames
 
 
 def test_the_benchmark_ends_in_one_json_object() -> None:
