@@ -67,7 +67,7 @@ def convert_video(
             raise ClipError("broken_video", f"{source}: no frame of its video track can be decoded")
         if max_seconds is not None:
             _refuse_longer(source, frames / FPS, max_seconds)
-        check_whole(source, frames / FPS, video.duration_s)
+        check_whole(source, frames / FPS, video.told_s)
     return info, frames
 
 

@@ -19,6 +19,8 @@ from occlufacediff.media.rates import FPS
 
 #: A file that tells its length and decodes to less than this part of it was cut off.
 WHOLE = 0.9
+#: No picture stands still for longer, in seconds: time stamps that say so are damaged.
+LONGEST_STILL_S = 600
 
 
 def read_frames(path: Path | str, *, threads: int = 0) -> Iterator[NDArray[np.uint8]]:
@@ -36,7 +38,7 @@ def read_frames(path: Path | str, *, threads: int = 0) -> Iterator[NDArray[np.ui
         (H, W, 3) uint8 RGB, read-only: a repeated frame is the same array again.
 
     Raises:
-        ClipError: ``no_video``, or ``broken_video`` when nothing decodes or the file was cut off.
+        ClipError: ``no_video``, or ``broken_video`` when nothing decodes, the file was cut off or its time stamps leap.
     """
     path = Path(path)
     with opened(path) as container:
@@ -51,6 +53,7 @@ def read_frames(path: Path | str, *, threads: int = 0) -> Iterator[NDArray[np.ui
         for frame in decoded(container, stream):
             start = times.add(frame)
             if held is not None and start > written:
+                _refuse_leap(path, start - written)
                 picture = _picture(held, stream)
                 for _ in range(start - written):
                     yield picture
@@ -60,6 +63,7 @@ def read_frames(path: Path | str, *, threads: int = 0) -> Iterator[NDArray[np.ui
             raise ClipError("broken_video", f"{path}: no frame of its video track can be decoded")
         end = max(times.end(), 1)
         if end > written:
+            _refuse_leap(path, end - written)
             picture = _picture(held, stream)
             for _ in range(end - written):
                 yield picture
@@ -96,6 +100,15 @@ def check_whole(path: Path, decoded_s: float, told_s: float | None) -> None:
         raise ClipError(
             "broken_video",
             f"{path}: {decoded_s:.2f} s of its {told_s:.2f} s can be decoded; the file is damaged or was cut off",
+        )
+
+
+def _refuse_leap(path: Path, frames: int) -> None:
+    if frames > LONGEST_STILL_S * FPS:
+        raise ClipError(
+            "broken_video",
+            f"{path}: one picture lasts {frames / FPS:.0f} s by its time stamps, more than {LONGEST_STILL_S} s; "
+            "they may be damaged: encode the video anew, or cut it",
         )
 
 

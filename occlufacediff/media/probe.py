@@ -27,7 +27,10 @@ class VideoTrack:
     pixel_format: str
     #: Average frames a second, None when the container does not tell.
     fps: float | None
+    #: Seconds the track lasts; where it does not tell, those of the whole file, whose sound may be longer.
     duration_s: float | None
+    #: Seconds the track itself tells.
+    told_s: float | None
     #: Time of the first frame in the container's clock.
     start_s: float
     #: Degrees by which decoded frames are turned counter-clockwise to be shown: 0, 90, 180 or 270.
@@ -164,13 +167,15 @@ def _video_track(container: InputContainer, stream: VideoStream, path: Path) -> 
     if rotation in (90, 270):
         width, height = height, width
     rate = stream.average_rate or stream.guessed_rate
+    base = stream.time_base or Fraction(0)
     return VideoTrack(
         codec=stream.codec_context.name,
         width=width,
         height=height,
         pixel_format=frame.format.name,
         fps=float(rate) if rate else None,
-        duration_s=_seconds(stream.duration, stream.time_base or Fraction(0), container),
+        duration_s=_seconds(stream.duration, base, container),
+        told_s=float(stream.duration * base) if stream.duration else None,
         start_s=float(start_of(frame, stream)),
         rotation=rotation,
     )

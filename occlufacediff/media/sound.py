@@ -53,7 +53,10 @@ def read_waveform(
     track = info.require_audio()
     late = 0.0 if info.video is None else track.start_s - info.video.start_s
     if max_seconds is not None and abs(late) > max_seconds:
-        raise ClipError("broken_audio", f"{path}: its sound begins {late:.1f} s after its picture, which cannot be")
+        raise ClipError(
+            "broken_audio",
+            f"{path}: its sound begins {late:.1f} s after its picture, which cannot be; encode it anew, or leave it out",
+        )
     limit = {} if max_seconds is None else {"t": max_seconds + max(0.0, -late)}
     stream = ffmpeg.input(str(path.absolute()))["a:0"].filter("aresample", **{"async": 1})
     raw = run_ffmpeg(

@@ -24,6 +24,8 @@ from occlufacediff.media.sound import fit_to_frames, level_db, log_mel, read_wav
 Progress = Callable[[str, int, int | None], None]
 #: Differences between the lengths of sound and picture up to this are usual, in seconds.
 WORTH_SAYING_S = 0.2
+#: Sound after the picture's end that is decoded, in seconds: by damaged time stamps it may last for hours.
+MOST_SURPLUS_S = 60.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,16 +107,22 @@ def observe(
 
 
 def listen(info: MediaInfo, frames: int, *, silence_db: float) -> Sound:
-    """Read the sound of a video that was probed, cut or padded to its frames; silence where there is none."""
+    """Read the sound of a video that was probed, cut or padded to its frames; silence where there is none.
+
+    Raises:
+        ClipError: ``broken_audio``: nothing decodes, or the sound begins more than a minute after the picture's end.
+    """
     if info.audio is None:
         nothing = np.zeros(frames * SAMPLES_PER_FRAME, dtype=np.float32)
         note = "the video has no sound; the motion is guessed from the picture alone"
         return Sound(nothing, log_mel(nothing), track=False, heard=False, notes=(note,))
     notes = []
-    waveform, added = fit_to_frames(read_waveform(info.path, info=info), frames)
+    most = frames / FPS + MOST_SURPLUS_S
+    waveform, added = fit_to_frames(read_waveform(info.path, info=info, max_seconds=most), frames)
     if abs(added) > WORTH_SAYING_S * SAMPLE_RATE:
         kind = "shorter" if added > 0 else "longer"
-        notes.append(f"the sound is {abs(added) / SAMPLE_RATE:.2f} s {kind} than the picture")
+        least = "at least " if -added / SAMPLE_RATE > MOST_SURPLUS_S - WORTH_SAYING_S else ""
+        notes.append(f"the sound is {least}{abs(added) / SAMPLE_RATE:.2f} s {kind} than the picture")
     heard = level_db(waveform) >= silence_db
     if not heard:
         notes.append("the sound is silent; the motion is guessed from the picture alone")

@@ -96,7 +96,8 @@ def fill(
     nothing_visible = not bool(enough.any())
     trusted = recording.known.astype(np.float32) if nothing_visible else visible
     fit = fit_clip(basis, recording.lmk_2d, settings=reconstruction, boxes=boxes, visible=trusted)
-    covered = hidden.frames & hidden.scored.any(axis=1)
+    # A frame without a face in the span shows nothing either.
+    covered = hidden.frames & (hidden.scored.any(axis=1) | ~recording.known.any(axis=1))
     seen = np.concatenate([fit.exp, fit.jaw], axis=1)
 
     def ours(sound: Heard, use_sound: bool = True) -> Adapted:

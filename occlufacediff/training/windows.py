@@ -40,7 +40,7 @@ def resample(values: Float, positions: Float) -> Float:
 
 
 def window_of(clip: Clip, start: float, tempo: float) -> dict[str, Float]:
-    """A window of 64 frames from ``start``, played ``tempo`` times as fast.
+    """A window of 64 frames from ``start``, played ``tempo`` times as fast (a waveform is then that much higher, too).
 
     A clip that ends before the window does holds its last frame, with silence for sound (`after_the_end`).
     """
@@ -60,9 +60,10 @@ def window_of(clip: Clip, start: float, tempo: float) -> dict[str, Float]:
         mel[rows > len(clip.log_mel) - 1] = after_the_end(clip.log_mel)
         result["log_mel"] = mel
     if clip.waveform is not None:
-        first = int(start) * SAMPLES_PER_FRAME
-        wave = clip.waveform[first : first + WINDOW * SAMPLES_PER_FRAME]
-        result["waveform"] = np.pad(wave, (0, WINDOW * SAMPLES_PER_FRAME - len(wave)))
+        places = SAMPLES_PER_FRAME * start + tempo * np.arange(SAMPLES_PER_FRAME * WINDOW)
+        wave = resample(clip.waveform, places)
+        wave[places > len(clip.waveform) - 1] = 0
+        result["waveform"] = wave
     return result
 
 

@@ -160,6 +160,26 @@ def test_bad_files_are_refused_with_their_names(tmp_path: Path, name: str, reaso
     assert not list(tmp_path.glob(".out*"))
 
 
+@pytest.mark.parametrize("shift", [("0", "3.8"), ("2", "3")])
+def test_sound_that_outlasts_the_picture_does_not_make_a_file_cut_off(tmp_path: Path, shift: tuple[str, str]) -> None:
+    # Matroska tells the length of the whole file only, from 0 to the end of the longest track.
+    late, sound = shift
+    path = tmp_path / "talk.mkv"
+    pattern(tmp_path / "picture.mkv", "25", "-c:v", "ffv1", seconds=3.0)
+    tone = ("-f", "lavfi", "-i", f"sine=duration={sound}")
+    run("-itsoffset", late, "-i", tmp_path / "picture.mkv", *tone, "-c:v", "copy", "-c:a", "flac", path)
+    assert probe(path).require_video().told_s is None
+    assert len(list(read_frames(path))) == 75
+    assert convert_video(path, tmp_path / "out.mp4", crf=20, preset="ultrafast")[1] == 75
+
+
+def test_pictures_hours_apart_are_refused(tmp_path: Path) -> None:
+    path = pattern(tmp_path / "leap.mkv", "25", "-vf", "setpts=PTS+if(gte(N\\,20)\\,36000/TB\\,0)", "-c:v", "ffv1")
+    with pytest.raises(ClipError, match=r"leap\.mkv: one picture lasts 360\d\d s by its time stamps") as refused:
+        list(read_frames(path))
+    assert refused.value.reason == "broken_video"
+
+
 def test_a_cover_picture_is_not_a_video(tmp_path: Path) -> None:
     run("-f", "lavfi", "-i", "testsrc2=size=64x48", "-frames:v", "1", tmp_path / "cover.jpg")
     path = tmp_path / "song.m4a"

@@ -54,19 +54,38 @@ def hidden(recording: Recording) -> Hidden:
     return replace(drawn, visible=(~scored).astype(np.float32), scored=scored)
 
 
+def _networks(known_spread: bool) -> Networks:
+    torch.manual_seed(0)
+    prior = MotionPrior(MotionPriorConfig.compact(N_EXP + 3))
+    if known_spread:
+        prior.set_motion_statistics(torch.full((N_EXP + 3,), 0.05), torch.full((N_EXP + 3,), 0.1))
+    return Networks(Denoiser(DenoiserConfig.compact(prior.config.latent_dim)).eval(), prior.eval(), torch.device("cpu"))
+
+
+def test_frames_without_a_face_tell_nobody_what_is_hidden(recording: Recording) -> None:
+    known = recording.known.copy()
+    known[[5, 20]] = False
+    watched = replace(recording, known=known)
+    drawn = hide(watched, "clip", "everything", "all", seed=0, pictures=None)
+    settings = RecordingsSettings(
+        methods=("ours", "interpolation", "hold", "visible_mean", "bridge", "neutral"), steps=2,
+        adaptation=AdaptationSettings(samples=2),
+    )  # fmt: skip
+    motions = fill(
+        watched, "clip", drawn, Heard(recording.waveform, recording.log_mel), None, BASIS, _networks(True),
+        settings=settings, reconstruction=ReconstructionSettings(), seed=0,
+    ).motions  # fmt: skip
+    for method in ("interpolation", "hold", "visible_mean", "bridge"):
+        np.testing.assert_array_equal(motions[method], motions["neutral"])
+
+
 @pytest.mark.parametrize(
     ("enabled", "known_spread", "adapted"), [(True, True, True), (False, True, False), (True, False, False)]
 )
 def test_motion_that_is_not_adapted_follows_what_is_visible_as_in_predict(
     recording: Recording, hidden: Hidden, enabled: bool, known_spread: bool, adapted: bool
 ) -> None:
-    torch.manual_seed(0)
-    prior = MotionPrior(MotionPriorConfig.compact(N_EXP + 3))
-    if known_spread:
-        prior.set_motion_statistics(torch.full((N_EXP + 3,), 0.05), torch.full((N_EXP + 3,), 0.1))
-    networks = Networks(
-        Denoiser(DenoiserConfig.compact(prior.config.latent_dim)).eval(), prior.eval(), torch.device("cpu")
-    )
+    networks = _networks(known_spread)
     settings = RecordingsSettings(
         methods=("ours", "interpolation"), steps=2, adaptation=AdaptationSettings(enabled=enabled, samples=2)
     )
