@@ -85,9 +85,10 @@ def run(
             f"lips against {str(row['against']).replace('_', ' ')}: {row['gain_percent']:+.1f} %{interval}, "
             f"better on {100 * row['share_better']:.0f} % of {row['n']} clips",
             soft_wrap=True,
+            markup=False,
         )
     if note := lone_clip_note(settings.methods, set(means["method"])):
-        console.print(note, soft_wrap=True)
+        console.print(note, soft_wrap=True, markup=False)
     for row in clips[clips["status"] != "ok"].to_dict("records"):
-        console.print(f"not used: {row['clip']} ({row['reason']})", soft_wrap=True)
-    console.print(str(out / "benchmark.html"), soft_wrap=True)
+        console.print(f"not used: {row['clip']} ({row['reason']})", soft_wrap=True, markup=False)
+    console.print(str(out / "benchmark.html"), soft_wrap=True, markup=False)

@@ -29,4 +29,4 @@ def find_model(checkpoint: Path | None, head: Path | None, console: Console) -> 
     weights = open_weights() if checkpoint is None else checkpoint
     if head is None and checkpoint is not None and WORKFLOW_HEAD.is_file():
         head = WORKFLOW_HEAD
-    return weights, head or open_head(lambda line: console.print(line, soft_wrap=True))
+    return weights, head or open_head(lambda line: console.print(line, soft_wrap=True, markup=False))

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -85,7 +86,7 @@ def run(
     """Predict one video, with progress on the error stream and the results' paths on the output.
 
     Raises:
-        ConfigError: an occluder's picture together with another occlusion.
+        ConfigError: an occluder's picture together with another occlusion; a weight that no network can be guided by.
         OccluFaceError: see `stages.predict.predict_video`.
     """
     sampling: dict[str, Any] = {"guidance_all": guidance[0], "guidance_audio": guidance[1]}
@@ -93,7 +94,11 @@ def run(
         sampling |= AS_PUBLISHED
     if steps is not None:
         sampling["steps"] = steps
-    settings = PredictionSettings(occlusion=occlusion, **sampling)
+    try:
+        settings = PredictionSettings(occlusion=occlusion, **sampling)
+    except ValueError as error:
+        name, _, problem = str(error).partition(": ")
+        raise ConfigError(f"--{name.replace('_', '-')}: {problem}") from None
     if occluder is not None:
         if occlusion != "none":
             raise ConfigError(f"--occluder: got --occlusion {occlusion} too; leave out one of the two")
@@ -118,8 +123,8 @@ def run(
             progress=shown,
         )
     for note in prediction.notes:
-        errors.print(f"[yellow]note:[/] {note}", soft_wrap=True)
+        errors.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
     if profile:
         console.print(timing_table(prediction))
     for name in ("animation.mp4", "motion.npz"):
-        console.print(str(out / video.stem / name), soft_wrap=True)
+        console.print(str(out / video.stem / name), soft_wrap=True, markup=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 
@@ -66,8 +67,15 @@ class AdaptationSettings:
             *("gain_sd", "sound_sd", "viseme_sd", "articulation_sd", "turned_sd", "beside_sd"),
             *("rest_sd", "slow_sd", "fast_sd", "unheard_sd"),
         ):
-            if getattr(self, name) < 0:
+            if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 or more")
+        for name in ("gain", "unheard_gain"):
+            if not 0 <= getattr(self, name) <= 3:
+                raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 to 3")
+        if not -self.max_offset <= self.offset <= self.max_offset and self.max_offset:
+            raise ValueError(
+                f"offset: got {self.offset}, needs -max_offset to max_offset ({-self.max_offset} to {self.max_offset})"
+            )
         for name in ("rules_share", "lips_share", "apart_share", "opening_power"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 to 1")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from occlufacediff.config.occlusion import OCCLUSION_KINDS, OcclusionKind, OcclusionSettings
+from occlufacediff.config.prediction import MOST_STEPS, WEIGHTS, may_guide
 
 Method = Literal["ours", "ours_without_sound", "interpolation", "neutral"]
 METHODS: tuple[Method, ...] = get_args(Method)
@@ -52,5 +53,10 @@ class EvaluationSettings:
         for name in ("steps", "samples", "batch_size"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}: got {getattr(self, name)}, needs 1 or more")
+        if self.steps > MOST_STEPS:
+            raise ValueError(f"steps: got {self.steps}, needs 1 to {MOST_STEPS}")
+        for name in ("guidance_all", "guidance_audio"):
+            if not may_guide(getattr(self, name)):
+                raise ValueError(f"{name}: got {getattr(self, name)}, needs {WEIGHTS}")
         if self.max_clips is not None and self.max_clips < 1:
             raise ValueError(f"max_clips: got {self.max_clips}, needs 1 or more")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import json
+import math
 from collections.abc import Mapping
 from functools import cache
 from typing import Any, get_type_hints
@@ -29,6 +30,7 @@ def load_config(raw: Mapping[str, Any]) -> Config:
         ConfigError: a key is missing, unknown, of the wrong type or out of range.
     """
     _check_keys(Config, raw, "")
+    _check_finite(raw, "")
     try:
         text = json.dumps(raw)
     except TypeError as error:
@@ -66,6 +68,18 @@ def _message(problem: Any, raw: Mapping[str, Any]) -> str:
     if name.partition("[")[0] in _UNSHOWN:
         return f"Configuration, {name}: got something else (not shown here), but {need}. {WHERE}."
     return f"Configuration, {name}: got {value!r}, but {need}. {WHERE}."
+
+
+def _check_finite(value: Any, name: str) -> None:
+    """Demand that all numbers, however deep, are finite: a comparison with NaN holds for no limit."""
+    if isinstance(value, Mapping):
+        for key, below in value.items():
+            _check_finite(below, f"{name}.{key}" if name else str(key))
+    elif isinstance(value, list | tuple):
+        for place, below in enumerate(value):
+            _check_finite(below, f"{name}[{place}]")
+    elif isinstance(value, float) and not math.isfinite(value):
+        raise ConfigError(f"Configuration, {name}: got {value!r}, needs a finite number. {WHERE}.")
 
 
 def _check_keys(kind: Any, raw: Any, prefix: str) -> None:

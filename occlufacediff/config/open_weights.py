@@ -63,11 +63,13 @@ class UnrenderedSettings:
         if not 3.0 <= self.min_seconds <= self.max_seconds:
             raise ValueError(f"min_seconds: got {self.min_seconds}, needs 3 to max_seconds ({self.max_seconds})")
         for name in (
-            "habit", "targets", "tokens", "loudness", "restless", "restless_jaw", "resting", "resting_jaw",
-            "offset_frames", "head_motion_degrees", "reverberation",
+            "opening", "lips", "habit", "targets", "tokens", "loudness", "restless", "restless_jaw",
+            "resting", "resting_jaw", "offset_frames", "head_motion_degrees", "reverberation",
         ):  # fmt: skip
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 or more")
+        if not 0 <= self.noise_snr_db <= 100:
+            raise ValueError(f"noise_snr_db: got {self.noise_snr_db}, needs 0 to 100")
         if not 0 <= self.least_closure <= 1:
             raise ValueError(f"least_closure: got {self.least_closure}, needs 0 to 1")
 
@@ -108,3 +110,7 @@ class OpenWeightsSettings:
         )
     )
     denoiser: DenoiserSettings = field(default_factory=_denoiser)
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed: got {self.seed}, needs 0 or more")

@@ -8,7 +8,15 @@ from typing import Literal
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.config.occlusion import OCCLUSION_KINDS, OcclusionKind, OcclusionSettings
 
+#: Steps of the diffusion, as published.
+MOST_STEPS = 1000
+WEIGHTS = "-20 to 20, or null"
 HOPS = "a multiple of 8 from 8 to 64"
+
+
+def may_guide(weight: float | None) -> bool:
+    """Whether a weight of guidance is one that a network can be sampled with (not a number is none)."""
+    return weight is None or -20.0 <= weight <= 20.0
 
 
 @dataclass(frozen=True)
@@ -60,8 +68,11 @@ class PredictionSettings:
             ("weights", self.weights, self.weights in ("trained", "open"), "'trained' or 'open'"),
             ("occlusion", self.occlusion, self.occlusion in OCCLUSION_KINDS, f"one of {', '.join(OCCLUSION_KINDS)}"),
             ("min_seconds", self.min_seconds, self.min_seconds >= 0.4, "at least 0.4"),
-            ("steps", self.steps, 1 <= self.steps <= 1000, "1 to 1000"),
+            ("steps", self.steps, 1 <= self.steps <= MOST_STEPS, f"1 to {MOST_STEPS}"),
             ("window_hop", self.window_hop, 8 <= self.window_hop <= 64 and self.window_hop % 8 == 0, HOPS),
+            ("guidance_all", self.guidance_all, may_guide(self.guidance_all), WEIGHTS),
+            ("guidance_audio", self.guidance_audio, may_guide(self.guidance_audio), WEIGHTS),
+            ("silence_db", self.silence_db, -120.0 <= self.silence_db <= 0.0, "-120 to 0"),
             ("panel_px", self.panel_px, self.panel_px >= 64 and self.panel_px % 2 == 0, "an even number from 64 up"),
             ("view_scale", self.view_scale, 0.5 <= self.view_scale <= 4.0, "0.5 to 4"),
             ("view_smoothing_s", self.view_smoothing_s, 0.0 <= self.view_smoothing_s <= 5.0, "0 to 5"),

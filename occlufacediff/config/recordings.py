@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from occlufacediff.config.adaptation import AdaptationSettings
+from occlufacediff.config.prediction import MOST_STEPS
 
 RecordingMethod = Literal[
     "ours",
@@ -73,7 +74,8 @@ class RecordingsSettings:
         if "picture" in self.regions and self.pictures is None:
             raise ValueError("regions: got 'picture', needs pictures, a picture or a folder of them")
         checks = [
-            ("steps", self.steps >= 1, "1 or more"),
+            ("steps", 1 <= self.steps <= MOST_STEPS, f"1 to {MOST_STEPS}"),
+            ("silence_db", -120 <= self.silence_db <= 0, "-120 to 0"),
             ("min_seconds", self.min_seconds >= 0.4, "at least 0.4"),
             ("max_offset_frames", 0 <= self.max_offset_frames <= 25, "0 to 25"),
             ("bridge_s", self.bridge_s > 0, "more than 0"),

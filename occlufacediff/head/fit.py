@@ -31,6 +31,12 @@ LEAST_VISIBLE = 12
 UNSEEN = 0.1
 
 
+def well_seen(basis: LandmarkBasis, visible: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Frames (T,) of which enough landmarks are visible (T, 468) to place the head by: of those that the head has."""
+    enough: NDArray[np.bool_] = (np.asarray(visible)[:, basis.indices] != 0).sum(axis=1) >= LEAST_VISIBLE
+    return enough
+
+
 @dataclass(frozen=True)
 class FitResult:
     """Coefficients of a clip of T frames, float32, and how well they follow the landmarks.

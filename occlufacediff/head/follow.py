@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.face_mesh import LIPS
-from occlufacediff.head.fit import LEAST_VISIBLE, fit_clip
+from occlufacediff.head.fit import fit_clip, well_seen
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.mouth import HIDDEN_PART, mouth_columns
 
@@ -43,7 +43,7 @@ def follow_visible(
         (T, E + 3) motion, within the bounds of the fit. A run of hidden frames leaves what its visible neighbours show
         smoothly for the denoiser's motion, so there is no jump; a clip with hardly any visible landmark keeps that.
     """
-    if not np.any(visible.sum(axis=1) >= LEAST_VISIBLE):
+    if not well_seen(basis, visible).any():
         return motion
     fit = fit_clip(
         basis,

@@ -55,7 +55,8 @@ def read_waveform(
     if max_seconds is not None and abs(late) > max_seconds:
         raise ClipError(
             "broken_audio",
-            f"{path}: its sound begins {late:.1f} s after its picture, which cannot be; encode it anew, or leave it out",
+            f"{path}: its sound begins {late:.1f} s after its picture, which cannot be; encode the file "
+            "anew, or leave the sound out",
         )
     limit = {} if max_seconds is None else {"t": max_seconds + max(0.0, -late)}
     stream = ffmpeg.input(str(path.absolute()))["a:0"].filter("aresample", **{"async": 1})

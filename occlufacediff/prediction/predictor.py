@@ -21,7 +21,7 @@ from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import ClipError
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.head.fit import LEAST_VISIBLE, FitResult, fit_clip
+from occlufacediff.head.fit import FitResult, fit_clip, well_seen
 from occlufacediff.head.follow import follow_visible
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.landmarks.normalise import CROP_PX
@@ -41,6 +41,7 @@ from occlufacediff.prediction.covered import Covered, look_at
 from occlufacediff.prediction.infer import Heard, Networks, Sampling, infer
 from occlufacediff.prediction.notes import notes_of_faces, notes_of_offset
 from occlufacediff.prediction.observe import Observation, Progress, Sound, listen, observe
+from occlufacediff.rendering.overlay import check_overlay
 from occlufacediff.speech.activity import activity
 from occlufacediff.training.loop import pick_device
 
@@ -118,7 +119,7 @@ class Predictor:
 
     Raises:
         AssetError: a file is missing or damaged, or the checkpoint belongs to another head model.
-        ConfigError: the device or the folder of masks is not there.
+        ConfigError: the device is not there, or the head has no region ``mesh_region``.
     """
 
     def __init__(
@@ -147,6 +148,7 @@ class Predictor:
             checkpoint_dir / "motion_prior", checkpoint_dir / "denoiser", self.head, device=self.device
         )
         self.networks = Networks(denoiser, prior, self.device)
+        check_overlay(self.head, settings.mesh_region, self._drawing_device())
         self._loading = time.perf_counter() - self._loading
 
     def predict(
@@ -278,9 +280,9 @@ class Predictor:
                 self.basis, seen.lmk_2d, settings=self.reconstruction, boxes=seen.boxes, visible=visible, shape=shape
             )
 
-        if _any_shown(lmk_mask):
+        if well_seen(self.basis, lmk_mask).any():
             return fitted(lmk_mask)
-        if _any_shown(trusted):
+        if well_seen(self.basis, trusted).any():
             # All is hidden on purpose: the head is placed as the unhidden video tells.
             notes.append("everything is hidden: identity, head pose and camera come from all landmarks found")
             return fitted(trusted)
@@ -368,11 +370,6 @@ def _trusted(seen: Observation, covered: Covered | None) -> Floats:
         for frame, (x, y) in enumerate(pixels.transpose(0, 2, 1)):
             trusted[frame] *= ~covered[frame][y, x]
     return trusted
-
-
-def _any_shown(visible: Floats) -> bool:
-    """Whether some frame shows enough of the face to place a head by."""
-    return bool((visible.sum(axis=1) >= LEAST_VISIBLE).any())
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.recordings import RecordingMethod, RecordingsSettings
 from occlufacediff.evaluation.baselines import interpolated, neutral
-from occlufacediff.head.fit import LEAST_VISIBLE, FitResult, fit_clip
+from occlufacediff.head.fit import FitResult, fit_clip, well_seen
 from occlufacediff.head.follow import follow_visible
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.rates import FPS
@@ -92,8 +92,7 @@ def fill(
         heard: its sound. other: another clip's, as long; None where there is no other, and nobody fills in with it.
     """
     boxes, visible = recording.boxes, hidden.visible
-    enough = visible.sum(axis=1) >= LEAST_VISIBLE
-    nothing_visible = not bool(enough.any())
+    nothing_visible = not well_seen(basis, visible).any()
     trusted = recording.known.astype(np.float32) if nothing_visible else visible
     fit = fit_clip(basis, recording.lmk_2d, settings=reconstruction, boxes=boxes, visible=trusted)
     # A frame without a face in the span shows nothing either.

@@ -56,6 +56,17 @@ def region_weights(head: HeadAsset, region: str) -> Picture | None:
     return weights
 
 
+def check_overlay(head: HeadAsset, region: str, device: Literal["cpu", "cuda"]) -> None:
+    """Tell before long work what `MeshOverlay` would fail on after it.
+
+    Raises:
+        ConfigError: the head model has no such region.
+        AssetError: what draws on the device is not installed.
+    """
+    region_weights(head, region)
+    make_renderer(2, 2, head.faces, device=device)
+
+
 def panel_points(
     vertices: NDArray[np.floating],
     cam: NDArray[np.floating],

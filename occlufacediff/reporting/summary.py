@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from occlufacediff.errors import ConfigError
@@ -36,7 +37,7 @@ def summary_table(results: Path) -> Table:
     means = pivot(metrics, metric)
     clips = int(metrics.loc[metrics["metric"] == metric, "n"].max())
     what = "Lip vertex error" if metric.startswith("lve") else f"Error of {metric_name(metric)}"
-    title = f"{what} ({unit_of(metrics, metric)}) on {clips} unseen clips, by what is hidden; less is better"
+    title = f"{what} ({unit_of(metrics, metric)}) on {clips} clips, by what is hidden; less is better"
     table = Table(title=title, title_justify="left")
     table.add_column("method")
     for occlusion in means.columns:
@@ -47,7 +48,7 @@ def summary_table(results: Path) -> Table:
             f"[bold green]{value:.2f}[/]" if value == least else f"{value:.2f}"
             for value, least in zip(row, best, strict=True)
         ]
-        table.add_row(method_name(str(method)), *cells)
+        table.add_row(escape(method_name(str(method))), *cells)
     return table
 
 
@@ -64,4 +65,5 @@ def print_summary(results: Path, console: Console | None = None) -> None:
         line = failure_line(read_table(manifest, ("subject", "clip", "status", "reason")))
         console.print(line, soft_wrap=True, markup=False)
     report = results / "report.html"
-    console.print(f"report: {report}" if report.is_file() else f"no report yet ({report})", soft_wrap=True)
+    line = f"report: {report}" if report.is_file() else f"no report yet ({report})"
+    console.print(line, soft_wrap=True, markup=False)

@@ -10,6 +10,13 @@ import pandas as pd
 from occlufacediff.errors import ConfigError
 
 METRIC_COLUMNS = ("method", "occlusion", "metric", "unit", "mean", "n")
+#: Columns of names and words: a subject may be called 001, and one called NA is no missing value.
+WORDS = frozenset(
+    (
+        *("subject", "clip", "emotion", "sentence_id", "text", "split", "status", "reason", "message"),
+        *("method", "occlusion", "metric", "unit"),
+    )
+)
 METHOD_NAMES = {
     "ours": "ours",
     "ours_without_sound": "ours, without sound",
@@ -29,7 +36,7 @@ METRIC_NAMES = {
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
-    """Read a CSV file and demand some columns.
+    """Read a CSV file and demand some columns; names stay the strings they are, empty where there is none.
 
     Raises:
         ConfigError: the file is missing, empty or lacks a column.
@@ -37,7 +44,13 @@ def read_table(path: Path, columns: tuple[str, ...]) -> pd.DataFrame:
     if not path.is_file():
         raise ConfigError(f"there is no file {path}; run the workflow first (`make run`)")
     try:
-        table = pd.read_csv(path)
+        header = pd.read_csv(path, nrows=0).columns
+        table = pd.read_csv(
+            path,
+            dtype={name: str for name in header if name in WORDS},
+            keep_default_na=False,
+            na_values={name: ["", "nan"] for name in header if name not in WORDS},
+        )
     except (pd.errors.EmptyDataError, pd.errors.ParserError, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not a readable CSV table: {error}") from error
     missing = [name for name in columns if name not in table.columns]

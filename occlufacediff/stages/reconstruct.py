@@ -12,7 +12,7 @@ from occlufacediff.errors import ClipError
 from occlufacediff.files import sha256
 from occlufacediff.fingerprint import fingerprint
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.head.fit import LEAST_VISIBLE, fit_clip
+from occlufacediff.head.fit import fit_clip, well_seen
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.stages.coefficients import COEFFICIENTS, ERRORS, read_clip, store_coefficients, write_part
 from occlufacediff.stages.shard import Row, key
@@ -77,8 +77,9 @@ def _fit(clips_h5: Path, head: Path, settings: ReconstructionSettings, clip: str
     told = "lmk_visible" in values
     if told:
         visible &= values["lmk_visible"] != 0
+    basis = _basis(head)
     try:
-        fit = fit_clip(_basis(head), landmarks, settings=settings, boxes=boxes, visible=visible)
+        fit = fit_clip(basis, landmarks, settings=settings, boxes=boxes, visible=visible)
     except ValueError as error:
         raise ClipError("all_hidden" if told else "no_face", f"{clips_h5}: {clip}: {error}") from error
     if fit.error_px > settings.bad_fit_px:
@@ -93,5 +94,5 @@ def _fit(clips_h5: Path, head: Path, settings: ReconstructionSettings, clip: str
         [getattr(fit, name) for name in ERRORS],
         values["known_frames"] if told else None,
     )
-    carried = int((visible.sum(axis=1) < LEAST_VISIBLE).sum())
+    carried = int((~well_seen(basis, visible)).sum())
     return {"frames": len(landmarks), "frames_carried": carried, **errors}

@@ -24,7 +24,7 @@ from occlufacediff.fingerprint import fingerprint
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.sound import log_mel
-from occlufacediff.models.checkpoint import load_networks
+from occlufacediff.models.checkpoint import checkpoint_files, load_networks
 from occlufacediff.occlusion.pictures import occluder_digests
 from occlufacediff.prediction.infer import Heard, Networks
 from occlufacediff.recordings import calibration as spreads
@@ -39,6 +39,7 @@ from occlufacediff.speech.activity import activity
 from occlufacediff.speech.phones import recognise
 from occlufacediff.stages.shard import OK, Row, key, part_path, run_shard, usable, write_index
 from occlufacediff.training.loop import pick_device
+from occlufacediff.weights import NETWORKS
 
 FIGURES = ("source", "kept_apart", "frames", "level_db", "fit_px", "offset_frames", "heard")
 COLUMNS = ("clip", "source", "kept_apart", "level_db", "region", "span", "method", "metric", "unit", "value")
@@ -94,7 +95,8 @@ def benchmark_recordings(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs
     # One clip has no other's sound; nor does it count where nobody is to be misled by it.
     misled = "ours_other_sound" in settings.methods and len(names) > 1
     partners = dict(zip(names, [parts[name] for name in names[1:] + names[:1]], strict=True)) if misled else {}
-    networks = [sha256(inputs.checkpoint / one / "model.safetensors") for one in ("motion_prior", "denoiser")]
+    files = [file for one in NETWORKS for file in checkpoint_files(inputs.checkpoint / one)]
+    networks = [pick_device(inputs.device).type, *map(sha256, files)]
     filled = run_shard(
         names,
         partial(_fill, parts, partners, inputs),

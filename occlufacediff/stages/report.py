@@ -17,6 +17,12 @@ from occlufacediff.reporting.videos import contact_sheet
 
 BY_CLIP_COLUMNS = ("subject", "clip", "method", "occlusion", "metric", "value")
 MANIFEST_COLUMNS = ("subject", "clip", "emotion", "sentence_id", "split", "frames", "status", "reason")
+#: What the clips that were scored are to the networks, by their split.
+SCORED = {
+    "test": "Unseen subjects and sentences",
+    "validation": "Subjects and sentences that no weights were trained on",
+    "train": "Clips that the networks were trained on",
+}
 CONTACT_EDGE = 128
 CONTACT_COLUMNS = 8
 
@@ -68,6 +74,8 @@ def make_report(
     unit = unit_of(means, metric)
     pictures = sources.contact_pictures(clip_table, sources.by_subject(clips), settings.contact_pictures)
     chosen = sources.typical_clips(scores, settings.video_occlusion, settings.videos)
+    split = str(config.get("evaluation", {}).get("split", "test"))
+    scored = SCORED.get(split, f"Clips of the {split} split")
     hidden_name = settings.video_occlusion.replace("_", " ")
     good = clip_table[clip_table["status"] == "ok"]
     parts = {
@@ -79,11 +87,11 @@ def make_report(
             _video(subject, clip, error, unit, predictions, clips, audio, coefficients, asset, settings)
             for subject, clip, error in chosen
         ],
-        "videos_note": f"Occlusion: {hidden_name}. Unseen subjects and sentences; the clips of different subjects "
+        "videos_note": f"Occlusion: {hidden_name}. {scored}; the clips of different subjects "
         "whose lip error is nearest the median, so neither the best nor the worst. Truth is the fit to the unoccluded "
         "video. On our mesh, warm is what was hidden and is recovered from the rest and the sound.",
-        "results_note": f"Bars are means over clips of the test split, dots are clips: {metric_name(metric)}, {unit}. "
-        "All methods share the truth's identity, head pose and camera in the measures of the mesh.",
+        "results_note": f"Bars are means over clips of the {split} split, dots are clips: {metric_name(metric)}, "
+        f"{unit}. All methods share the truth's identity, head pose and camera in the measures of the mesh.",
         "headline_plot": plots.bars_with_spread(scores, metric, unit, seed),
         "tables": page.result_tables(means),
         "data_note": "Train, validation and test are disjoint in subjects and in sentences.",

@@ -15,7 +15,7 @@ from occlufacediff.config.training import DenoiserSettings, LoopSettings, Motion
 from occlufacediff.files import sha256
 from occlufacediff.fingerprint import fingerprint
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.models.checkpoint import load_motion_prior, save_checkpoint
+from occlufacediff.models.checkpoint import checkpoint_files, load_motion_prior, save_checkpoint
 from occlufacediff.training.data import SOUND, ClipStore
 from occlufacediff.training.denoiser import denoiser_config, fit_denoiser
 from occlufacediff.training.loop import CLOCK_COLUMNS, Row, forget_state, pick_device
@@ -111,7 +111,7 @@ def train_denoiser(
         )
         for split in ("train", "validation")
     )
-    key = _key(settings, seed, where, training, validation, head, motion_prior_dir / "model.safetensors")
+    key = _key(settings, seed, where, training, validation, head, *checkpoint_files(motion_prior_dir))
     denoiser, rows = fit_denoiser(
         training, validation, asset, prior, out_dir, settings=settings, key=key, seed=seed, device=where
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from pathlib import Path
 
 import pytest
@@ -74,6 +75,15 @@ def test_other_files_hold_known_keys(name):
         ("denoiser.loop.max_steps", 0, ["denoiser.loop.max_steps", "0"]),
         ("open_weights.denoiser.preset", "compact", ["open_weights.denoiser.preset", "'compact'", "needs 'open'"]),
         ("open_weights.clips.clips", 150, ["open_weights.clips", "validation_shards", "fewer than all"]),
+        ("open_weights.seed", -1, ["open_weights.seed", "-1", "0 or more"]),
+        ("open_weights.clips.opening", -1, ["open_weights.clips.opening", "-1", "0 or more"]),
+        ("evaluation.steps", 5000, ["evaluation.steps", "5000", "1 to 1000"]),
+        ("recordings.steps", 5000, ["recordings.steps", "5000", "1 to 1000"]),
+        ("prediction.guidance_all", 1e30, ["prediction.guidance_all", "1e+30", "-20 to 20"]),
+        ("prediction.guidance_all", math.nan, ["prediction.guidance_all", "nan", "finite"]),
+        ("prediction.adaptation.gain", -3, ["prediction.adaptation.gain", "-3", "0 to 3"]),
+        ("prediction.adaptation.offset", 100, ["prediction.adaptation.offset", "100", "-8 to 8"]),
+        ("denoiser.noise_bias", math.inf, ["denoiser.noise_bias", "inf", "finite"]),
         ("dask.workers", 0, ["dask.workers", "0", "1 or more"]),
         ("subjects", [], ["subjects", "empty"]),
         ("conversion.crff", 16, ["conversion.crff", "did you mean conversion.crf"]),

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.face_mesh import LIPS
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.head.fit import fit_clip
+from occlufacediff.head.fit import fit_clip, well_seen
 from occlufacediff.head.follow import follow_visible
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
@@ -94,3 +94,22 @@ def test_expected_of_a_wrong_size_is_refused(basis, clip):
     _, truth, lmk = clip
     with pytest.raises(ValueError, match="expected"):
         fit_clip(basis, lmk, settings=SETTINGS, expected=(truth[:, :-4], truth[:, -3:]))
+
+
+def test_landmarks_that_the_head_lacks_place_nothing(small_head: HeadAsset) -> None:
+    """A head may know a quarter of the mesh's points; only those count as seen."""
+    head, chosen = small_head, np.arange(0, 468, 5)
+    fewer = replace(
+        head,
+        lmk_face_idx=head.lmk_face_idx[chosen],
+        lmk_b_coords=head.lmk_b_coords[chosen],
+        landmark_indices=head.landmark_indices[chosen],
+    )
+    basis, motion = LandmarkBasis.of(fewer), np.full((6, small_head.n_exp + 3), 0.1, np.float32)
+    visible = np.zeros((6, 468), np.float32)
+    visible[:, 1::5] = 1
+    visible[:, chosen[:5]] = 1
+    assert not well_seen(basis, visible).any() and well_seen(LandmarkBasis.of(head), visible).all()
+    landmarks = np.zeros((6, 468, 2), np.float32)
+    kept = follow_visible(basis, motion, landmarks, visible, np.zeros(basis.n_shape, np.float32), settings=SETTINGS)
+    np.testing.assert_array_equal(kept, motion)

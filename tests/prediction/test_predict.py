@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,13 +18,18 @@ from PIL import Image
 from skimage import data
 from small_head import N_EXP, N_SHAPE, small_head
 
+from occlufacediff.config.prediction import PredictionSettings
+from occlufacediff.errors import ClipError, ConfigError
 from occlufacediff.face_mesh import IBUG_68, LIPS
 from occlufacediff.media.encode import VideoWriter
+from occlufacediff.media.ffmpeg import ffmpeg_binary
+from occlufacediff.media.probe import probe
 from occlufacediff.media.sound import fit_to_frames, log_mel, read_waveform
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.models.sample import sample_motion
 from occlufacediff.prediction import predictor
-from occlufacediff.prediction.observe import Observation, observe
+from occlufacediff.prediction.observe import Observation, listen, observe
+from occlufacediff.prediction.predictor import Predictor
 
 # Fixtures are costly: all tests of the file on one worker.
 pytestmark = pytest.mark.xdist_group("predict")
@@ -244,6 +251,8 @@ def test_an_occluder_hides_what_lies_under_it_and_is_shown(
         ("talk.mp4", ("--occluder", "missing.png"), "there is no file or folder missing.png"),
         ("talk.mp4", ("--checkpoint", "missing"), "train the networks with `make run`"),
         ("talk.mp4", ("--head", "missing.npz"), "no such file"),
+        ("talk.mp4", ("--guidance-all", "nan"), "--guidance-all: got nan, needs -20 to 20"),
+        ("talk.mp4", ("--guidance-audio", "1e30"), "--guidance-audio: got 1e+30, needs -20 to 20"),
     ],
 )
 def test_bad_input_is_refused_in_one_line_and_leaves_nothing(
@@ -256,6 +265,29 @@ def test_bad_input_is_refused_in_one_line_and_leaves_nothing(
     assert words in message[0]
     assert "Traceback" not in output
     assert not (tmp_path / "out").exists()
+
+
+def test_what_cannot_be_drawn_is_said_before_the_work(folder: Path) -> None:
+    with pytest.raises(ConfigError, match="mesh_region: got 'nose', the head model 'small' has head, "):
+        Predictor(folder / "models", folder / "head.npz", settings=PredictionSettings(mesh_region="nose"), device="cpu")
+
+
+def test_sound_hours_after_the_picture_is_refused(folder: Path, tmp_path: Path) -> None:
+    late, talk = tmp_path / "late.mkv", str(folder / "talk.mp4")
+    command = [ffmpeg_binary(), "-loglevel", "error", "-i", talk, "-itsoffset", "36000", "-i", talk]
+    subprocess.run([*command, "-map", "0:v", "-map", "1:a", "-c", "copy", str(late)], check=True)
+    with pytest.raises(ClipError, match=r"late\.mkv: its sound begins 36000\.\d s after its picture") as refused:
+        listen(probe(late), FRAMES, silence_db=-60)
+    assert refused.value.reason == "broken_audio"
+
+
+def test_names_are_printed_as_they_are(predict: Callable[..., tuple[int, str]], folder: Path, tmp_path: Path) -> None:
+    shutil.copy(folder / "mute.mp4", folder / "Talk [dQw4w9WgXcQ].mp4")
+    status, output = predict("Talk [dQw4w9WgXcQ].mp4", tmp_path)
+    assert status == 0
+    for name in ("motion.npz", "animation.mp4"):
+        path = tmp_path / "Talk [dQw4w9WgXcQ]" / name
+        assert path.is_file() and str(path) in output.splitlines()
 
 
 def test_a_checkpoint_of_another_head_is_refused(

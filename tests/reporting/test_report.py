@@ -25,7 +25,7 @@ from occlufacediff.occlusion.occlude import Occlusion
 from occlufacediff.stages.report import make_report
 
 FRAMES = 20
-SUBJECTS = {"M101": "train", "W101": "test", "W102": "test"}
+SUBJECTS = {"M101": "train", "NA": "test", "001": "test"}
 CLIPS = ("happy/level_1/001", "neutral/level_1/002")
 METHODS = {"ours": 2.0, "ours_without_sound": 3.0, "interpolation": 3.6, "neutral": 4.4}
 
@@ -160,6 +160,15 @@ def test_the_page_tells_what_was_run_and_what_failed(made: tuple[dict[str, Any],
         "opening correlation",
     ):
         assert words in made[1], words
+
+
+def test_the_page_tells_which_split_was_scored(tmp_path: Path) -> None:
+    arguments = fabricate(tmp_path)
+    arguments["config"]["evaluation"] = {"split": "train"}
+    make_report(**arguments)
+    page = arguments["report_html"].read_text(encoding="utf-8")
+    assert "Clips that the networks were trained on" in page and "clips of the train split" in page
+    assert "Unseen" not in page and "of the test split" not in page
 
 
 def test_videos_have_sound_and_the_clips_frames(made: tuple[dict[str, Any], str], tmp_path: Path) -> None:

@@ -53,7 +53,7 @@ def test_the_summary_names_methods_values_and_the_report(tmp_path: Path) -> None
     print_summary(tmp_path, console)
     text = console.export_text()
     for word in (
-        "Lip vertex error (mm) on 12 unseen clips",
+        "Lip vertex error (mm) on 12 clips",
         "ours, without sound",
         "neutral face",
         "report.html",
