@@ -9,7 +9,6 @@ ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
-CODE := occlufacediff scripts tests
 RULES := Snakefile rules
 
 install: $(STAMP)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 #: Points of the mesh, and with the two irises (468..472 the person's right one, 473..477 the left).
 MESH_POINTS = 468
 ALL_POINTS = 478
@@ -39,3 +41,10 @@ IBUG_68 = (
     33, 160, 158, 133, 153, 144, 362, 385, 387, 263, 373, 380,
     61, 39, 37, 0, 267, 269, 291, 405, 314, 17, 84, 181, 78, 82, 13, 312, 308, 317, 14, 87,
 )  # fmt: skip
+
+
+def lip_pairs(points: Iterable[int]) -> list[tuple[int, int]]:
+    """Places of the paired points of upper and lower lip among some of the 468, such as a head's landmarks."""
+    place = {int(point): number for number, point in enumerate(points)}
+    pairs = zip(LIP_PAIRS_UPPER, LIP_PAIRS_LOWER, strict=True)
+    return [(place[up], place[down]) for up, down in pairs if up in place and down in place]

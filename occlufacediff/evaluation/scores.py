@@ -7,13 +7,13 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from occlufacediff import face_mesh
 from occlufacediff.evaluation import metrics
 from occlufacediff.evaluation.told import largest_told, mean_told, told_by
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
 from occlufacediff.media.rates import FPS
 from occlufacediff.training.data import Clip
-from occlufacediff.training.objective import LOWER_LIP, UPPER_LIP
 
 Float = NDArray[np.float32]
 
@@ -47,8 +47,7 @@ def surface(asset: HeadAsset, clip: Clip, motion: Float) -> Surface:
 
 def lip_pairs(asset: HeadAsset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of paired upper and lower lip landmarks among the head's landmarks."""
-    where = {int(point): row for row, point in enumerate(asset.landmark_indices)}
-    pairs = [(where[a], where[b]) for a, b in zip(UPPER_LIP, LOWER_LIP, strict=True) if a in where and b in where]
+    pairs = face_mesh.lip_pairs(asset.landmark_indices)
     return np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
 
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from occlufacediff.errors import ClipError, ConfigError
-from occlufacediff.landmarks.normalise import CROP_PX
+from occlufacediff.landmarks.normalise import CROP_PX, crop_matrix
 from occlufacediff.media.frames import read_frames
 from occlufacediff.media.probe import probe
 from occlufacediff.media.suffixes import VIDEO_SUFFIXES
@@ -172,9 +172,8 @@ def on_crop(mask: Mask, box: NDArray[np.floating], video_size: tuple[int, int]) 
     """A mask of the video's size brought to the crop ``box``, False outside the picture; another is on the crop."""
     if mask.shape[::-1] != video_size:
         return mask
-    zoom = (CROP_PX - 1) / float(box[2])
-    matrix = np.array([[zoom, 0, -box[0] * zoom], [0, zoom, -box[1] * zoom]], dtype=np.float64)
-    return cv2.warpAffine(mask.astype(np.uint8), matrix, (CROP_PX, CROP_PX), flags=cv2.INTER_NEAREST).astype(bool)
+    size = (CROP_PX, CROP_PX)
+    return cv2.warpAffine(mask.astype(np.uint8), crop_matrix(box)[:2], size, flags=cv2.INTER_NEAREST).astype(bool)
 
 
 def _check_size(file: Path, size: tuple[int, int], video_size: tuple[int, int], label: str) -> None:

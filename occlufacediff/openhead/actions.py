@@ -8,55 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from occlufacediff.head.actions import EXPRESSION_NAMES
 from occlufacediff.head.mouth import is_mouth_action
 from occlufacediff.openhead.makehuman import BaseHead
 
 Float = NDArray[np.float64]
 
-#: The expression basis in order. Not in it: ``jawOpen``, ``jawLeft``, ``jawRight`` (the joint does these), ``eyeLook*``
-#: and ``tongueOut`` (no landmark of the 468 sees them).
-EXPRESSION_NAMES = (
-    "browDownLeft",
-    "browDownRight",
-    "browInnerUp",
-    "browOuterUpLeft",
-    "browOuterUpRight",
-    "cheekPuff",
-    "cheekSquintLeft",
-    "cheekSquintRight",
-    "eyeBlinkLeft",
-    "eyeBlinkRight",
-    "eyeSquintLeft",
-    "eyeSquintRight",
-    "eyeWideLeft",
-    "eyeWideRight",
-    "jawForward",
-    "mouthClose",
-    "mouthDimpleLeft",
-    "mouthDimpleRight",
-    "mouthFrownLeft",
-    "mouthFrownRight",
-    "mouthFunnel",
-    "mouthLeft",
-    "mouthLowerDownLeft",
-    "mouthLowerDownRight",
-    "mouthPressLeft",
-    "mouthPressRight",
-    "mouthPucker",
-    "mouthRight",
-    "mouthRollLower",
-    "mouthRollUpper",
-    "mouthShrugLower",
-    "mouthShrugUpper",
-    "mouthSmileLeft",
-    "mouthSmileRight",
-    "mouthStretchLeft",
-    "mouthStretchRight",
-    "mouthUpperUpLeft",
-    "mouthUpperUpRight",
-    "noseSneerLeft",
-    "noseSneerRight",
-)
 #: Angle of the joint, degrees about +x, at which it stands for the action ``jawOpen`` = 1.
 JAW_OPEN_DEGREES = 23.4
 

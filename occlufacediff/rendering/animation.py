@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter1d
 
-from occlufacediff.landmarks.normalise import CROP_PX
+from occlufacediff.landmarks.normalise import CROP_PX, from_crop
 
 TITLE_HEIGHT = 28
 GAP = 4
@@ -53,9 +53,8 @@ def steady_views(boxes: NDArray[np.floating], scale: float, sigma_frames: float)
 
 
 def crop_to_source(points: NDArray[np.floating], box: NDArray[np.floating]) -> Floats:
-    """Points (..., 2) from crop coordinates in [-1, 1] to source pixels, by the box ``(x0, y0, size)``."""
-    pixels = (np.asarray(points, dtype=np.float32) + 1) * (CROP_PX / 2)
-    return (pixels * (box[2] / (CROP_PX - 1)) + box[:2]).astype(np.float32)
+    """Points (..., N, 2) from crop coordinates in [-1, 1] to source pixels, by the box ``(x0, y0, size)``."""
+    return from_crop(points, box).astype(np.float32)
 
 
 def source_to_panel(points: NDArray[np.floating], view: NDArray[np.floating], panel: int) -> Floats:
@@ -66,7 +65,7 @@ def source_to_panel(points: NDArray[np.floating], view: NDArray[np.floating], pa
 def crop_to_panel(
     points: NDArray[np.floating], box: NDArray[np.floating], view: NDArray[np.floating], panel: int
 ) -> Floats:
-    """Points (..., 2) from crop coordinates in [-1, 1] to panel pixels."""
+    """Points (..., N, 2) from crop coordinates in [-1, 1] to panel pixels."""
     return source_to_panel(crop_to_source(points, box), view, panel)
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from occlufacediff.config.synthetic import SyntheticSettings
+from occlufacediff.head.actions import EXPRESSION_NAMES
 from occlufacediff.speech.articulation import speech_actions
 from occlufacediff.speech.visemes import segments_of
 from occlufacediff.synthetic.behaviour import add, blink_curve, decoy_actions, emotion_actions, head_pose
@@ -14,40 +15,6 @@ from occlufacediff.synthetic.plan import PlanClip
 from occlufacediff.synthetic.seeding import rng_for
 from occlufacediff.synthetic.speakers import speaker
 from occlufacediff.synthetic.speech import resampled, speech_of
-
-#: The facial actions, by ARKit name, of a head whose jaw opens by its joint and whose gaze and tongue do not move.
-EXPRESSION_NAMES = tuple(
-    name + side
-    for name, sides in (
-        ("browDown", 2),
-        ("browInnerUp", 0),
-        ("browOuterUp", 2),
-        ("cheekPuff", 0),
-        ("cheekSquint", 2),
-        ("eyeBlink", 2),
-        ("eyeSquint", 2),
-        ("eyeWide", 2),
-        ("jawForward", 0),
-        ("mouthClose", 0),
-        ("mouthDimple", 2),
-        ("mouthFrown", 2),
-        ("mouthFunnel", 0),
-        ("mouthLeft", 0),
-        ("mouthLowerDown", 2),
-        ("mouthPress", 2),
-        ("mouthPucker", 0),
-        ("mouthRight", 0),
-        ("mouthRollLower", 0),
-        ("mouthRollUpper", 0),
-        ("mouthShrugLower", 0),
-        ("mouthShrugUpper", 0),
-        ("mouthSmile", 2),
-        ("mouthStretch", 2),
-        ("mouthUpperUp", 2),
-        ("noseSneer", 2),
-    )
-    for side in (("Left", "Right") if sides else ("",))
-)
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from occlufacediff.errors import AssetError
+from occlufacediff.face_mesh import lip_pairs
 from occlufacediff.head.model import HeadModel
-from occlufacediff.landmarks.topology import LIP_PAIRS_LOWER, LIP_PAIRS_UPPER
 from occlufacediff.models.motion_prior import MotionPrior
 
 
@@ -79,12 +79,7 @@ class MotionLoss(nn.Module):
         self.prior = prior
         self.head = head
         self.weights = weights or LossWeights()
-        place = {int(point): row for row, point in enumerate(head.landmark_indices)}
-        pairs = [
-            (place[up], place[down])
-            for up, down in zip(LIP_PAIRS_UPPER, LIP_PAIRS_LOWER, strict=True)
-            if up in place and down in place
-        ]
+        pairs = lip_pairs(head.landmark_indices)
         if not pairs:
             raise AssetError(
                 f"head model '{head.asset.name}': no pair of lip landmarks is embedded; expected some of 20"

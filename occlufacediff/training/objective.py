@@ -8,12 +8,10 @@ from torch import Tensor, nn
 
 from occlufacediff.config.training import LossSettings
 from occlufacediff.errors import AssetError
+from occlufacediff.face_mesh import lip_pairs
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.model import HeadModel
 
-# Face mesh points of paired upper and lower lip landmarks, as in the published mouth closure.
-UPPER_LIP = (191, 80, 81, 82, 13, 312, 311, 310, 415, 185, 40, 39, 37, 0, 267, 269, 270, 409, 308, 291)
-LOWER_LIP = (95, 88, 178, 87, 14, 317, 402, 318, 324, 146, 91, 181, 84, 17, 314, 405, 321, 375, 78, 61)
 #: Every so many landmarks are kept beside the lips', and at most so many of the lips' vertices.
 SPREAD = 16
 MOST_LIPS = 64
@@ -43,8 +41,7 @@ class HeadTerms(nn.Module):
         super().__init__()
         if "lips" not in asset.regions:
             raise AssetError(f"head model {asset.name}: region 'lips' is missing; training needs it")
-        where = {int(point): row for row, point in enumerate(asset.landmark_indices)}
-        pairs = [(where[a], where[b]) for a, b in zip(UPPER_LIP, LOWER_LIP, strict=True) if a in where and b in where]
+        pairs = lip_pairs(asset.landmark_indices)
         if not pairs:
             raise AssetError(f"head model {asset.name}: no pair of lip landmarks is embedded; training needs some")
         rows = sorted({row for pair in pairs for row in pair} | set(range(0, len(asset.landmark_indices), SPREAD)))

@@ -57,8 +57,8 @@ def test_the_hidden_region_lands_on_its_points() -> None:
     assert (moved[..., 3][opacity > 0.99] == 255).all()
     assert not moved[..., 3][opacity < 0.01].any()
     centre = np.argwhere(opacity > 0.5).mean(axis=0)[::-1]
-    expected = animation.crop_to_panel(np.array([70 / 112 - 1, 110 / 112 - 1]), box, view, 256)
-    np.testing.assert_allclose(centre, expected, atol=0.6)
+    expected = animation.crop_to_panel(np.array([[70 / 112 - 1, 110 / 112 - 1]]), box, view, 256)
+    np.testing.assert_allclose(centre, expected[0], atol=0.6)
     picture = np.full((256, 256, 3), 250, dtype=np.uint8)
     covered = animation.hide(picture, opacity)
     assert (covered[opacity < 0.001] == 250).all()
