@@ -43,7 +43,7 @@ def denoiser_config(settings: DenoiserSettings, prior: MotionPrior) -> DenoiserC
 
 
 def input_statistics(store: ClipStore) -> dict[str, Tensor]:
-    """Mean face (468, 2), one spread of landmarks (), mean and spread (80,) of log-mel bands over a split.
+    """Mean face (468, 2), one spread of landmarks (), mean and spread of the sound's columns over a split: (80,) log-mel bands or (60,).
 
     Unknown landmarks (NaN) and hidden ones are left out; one that is never known gets a mean of 0.
     """
