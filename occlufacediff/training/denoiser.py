@@ -43,8 +43,9 @@ def denoiser_config(settings: DenoiserSettings, prior: MotionPrior) -> DenoiserC
 
 
 def input_statistics(store: ClipStore) -> dict[str, Tensor]:
-    """Mean face (468, 2), one spread of landmarks (), mean and spread of the sound's columns over a split: (80,) log-mel bands or (60,).
+    """Mean face (468, 2), one spread of landmarks (), mean and spread of the sound's columns over a split.
 
+    The columns are (80,) log-mel bands, or (60,) of spectrum and phones.
     Unknown landmarks (NaN) and hidden ones are left out; one that is never known gets a mean of 0.
     """
     face, square, mel, mel_square = (np.zeros(()),) * 4
