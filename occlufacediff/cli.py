@@ -88,8 +88,7 @@ def main() -> None:
 @click.option(
     "--visible",
     multiple=True,
-    default=("face-skin",),
-    show_default=True,
+    show_default="face-skin",
     help="Category of the segmentation model that is visible face; may be given several times.",
 )
 @click.option(

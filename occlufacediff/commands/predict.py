@@ -18,7 +18,7 @@ from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import ConfigError
 from occlufacediff.prediction.predictor import Prediction
-from occlufacediff.stages.predict import predict_video
+from occlufacediff.stages.predict import ANIMATION, MOTION, predict_video
 
 #: The published way to sample: every window on its own, whatever sounds, and the denoiser's motion as it is.
 AS_PUBLISHED = {
@@ -104,8 +104,10 @@ def run(
             raise ConfigError(f"--occluder: got --occlusion {occlusion} too; leave out one of the two")
         settings = replace(settings, occlusion="picture", region=OcclusionSettings(pictures=str(occluder)))
     told = VisibilitySettings()
+    if visible and segmentation is None:
+        raise ConfigError(f"--visible: got {', '.join(visible)}, which only a --segmentation model tells; give one")
     if segmentation is not None:
-        told = VisibilitySettings(source="segmentation", model=str(segmentation), visible=visible)
+        told = VisibilitySettings(source="segmentation", model=str(segmentation), visible=visible or told.visible)
     errors, console = Console(stderr=True, highlight=False), Console(highlight=False)
     checkpoint, head = find_model(checkpoint, head, errors)
     shown = ConsoleProgress(errors)
@@ -126,5 +128,5 @@ def run(
         errors.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
     if profile:
         console.print(timing_table(prediction))
-    for name in ("animation.mp4", "motion.npz"):
+    for name in (ANIMATION, MOTION):
         console.print(str(out / video.stem / name), soft_wrap=True, markup=False)

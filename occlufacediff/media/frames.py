@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from fractions import Fraction
 from pathlib import Path
@@ -23,7 +23,9 @@ WHOLE = 0.9
 LONGEST_STILL_S = 600
 
 
-def read_frames(path: Path | str, *, threads: int = 0) -> Iterator[NDArray[np.uint8]]:
+def read_frames(
+    path: Path | str, *, threads: int = 0, damage: Callable[[], None] | None = None
+) -> Iterator[NDArray[np.uint8]]:
     """Give the frames of a video one by one, resampled to 25 fps by their time stamps.
 
     Output frame n is the last source frame whose time, counted from the first frame and rounded to the nearest
@@ -33,6 +35,7 @@ def read_frames(path: Path | str, *, threads: int = 0) -> Iterator[NDArray[np.ui
     Args:
         path: any file with a video track.
         threads: of the decoder; 0 takes as many as there are cores.
+        damage: called for each packet that cannot be decoded; pictures that depend on it may be smeared.
 
     Yields:
         (H, W, 3) uint8 RGB, read-only: a repeated frame is the same array again.
@@ -50,7 +53,7 @@ def read_frames(path: Path | str, *, threads: int = 0) -> Iterator[NDArray[np.ui
         times = _Times(stream)
         held: VideoFrame | None = None
         written = 0
-        for frame in decoded(container, stream):
+        for frame in decoded(container, stream, damage):
             start = times.add(frame)
             if held is not None and start > written:
                 _refuse_leap(path, start - written)

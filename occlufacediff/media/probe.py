@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from fractions import Fraction
@@ -47,6 +47,8 @@ class AudioTrack:
     duration_s: float | None
     #: Time of the first sample in the container's clock.
     start_s: float
+    #: Sound tracks in the file, of which this is the first.
+    tracks: int = 1
 
 
 @dataclass(frozen=True)
@@ -79,6 +81,8 @@ def opened(path: Path | str, reason: str = "broken_video") -> Iterator[InputCont
         ClipError: ``no_video`` when there is no such file; ``reason`` when it is empty, or no media, or damaged.
     """
     path = Path(path)
+    if path.is_dir():
+        raise ClipError("no_video", f"{path}: is a folder; give a video")
     if not path.is_file():
         raise ClipError("no_video", f"{path}: no such file")
     if path.stat().st_size == 0:
@@ -106,8 +110,10 @@ def first_frame(container: InputContainer, stream: VideoStream, path: Path) -> V
     raise ClipError("broken_video", f"{path}: no frame of its video track can be decoded")
 
 
-def decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
-    """All frames that decode, in the order shown; damaged packets are passed over, as ffmpeg does."""
+def decoded(
+    container: InputContainer, stream: VideoStream, damage: Callable[[], None] | None = None
+) -> Iterator[VideoFrame]:
+    """All frames that decode, in the order shown; damaged packets are passed over, as ffmpeg does, and told of."""
     packets = container.demux(stream)
     while True:
         try:
@@ -118,7 +124,8 @@ def decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFra
         try:
             yield from packet.decode()
         except av.FFmpegError:
-            continue
+            if damage is not None:
+                damage()
 
 
 def shown_size(frame: VideoFrame, stream: VideoStream) -> tuple[int, int]:
@@ -147,8 +154,9 @@ def probe(path: Path | str) -> MediaInfo:
         stream = video_stream(container)
         video = None if stream is None else _video_track(container, stream, path)
         audio = None
-        sound = next((track for track in container.streams.audio if track.codec_context is not None), None)
-        if sound is not None:
+        sounds = [track for track in container.streams.audio if track.codec_context is not None]
+        if sounds:
+            sound = sounds[0]
             base = sound.time_base or Fraction(0)
             audio = AudioTrack(
                 codec=sound.codec_context.name,
@@ -156,6 +164,7 @@ def probe(path: Path | str) -> MediaInfo:
                 channels=sound.codec_context.channels,
                 duration_s=_seconds(sound.duration, base, container),
                 start_s=float((sound.start_time or 0) * base),
+                tracks=len(sounds),
             )
         return MediaInfo(path, container.format.name, video, audio)
 

@@ -37,12 +37,14 @@ class Observation:
         boxes: (T, 3) float32 crop boxes ``(x0, y0, size)``, source pixels.
         known: (T, 468) True where the detector gave the point in this very frame.
         n_faces: (T,) number of faces found.
+        damaged: pictures of the file that could not be decoded.
     """
 
     lmk_2d: NDArray[np.float32]
     boxes: NDArray[np.float32]
     known: NDArray[np.bool_]
     n_faces: NDArray[np.int32]
+    damaged: int = 0
 
     @property
     def frames(self) -> int:
@@ -80,8 +82,10 @@ def observe(
     video, track = info.path, info.require_video()
     expected = round(track.duration_s * FPS) if track.duration_s else None
 
+    damaged: list[None] = []
+
     def watched() -> Iterator[NDArray[np.uint8]]:
-        for number, frame in enumerate(read_frames(video)):
+        for number, frame in enumerate(read_frames(video, damage=lambda: damaged.append(None))):
             yield frame
             progress("landmarks", number + 1, expected)
 
@@ -103,6 +107,7 @@ def observe(
         boxes=boxes.astype(np.float32),
         known=known,
         n_faces=face.n_faces,
+        damaged=len(damaged),
     )
 
 
@@ -117,6 +122,8 @@ def listen(info: MediaInfo, frames: int, *, silence_db: float) -> Sound:
         note = "the video has no sound; the motion is guessed from the picture alone"
         return Sound(nothing, log_mel(nothing), track=False, heard=False, notes=(note,))
     notes = []
+    if info.audio.tracks > 1:
+        notes.append(f"the file has {info.audio.tracks} sound tracks; the first is heard")
     most = frames / FPS + MOST_SURPLUS_S
     waveform, added = fit_to_frames(read_waveform(info.path, info=info, max_seconds=most), frames)
     if abs(added) > WORTH_SAYING_S * SAMPLE_RATE:

@@ -256,7 +256,7 @@ class Predictor:
             seconds=seconds,
         )
         waveform = sound.waveform if sound.track else None
-        hidden = partial(_hidden, drawn, covered)
+        hidden = partial(_hidden, drawn, covered, seen.known.any(axis=1))
         occluder = None if drawn.picture is None else (drawn.picture, drawn.frames)
         return prediction, partial(self._draw, video, prediction, hidden, occluder, waveform, progress)
 
@@ -356,8 +356,10 @@ class Predictor:
             )
 
 
-def _hidden(drawn: Occlusion, covered: Covered | None, frame: int) -> NDArray[np.bool_]:
-    """Mask (224, 224) of a frame on its crop: hidden on purpose, or in the video itself."""
+def _hidden(drawn: Occlusion, covered: Covered | None, found: NDArray[np.bool_], frame: int) -> NDArray[np.bool_]:
+    """Mask (224, 224) of a frame on its crop: hidden on purpose, or in the video itself, or no face found in it."""
+    if not found[frame]:
+        return np.ones((CROP_PX, CROP_PX), dtype=bool)
     mask = drawn.image_mask(slice(frame, frame + 1))[0]
     return mask if covered is None else mask | covered[frame]
 

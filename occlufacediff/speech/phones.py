@@ -150,10 +150,18 @@ def _decoded(samples: bytes, beam: float, phone_beam: float) -> list[pocketsphin
         beam=beam,
         pbeam=phone_beam,
     )
+    return list(decoder.seg() or ()) if listens(decoder, samples) else []
+
+
+def listens(decoder: pocketsphinx.Decoder, samples: bytes) -> bool:
+    """Let a recogniser hear 16-bit samples; False where its search ends in no path, which it raises as an error."""
     decoder.start_utt()
-    decoder.process_raw(samples, no_search=False, full_utt=True)
-    decoder.end_utt()
-    return list(decoder.seg() or ())
+    try:
+        decoder.process_raw(samples, no_search=False, full_utt=True)
+        decoder.end_utt()
+    except RuntimeError:
+        return False
+    return True
 
 
 def model_file(name: str) -> Path:

@@ -10,7 +10,7 @@ import numpy as np
 import pocketsphinx
 from numpy.typing import NDArray
 
-from occlufacediff.speech.phones import FRAME_S, LAG_S, Phones, heard_in_pieces, model_file
+from occlufacediff.speech.phones import FRAME_S, LAG_S, Phones, heard_in_pieces, listens, model_file
 
 #: Narrower beams are twice as fast and lose most of what words are worth.
 _BEAM = 1e-48
@@ -34,17 +34,9 @@ def _heard(samples: bytes) -> list[tuple[str, float]]:
         beam=_BEAM,
         pbeam=_BEAM,
     )
-    _listen(decoder, samples)
-    if decoder.hyp() is None:
+    if not listens(decoder, samples) or decoder.hyp() is None:
         return []
-    # A second pass places the phones of the words found.
+    # A second pass places the phones of the words found; a word that no path of it reaches was none.
     decoder.set_alignment()
-    _listen(decoder, samples)
-    words = decoder.get_alignment()
+    words = decoder.get_alignment() if listens(decoder, samples) else None
     return [] if words is None else [(one.name, one.start * FRAME_S + LAG_S) for word in words for one in word]
-
-
-def _listen(decoder: pocketsphinx.Decoder, samples: bytes) -> None:
-    decoder.start_utt()
-    decoder.process_raw(samples, no_search=False, full_utt=True)
-    decoder.end_utt()

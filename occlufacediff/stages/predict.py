@@ -18,12 +18,15 @@ from occlufacediff.files import written_aside
 from occlufacediff.prediction.observe import Progress
 from occlufacediff.prediction.predictor import Prediction, Predictor
 
+#: What a video becomes.
+MOTION, ANIMATION = "motion.npz", "animation.mp4"
+
 
 def _quiet(step: str, done: int, total: int | None) -> None:
     """Progress that nobody watches."""
 
 
-def _check_before_work(checkpoint_dir: Path, out_dir: Path) -> None:
+def _check_before_work(checkpoint_dir: Path, out_dir: Path, video: Path) -> None:
     """Refuse what cannot end well before anything is loaded."""
     for name in ("motion_prior", "denoiser"):
         if not (checkpoint_dir / name).exists():
@@ -34,6 +37,12 @@ def _check_before_work(checkpoint_dir: Path, out_dir: Path) -> None:
     place = next(folder for folder in (out_dir, *out_dir.absolute().parents) if folder.exists())
     if not (place.is_dir() and os.access(place, os.W_OK)):
         raise ConfigError(f"out {out_dir}: {place} is no folder that can be written to; give another one with --out")
+    folder = out_dir / video.stem
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"out {out_dir}: {folder} is a file, and results go to a folder of that name; give --out")
+    for file in (folder / MOTION, folder / ANIMATION):
+        if file.is_dir():
+            raise ConfigError(f"out {out_dir}: {file} is a folder, where a file is to be written; move it away")
 
 
 def predict_video(
@@ -76,7 +85,7 @@ def predict_video(
         ConfigError: the mask does not fit the video, an occluder is no usable picture, a device is asked for that is
             not there, or ``out_dir`` cannot be written to.
     """
-    _check_before_work(checkpoint_dir, out_dir)
+    _check_before_work(checkpoint_dir, out_dir, video)
     predictor = Predictor(
         checkpoint_dir,
         head,
@@ -90,7 +99,7 @@ def predict_video(
     prediction, draw = predictor.predict(video, mask=mask, seed=seed, progress=progress)
     folder = out_dir / video.stem
     try:
-        with written_aside(folder / "motion.npz") as motion, written_aside(folder / "animation.mp4") as animation:
+        with written_aside(folder / MOTION) as motion, written_aside(folder / ANIMATION) as animation:
             with motion.open("wb") as file:
                 np.savez_compressed(file, **prediction.arrays())
             draw(animation)

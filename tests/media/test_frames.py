@@ -173,6 +173,18 @@ def test_sound_that_outlasts_the_picture_does_not_make_a_file_cut_off(tmp_path: 
     assert convert_video(path, tmp_path / "out.mp4", crf=20, preset="ultrafast")[1] == 75
 
 
+def test_packets_that_cannot_be_decoded_are_told(tmp_path: Path) -> None:
+    path = pattern(tmp_path / "whole.mkv", "25", "-c:v", "png", seconds=2, size="320x240")
+    told: list[None] = []
+    assert len(list(read_frames(path, damage=lambda: told.append(None)))) == 50 and not told
+    data = bytearray(path.read_bytes())
+    middle = len(data) // 2
+    data[middle : middle + 400] = np.random.default_rng(0).bytes(400)
+    (tmp_path / "hurt.mkv").write_bytes(data)
+    assert len(list(read_frames(tmp_path / "hurt.mkv", damage=lambda: told.append(None)))) == 50
+    assert len(told) == 1
+
+
 def test_pictures_hours_apart_are_refused(tmp_path: Path) -> None:
     path = pattern(tmp_path / "leap.mkv", "25", "-vf", "setpts=PTS+if(gte(N\\,20)\\,36000/TB\\,0)", "-c:v", "ffv1")
     with pytest.raises(ClipError, match=r"leap\.mkv: one picture lasts 360\d\d s by its time stamps") as refused:

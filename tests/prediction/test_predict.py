@@ -248,6 +248,8 @@ def test_an_occluder_hides_what_lies_under_it_and_is_shown(
         ("short.mp4", (), "lasts 0.48 s"),
         ("talk.mp4", ("--mask", "missing.png"), "there is no file or folder missing.png"),
         ("talk.mp4", ("--segmentation", "missing.tflite"), "visibility.model: there is no file missing.tflite"),
+        ("", (), "is a folder; give a video"),
+        ("talk.mp4", ("--visible", "hand"), "--visible: got hand, which only a --segmentation model tells"),
         ("talk.mp4", ("--occluder", "missing.png"), "there is no file or folder missing.png"),
         ("talk.mp4", ("--checkpoint", "missing"), "train the networks with `make run`"),
         ("talk.mp4", ("--head", "missing.npz"), "no such file"),
@@ -279,6 +281,42 @@ def test_sound_hours_after_the_picture_is_refused(folder: Path, tmp_path: Path) 
     with pytest.raises(ClipError, match=r"late\.mkv: its sound begins 36000\.\d s after its picture") as refused:
         listen(probe(late), FRAMES, silence_db=-60)
     assert refused.value.reason == "broken_audio"
+
+
+def test_frames_without_a_face_are_drawn_as_hidden(
+    predict: Callable[..., tuple[int, str]], folder: Path, tmp_path: Path
+) -> None:
+    photograph = data.astronaut()[:240, 100:340]
+    with VideoWriter(tmp_path / "gone.mp4", 25, (240, 240)) as writer:
+        for number in range(40):
+            writer.write(np.ascontiguousarray(photograph if number < 26 else np.zeros_like(photograph)))
+    status, output = predict(str(tmp_path / "gone.mp4"), tmp_path / "out")
+    assert status == 0 and "no face in 14 of 40 frames" in output
+    with av.open(str(tmp_path / "out/gone/animation.mp4")) as container:
+        pictures = [frame.to_ndarray(format="rgb24")[28:].astype(int) for frame in container.decode(video=0)]
+    mesh = [picture[:, 728:1088] for picture in pictures]
+    warm = [(one[..., 0] - one[..., 2] > 40).mean() for one in mesh]
+    cold = [(one[..., 2] - one[..., 0] > 15).mean() for one in mesh]
+    # The small head covers little.
+    assert cold[10] > 0.001 and warm[30] > 0.001 and cold[30] < 0.0002
+    seen = pictures[30][:, 364:724]
+    assert np.abs(seen[120:240, 120:240].mean(axis=(0, 1)) - (118, 122, 130)).max() < 12, "hatched grey"
+
+
+@pytest.mark.parametrize("there", ["base", "base/motion.npz/", "base/animation.mp4/"])
+def test_what_stands_in_the_results_place_is_said_before_the_work(
+    predict: Callable[..., tuple[int, str]], folder: Path, tmp_path: Path, there: str
+) -> None:
+    shutil.copy(folder / "mute.mp4", folder / "base.mp4")
+    if there.endswith("/"):
+        (tmp_path / there).mkdir(parents=True)
+    else:
+        (tmp_path / there).write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    status, output = predict("base.mp4", tmp_path)
+    assert status == 2
+    assert f"out {tmp_path}: {tmp_path / there}" in output
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_names_are_printed_as_they_are(predict: Callable[..., tuple[int, str]], folder: Path, tmp_path: Path) -> None:

@@ -54,6 +54,14 @@ def test_no_speech_is_silence(waveform: np.ndarray) -> None:
     assert set(recognise_words(waveform).names) <= {SILENCE}
 
 
+def test_a_word_that_the_second_pass_cannot_place_is_none() -> None:
+    # This chord is heard as a word, whose phones then fit nowhere: the recogniser raises an error.
+    time = np.arange(2 * RATE) / RATE
+    chord = 0.2 * sum(np.sin(2 * np.pi * pitch * time) for pitch in (440, 554, 659))
+    heard = recognise_words(np.asarray(chord, np.float32))
+    assert set(heard.names) == {SILENCE} and heard.ends[-1] == 2.0
+
+
 def test_noise_does_no_harm() -> None:
     noise = np.random.default_rng(0).normal(0, 0.1, 48_000)
     heard = recognise_words(noise)
