@@ -119,7 +119,7 @@ def listen(info: MediaInfo, frames: int, *, silence_db: float) -> Sound:
     """
     if info.audio is None:
         nothing = np.zeros(frames * SAMPLES_PER_FRAME, dtype=np.float32)
-        note = "the video has no sound; the motion is guessed from the picture alone"
+        note = "the video has no sound; only the picture tells of hidden motion"
         return Sound(nothing, log_mel(nothing), track=False, heard=False, notes=(note,))
     notes = []
     if info.audio.tracks > 1:
@@ -132,5 +132,5 @@ def listen(info: MediaInfo, frames: int, *, silence_db: float) -> Sound:
         notes.append(f"the sound is {least}{abs(added) / SAMPLE_RATE:.2f} s {kind} than the picture")
     heard = level_db(waveform) >= silence_db
     if not heard:
-        notes.append("the sound is silent; the motion is guessed from the picture alone")
+        notes.append("the sound is silent; only the picture tells of hidden motion")
     return Sound(waveform, log_mel(waveform), track=True, heard=heard, notes=tuple(notes))

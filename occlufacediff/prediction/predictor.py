@@ -210,6 +210,9 @@ class Predictor:
         with _timed(seconds, "fit"):
             progress("fit", 0, 1)
             fit = self._fit(seen, lmk_mask, trusted, notes)
+            if not well_seen(self.basis, lmk_mask).any():
+                alone = "the motion is guessed from the sound alone"
+                notes.append(alone if use_sound else "nothing is heard either: the motion is that of any face")
             progress("fit", 1, 1)
         with _timed(seconds, "sampling"):
             progress("sampling", 0, 1)
@@ -266,7 +269,7 @@ class Predictor:
             return sound.heard
         spoken = activity(sound.waveform, silence_db=self.settings.silence_db).kind == "speech"
         if not spoken:
-            notes.append("the sound is no speech (music or noise?); the motion is guessed from the picture alone")
+            notes.append("the sound is no speech (music or noise?); only the picture tells of hidden motion")
         return spoken
 
     def _hear(self, sound: Sound, use_sound: bool) -> Heard:
@@ -288,7 +291,7 @@ class Predictor:
             return fitted(trusted)
         notes.append(
             "nothing of the face is visible in any frame: identity is the average one, the head is placed where the "
-            "detector takes it to be, and its motion is guessed from the sound alone"
+            "detector takes it to be"
         )
         fit = fitted(seen.known, np.zeros(self.basis.n_shape, np.float32))
         return replace(fit, exp=np.zeros_like(fit.exp), jaw=np.zeros_like(fit.jaw))

@@ -144,6 +144,7 @@ def test_a_mute_video_works_and_says_so(predict: Callable[..., tuple[int, str]],
     assert status == 0
     assert "the video has no sound" in output
     assert "everything is hidden" in output
+    assert "nothing is heard either: the motion is that of any face" in output
 
 
 def test_a_mask_of_a_user_hides_landmarks(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
