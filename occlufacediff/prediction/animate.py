@@ -22,7 +22,7 @@ from occlufacediff.prediction.observe import Progress
 from occlufacediff.rendering import animation
 from occlufacediff.rendering.overlay import MeshOverlay
 
-TITLES = ("input", "seen by the network", "recovered motion", "landmarks")
+TITLES = ("input", "seen by the network", "recovered motion (bar: confidence)", "landmarks")
 #: Closed rings of mesh points that are drawn stronger.
 RINGS = (topology.CONTOUR, topology.LIPS_OUTER, topology.LIPS_INNER, topology.RIGHT_EYE, topology.LEFT_EYE)
 BROWS = (topology.RIGHT_BROW, topology.LEFT_BROW)
@@ -64,6 +64,7 @@ def write_animation(
     lmk_2d: NDArray[np.float32],
     lmk_mask: NDArray[np.float32],
     boxes: NDArray[np.float32],
+    confidence: NDArray[np.float32],
     hidden: Callable[[int], NDArray[np.bool_]],
     waveform: NDArray[np.float32] | None,
     *,
@@ -82,6 +83,7 @@ def write_animation(
         lmk_2d: (T, 468, 2) crop coordinates.
         lmk_mask: (T, 468) 1 = visible.
         boxes: (T, 3) crop boxes, source pixels.
+        confidence: (T,) 0 to 1.
         hidden: gives a frame's mask on the crop (224, 224), True = hidden.
         waveform: (T * 640,) at 16 kHz, None for a silent animation.
         occluder: a picture (224, 224, 4) RGBA over the crop, and the frames (T,) that show it instead of hatching.
@@ -104,18 +106,19 @@ def write_animation(
             picture = animation.view_picture(frame, view, panel)
             points = animation.crop_to_panel(lmk_2d[number], box, view, panel)
             visible = lmk_mask[number] > 0
+            drawn = mesh.draw(
+                vertices[number % PIECE],
+                motion["cam"][number],
+                box,
+                view,
+                picture,
+                opacity=settings.mesh_opacity,
+                hidden=mask,
+            )
             panels = [
                 picture,
                 _seen(picture, mask, None if occluder is None or not occluder[1][number] else occluder[0], box, view),
-                mesh.draw(
-                    vertices[number % PIECE],
-                    motion["cam"][number],
-                    box,
-                    view,
-                    picture,
-                    opacity=settings.mesh_opacity,
-                    hidden=mask,
-                ),
+                animation.confidence_bar(drawn, float(confidence[number])),
                 animation.landmark_picture(points, visible, net, outlines, panel),
             ]
             writer.write(animation.side_by_side(panels, TITLES))

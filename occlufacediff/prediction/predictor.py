@@ -350,6 +350,7 @@ class Predictor:
                 prediction.lmk_2d,
                 prediction.lmk_mask,
                 prediction.crop_boxes,
+                prediction.confidence,
                 hidden,
                 waveform,
                 occluder=occluder,

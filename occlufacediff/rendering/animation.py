@@ -167,6 +167,16 @@ def landmark_picture(
     return picture
 
 
+def confidence_bar(picture: Picture, confidence: float) -> Picture:
+    """Lay a bar over the lower edge of a panel picture (P, P, 3): full and green at confidence 1, empty at 0."""
+    panel = picture.shape[0]
+    barred, height, width = picture.copy(), max(2, panel // 60), round(panel * confidence)
+    barred[-height:] = INK
+    colour = np.array(UNSEEN) * (1 - confidence) + np.array(SEEN) * confidence
+    barred[-height:, :width] = np.rint(colour).astype(np.uint8)
+    return barred
+
+
 @lru_cache(maxsize=4)
 def _ground(height: int, width: int) -> Picture:
     """An empty dark picture (H, W, 3), to be copied: filling one with a colour takes longer."""

@@ -146,3 +146,15 @@ def test_the_mesh_lies_where_its_landmarks_do() -> None:
     assert 20 < lips.any(axis=2).sum() < 0.3 * picture.any(axis=2).sum()
     with pytest.raises(ConfigError, match=r"mesh_region: got 'nose', the head model 'small' has head, face, lips"):
         MeshOverlay(head, 200, "nose")
+
+
+@pytest.mark.parametrize(("confidence", "filled"), [(0.0, 0), (0.25, 30), (1.0, 120)])
+def test_a_bar_is_as_long_as_confidence_is_high(confidence: float, filled: int) -> None:
+    picture = np.full((120, 120, 3), 200, np.uint8)
+    barred = animation.confidence_bar(picture, confidence)
+    assert (picture == 200).all() and (barred[:-2] == 200).all()
+    lit = barred[-1].astype(int).sum(axis=1) > 100
+    assert lit.sum() == filled and lit[:filled].all()
+    if filled:
+        red, green, _ = barred[-1, 0].astype(int)
+        assert (green > red) == (confidence > 0.5)
