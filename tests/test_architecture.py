@@ -32,6 +32,7 @@ FLOORS = (
     ("stages",),
     ("commands",),
     ("cli",),
+    ("__main__",),
 )
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 #: What a bare machine with a GPU lacks.

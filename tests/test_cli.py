@@ -33,6 +33,11 @@ def test_version_and_help() -> None:
         assert option in text
 
 
+def test_the_package_runs_as_the_command() -> None:
+    done = subprocess.run([sys.executable, "-m", "occlufacediff", "--version"], capture_output=True, text=True)
+    assert done.returncode == 0 and done.stdout == f"occlufacediff, version {__version__}\n"
+
+
 def test_it_starts_without_heavy_imports() -> None:
     code = (
         "import sys, occlufacediff.cli as c\n"
