@@ -12,7 +12,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import accumulate, pairwise
+from itertools import islice
 from typing import Literal
 
 import torch
@@ -167,13 +167,12 @@ def sample_clips(
             decoder = denoiser.step_decoder(numbers, torch.bfloat16 if precision == "bf16" else torch.float32)
             for group in _groups(rows):
                 _settle(group, conditions, decoder, sampler, max_batch)
-        made = [_decode(prior, row, max_batch, hop) for row in rows]
+        made = (_decode(prior, row, max_batch, hop) for row in rows)
         if not apart:
-            return made
-        ends = list(accumulate((len(windows) for windows in pieces), initial=0))
+            return list(made)
         return [
-            side_by_side.together(made[first:last], clip.lmk_2d.shape[0])
-            for clip, (first, last) in zip(clips, pairwise(ends), strict=True)
+            side_by_side.together(list(islice(made, len(parts))), clip.lmk_2d.shape[0])
+            for clip, parts in zip(clips, pieces, strict=True)
         ]
     finally:
         denoiser.train(modes[0])

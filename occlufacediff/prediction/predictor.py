@@ -209,10 +209,7 @@ class Predictor:
             heard = self._hear(sound, use_sound)
         with _timed(seconds, "fit"):
             progress("fit", 0, 1)
-            fit = self._fit(seen, lmk_mask, trusted, notes)
-            if not well_seen(self.basis, lmk_mask).any():
-                alone = "the motion is guessed from the sound alone"
-                notes.append(alone if use_sound else "nothing is heard either: the motion is that of any face")
+            fit = self._fit(seen, lmk_mask, trusted, use_sound, notes)
             progress("fit", 1, 1)
         with _timed(seconds, "sampling"):
             progress("sampling", 0, 1)
@@ -277,7 +274,9 @@ class Predictor:
         waveform = sound.waveform if use_sound else np.zeros_like(sound.waveform)
         return Heard.of(waveform, sound.log_mel, self.networks, self.settings.adaptation)
 
-    def _fit(self, seen: Observation, lmk_mask: Floats, trusted: Floats, notes: list[str]) -> FitResult:
+    def _fit(
+        self, seen: Observation, lmk_mask: Floats, trusted: Floats, use_sound: bool, notes: list[str]
+    ) -> FitResult:
         def fitted(visible: NDArray[np.generic], shape: Floats | None = None) -> FitResult:
             return fit_clip(
                 self.basis, seen.lmk_2d, settings=self.reconstruction, boxes=seen.boxes, visible=visible, shape=shape
@@ -285,6 +284,8 @@ class Predictor:
 
         if well_seen(self.basis, lmk_mask).any():
             return fitted(lmk_mask)
+        alone = "the motion is guessed from the sound alone"
+        notes.append(alone if use_sound else "nothing is heard either: the motion is that of any face")
         if well_seen(self.basis, trusted).any():
             # All is hidden on purpose: the head is placed as the unhidden video tells.
             notes.append("everything is hidden: identity, head pose and camera come from all landmarks found")

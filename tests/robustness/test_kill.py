@@ -54,10 +54,10 @@ def test_shards_of_a_subject(finished: Tree, tmp_path: Path) -> None:
         folder = tmp_path / place
         killer = _kill_every_shard(folder, finished)
         # On a busy machine a short job can be over before it is met: then all is done again elsewhere.
-        if all(_kept_its_work(folder, rule, killer) for rule in SHARDS):
+        if set(killer.kept) == set(SHARDS | WHOLE) and all(killer.kept[rule] for rule in SHARDS):
             break
     assert set(killer.kept) == set(SHARDS | WHOLE)
-    assert [rule for rule in SHARDS if not _kept_its_work(folder, rule, killer)] == []
+    assert all(killer.kept[rule] for rule in SHARDS)
 
 
 def _kill_every_shard(folder: Path, finished: Tree) -> Killer:
@@ -76,6 +76,8 @@ def _kill_every_shard(folder: Path, finished: Tree) -> Killer:
     output = (folder / "run.log").read_text()
     assert process.returncode == 0, output[-4000:]
     assert killer.redone == []
+    for rule in set(SHARDS) & set(killer.kept):
+        assert _first_progress(folder / f"logs/tiny/{rule}/{SUBJECT}.log") >= len(killer.kept[rule]), rule
 
     patterns = [f"*/{SUBJECT}*", f"*/{SUBJECT}/**/*"]
     assert digests(tree.results, *patterns) == digests(finished.results, *patterns)
@@ -83,12 +85,6 @@ def _kill_every_shard(folder: Path, finished: Tree) -> Killer:
     assert digests(folder / "resources", head) == digests(finished.folder / "resources", head)
     assert _orphans(tree.results) == []
     return killer
-
-
-def _kept_its_work(folder: Path, rule: str, killer: Killer) -> bool:
-    """Was it killed with a clip done or more, and did it go on from there?"""
-    done = len(killer.kept.get(rule, {}))
-    return 1 <= done <= _first_progress(folder / f"logs/tiny/{rule}/{SUBJECT}.log")
 
 
 @pytest.mark.long
