@@ -54,8 +54,8 @@ config: $(STAMP)
 # The picture of all rules; needs Graphviz. Drawn in an empty folder, where every rule still has something to do.
 rulegraph: $(STAMP)
 	@folder=$$(mktemp -d); trap 'rm -r "$$folder"' EXIT; touch "$$folder/talk.mp4"; \
-	$(BIN)/snakemake --rulegraph dot --directory "$$folder" --config video=talk.mp4 clips=. \
-	  'download={assets: [flame2020], accept_terms: [flame]}' -- all fetch predict real_benchmark open_weights | \
+	$(BIN)/snakemake --rulegraph dot --directory "$$folder" --config video=talk.mp4 benchmark_videos=. \
+	  'download={assets: [flame2020], accept_terms: [flame]}' -- all fetch predict benchmark open_weights | \
 	  sed 's/color = "[^"]*"/color = "#4c6a92"/' | dot -Tsvg > "$$folder/rulegraph.svg"; \
 	cp "$$folder/rulegraph.svg" docs/rulegraph.svg
 

@@ -47,8 +47,8 @@ from occlufacediff.stages.acquire import unpack_subject  # noqa: E402
 from occlufacediff.stages.crop import crop_subject  # noqa: E402
 from occlufacediff.stages.crops_ahead import CropsAhead  # noqa: E402
 from occlufacediff.stages.landmarks import detect_subject  # noqa: E402
-from occlufacediff.stages.shard import read_index  # noqa: E402
 from occlufacediff.stages.video import convert_subject  # noqa: E402
+from occlufacediff.workflow.shards import read_index  # noqa: E402
 
 ROOT = Path(__file__).resolve().parents[1]
 SUBJECT, CLIP = "M030", "sad/level_3/001"
@@ -160,7 +160,7 @@ def items(folder: Path, clips: int = 20, frames: int = 100) -> Figures:
     In batches a copy into one tensor is added on both sides.
     """
     # Not at the top: a shard of this file's own must not carry torch in its memory.
-    from occlufacediff.training.data import ClipStore
+    from occlufacediff.datasets.clips import ClipStore
     from occlufacediff.training.windows import WindowDataset, collate
 
     rng = np.random.default_rng(0)

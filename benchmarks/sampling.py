@@ -35,7 +35,7 @@ from occlufacediff.models.audio_encoder import Wav2Vec2Sizes  # noqa: E402
 from occlufacediff.models.conditions import Precision  # noqa: E402
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig  # noqa: E402
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig  # noqa: E402
-from occlufacediff.models.published import published_denoiser_name, published_prior_name  # noqa: E402
+from occlufacediff.models.published_names import published_denoiser_name, published_prior_name  # noqa: E402
 from occlufacediff.models.sample import SampleInput, sample_clips  # noqa: E402
 from occlufacediff.models.sampler import Ddim, clip_noise  # noqa: E402
 from occlufacediff.models.schedule import NoiseSchedule  # noqa: E402

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from occlufacediff.config.evaluation import EvaluationSettings
+from occlufacediff.datasets.clips import Clip, ClipStore
 from occlufacediff.evaluation.metrics import lve
 from occlufacediff.evaluation.protocol import make_case
 from occlufacediff.head.asset import HeadAsset
@@ -32,7 +33,6 @@ from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import SampleInput, sample_clips
 from occlufacediff.models.windows import WINDOW_FRAMES, overlapping, stretches
-from occlufacediff.training.data import Clip, ClipStore
 
 Float = NDArray[np.float32]
 

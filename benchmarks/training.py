@@ -16,12 +16,13 @@ from pathlib import Path
 import torch
 
 from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
+from occlufacediff.device import pick_device
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.schedule import NoiseSchedule
 from occlufacediff.training.denoiser import denoiser_config, denoiser_losses
-from occlufacediff.training.loop import Batch, make_optimizer, pick_device
+from occlufacediff.training.loop import Batch, make_optimizer
 from occlufacediff.training.motion_prior import prior_config
 from occlufacediff.training.objective import HeadTerms
 

@@ -11,7 +11,7 @@ import click
 
 from occlufacediff import __version__
 from occlufacediff.errors import OccluFaceError
-from occlufacediff.threads import settle_threads
+from occlufacediff.threads import limit_threads
 
 Command = Callable[..., None]
 
@@ -56,7 +56,7 @@ class UserErrors(click.Group):
 @click.version_option(__version__, prog_name="occlufacediff")
 def main() -> None:
     """3D facial motion from talking videos in which part of the face is hidden."""
-    settle_threads()
+    limit_threads()
 
 
 @main.command()
@@ -151,7 +151,7 @@ def predict(
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
-    default=Path("results/recordings"),
+    default=Path("results/benchmark"),
     show_default=True,
     help="Folder of the tables; what it holds of the same clips is used again.",
 )
@@ -202,7 +202,7 @@ def convert(
     masks: Path | None,
 ) -> None:
     """Write the published CHECKPOINT (denoiser .pt, FLINT .ckpt, or FLAME's folder) in this program's format."""
-    from occlufacediff.stages.published import convert as write
+    from occlufacediff.stages.convert_checkpoint import convert as write
 
     click.echo(
         write(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 
-def settle_threads(cores: int | None = None) -> None:
+def limit_threads(cores: int | None = None) -> None:
     """Let threads that wait spin briefly, then sleep; what the environment says already is kept.
 
     Spinning long, the default, makes a network many times slower when anything else wants a core; sleeping at once

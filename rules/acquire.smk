@@ -8,14 +8,14 @@ if cfg.source == "download":
 
     rule fetch_archive:
         output:
-            archive=rf"{D}/archives/{{subject}}/{{archive,video\.tar|audio\.tar|sentences\.csv}}",
+            archive=rf"{RESULTS}/archives/{{subject}}/{{archive,video\.tar|audio\.tar|sentences\.csv}}",
         log:
             f"{LOGS}/fetch_archive/{{subject}}/{{archive}}.log",
         benchmark:
-            f"{BENCHMARKS}/fetch_archive/{{subject}}/{{archive}}.tsv"
+            f"{LOGS}/fetch_archive/{{subject}}/{{archive}}.tsv"
         threads: 1
         resources:
-            mem_mb=growing(300),
+            mem_mb=scaled_by_attempt(300),
             runtime=1440,
             downloads=1,
         params:
@@ -34,17 +34,17 @@ else:
         input:
             head=HEAD,
         output:
-            video=f"{D}/archives/{{subject}}/video.tar",
-            audio=f"{D}/archives/{{subject}}/audio.tar",
-            sentences=f"{D}/archives/{{subject}}/sentences.csv",
-            truth=f"{D}/truth/{{subject}}.h5",
+            video=f"{RESULTS}/archives/{{subject}}/video.tar",
+            audio=f"{RESULTS}/archives/{{subject}}/audio.tar",
+            sentences=f"{RESULTS}/archives/{{subject}}/sentences.csv",
+            truth=f"{RESULTS}/truth/{{subject}}.h5",
         log:
             f"{LOGS}/synthesise_subject/{{subject}}.log",
         benchmark:
-            f"{BENCHMARKS}/synthesise_subject/{{subject}}.tsv"
+            f"{LOGS}/synthesise_subject/{{subject}}.tsv"
         threads: shard_threads()
         resources:
-            mem_mb=growing(500, each=500),
+            mem_mb=scaled_by_attempt(500, each=500),
             runtime=120,
         params:
             settings=as_params(cfg.synthetic),
@@ -68,10 +68,10 @@ rule fetch_asset:
     log:
         f"{LOGS}/fetch_asset/{{asset}}.log",
     benchmark:
-        f"{BENCHMARKS}/fetch_asset/{{asset}}.tsv"
+        f"{LOGS}/fetch_asset/{{asset}}.tsv"
     threads: 1
     resources:
-        mem_mb=growing(500),
+        mem_mb=scaled_by_attempt(500),
         runtime=1440,
         downloads=1,
     params:
@@ -90,14 +90,14 @@ rule unpack_subject:
         video=video_tar,
         audio=audio_tar,
     output:
-        index=f"{D}/raw/{{subject}}/index.csv",
+        index=f"{RESULTS}/raw/{{subject}}/index.csv",
     log:
         f"{LOGS}/unpack_subject/{{subject}}.log",
     benchmark:
-        f"{BENCHMARKS}/unpack_subject/{{subject}}.tsv"
+        f"{LOGS}/unpack_subject/{{subject}}.tsv"
     threads: 1
     resources:
-        mem_mb=growing(800),
+        mem_mb=scaled_by_attempt(800),
         runtime=120,
     params:
         settings=as_params(cfg.acquire),

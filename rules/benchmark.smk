@@ -1,38 +1,38 @@
-# The benchmark on real recordings: snakemake real_benchmark --config clips=FOLDER
-rule benchmark_recordings:
+# The benchmark on real recordings: snakemake benchmark --config benchmark_videos=FOLDER
+rule run_benchmark:
     input:
-        clips=recordings,
+        clips=benchmark_videos,
         head=HEAD,
         motion_prior=expand(f"{MODELS}/motion_prior/{{file}}", file=NETWORK),
         denoiser=expand(f"{MODELS}/denoiser/{{file}}", file=NETWORK),
     output:
-        tables=expand(f"{D}/recordings/{{table}}.csv", table=["clips", "by_clip", "means", "groups", "gains"]),
+        tables=expand(f"{RESULTS}/benchmark/{{table}}.csv", table=["clips", "by_clip", "means", "groups", "gains"]),
         page=report(
-            f"{D}/recordings/benchmark.html",
-            caption="../report/recordings.rst",
+            f"{RESULTS}/benchmark/benchmark.html",
+            caption="../report/benchmark.rst",
             category="Real recordings",
         ),
     log:
-        f"{LOGS}/benchmark_recordings.log",
+        f"{LOGS}/run_benchmark.log",
     benchmark:
-        f"{BENCHMARKS}/benchmark_recordings.tsv"
+        f"{LOGS}/run_benchmark.tsv"
     threads: cores(8)
     resources:
-        mem_mb=growing(1500, each=1500),
-        runtime=growing(240),
+        mem_mb=scaled_by_attempt(1500, each=1500),
+        runtime=scaled_by_attempt(240),
         gpu=gpus(),
     params:
-        folder=cfg.clips,
-        settings=as_params(cfg.recordings),
+        folder=cfg.benchmark_videos,
+        settings=as_params(cfg.benchmark),
         landmarks=as_params(cfg.landmarks),
         crop=as_params(cfg.crop),
-        pictures=occluders_state(cfg.recordings, cfg.recordings.regions),
+        pictures=occluders_state(cfg.benchmark, cfg.benchmark.regions),
         reconstruction=as_params(cfg.reconstruction),
         seed=cfg.seed,
-        code=fingerprint("occlufacediff.stages.recordings", "occlufacediff.stages.recordings_page"),
+        code=fingerprint("occlufacediff.stages.benchmark", "occlufacediff.stages.benchmark_page"),
     message:
         "Hide parts of real recordings, fill them in, compare"
     conda:
         "../envs/report.yaml"
     script:
-        "../scripts/benchmark_recordings.py"
+        "../scripts/run_benchmark.py"

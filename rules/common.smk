@@ -21,15 +21,15 @@ from occlufacediff.acquire.terms import notice
 from occlufacediff.config.load import load_config
 from occlufacediff.config.names import NAME
 from occlufacediff.config.section import as_params
-from occlufacediff.recordings.clips import find_clips
-from occlufacediff.stages.chunks import names as chunk_names
-from occlufacediff.stages.source import (
+from occlufacediff.benchmark.videos import find_videos
+from occlufacediff.workflow.chunks import names as chunk_names
+from occlufacediff.workflow.inputs import (
     audio_archive,
     check_inputs,
     masks_state,
     occluders_state,
-    published_coefficients,
-    published_landmarks,
+    emote_coefficients,
+    emote_landmarks,
     sentence_table,
     split_settings,
     subjects,
@@ -37,7 +37,7 @@ from occlufacediff.stages.source import (
 )
 from occlufacediff.synthetic.shards import shard_names
 from occlufacediff.errors import OccluFaceError
-from occlufacediff.fingerprint import fingerprint
+from occlufacediff.workflow.fingerprint import fingerprint
 from occlufacediff.weights import open_weights
 
 try:
@@ -49,12 +49,11 @@ try:
 except OccluFaceError as error:
     raise WorkflowError(str(error)) from None
 
-D = f"results/{cfg.dataset}"
+RESULTS = f"results/{cfg.dataset}"
 LOGS = f"logs/{cfg.dataset}"
-BENCHMARKS = f"benchmarks/results/{cfg.dataset}"
-ARCHIVES = cfg.archives if cfg.source == "local" else f"{D}/archives"
+ARCHIVES = cfg.archives if cfg.source == "local" else f"{RESULTS}/archives"
 HEAD = cfg.head or "resources/open_head.npz"
-MODELS = cfg.checkpoint or f"{D}/models"
+MODELS = cfg.checkpoint or f"{RESULTS}/models"
 # The model that tells what is visible, where one does.
 SEGMENTATION = [cfg.visibility.model] if cfg.visibility.source == "segmentation" else []
 # Stages that write one HDF5 file and one index a subject.
@@ -87,7 +86,7 @@ def shard_threads():
     return cfg.dask.workers or max(1, cores(4 * jobs) // jobs)
 
 
-def growing(amount, each=0):
+def scaled_by_attempt(amount, each=0):
     """An amount of a resource, `each` more a thread, twice as much at every retry (only profiles/slurm retries)."""
     return lambda wildcards, threads, attempt: (amount + each * threads) * 2 ** (attempt - 1)
 
@@ -109,7 +108,7 @@ def _times(folder):
 
 @cache
 def _touched(subject):
-    raw = Path(D, "raw", subject)
+    raw = Path(RESULTS, "raw", subject)
     index = raw / "index.csv"
     if not index.exists():
         return []
@@ -131,7 +130,7 @@ def predicted(wildcards):
     """What the target `predict` makes of the configured video."""
     if cfg.video is None:
         raise WorkflowError("Configuration, video: predict needs a video; give it with --config video=FILE.")
-    return expand(f"{D}/predictions/{Path(cfg.video).stem}/{{file}}", file=["motion.npz", "animation.mp4"])
+    return expand(f"{RESULTS}/predictions/{Path(cfg.video).stem}/{{file}}", file=["motion.npz", "animation.mp4"])
 
 
 def predicting(network):
@@ -147,11 +146,13 @@ def predicting(network):
     return files
 
 
-def recordings(wildcards):
-    """Videos that the target `real_benchmark` works on."""
-    if cfg.clips is None:
-        raise WorkflowError("Configuration, clips: real_benchmark needs videos; give --config clips=FOLDER.")
-    return [str(path) for path in find_clips(Path(cfg.clips)).values()]
+def benchmark_videos(wildcards):
+    """Videos that the target `benchmark` works on."""
+    if cfg.benchmark_videos is None:
+        raise WorkflowError(
+            "Configuration, benchmark_videos: benchmark needs videos; give --config benchmark_videos=FOLDER."
+        )
+    return [str(path) for path in find_videos(Path(cfg.benchmark_videos)).values()]
 
 
 def histories():
@@ -162,13 +163,13 @@ def histories():
 
 def missing_intermediates():
     """Files before the report that do not exist, but for those of training."""
-    patterns = [f"{D}/raw/{{subject}}/index.csv", f"{D}/video25/{{subject}}/index.csv"]
-    patterns += [f"{D}/{stage}/{{subject}}.{kind}" for stage in STAGES for kind in ("h5", "csv")]
+    patterns = [f"{RESULTS}/raw/{{subject}}/index.csv", f"{RESULTS}/video25/{{subject}}/index.csv"]
+    patterns += [f"{RESULTS}/{stage}/{{subject}}.{kind}" for stage in STAGES for kind in ("h5", "csv")]
     if cfg.source == "synthetic":
         patterns += [f"{ARCHIVES}/{{subject}}/{name}" for name in ("video.tar", "audio.tar", "sentences.csv")]
-        patterns += [f"{D}/truth/{{subject}}.h5"]
-    paths = [HEAD, f"{D}/manifest.csv", *(path for pattern in patterns for path in of_subjects(pattern))]
-    paths += expand(f"{D}/evaluation/{{file}}", file=["metrics.csv", "metrics_by_clip.csv", "predictions.h5"])
+        patterns += [f"{RESULTS}/truth/{{subject}}.h5"]
+    paths = [HEAD, f"{RESULTS}/manifest.csv", *(path for pattern in patterns for path in of_subjects(pattern))]
+    paths += expand(f"{RESULTS}/evaluation/{{file}}", file=["metrics.csv", "metrics_by_clip.csv", "predictions.h5"])
     return [path for path in paths if not Path(path).exists()]
 
 
@@ -250,7 +251,7 @@ def wanted(wildcards):
     follows again when it is asked for both. Equal inputs give equal bytes here, so where the report is up to date, making
     the deleted files alone is enough. Training is the exception: its history has times in it, so what follows follows.
     """
-    page = f"{D}/report.html"
+    page = f"{RESULTS}/report.html"
     if not workflow.is_main_process or not Path(page).exists():
         return [page]
     if networks := missing_networks():

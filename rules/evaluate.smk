@@ -1,35 +1,35 @@
 # Hide, sample, compare on the test split.
 rule evaluate_methods:
     input:
-        manifest=f"{D}/manifest.csv",
-        clips=of_subjects(f"{D}/clips/{{subject}}.h5"),
-        audio=of_subjects(f"{D}/audio/{{subject}}.h5"),
-        coefficients=of_subjects(f"{D}/coefficients/{{subject}}.h5"),
+        manifest=f"{RESULTS}/manifest.csv",
+        clips=of_subjects(f"{RESULTS}/clips/{{subject}}.h5"),
+        audio=of_subjects(f"{RESULTS}/audio/{{subject}}.h5"),
+        coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),
         head=HEAD,
         motion_prior=expand(f"{MODELS}/motion_prior/{{file}}", file=NETWORK),
         denoiser=expand(f"{MODELS}/denoiser/{{file}}", file=NETWORK),
     output:
         metrics=report(
-            f"{D}/evaluation/metrics.csv",
+            f"{RESULTS}/evaluation/metrics.csv",
             caption="../report/metrics.rst",
             category="Results",
             labels={"table": "all metrics", "dataset": cfg.dataset},
         ),
         metrics_by_clip=report(
-            f"{D}/evaluation/metrics_by_clip.csv",
+            f"{RESULTS}/evaluation/metrics_by_clip.csv",
             caption="../report/metrics_by_clip.rst",
             category="Results",
             labels={"table": "clip by clip", "dataset": cfg.dataset},
         ),
-        predictions=f"{D}/evaluation/predictions.h5",
+        predictions=f"{RESULTS}/evaluation/predictions.h5",
     log:
         f"{LOGS}/evaluate_methods.log",
     benchmark:
-        f"{BENCHMARKS}/evaluate_methods.tsv"
+        f"{LOGS}/evaluate_methods.tsv"
     threads: cores(8)
     resources:
-        mem_mb=growing(4000),
-        runtime=growing(240),
+        mem_mb=scaled_by_attempt(4000),
+        runtime=scaled_by_attempt(240),
         gpu=gpus(),
     params:
         settings=as_params(cfg.evaluation),

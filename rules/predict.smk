@@ -7,9 +7,9 @@ rule predict_video:
         motion_prior=predicting("motion_prior"),
         denoiser=predicting("denoiser"),
     output:
-        motion=f"{D}/predictions/{{video}}/motion.npz",
+        motion=f"{RESULTS}/predictions/{{video}}/motion.npz",
         animation=report(
-            f"{D}/predictions/{{video}}/animation.mp4",
+            f"{RESULTS}/predictions/{{video}}/animation.mp4",
             caption="../report/animation.rst",
             category="Predictions",
             labels={"video": "{video}"},
@@ -17,11 +17,11 @@ rule predict_video:
     log:
         f"{LOGS}/predict_video/{{video}}.log",
     benchmark:
-        f"{BENCHMARKS}/predict_video/{{video}}.tsv"
+        f"{LOGS}/predict_video/{{video}}.tsv"
     threads: cores(4)
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(120),
+        mem_mb=scaled_by_attempt(3000),
+        runtime=scaled_by_attempt(120),
         gpu=gpus(),
     params:
         settings=as_params(cfg.prediction),

@@ -1,17 +1,17 @@
 # 25 fps video, 16 kHz sound, landmarks, crops; then one table of all clips.
 rule convert_video:
     input:
-        index=f"{D}/raw/{{subject}}/index.csv",
-        chunks=of_chunks(f"{D}/video25/{{subject}}/index.csv"),
+        index=f"{RESULTS}/raw/{{subject}}/index.csv",
+        chunks=of_chunks(f"{RESULTS}/video25/{{subject}}/index.csv"),
     output:
-        index=f"{D}/video25/{{subject}}/index.csv",
+        index=f"{RESULTS}/video25/{{subject}}/index.csv",
     log:
         f"{LOGS}/convert_video/{{subject}}.log",
     benchmark:
-        f"{BENCHMARKS}/convert_video/{{subject}}.tsv"
+        f"{LOGS}/convert_video/{{subject}}.tsv"
     threads: shard_threads()
     resources:
-        mem_mb=growing(500, each=700),
+        mem_mb=scaled_by_attempt(500, each=700),
         runtime=240,
     params:
         settings=as_params(cfg.conversion),
@@ -27,18 +27,18 @@ rule convert_video:
 
 rule extract_audio:
     input:
-        index=f"{D}/raw/{{subject}}/index.csv",
-        chunks=of_chunks(f"{D}/audio/{{subject}}.h5", f"{D}/audio/{{subject}}.csv"),
+        index=f"{RESULTS}/raw/{{subject}}/index.csv",
+        chunks=of_chunks(f"{RESULTS}/audio/{{subject}}.h5", f"{RESULTS}/audio/{{subject}}.csv"),
     output:
-        audio=f"{D}/audio/{{subject}}.h5",
-        index=f"{D}/audio/{{subject}}.csv",
+        audio=f"{RESULTS}/audio/{{subject}}.h5",
+        index=f"{RESULTS}/audio/{{subject}}.csv",
     log:
         f"{LOGS}/extract_audio/{{subject}}.log",
     benchmark:
-        f"{BENCHMARKS}/extract_audio/{{subject}}.tsv"
+        f"{LOGS}/extract_audio/{{subject}}.tsv"
     threads: shard_threads()
     resources:
-        mem_mb=growing(500, each=400),
+        mem_mb=scaled_by_attempt(500, each=400),
         runtime=60,
     params:
         settings=as_params(cfg.audio),
@@ -52,55 +52,55 @@ rule extract_audio:
         "../scripts/extract_audio.py"
 
 
-if cfg.landmarks.source == "published":
+if cfg.landmarks.source == "emote":
 
-    rule read_landmarks:
+    rule read_emote_landmarks:
         input:
-            index=f"{D}/video25/{{subject}}/index.csv",
-            published=f"{published_landmarks(cfg)}/{{subject}}/{cfg.acquire.view}",
-            chunks=of_chunks(f"{D}/landmarks/{{subject}}.h5", f"{D}/landmarks/{{subject}}.csv"),
+            index=f"{RESULTS}/video25/{{subject}}/index.csv",
+            published=f"{emote_landmarks(cfg)}/{{subject}}/{cfg.acquire.view}",
+            chunks=of_chunks(f"{RESULTS}/landmarks/{{subject}}.h5", f"{RESULTS}/landmarks/{{subject}}.csv"),
         output:
-            landmarks=f"{D}/landmarks/{{subject}}.h5",
-            index=f"{D}/landmarks/{{subject}}.csv",
+            landmarks=f"{RESULTS}/landmarks/{{subject}}.h5",
+            index=f"{RESULTS}/landmarks/{{subject}}.csv",
         log:
-            f"{LOGS}/read_landmarks/{{subject}}.log",
+            f"{LOGS}/read_emote_landmarks/{{subject}}.log",
         benchmark:
-            f"{BENCHMARKS}/read_landmarks/{{subject}}.tsv"
+            f"{LOGS}/read_emote_landmarks/{{subject}}.tsv"
         threads: shard_threads()
         resources:
-            mem_mb=growing(1000, each=300),
+            mem_mb=scaled_by_attempt(1000, each=300),
             runtime=240,
         params:
-            settings=as_params(cfg.published),
+            settings=as_params(cfg.emote),
             min_found=cfg.landmarks.min_found,
-            code=fingerprint("occlufacediff.stages.published_landmarks"),
+            code=fingerprint("occlufacediff.stages.emote_landmarks"),
         message:
             "{wildcards.subject}: published landmarks"
         conda:
             "../envs/preprocess.yaml"
         script:
-            "../scripts/read_landmarks.py"
+            "../scripts/read_emote_landmarks.py"
 
 else:
 
     rule detect_landmarks:
         input:
-            index=f"{D}/video25/{{subject}}/index.csv",
-            chunks=of_chunks(f"{D}/landmarks/{{subject}}.h5", f"{D}/landmarks/{{subject}}.csv"),
+            index=f"{RESULTS}/video25/{{subject}}/index.csv",
+            chunks=of_chunks(f"{RESULTS}/landmarks/{{subject}}.h5", f"{RESULTS}/landmarks/{{subject}}.csv"),
         output:
-            landmarks=f"{D}/landmarks/{{subject}}.h5",
-            index=f"{D}/landmarks/{{subject}}.csv",
+            landmarks=f"{RESULTS}/landmarks/{{subject}}.h5",
+            index=f"{RESULTS}/landmarks/{{subject}}.csv",
         log:
             f"{LOGS}/detect_landmarks/{{subject}}.log",
         benchmark:
-            f"{BENCHMARKS}/detect_landmarks/{{subject}}.tsv"
+            f"{LOGS}/detect_landmarks/{{subject}}.tsv"
         threads: shard_threads()
         resources:
-            mem_mb=growing(500, each=600),
+            mem_mb=scaled_by_attempt(500, each=600),
             runtime=240,
         params:
             settings=as_params(cfg.landmarks),
-            clips=f"{D}/clips/{{subject}}.h5",
+            clips=f"{RESULTS}/clips/{{subject}}.h5",
             code=fingerprint("occlufacediff.stages.landmarks"),
         message:
             "{wildcards.subject}: landmarks"
@@ -112,20 +112,20 @@ else:
 
 rule crop_faces:
     input:
-        index=f"{D}/video25/{{subject}}/index.csv",
-        landmarks=f"{D}/landmarks/{{subject}}.h5",
+        index=f"{RESULTS}/video25/{{subject}}/index.csv",
+        landmarks=f"{RESULTS}/landmarks/{{subject}}.h5",
         model=SEGMENTATION,
-        chunks=of_chunks(f"{D}/clips/{{subject}}.h5", f"{D}/clips/{{subject}}.csv"),
+        chunks=of_chunks(f"{RESULTS}/clips/{{subject}}.h5", f"{RESULTS}/clips/{{subject}}.csv"),
     output:
-        clips=f"{D}/clips/{{subject}}.h5",
-        index=f"{D}/clips/{{subject}}.csv",
+        clips=f"{RESULTS}/clips/{{subject}}.h5",
+        index=f"{RESULTS}/clips/{{subject}}.csv",
     log:
         f"{LOGS}/crop_faces/{{subject}}.log",
     benchmark:
-        f"{BENCHMARKS}/crop_faces/{{subject}}.tsv"
+        f"{LOGS}/crop_faces/{{subject}}.tsv"
     threads: shard_threads()
     resources:
-        mem_mb=growing(500, each=400),
+        mem_mb=scaled_by_attempt(500, each=400),
         runtime=240,
     params:
         settings=as_params(cfg.crop),
@@ -142,23 +142,23 @@ rule crop_faces:
 
 rule build_manifest:
     input:
-        raw=of_subjects(f"{D}/raw/{{subject}}/index.csv"),
-        video=of_subjects(f"{D}/video25/{{subject}}/index.csv"),
-        audio=of_subjects(f"{D}/audio/{{subject}}.csv"),
-        landmarks=of_subjects(f"{D}/landmarks/{{subject}}.csv"),
-        clips=of_subjects(f"{D}/clips/{{subject}}.csv"),
-        coefficients=of_subjects(f"{D}/coefficients/{{subject}}.csv"),
+        raw=of_subjects(f"{RESULTS}/raw/{{subject}}/index.csv"),
+        video=of_subjects(f"{RESULTS}/video25/{{subject}}/index.csv"),
+        audio=of_subjects(f"{RESULTS}/audio/{{subject}}.csv"),
+        landmarks=of_subjects(f"{RESULTS}/landmarks/{{subject}}.csv"),
+        clips=of_subjects(f"{RESULTS}/clips/{{subject}}.csv"),
+        coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.csv"),
         sentences=sentence_tables(),
     output:
-        manifest=f"{D}/manifest.csv",
+        manifest=f"{RESULTS}/manifest.csv",
     log:
         f"{LOGS}/build_manifest.log",
     benchmark:
-        f"{BENCHMARKS}/build_manifest.tsv"
+        f"{LOGS}/build_manifest.tsv"
     threads: 1
     resources:
-        mem_mb=growing(800),
-        runtime=growing(10),
+        mem_mb=scaled_by_attempt(800),
+        runtime=scaled_by_attempt(10),
     params:
         settings=as_params(split_settings(cfg)),
         code=fingerprint("occlufacediff.stages.manifest"),

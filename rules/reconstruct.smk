@@ -5,11 +5,11 @@ rule build_open_head:
     log:
         f"{LOGS}/build_open_head.log",
     benchmark:
-        f"{BENCHMARKS}/build_open_head.tsv"
+        f"{LOGS}/build_open_head.tsv"
     threads: 1
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(30),
+        mem_mb=scaled_by_attempt(3000),
+        runtime=scaled_by_attempt(30),
     params:
         settings=as_params(cfg.open_head),
         seed=cfg.seed,
@@ -22,52 +22,52 @@ rule build_open_head:
         "../scripts/build_open_head.py"
 
 
-if cfg.reconstruction.source == "published":
+if cfg.reconstruction.source == "emote":
 
-    rule read_coefficients:
+    rule read_emote_coefficients:
         input:
-            clips=f"{D}/clips/{{subject}}.h5",
+            clips=f"{RESULTS}/clips/{{subject}}.h5",
             head=HEAD,
-            published=f"{published_coefficients(cfg)}/{{subject}}/{cfg.acquire.view}",
-            chunks=of_chunks(f"{D}/coefficients/{{subject}}.h5", f"{D}/coefficients/{{subject}}.csv"),
+            published=f"{emote_coefficients(cfg)}/{{subject}}/{cfg.acquire.view}",
+            chunks=of_chunks(f"{RESULTS}/coefficients/{{subject}}.h5", f"{RESULTS}/coefficients/{{subject}}.csv"),
         output:
-            coefficients=f"{D}/coefficients/{{subject}}.h5",
-            index=f"{D}/coefficients/{{subject}}.csv",
+            coefficients=f"{RESULTS}/coefficients/{{subject}}.h5",
+            index=f"{RESULTS}/coefficients/{{subject}}.csv",
         log:
-            f"{LOGS}/read_coefficients/{{subject}}.log",
+            f"{LOGS}/read_emote_coefficients/{{subject}}.log",
         benchmark:
-            f"{BENCHMARKS}/read_coefficients/{{subject}}.tsv"
+            f"{LOGS}/read_emote_coefficients/{{subject}}.tsv"
         threads: shard_threads()
         resources:
-            mem_mb=growing(1000, each=300),
+            mem_mb=scaled_by_attempt(1000, each=300),
             runtime=120,
         params:
-            settings=as_params(cfg.published),
-            code=fingerprint("occlufacediff.stages.published_coefficients"),
+            settings=as_params(cfg.emote),
+            code=fingerprint("occlufacediff.stages.emote_coefficients"),
         message:
             "{wildcards.subject}: published coefficients"
         conda:
             "../envs/learn.yaml"
         script:
-            "../scripts/read_coefficients.py"
+            "../scripts/read_emote_coefficients.py"
 
 else:
 
     rule fit_coefficients:
         input:
-            clips=f"{D}/clips/{{subject}}.h5",
+            clips=f"{RESULTS}/clips/{{subject}}.h5",
             head=HEAD,
-            chunks=of_chunks(f"{D}/coefficients/{{subject}}.h5", f"{D}/coefficients/{{subject}}.csv"),
+            chunks=of_chunks(f"{RESULTS}/coefficients/{{subject}}.h5", f"{RESULTS}/coefficients/{{subject}}.csv"),
         output:
-            coefficients=f"{D}/coefficients/{{subject}}.h5",
-            index=f"{D}/coefficients/{{subject}}.csv",
+            coefficients=f"{RESULTS}/coefficients/{{subject}}.h5",
+            index=f"{RESULTS}/coefficients/{{subject}}.csv",
         log:
             f"{LOGS}/fit_coefficients/{{subject}}.log",
         benchmark:
-            f"{BENCHMARKS}/fit_coefficients/{{subject}}.tsv"
+            f"{LOGS}/fit_coefficients/{{subject}}.tsv"
         threads: shard_threads()
         resources:
-            mem_mb=growing(500, each=400),
+            mem_mb=scaled_by_attempt(500, each=400),
             runtime=120,
         params:
             settings=as_params(cfg.reconstruction),

@@ -1,18 +1,18 @@
 # One page on what was run and what came out.
 rule make_report:
     input:
-        manifest=f"{D}/manifest.csv",
-        metrics=f"{D}/evaluation/metrics.csv",
-        metrics_by_clip=f"{D}/evaluation/metrics_by_clip.csv",
-        predictions=f"{D}/evaluation/predictions.h5",
-        clips=of_subjects(f"{D}/clips/{{subject}}.h5"),
-        audio=of_subjects(f"{D}/audio/{{subject}}.h5"),
-        coefficients=of_subjects(f"{D}/coefficients/{{subject}}.h5"),
+        manifest=f"{RESULTS}/manifest.csv",
+        metrics=f"{RESULTS}/evaluation/metrics.csv",
+        metrics_by_clip=f"{RESULTS}/evaluation/metrics_by_clip.csv",
+        predictions=f"{RESULTS}/evaluation/predictions.h5",
+        clips=of_subjects(f"{RESULTS}/clips/{{subject}}.h5"),
+        audio=of_subjects(f"{RESULTS}/audio/{{subject}}.h5"),
+        coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),
         head=HEAD,
         histories=histories(),
     output:
         report=report(
-            f"{D}/report.html",
+            f"{RESULTS}/report.html",
             caption="../report/report.rst",
             category="Report",
             labels={"page": "report", "dataset": cfg.dataset},
@@ -20,11 +20,11 @@ rule make_report:
     log:
         f"{LOGS}/make_report.log",
     benchmark:
-        f"{BENCHMARKS}/make_report.tsv"
+        f"{LOGS}/make_report.tsv"
     threads: cores(2)
     resources:
-        mem_mb=growing(3000),
-        runtime=growing(30),
+        mem_mb=scaled_by_attempt(3000),
+        runtime=scaled_by_attempt(30),
     params:
         settings=as_params(cfg.report),
         seed=cfg.seed,

@@ -8,7 +8,7 @@ localrules:
     evaluate,
     report,
     predict,
-    real_benchmark,
+    benchmark,
     open_weights,
 
 
@@ -19,18 +19,18 @@ rule fetch:
 
 rule acquire:
     input:
-        of_subjects(f"{D}/raw/{{subject}}/index.csv"),
+        of_subjects(f"{RESULTS}/raw/{{subject}}/index.csv"),
 
 
 rule preprocess:
     input:
-        of_subjects(f"{D}/clips/{{subject}}.csv"),
-        of_subjects(f"{D}/audio/{{subject}}.csv"),
+        of_subjects(f"{RESULTS}/clips/{{subject}}.csv"),
+        of_subjects(f"{RESULTS}/audio/{{subject}}.csv"),
 
 
 rule reconstruct:
     input:
-        f"{D}/manifest.csv",
+        f"{RESULTS}/manifest.csv",
 
 
 rule train:
@@ -44,12 +44,12 @@ rule train:
 
 rule evaluate:
     input:
-        f"{D}/evaluation/metrics.csv",
+        f"{RESULTS}/evaluation/metrics.csv",
 
 
 rule report:
     input:
-        f"{D}/report.html",
+        f"{RESULTS}/report.html",
 
 
 rule predict:
@@ -57,9 +57,9 @@ rule predict:
         predicted,
 
 
-rule real_benchmark:
+rule benchmark:
     input:
-        f"{D}/recordings/benchmark.html",
+        f"{RESULTS}/benchmark/benchmark.html",
 
 
 rule open_weights:

@@ -2,16 +2,16 @@
 
 from pathlib import Path
 
-from occlufacediff.stages.logs import logged
+from occlufacediff.workflow.job_log import logged
 
 with logged(snakemake):
     from occlufacediff.config.section import from_params
     from occlufacediff.config.video import VideoSettings
-    from occlufacediff.stages.chunks import whole
     from occlufacediff.stages.video import convert_subject
+    from occlufacediff.workflow.chunks import subject_file
 
     chunk = snakemake.wildcards.get("chunk")
-    raw, index = Path(snakemake.input.index), whole(snakemake.output.index, chunk)
+    raw, index = Path(snakemake.input.index), subject_file(snakemake.output.index, chunk)
     convert_subject(
         snakemake.wildcards.subject,
         raw.parent,

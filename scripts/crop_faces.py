@@ -2,14 +2,14 @@
 
 from pathlib import Path
 
-from occlufacediff.stages.logs import logged
+from occlufacediff.workflow.job_log import logged
 
 with logged(snakemake):
     from occlufacediff.config.crop import CropSettings
     from occlufacediff.config.section import from_params
     from occlufacediff.config.visibility import VisibilitySettings
-    from occlufacediff.stages.chunks import whole
     from occlufacediff.stages.crop import crop_subject
+    from occlufacediff.workflow.chunks import subject_file
 
     chunk = snakemake.wildcards.get("chunk")
     video = Path(snakemake.input.index)
@@ -18,8 +18,8 @@ with logged(snakemake):
         video.parent,
         video,
         Path(snakemake.input.landmarks),
-        whole(snakemake.output.clips, chunk),
-        whole(snakemake.output.index, chunk),
+        subject_file(snakemake.output.clips, chunk),
+        subject_file(snakemake.output.index, chunk),
         settings=from_params(CropSettings, snakemake.params.settings),
         visibility=from_params(VisibilitySettings, snakemake.params.visibility),
         workers=snakemake.threads,

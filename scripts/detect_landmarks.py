@@ -2,15 +2,15 @@
 
 from pathlib import Path
 
-from occlufacediff.stages.logs import logged
+from occlufacediff.workflow.job_log import logged
 
 with logged(snakemake):
     from occlufacediff.config.crop import CropSettings
     from occlufacediff.config.landmarks import LandmarkSettings
     from occlufacediff.config.section import from_params
-    from occlufacediff.stages.chunks import whole
     from occlufacediff.stages.crops_ahead import CropsAhead
     from occlufacediff.stages.landmarks import detect_subject
+    from occlufacediff.workflow.chunks import subject_file
 
     chunk = snakemake.wildcards.get("chunk")
     video = Path(snakemake.input.index)
@@ -22,8 +22,8 @@ with logged(snakemake):
         snakemake.wildcards.subject,
         video.parent,
         video,
-        whole(snakemake.output.landmarks, chunk),
-        whole(snakemake.output.index, chunk),
+        subject_file(snakemake.output.landmarks, chunk),
+        subject_file(snakemake.output.index, chunk),
         settings=from_params(LandmarkSettings, snakemake.params.settings),
         track=None if looked_at else ahead.track,
         workers=snakemake.threads,

@@ -2,13 +2,13 @@
 
 from pathlib import Path
 
-from occlufacediff.stages.logs import logged
+from occlufacediff.workflow.job_log import logged
 
 with logged(snakemake):
     from occlufacediff.config.audio import AudioSettings
     from occlufacediff.config.section import from_params
     from occlufacediff.stages.audio import extract_subject
-    from occlufacediff.stages.chunks import whole
+    from occlufacediff.workflow.chunks import subject_file
 
     chunk = snakemake.wildcards.get("chunk")
     raw = Path(snakemake.input.index)
@@ -16,8 +16,8 @@ with logged(snakemake):
         snakemake.wildcards.subject,
         raw.parent,
         raw,
-        whole(snakemake.output.audio, chunk),
-        whole(snakemake.output.index, chunk),
+        subject_file(snakemake.output.audio, chunk),
+        subject_file(snakemake.output.index, chunk),
         settings=from_params(AudioSettings, snakemake.params.settings),
         workers=snakemake.threads,
         scheduler=snakemake.config["dask"]["scheduler"],

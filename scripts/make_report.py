@@ -3,7 +3,7 @@
 from importlib.metadata import distributions
 from pathlib import Path
 
-from occlufacediff.stages.logs import logged
+from occlufacediff.workflow.job_log import logged
 
 LIBRARIES = ("torch", "mediapipe", "snakemake", "dask", "h5py", "librosa", "numpy", "vtk", "anny")
 

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from occlufacediff.stages.logs import logged
+from occlufacediff.workflow.job_log import logged
 
 with logged(snakemake):
     from occlufacediff.config.section import from_params

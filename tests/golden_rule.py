@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from occlufacediff.models.published import OURS_ONLY, old_weight_norm_name
+from occlufacediff.models.published_names import OURS_ONLY, old_weight_norm_name
 
 
 def ruled(name: str, shape: tuple[int, ...]) -> np.ndarray:

@@ -8,14 +8,14 @@ import pandas as pd
 from rich.console import Console
 from rich.table import Table
 
+from occlufacediff.benchmark.page_parts import lone_clip_note
 from occlufacediff.commands.model import find_model
+from occlufacediff.config.benchmark import BenchmarkSettings
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
-from occlufacediff.config.recordings import RecordingsSettings
-from occlufacediff.recordings.page import lone_clip_note
-from occlufacediff.stages.recordings import BenchmarkInputs, benchmark_recordings, read_table
-from occlufacediff.stages.recordings_page import write_page
+from occlufacediff.stages.benchmark import BenchmarkInputs, read_table, run_benchmark
+from occlufacediff.stages.benchmark_page import write_page
 
 #: Columns of the console's table: metric and heading.
 SHOWN = {
@@ -58,9 +58,9 @@ def run(
     """Run the benchmark on a folder of videos and print its first table.
 
     Raises:
-        OccluFaceError: see `stages.recordings.benchmark_recordings`.
+        OccluFaceError: see `stages.benchmark.run_benchmark`.
     """
-    settings = RecordingsSettings(regions=("mouth",), spans=("middle",)) if quick else RecordingsSettings()
+    settings = BenchmarkSettings(regions=("mouth",), spans=("middle",)) if quick else BenchmarkSettings()
     checkpoint, head = find_model(checkpoint, head, Console(stderr=True, highlight=False))
     inputs = BenchmarkInputs(
         head=head,
@@ -72,7 +72,7 @@ def run(
         seed=seed,
         device=device,
     )
-    benchmark_recordings(folder, out, inputs=inputs, workers=workers)
+    run_benchmark(folder, out, inputs=inputs, workers=workers)
     write_page(folder, out, inputs=inputs)
     console = Console(highlight=False)
     clips, means, gains = (read_table(out, name) for name in ("clips", "means", "gains"))

@@ -10,9 +10,9 @@ from typing import Literal
 class LandmarkSettings:
     """Which detector finds the face and what is asked of its result."""
 
-    #: Where landmarks come from: a detector finds them (``detect``), or EMOTE's files are read (``published``, see
-    #: ``published.folder``); of the other keys here only ``min_found`` counts then.
-    source: Literal["detect", "published"] = "detect"
+    #: Where landmarks come from: a detector finds them (``detect``), or EMOTE's files are read (``emote``, see
+    #: ``emote.folder``); of the other keys here only ``min_found`` counts then.
+    source: Literal["detect", "emote"] = "detect"
     #: ``mediapipe``: 478 points, weights in its wheel; ``face_alignment``: 68 points put on the mesh, others unknown.
     detector: Literal["mediapipe", "face_alignment"] = "mediapipe"
     #: Every frame on its own (true) or followed from the frame before (false, faster, may lag behind).

@@ -15,7 +15,7 @@ from occlufacediff.config.training import (
 
 
 @dataclass(frozen=True)
-class UnrenderedSettings:
+class LandmarkClipSettings:
     """Clips drawn as landmarks, sound and coefficients, without a picture: each by a speaker of its own."""
 
     #: Clips in all, and clips a shard (one job each).
@@ -91,7 +91,7 @@ def _denoiser() -> DenoiserSettings:
             whole=0.06, half_frames=0.04, nothing=0.02, all=0.08, eyes=0.05, left=0.06, right=0.06, mouth=0.9,
             random=0.15, contour=0.15, span_is_window=0.35, mouth_with_chin=0.9,
         ),
-        augment=AugmentSettings(tempo=0.12, decoy=0.85, offset_frames=0.0, voice=0.1, loudness=0.15, slope=0.3),
+        augment=AugmentSettings(tempo=0.12, mouth_swap=0.85, offset_frames=0.0, voice=0.1, loudness=0.15, slope=0.3),
         audio_dropout=0.12,
         landmark_dropout=0.06,
     )  # fmt: skip
@@ -103,7 +103,7 @@ class OpenWeightsSettings:
 
     #: Seed of clips and trainings, apart from the seed of everything else: all make the same weights.
     seed: int = 7
-    clips: UnrenderedSettings = field(default_factory=UnrenderedSettings)
+    clips: LandmarkClipSettings = field(default_factory=LandmarkClipSettings)
     motion_prior: MotionPriorSettings = field(
         default_factory=lambda: MotionPriorSettings(
             loop=LoopSettings(max_steps=600, batch_size=32, learning_rate=5e-4, weight_decay=1e-4, memory_mib=6000)

@@ -14,10 +14,10 @@ class ReconstructionSettings:
     thing itself, and a larger one lets it move more freely. Pixels are those of the 224 crop.
     """
 
-    #: Where coefficients come from: the fit described here (``fit``), or EMOTE's files are read (``published``, see
-    #: ``published.folder``; ``head`` must be FLAME); the other keys then count for evaluation, ``predict`` and
-    #: ``real_benchmark``.
-    source: Literal["fit", "published"] = "fit"
+    #: Where coefficients come from: the fit described here (``fit``), or EMOTE's files are read (``emote``, see
+    #: ``emote.folder``; ``head`` must be FLAME); the other keys then count for evaluation, ``predict`` and
+    #: ``benchmark``.
+    source: Literal["fit", "emote"] = "fit"
     #: Standard deviation of a landmark about the model, px. All other `..._sd` act relative to this one.
     noise_px: float = 1.0
     #: Residuals much beyond this count linearly, not squared (pseudo-Huber), px.

@@ -7,16 +7,16 @@ from typing import Literal
 
 from occlufacediff.config.acquire import AcquireSettings, DownloadSettings
 from occlufacediff.config.audio import AudioSettings
+from occlufacediff.config.benchmark import BenchmarkSettings
 from occlufacediff.config.crop import CropSettings
+from occlufacediff.config.emote import EmoteSettings
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.names import NAME
 from occlufacediff.config.open_weights import OpenWeightsSettings
 from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.config.prediction import PredictionSettings
-from occlufacediff.config.published import PublishedSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
-from occlufacediff.config.recordings import RecordingsSettings
 from occlufacediff.config.report import ReportSettings
 from occlufacediff.config.split import SplitSettings
 from occlufacediff.config.synthetic import SyntheticSettings
@@ -65,14 +65,14 @@ class Config:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     #: Video that the target ``predict`` works on; null for every other target.
     video: str | None = None
-    #: Folder of videos that the target ``real_benchmark`` works on; null for every other target.
-    clips: str | None = None
+    #: Folder of videos that the target ``benchmark`` works on; null for every other target.
+    benchmark_videos: str | None = None
     dask: DaskSettings = field(default_factory=DaskSettings)
     synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
     open_head: OpenHeadSettings = field(default_factory=OpenHeadSettings)
     download: DownloadSettings = field(default_factory=DownloadSettings)
     acquire: AcquireSettings = field(default_factory=AcquireSettings)
-    published: PublishedSettings = field(default_factory=PublishedSettings)
+    emote: EmoteSettings = field(default_factory=EmoteSettings)
     conversion: VideoSettings = field(default_factory=VideoSettings)
     audio: AudioSettings = field(default_factory=AudioSettings)
     landmarks: LandmarkSettings = field(default_factory=LandmarkSettings)
@@ -85,7 +85,7 @@ class Config:
     open_weights: OpenWeightsSettings = field(default_factory=OpenWeightsSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     prediction: PredictionSettings = field(default_factory=PredictionSettings)
-    recordings: RecordingsSettings = field(default_factory=RecordingsSettings)
+    benchmark: BenchmarkSettings = field(default_factory=BenchmarkSettings)
     report: ReportSettings = field(default_factory=ReportSettings)
 
     def __post_init__(self) -> None:
@@ -101,14 +101,13 @@ class Config:
                 "(give it with --config archives=FOLDER)"
             )
         for name, section in (("landmarks", self.landmarks), ("reconstruction", self.reconstruction)):
-            if section.source == "published" and self.published.folder is None:
+            if section.source == "emote" and self.emote.folder is None:
                 raise ValueError(
-                    f"published.folder: got nothing, needs EMOTE's folder 'processed' because {name}.source is "
-                    "'published'"
+                    f"emote.folder: got nothing, needs EMOTE's folder 'processed' because {name}.source is 'emote'"
                 )
-        if self.reconstruction.source == "published" and self.head is None:
+        if self.reconstruction.source == "emote" and self.head is None:
             raise ValueError(
-                "head: got nothing, needs FLAME because reconstruction.source is 'published' (make it with "
+                "head: got nothing, needs FLAME because reconstruction.source is 'emote' (make it with "
                 "occlufacediff convert FLAME_FOLDER --to flame2020.npz)"
             )
         if self.open_weights.denoiser.preset != "open":

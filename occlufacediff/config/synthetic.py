@@ -38,7 +38,7 @@ class SyntheticSettings:
     """Constant rate factor of H.264: 0 is lossless, 18 looks like the original, 51 is worst."""
     articulation_spread: float = 1.0
     """How much speakers differ in how they articulate; 0 makes them all alike."""
-    decoy_strength: float = 1.0
+    distractor_strength: float = 1.0
     """Strength of motion of cheeks, nose, eyes and brows that has nothing to do with speech; 0 leaves it out."""
     head_motion_degrees: float = 6.0
     """Standard deviation of the head's yaw in degrees; pitch has 0.6 and roll 0.4 of it."""
@@ -71,6 +71,6 @@ class SyntheticSettings:
         unknown = sorted(set(self.emotions) - set(KNOWN_EMOTIONS))
         if unknown or not self.emotions or len(set(self.emotions)) != len(self.emotions):
             raise ValueError(f"emotions: got {list(self.emotions)}, needs different ones of {list(KNOWN_EMOTIONS)}")
-        for name in ("articulation_spread", "decoy_strength", "head_motion_degrees", "reverberation"):
+        for name in ("articulation_spread", "distractor_strength", "head_motion_degrees", "reverberation"):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 or more")

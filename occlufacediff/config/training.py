@@ -114,7 +114,7 @@ class AugmentSettings:
     #: Spread of independent noise of a landmark, in pixels of the 224 crop, a frame and (half of it) a window.
     noise_px: float = 0.5
     #: Odds that visible points carry the mouth of another clip (decoys) while the mouth is hidden: they must not tell.
-    decoy: float = 0.5
+    mouth_swap: float = 0.5
     #: Spread of loudness and of a slope over the mel bands, in units of the log-mel's spread.
     loudness: float = 0.4
     slope: float = 0.3
@@ -130,7 +130,7 @@ class AugmentSettings:
     def __post_init__(self) -> None:
         names = ("rotation", "scale", "scale_drift", "shift", "shift_drift", "noise_px", "loudness", "slope")
         _not_negative(self, *names, "mel_noise", "offset_frames")
-        _odds(self, "decoy", "phones_lost")
+        _odds(self, "mouth_swap", "phones_lost")
         for name in ("tempo", "voice"):
             if not 0 <= getattr(self, name) < 1:
                 raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 <= it < 1")

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.occlusion import OCCLUSION_KINDS
 from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.datasets.clips import Clip, ClipStore
 from occlufacediff.errors import AssetError, ClipError
 from occlufacediff.evaluation.baselines import interpolated, neutral
 from occlufacediff.evaluation.scores import Surface, score, surface
@@ -23,7 +24,6 @@ from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import SampleInput, sample_clips
 from occlufacediff.occlusion.occlude import Occlusion, occlude
-from occlufacediff.training.data import Clip, ClipStore
 
 Float = NDArray[np.float32]
 

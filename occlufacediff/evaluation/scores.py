@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff import face_mesh
+from occlufacediff.datasets.clips import Clip
 from occlufacediff.evaluation import metrics
-from occlufacediff.evaluation.told import largest_told, mean_told, told_by
+from occlufacediff.evaluation.observed import largest_observed, mean_observed, observed_truth
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
 from occlufacediff.media.rates import FPS
-from occlufacediff.training.data import Clip
 
 Float = NDArray[np.float32]
 
@@ -77,8 +77,8 @@ def score(
         visible: (T, 468) visible landmarks.
         hidden: (T,) frames in which something is hidden.
     """
-    told = told_by(asset, clip)
-    assert clip.lmk_2d is not None  # told_by asks for landmarks
+    told = observed_truth(asset, clip)
+    assert clip.lmk_2d is not None  # observed_truth asks for landmarks
     errors = metrics.vertex_errors(truth.vertices, predicted.vertices)
     upper, lower = lip_pairs(asset)
     # What is not told may be NaN, and is chosen by no metric.
@@ -89,14 +89,14 @@ def score(
     pairs = told.landmarks[:, upper] & told.landmarks[:, lower]
     lips = asset.regions["lips"]
     result: dict[str, float | None] = {
-        "lve": largest_told(errors[:, lips], told.vertices[:, lips]),
-        "mvpe": mean_told(errors, told.vertices),
+        "lve": largest_observed(errors[:, lips], told.vertices[:, lips]),
+        "mvpe": mean_observed(errors, told.vertices),
     }
     for name in (*(name for name in REGIONS if name in asset.regions), "lips"):
         region = asset.regions[name]
-        result[f"mvpe_{name}"] = mean_told(errors[:, region], told.vertices[:, region])
+        result[f"mvpe_{name}"] = mean_observed(errors[:, region], told.vertices[:, region])
     points = metrics.vertex_errors(truth.landmarks, predicted.landmarks)
-    result["lmk_3d_mvpe"] = largest_told(points, told.landmarks)
+    result["lmk_3d_mvpe"] = largest_observed(points, told.landmarks)
     if told.frames.any():
         result["jaw_error"] = metrics.jaw_error(clip.jaw[told.frames], motion[told.frames, -3:])
         result["expression_error"] = metrics.expression_error(clip.exp[told.frames], motion[told.frames, :-3])
@@ -104,16 +104,16 @@ def score(
         seen = (visible[:, asset.landmark_indices] > 0) & told.landmarks
         for name, chosen in (("", told.landmarks), ("_visible", seen), ("_hidden", told.landmarks & ~seen)):
             result["lmk_2d_error" + name] = metrics.lmk_2d_error(detected, flat, chosen)
-    result["mouth_closure"] = mean_told(closure, pairs)
+    result["mouth_closure"] = mean_observed(closure, pairs)
     if len(motion) > 1:
         speeds = metrics.velocity_errors(truth.vertices, predicted.vertices, FPS)
-        result["mvve"] = mean_told(speeds, told.vertices[1:] & told.vertices[:-1])
+        result["mvve"] = mean_observed(speeds, told.vertices[1:] & told.vertices[:-1])
     if len(motion) > 3:
         result["jitter"] = metrics.jitter(predicted.vertices, FPS)
     if hidden.any():
         at, face = told.vertices[hidden], asset.regions["face"]
-        result["lve" + HIDDEN] = largest_told(errors[hidden][:, lips], at[:, lips])
-        result["mvpe_lips" + HIDDEN] = mean_told(errors[hidden][:, lips], at[:, lips])
-        result["mvpe_face" + HIDDEN] = mean_told(errors[hidden][:, face], at[:, face])
-        result["mouth_closure" + HIDDEN] = mean_told(closure[hidden], pairs[hidden])
+        result["lve" + HIDDEN] = largest_observed(errors[hidden][:, lips], at[:, lips])
+        result["mvpe_lips" + HIDDEN] = mean_observed(errors[hidden][:, lips], at[:, lips])
+        result["mvpe_face" + HIDDEN] = mean_observed(errors[hidden][:, face], at[:, face])
+        result["mouth_closure" + HIDDEN] = mean_observed(closure[hidden], pairs[hidden])
     return {name: value for name, value in result.items() if value is not None}

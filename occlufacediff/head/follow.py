@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.face_mesh import LIPS
+from occlufacediff.head.coefficient_groups import HIDDEN_PART, mouth_columns
 from occlufacediff.head.fit import fit_clip, well_seen
 from occlufacediff.head.landmark_basis import LandmarkBasis
-from occlufacediff.head.mouth import HIDDEN_PART, mouth_columns
 
 
 def follow_visible(

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.config.landmarks import LandmarkSettings
-from occlufacediff.landmarks.native import native_quiet
+from occlufacediff.landmarks.native_output import silence_native_output
 from occlufacediff.landmarks.topology import ALL_POINTS
 
 #: Part of its own edge that a face may move from one frame to the next and still be the same face.
@@ -82,7 +82,7 @@ class MediaPipeDetector:
         """Faces of a frame (H, W, 3) RGB: (n, 478, 2) float32 px."""
         frame = np.ascontiguousarray(frame)
         # Loading the models makes the library's threads chat, and so does the first face, whenever it comes.
-        with nullcontext() if self._met else native_quiet():
+        with nullcontext() if self._met else silence_native_output():
             if self._mesh is None:
                 self._mesh = _face_mesh(self._settings)
             result = self._mesh.process(frame)
@@ -94,7 +94,7 @@ class MediaPipeDetector:
     def forget(self) -> None:
         """Forget where the face was; where every frame stands on its own there is nothing to forget."""
         if self._mesh is not None and not self._settings.static:
-            with native_quiet():
+            with silence_native_output():
                 self._mesh.reset()
 
     def __enter__(self) -> Self:

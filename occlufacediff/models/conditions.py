@@ -12,7 +12,7 @@ from torch import Tensor
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
 from occlufacediff.models.denoiser import Denoiser, Prepared
 from occlufacediff.models.layers import FRAMES_PER_LATENT
-from occlufacediff.models.steps import StepDecoder
+from occlufacediff.models.step_decoder import StepDecoder
 from occlufacediff.models.windows import WINDOW_FRAMES
 from occlufacediff.speech.columns import after_the_end
 

@@ -15,7 +15,7 @@ from torch.nn import functional
 
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
 from occlufacediff.models.audio_encoder import LogMelEncoder, Wav2Vec2Encoder, Wav2Vec2Sizes
-from occlufacediff.models.film import DecoderLayer, LayerFilm
+from occlufacediff.models.film_layers import DecoderLayer, LayerFilm
 from occlufacediff.models.layers import (
     Drop,
     EncoderLayer,
@@ -25,7 +25,7 @@ from occlufacediff.models.layers import (
     check_frames,
     sinusoids,
 )
-from occlufacediff.models.steps import StepDecoder
+from occlufacediff.models.step_decoder import StepDecoder
 from occlufacediff.speech.columns import WIDTH
 
 _TABLE_ROWS = 5000

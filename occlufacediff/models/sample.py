@@ -18,14 +18,14 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from occlufacediff.models import side_by_side
+from occlufacediff.models import published_windows
 from occlufacediff.models.conditions import Branch, Conditions, Precision, SampleInput
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.layers import FRAMES_PER_LATENT
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sampler import Ddim, DpmSolver, clip_noise
 from occlufacediff.models.schedule import NoiseSchedule
-from occlufacediff.models.steps import StepDecoder
+from occlufacediff.models.step_decoder import StepDecoder
 from occlufacediff.models.windows import WINDOW_FRAMES, Blend, Overlap, Stretch, overlapping, stretches
 
 #: Guidance weights (s_all, s_audio); None for one of them means 1 and 0.
@@ -133,7 +133,7 @@ def sample_clips(
         samples: motions a clip, with different noise.
         max_batch: windows (times samples and guidance passes) through the network at once; bounds the memory only.
         hop: frames between the beginnings of neighbouring windows; 64 sets them side by side, each sampled on its own,
-            as published (`side_by_side`).
+            as published (`published_windows`).
         precision: "bf16" lets the network compute in bfloat16 where it may; solver and decoder stay in float32.
         device: where to compute.
 
@@ -152,7 +152,7 @@ def sample_clips(
         for clip in clips:
             conditions.check(clip)
         apart = hop == WINDOW_FRAMES
-        pieces = [side_by_side.cut(clip) if apart else [clip] for clip in clips]
+        pieces = [published_windows.cut(clip) if apart else [clip] for clip in clips]
         rows = []
         for clip, parts in zip(clips, pieces, strict=True):
             layouts = [overlapping(part.lmk_2d.shape[0], hop=hop) for part in parts]
@@ -166,12 +166,12 @@ def sample_clips(
             numbers = torch.tensor(sampler.steps, device=device)
             decoder = denoiser.step_decoder(numbers, torch.bfloat16 if precision == "bf16" else torch.float32)
             for group in _groups(rows):
-                _settle(group, conditions, decoder, sampler, max_batch)
+                _sample_group(group, conditions, decoder, sampler, max_batch)
         made = (_decode(prior, row, max_batch, hop) for row in rows)
         if not apart:
             return list(made)
         return [
-            side_by_side.together(list(islice(made, len(parts))), clip.lmk_2d.shape[0])
+            published_windows.together(list(islice(made, len(parts))), clip.lmk_2d.shape[0])
             for clip, parts in zip(clips, pieces, strict=True)
         ]
     finally:
@@ -205,7 +205,7 @@ def _groups(rows: Sequence[_Row]) -> Iterator[list[tuple[_Row, Stretch]]]:
         yield group
 
 
-def _settle(
+def _sample_group(
     group: Sequence[tuple[_Row, Stretch]],
     conditions: Conditions,
     decoder: StepDecoder,

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import AssetError
-from occlufacediff.landmarks.native import native_quiet
+from occlufacediff.landmarks.native_output import silence_native_output
 from occlufacediff.landmarks.normalise import CROP_PX
 
 #: From this confidence on, a pixel is of the category of a model that knows one only.
@@ -44,7 +44,7 @@ class Segmenter:
             raise AssetError(
                 f"visibility.model: {self._path} cannot be read ({error.strerror}); give a segmentation model (.tflite)"
             ) from error
-        with native_quiet():
+        with silence_native_output():
             self._network, self._image = _load(content, self._path)
             outputs = self._outputs(np.zeros((CROP_PX, CROP_PX, 3), np.uint8))
         labels: list[str] = list(self._network.labels)

@@ -10,20 +10,20 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from occlufacediff.config.openhead import OpenHeadSettings
-from occlufacediff.head.actions import EXPRESSION_NAMES
+from occlufacediff.head.arkit import EXPRESSION_NAMES
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.head.mouth import is_mouth_action
+from occlufacediff.head.coefficient_groups import is_mouth_action
 from occlufacediff.openhead import embedding as embed
-from occlufacediff.openhead.actions import (
+from occlufacediff.openhead.details import detail_basis
+from occlufacediff.openhead.expression_basis import (
     expression_basis,
     jaw_joint,
     joint_regressor,
     mouth_field,
 )
-from occlufacediff.openhead.details import detail_basis
 from occlufacediff.openhead.identities import identity_basis
 from occlufacediff.openhead.makehuman import find_data, load_head
-from occlufacediff.openhead.regions import masks, vertex_colours
+from occlufacediff.openhead.vertex_masks import masks, vertex_colours
 
 log = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def build_open_head(path: Path, *, settings: OpenHeadSettings, seed: int) -> Non
     """Build the open head and write it to ``path``; equal settings and seed give equal bytes.
 
     The head frame's origin lies between the fronts of the eyeballs (of the mean head). Joints: root and neck at the
-    upper end of the spine, jaw below the ears. The jaw's opening is the joint alone (`head.actions.EXPRESSION_NAMES`).
+    upper end of the spine, jaw below the ears. The jaw's opening is the joint alone (`head.arkit.EXPRESSION_NAMES`).
 
     Args:
         path: the npz to write.

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 
 from occlufacediff.face_mesh import LIPS
-from occlufacediff.head.mouth import mouth_columns
+from occlufacediff.head.coefficient_groups import mouth_columns
 
 Float = NDArray[np.float32]
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.config.adaptation import AdaptationSettings
-from occlufacediff.prediction.process import Array, Process
+from occlufacediff.prediction.gaussian_process import Array, Process
 
 #: Fewer told frames than this say nothing of the offset.
 _LEAST_FRAMES = 20

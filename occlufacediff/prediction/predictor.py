@@ -19,6 +19,7 @@ from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.visibility import VisibilitySettings
+from occlufacediff.device import pick_device
 from occlufacediff.errors import ClipError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.fit import FitResult, fit_clip, well_seen
@@ -32,18 +33,17 @@ from occlufacediff.models.checkpoint import load_networks
 from occlufacediff.occlusion.masks import read_masks
 from occlufacediff.occlusion.occlude import Occlusion, occlude
 from occlufacediff.occlusion.pictures import occluder_files
-from occlufacediff.occlusion.recording import Cover, MaskCover, check_source, cover_of
 from occlufacediff.occlusion.regions import only_known
-from occlufacediff.prediction.adapt import Adapted
+from occlufacediff.occlusion.visibility_source import MaskVisibility, VisibilitySource, check_source, visibility_source
+from occlufacediff.prediction.adaptation import Adapted
 from occlufacediff.prediction.animate import write_animation
 from occlufacediff.prediction.confidence import confidence
-from occlufacediff.prediction.covered import Covered, look_at
-from occlufacediff.prediction.infer import Heard, Networks, Sampling, infer
+from occlufacediff.prediction.motion import Heard, Networks, Sampling, infer
 from occlufacediff.prediction.notes import notes_of_faces, notes_of_offset
 from occlufacediff.prediction.observe import Observation, Progress, Sound, listen, observe
+from occlufacediff.prediction.visibility import Covered, look_at
 from occlufacediff.rendering.overlay import check_overlay
 from occlufacediff.speech.activity import activity
-from occlufacediff.training.loop import pick_device
 
 Floats = NDArray[np.float32]
 
@@ -187,11 +187,11 @@ class Predictor:
         with _timed(seconds, "sound"):
             sound = listen(info, seen.frames, silence_db=self.settings.silence_db)
         with _timed(seconds, "occlusion"):
-            covers: list[Cover] = []
+            covers: list[VisibilitySource] = []
             if masks is not None:
                 masks.check_count(seen.frames)
-                covers.append(MaskCover(masks))
-            if (told := cover_of(self.visibility, video.stem, size, seen.frames)) is not None:
+                covers.append(MaskVisibility(masks))
+            if (told := visibility_source(self.visibility, video.stem, size, seen.frames)) is not None:
                 covers.append(told)
             covered = look_at(video, seen.boxes, covers, progress) if covers else None
             rng = np.random.default_rng([seed, *video.stem.encode()])

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 from scipy.ndimage import gaussian_filter1d
 
 from occlufacediff.head.landmark_basis import LandmarkBasis
-from occlufacediff.head.opening import has_opening, opening
+from occlufacediff.head.lip_opening import has_opening, opening
 
 Array = NDArray[np.float64]
 

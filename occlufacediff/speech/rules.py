@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.media.rates import FPS
-from occlufacediff.speech.articulation import Style, speech_actions
 from occlufacediff.speech.phones import Phones
+from occlufacediff.speech.viseme_curves import Style, speech_actions
 from occlufacediff.speech.visemes import timed
 
 Float = NDArray[np.float32]

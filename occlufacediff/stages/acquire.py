@@ -13,8 +13,8 @@ from occlufacediff.config.acquire import AcquireSettings
 from occlufacediff.errors import ARCHIVE, ClipError
 from occlufacediff.media.archives import LIMITS, Limits, unpack
 from occlufacediff.media.suffixes import VIDEO_SUFFIXES
-from occlufacediff.stages.shard import FAILED, OK, Row, write_index
 from occlufacediff.storage import StorageError, storage_error
+from occlufacediff.workflow.shards import FAILED, OK, Row, write_index
 
 AUDIO_SUFFIXES = (".m4a", ".aac", ".wav", ".flac", ".mp3", ".ogg", ".opus")
 _CLIP = re.compile(r"[a-z]+/level_[0-9]+/[0-9]+")

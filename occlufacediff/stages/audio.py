@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 from occlufacediff.config.audio import AudioSettings
 from occlufacediff.errors import ClipError
 from occlufacediff.files import new_hdf5, sha256
-from occlufacediff.fingerprint import fingerprint
 from occlufacediff.media.frames import count_at_25_fps
 from occlufacediff.media.probe import MediaInfo, probe
 from occlufacediff.media.rates import FPS, MEL_RATE, SAMPLE_RATE
 from occlufacediff.media.sound import fit_to_frames, level_db, log_mel, read_waveform
-from occlufacediff.stages.chunks import of_chunk
-from occlufacediff.stages.shard import (
+from occlufacediff.workflow.chunks import of_chunk
+from occlufacediff.workflow.fingerprint import fingerprint
+from occlufacediff.workflow.shards import (
     Row,
     assemble,
     key,
@@ -52,7 +52,7 @@ def extract_subject(
     ``seconds`` (as decoded), ``samples_added`` (negative: cut), ``level_db`` (of the loudest 20 ms), ``silent``. The
     message of a usable clip says why its archive's sound was not used.
 
-    With ``chunk`` (see `stages.chunks`) only that chunk's clips are done, and their parts are all that is left.
+    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are done, and their parts are all that is left.
     """
     rows_in = {row["clip"]: row for row in usable(read_index(raw_index))}
     sources = {

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from occlufacediff.files import new_hdf5
 from occlufacediff.head.landmark_basis import LandmarkBasis
-from occlufacediff.stages.chunks import of_chunk
-from occlufacediff.stages.shard import (
+from occlufacediff.workflow.chunks import of_chunk
+from occlufacediff.workflow.shards import (
     Work,
     assemble,
     clips_with,
@@ -53,7 +53,7 @@ def store_coefficients(
 ) -> None:
     """Run ``work`` on every clip of a clip store; join its parts (`write_part`) and write the index.
 
-    With ``chunk`` (see `stages.chunks`) only that chunk's clips are done, and their parts are all that is left.
+    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are done, and their parts are all that is left.
 
     Args:
         work: see `run_shard`.

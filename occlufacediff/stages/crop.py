@@ -15,7 +15,6 @@ from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import ClipError
 from occlufacediff.files import new_hdf5, sha256
-from occlufacediff.fingerprint import fingerprint
 from occlufacediff.landmarks.crop import crop_picture
 from occlufacediff.landmarks.interpolate import fill_missing
 from occlufacediff.landmarks.normalise import crop_boxes, to_crop
@@ -23,10 +22,11 @@ from occlufacediff.landmarks.store import StoredClip, encode_crop, write_clip
 from occlufacediff.landmarks.topology import MESH_POINTS
 from occlufacediff.landmarks.visibility import visible_landmarks
 from occlufacediff.media.frames import read_frames
-from occlufacediff.occlusion.recording import check_source, cover_of, known_frames, source_digest
-from occlufacediff.stages.chunks import of_chunk
+from occlufacediff.occlusion.visibility_source import check_source, known_frames, source_digest, visibility_source
 from occlufacediff.stages.left_crops import drop_left, left_crops
-from occlufacediff.stages.shard import (
+from occlufacediff.workflow.chunks import of_chunk
+from occlufacediff.workflow.fingerprint import fingerprint
+from occlufacediff.workflow.shards import (
     Row,
     assemble,
     key,
@@ -64,7 +64,7 @@ def crop_subject(
     known. Reasons: ``broken_video`` when the video does not match its landmarks, ``no_mask``, ``bad_mask``,
     ``all_hidden``. Figures: `FIGURES`, and `HIDDEN_FIGURES` with visibility.
 
-    With ``chunk`` (see `stages.chunks`) only that chunk's clips are done, and their parts are all that is left.
+    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are done, and their parts are all that is left.
 
     Raises:
         ConfigError: there is no folder of masks.
@@ -124,7 +124,7 @@ def _crop(
     landmarks, valid = fill_missing(detected)
     boxes = crop_boxes(landmarks, settings.scale)
     points = to_crop(landmarks, boxes).astype(np.float32)
-    cover = cover_of(visibility, f"{subject}/{clip}", (sizes["width"], sizes["height"]), len(boxes))
+    cover = visibility_source(visibility, f"{subject}/{clip}", (sizes["width"], sizes["height"]), len(boxes))
     # Without a word about a clip nothing lies over its face; a frame in which none was found is hidden all the same.
     visible = np.isfinite(detected[:, :MESH_POINTS]).all(axis=2).astype(np.uint8)
     left = None if cover is not None and cover.looks else left_crops(clips_h5, clip, videos[clip], boxes, settings)

@@ -13,17 +13,17 @@ import torch
 
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.datasets.clips import SOUND, ClipStore
+from occlufacediff.device import pick_device
 from occlufacediff.evaluation.predictions import write_hidden, write_motion
 from occlufacediff.evaluation.protocol import Case, Result, run_protocol
 from occlufacediff.evaluation.scores import unit_of
 from occlufacediff.files import new_hdf5, sha256, written_aside
-from occlufacediff.fingerprint import fingerprint
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.models.checkpoint import checkpoint_files, load_networks
 from occlufacediff.occlusion.pictures import occluder_digests
-from occlufacediff.stages.shard import Row, key, part_path, parts_folder, remove_parts, run_shard
-from occlufacediff.training.data import SOUND, ClipStore
-from occlufacediff.training.loop import pick_device
+from occlufacediff.workflow.fingerprint import fingerprint
+from occlufacediff.workflow.shards import Row, key, part_path, parts_folder, remove_parts, run_shard
 
 
 def evaluate(

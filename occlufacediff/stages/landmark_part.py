@@ -10,7 +10,7 @@ from occlufacediff.errors import ClipError
 from occlufacediff.files import new_hdf5
 from occlufacediff.landmarks.detect import Track
 from occlufacediff.media.rates import FPS
-from occlufacediff.stages.shard import Row
+from occlufacediff.workflow.shards import Row
 
 FIGURES = ("frames", "frames_found", "n_faces_max", "frames_several_faces")
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.files import sha256
-from occlufacediff.fingerprint import fingerprint
 from occlufacediff.landmarks.detect import Detector, Track, make_detector, track_face
 from occlufacediff.media.frames import read_frames
-from occlufacediff.stages.chunks import of_chunk
 from occlufacediff.stages.landmark_part import FIGURES, write_track
-from occlufacediff.stages.shard import (
+from occlufacediff.workflow.chunks import of_chunk
+from occlufacediff.workflow.fingerprint import fingerprint
+from occlufacediff.workflow.shards import (
     Row,
     assemble,
     key,
@@ -44,7 +44,7 @@ def detect_subject(
     Attributes of a clip: ``width height fps n_faces_max``. With several faces the largest is followed; how many frames
     show several is a figure of the index. Reasons: ``no_face``, ``few_faces``. Figures: `FIGURES`.
 
-    With ``chunk`` (see `stages.chunks`) only that chunk's clips are done, and their parts are all that is left.
+    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are done, and their parts are all that is left.
 
     Args:
         track: follows the face of a clip, of that name, through a video; None: `track_face` does and nothing more. It

@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.files import sha256, written_aside
-from occlufacediff.fingerprint import fingerprint
-from occlufacediff.stages.shard import key, part_path, parts_folder
+from occlufacediff.workflow.fingerprint import fingerprint
+from occlufacediff.workflow.shards import key, part_path, parts_folder
 
 #: What makes the crops, and all that it imports.
 _CODE = "occlufacediff.stages.crops_ahead"

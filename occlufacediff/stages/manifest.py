@@ -18,7 +18,7 @@ from occlufacediff.config.split import (
 )
 from occlufacediff.errors import ARCHIVE, AssetError, ConfigError
 from occlufacediff.files import written_aside
-from occlufacediff.stages.shard import COLUMNS, FAILED, OK, read_index
+from occlufacediff.workflow.shards import COLUMNS, FAILED, OK, read_index
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from occlufacediff.config.schema import Config
 from occlufacediff.errors import ConfigError
-from occlufacediff.fingerprint import fingerprint
+from occlufacediff.workflow.fingerprint import fingerprint
 
 _BUILDER = "occlufacediff.openhead.build"
 

@@ -10,12 +10,12 @@ import numpy as np
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.errors import ClipError
 from occlufacediff.files import sha256
-from occlufacediff.fingerprint import fingerprint
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.fit import fit_clip, well_seen
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.stages.coefficients import COEFFICIENTS, ERRORS, read_clip, store_coefficients, write_part
-from occlufacediff.stages.shard import Row, key
+from occlufacediff.workflow.fingerprint import fingerprint
+from occlufacediff.workflow.shards import Row, key
 
 #: What a fit reads of a clip.
 _READS = ("landmarks", "valid_frames_idx", "crop_boxes")
@@ -40,7 +40,7 @@ def reconstruct_subject(
     along. Reasons: ``bad_fit`` when the mean error exceeds ``settings.bad_fit_px``, ``no_face`` when no frame has
     landmarks to fit, ``all_hidden`` when too few of them are visible.
 
-    With ``chunk`` (see `stages.chunks`) only that chunk's clips are done, and their parts are all that is left.
+    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are done, and their parts are all that is left.
 
     Raises:
         AssetError: the head model cannot be read.

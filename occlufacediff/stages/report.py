@@ -9,7 +9,7 @@ from occlufacediff.config.report import ReportSettings
 from occlufacediff.evaluation.predictions import read_hidden, read_motion
 from occlufacediff.files import written_aside
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.reporting import page, plots, sources
+from occlufacediff.reporting import plots, report_parts, sources
 from occlufacediff.reporting.embed import jpeg, result_video
 from occlufacediff.reporting.failures import failure_part
 from occlufacediff.reporting.tables import METRIC_COLUMNS, headline_metric, metric_name, read_table, unit_of
@@ -81,8 +81,8 @@ def make_report(
     parts = {
         "dataset": str(config.get("dataset", manifest.parent.name)),
         "intro": f"{good['subject'].nunique()} subjects, {len(good)} clips, "
-        f"{good['frames'].sum() / page.FPS / 60:.1f} minutes at 25 fps; head model {asset.name!r}.",
-        "cards": page.headline_cards(means, clip_table, settings.headline_occlusion),
+        f"{good['frames'].sum() / report_parts.FPS / 60:.1f} minutes at 25 fps; head model {asset.name!r}.",
+        "cards": report_parts.headline_cards(means, clip_table, settings.headline_occlusion),
         "videos": [
             _video(subject, clip, error, unit, predictions, clips, audio, coefficients, asset, settings)
             for subject, clip, error in chosen
@@ -93,20 +93,20 @@ def make_report(
         "results_note": f"Bars are means over clips of the {split} split, dots are clips: {metric_name(metric)}, "
         f"{unit}. All methods share the truth's identity, head pose and camera in the measures of the mesh.",
         "headline_plot": plots.bars_with_spread(scores, metric, unit, seed),
-        "tables": page.result_tables(means),
+        "tables": report_parts.result_tables(means),
         "data_note": "Train, validation and test are disjoint in subjects and in sentences.",
         "contact_sheet": jpeg(contact_sheet(pictures, CONTACT_COLUMNS, CONTACT_EDGE)) if pictures else "",
         "contact_note": "The middle frame of some clips, as the crops that the networks' landmarks refer to.",
-        "splits": page.split_rows(clip_table),
+        "splits": report_parts.split_rows(clip_table),
         "emotion_plot": plots.clips_by_emotion(good),
-        "fit": page.fit_part(sources.fit_errors(coefficients)),
-        "curves": page.curves(histories),
+        "fit": report_parts.fit_part(sources.fit_errors(coefficients)),
+        "curves": report_parts.curves(histories),
         "failures": failure_part(clip_table),
         "versions": list(versions.items()),
-        "config": page.config_text(config),
+        "config": report_parts.config_text(config),
     }
     with written_aside(report_html) as aside:
-        aside.write_text(page.render(parts), encoding="utf-8")
+        aside.write_text(report_parts.render(parts), encoding="utf-8")
 
 
 def _video(
@@ -122,7 +122,7 @@ def _video(
     settings: ReportSettings,
 ) -> dict[str, str]:
     """One result video, as base64 of an mp4 file, and its caption."""
-    most = round(settings.video_seconds * page.FPS)
+    most = round(settings.video_seconds * report_parts.FPS)
     clip_id = f"{subject}/{clip}"
     motion = read_motion(predictions, settings.video_occlusion, "ours", clip_id)
     occlusion, _ = read_hidden(predictions, settings.video_occlusion, clip_id)

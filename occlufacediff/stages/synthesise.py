@@ -15,16 +15,16 @@ import numpy as np
 from occlufacediff.config.synthetic import SyntheticSettings
 from occlufacediff.errors import AssetError, ClipError
 from occlufacediff.files import new_hdf5, sha256, written_aside
-from occlufacediff.fingerprint import fingerprint
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.media.archives import write_tar
 from occlufacediff.media.encode import VideoWriter, write_sound
-from occlufacediff.stages.shard import OK, key, part_path, parts_folder, remove_parts, run_shard
 from occlufacediff.synthetic.clip import SyntheticClip, draw_clip
 from occlufacediff.synthetic.faces import look_of
-from occlufacediff.synthetic.film import Film, camera_of
 from occlufacediff.synthetic.plan import subject_clips
+from occlufacediff.synthetic.render import ClipRenderer, camera_of
 from occlufacediff.synthetic.speakers import speaker
+from occlufacediff.workflow.fingerprint import fingerprint
+from occlufacediff.workflow.shards import OK, key, part_path, parts_folder, remove_parts, run_shard
 
 log = logging.getLogger(__name__)
 
@@ -39,7 +39,7 @@ class _Films(threading.local):
     """
 
     def __init__(self) -> None:
-        self.of: dict[tuple[object, ...], tuple[HeadAsset, Film]] = {}
+        self.of: dict[tuple[object, ...], tuple[HeadAsset, ClipRenderer]] = {}
 
 
 _films = _Films()
@@ -163,7 +163,7 @@ def expression_for(clip: SyntheticClip, asset: HeadAsset) -> np.ndarray:
     return exp
 
 
-def _film(subject: str, head: Path, settings: SyntheticSettings, seed: int) -> tuple[HeadAsset, Film]:
+def _film(subject: str, head: Path, settings: SyntheticSettings, seed: int) -> tuple[HeadAsset, ClipRenderer]:
     """The head and the film of a subject, made once a thread.
 
     A Dask worker outlives a workflow and stands in many folders: the head is known by its whole path and its time.
@@ -174,5 +174,5 @@ def _film(subject: str, head: Path, settings: SyntheticSettings, seed: int) -> t
         asset = HeadAsset.load(head)
         who = speaker(subject, seed, spread=settings.articulation_spread)
         _films.of.clear()
-        _films.of[wanted] = (asset, Film(asset, look_of(who, asset, settings.picture_size, seed)))
+        _films.of[wanted] = (asset, ClipRenderer(asset, look_of(who, asset, settings.picture_size, seed)))
     return _films.of[wanted]

@@ -12,14 +12,15 @@ from typing import Any
 import torch
 
 from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
+from occlufacediff.datasets.clips import SOUND, ClipStore
+from occlufacediff.device import pick_device
 from occlufacediff.files import sha256
-from occlufacediff.fingerprint import fingerprint
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.models.checkpoint import checkpoint_files, load_motion_prior, save_checkpoint
-from occlufacediff.training.data import SOUND, ClipStore
 from occlufacediff.training.denoiser import denoiser_config, fit_denoiser
-from occlufacediff.training.loop import CLOCK_COLUMNS, Row, forget_state, pick_device
+from occlufacediff.training.loop import CLOCK_COLUMNS, Row, forget_state
 from occlufacediff.training.motion_prior import fit_motion_prior
+from occlufacediff.workflow.fingerprint import fingerprint
 
 
 def train_motion_prior(

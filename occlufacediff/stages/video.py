@@ -8,11 +8,11 @@ from pathlib import Path
 from occlufacediff.config.video import VideoSettings
 from occlufacediff.errors import ClipError
 from occlufacediff.files import sha256
-from occlufacediff.fingerprint import fingerprint
 from occlufacediff.media.convert import convert_video
 from occlufacediff.media.rates import FPS
-from occlufacediff.stages.chunks import of_chunk
-from occlufacediff.stages.shard import Row, key, read_index, run_shard, usable, write_index
+from occlufacediff.workflow.chunks import of_chunk
+from occlufacediff.workflow.fingerprint import fingerprint
+from occlufacediff.workflow.shards import Row, key, read_index, run_shard, usable, write_index
 
 FIGURES = ("video", "frames", "source_fps", "source_seconds", "source_width", "source_height", "source_pixel_format")
 
@@ -34,7 +34,7 @@ def convert_subject(
     Beside each mp4 a JSON record keeps what it was made from, so that a later run redoes only clips whose source,
     settings or code changed. Reasons: ``no_video``, ``broken_video``, ``too_short``, ``too_long``. Figures: `FIGURES`.
 
-    With ``chunk`` (see `stages.chunks`) only that chunk's clips are done, and their parts are all that is left.
+    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are done, and their parts are all that is left.
     """
     sources = {row["clip"]: raw_dir / row["video"] for row in usable(read_index(raw_index))}
     code = fingerprint("occlufacediff.stages.video")

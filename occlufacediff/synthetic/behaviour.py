@@ -1,7 +1,7 @@
 """All that a face does beside speaking: emotion, blinks, head motion, and decoys that know nothing of speech.
 
 Every motion is a function of continuous time (sums of sines, smooth steps), so a clip can be drawn at any frame rate.
-Decoys move cheeks, nose, eyes and brows at the pace of speech but independently of it: without them a network would
+Distractors move cheeks, nose, eyes and brows at speech pace but independently of it: without them a network would
 read the hidden mouth off whatever moves with it.
 """
 
@@ -33,7 +33,7 @@ VOICE_CHANGES: dict[str, tuple[float, float, float, float]] = {
     "fear": (10, 6, 1.1, 0.95),
     "contempt": (-4, -6, 0.96, 0.95),
 }
-_DECOYS = {
+_DISTRACTORS = {
     "cheekSquint_": 0.22,
     "noseSneer_": 0.2,
     "eyeSquint_": 0.18,
@@ -76,10 +76,10 @@ def emotion_actions(emotion: str, level: int, times: np.ndarray, rng: np.random.
     return actions
 
 
-def decoy_actions(times: np.ndarray, rng: np.random.Generator, strength: float) -> dict[str, np.ndarray]:
+def distractor_actions(times: np.ndarray, rng: np.random.Generator, strength: float) -> dict[str, np.ndarray]:
     """Motion (T,) of cheeks, nose, eyes and brows at the pace of speech, drawn without looking at the speech."""
     actions: dict[str, np.ndarray] = {}
-    for name, size in _DECOYS.items():
+    for name, size in _DISTRACTORS.items():
         together = smooth_noise(rng, times, low=0.4, high=5.0)
         for side in _sides(name):
             own = smooth_noise(rng, times, low=0.4, high=5.0)

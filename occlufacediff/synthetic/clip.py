@@ -7,10 +7,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from occlufacediff.config.synthetic import SyntheticSettings
-from occlufacediff.head.actions import EXPRESSION_NAMES
-from occlufacediff.speech.articulation import speech_actions
+from occlufacediff.head.arkit import EXPRESSION_NAMES
+from occlufacediff.speech.viseme_curves import speech_actions
 from occlufacediff.speech.visemes import segments_of
-from occlufacediff.synthetic.behaviour import add, blink_curve, decoy_actions, emotion_actions, head_pose
+from occlufacediff.synthetic.behaviour import add, blink_curve, distractor_actions, emotion_actions, head_pose
 from occlufacediff.synthetic.plan import PlanClip
 from occlufacediff.synthetic.seeding import rng_for
 from occlufacediff.synthetic.speakers import speaker
@@ -59,7 +59,7 @@ def draw_clip(
     for name, value in emotion_actions(clip.emotion, clip.level, times, rng_for(seed, clip.clip_id, "emotion")).items():
         # Closed lips stay closed under an emotion that bares the teeth.
         add(actions, name, value * (1.0 - _closing(actions)) if name.startswith("mouthUpperUp") else value)
-    decoys = decoy_actions(times, rng_for(seed, clip.clip_id, "decoys"), settings.decoy_strength)
+    decoys = distractor_actions(times, rng_for(seed, clip.clip_id, "decoys"), settings.distractor_strength)
     for name, value in decoys.items():
         add(actions, name, value)
     add(actions, "eyeBlink_", blink_curve(times, rng_for(seed, clip.clip_id, "blinks")))

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from occlufacediff.errors import AssetError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.openhead.makehuman import BaseHead, find_data, load_head
-from occlufacediff.openhead.regions import COLOURS
+from occlufacediff.openhead.vertex_masks import COLOURS
 from occlufacediff.rendering.mesh import Light
 from occlufacediff.synthetic.seeding import rng_for
 from occlufacediff.synthetic.speakers import Speaker

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from occlufacediff.speech.articulation import Style
+from occlufacediff.speech.viseme_curves import Style
 from occlufacediff.synthetic.seeding import rng_for
 
 AGES = ("young", "adult", "old")

@@ -10,16 +10,16 @@ import torch
 from torch import Tensor
 
 from occlufacediff.config.training import DenoiserSettings
+from occlufacediff.datasets.clips import ClipStore
 from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.models.audio_encoder import LogMelEncoder
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.schedule import NoiseSchedule
-from occlufacediff.training.data import ClipStore
-from occlufacediff.training.decoys import Decoys
 from occlufacediff.training.loop import Batch, Losses, Row, autocast, train
 from occlufacediff.training.motion_prior import motion_of
+from occlufacediff.training.mouth_swap import MouthSwap
 from occlufacediff.training.objective import HeadTerms
 from occlufacediff.training.windows import WindowDataset, batches, fixed_windows
 
@@ -82,14 +82,14 @@ def denoiser_losses(
     prior: MotionPrior,
     schedule: NoiseSchedule,
     terms_on_head: HeadTerms,
-    decoys: Decoys | None,
+    mouth_swap: MouthSwap | None,
     *,
     settings: DenoiserSettings,
     device: torch.device,
 ) -> Callable[[Batch], Losses]:
     """The loss terms of a batch, as a function; ``loss`` is their weighted sum.
 
-    In training steps, noise, dropped sound and landmarks, and decoys are drawn from torch's generator; in eval mode
+    In training steps, noise, dropped sound and landmarks, and mouth_swap are drawn from torch's generator; in eval mode
     steps are spread evenly and nothing is dropped.
     """
     sound = "waveform" if settings.preset == "published" else "log_mel"
@@ -99,8 +99,8 @@ def denoiser_losses(
         mask, lmk_2d = batch["lmk_mask"], batch["lmk_2d"]
         keep = torch.ones(size, dtype=torch.bool, device=device)
         if denoiser.training:
-            if decoys is not None:
-                lmk_2d = decoys(batch, settings.augment.decoy)
+            if mouth_swap is not None:
+                lmk_2d = mouth_swap(batch, settings.augment.mouth_swap)
             keep = torch.rand(size, device=device) >= settings.audio_dropout
             seen = torch.rand(size, device=device) >= settings.landmark_dropout
             mask = mask * seen[:, None, None]
@@ -162,8 +162,8 @@ def fit_denoiser(
     prior = prior.to(device).eval().requires_grad_(False)
     schedule = NoiseSchedule.cosine().to(device)
     terms_on_head = HeadTerms(asset).to(device)
-    decoys = Decoys(asset).to(device)
-    losses = denoiser_losses(denoiser, prior, schedule, terms_on_head, decoys, settings=settings, device=device)
+    mouth_swap = MouthSwap(asset).to(device)
+    losses = denoiser_losses(denoiser, prior, schedule, terms_on_head, mouth_swap, settings=settings, device=device)
     held_out = fixed_windows(validation, settings.loop.validation_windows, settings.masks, seed)
     held_out = {name: value.to(device) for name, value in held_out.items()}
     dataset = WindowDataset(

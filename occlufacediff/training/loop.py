@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from occlufacediff.config.training import LoopSettings
-from occlufacediff.errors import AssetError, ConfigError
+from occlufacediff.errors import AssetError
 from occlufacediff.files import written_aside
 from occlufacediff.storage import faults_named
 
@@ -32,25 +32,12 @@ RESUME = "resume"
 CLOCK_COLUMNS = ("seconds", "windows_per_s")
 
 
-def pick_device(name: str) -> torch.device:
-    """The device that ``auto``, ``cpu`` or ``cuda`` names.
-
-    Raises:
-        ConfigError: another name, or ``cuda`` on a machine without a usable one.
-    """
-    if name not in ("auto", "cpu", "cuda"):
-        raise ConfigError(f"device: got {name!r}, needs auto, cpu or cuda")
-    if name == "cuda" and not torch.cuda.is_available():
-        raise ConfigError("device: got cuda, but torch sees no usable GPU; set device to auto or cpu")
-    return torch.device("cpu" if name == "cpu" or not torch.cuda.is_available() else "cuda")
-
-
 def autocast(settings: LoopSettings, device: torch.device) -> torch.autocast:
     """Context in which the networks run: bf16 products, or plain float32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=settings.precision == "bf16")
 
 
-class Average:
+class ExponentialMovingAverage:
     """Moving average of a network's weights; buffers are copied.
 
     Args:
@@ -143,7 +130,7 @@ def train(
         StorageError: the disk is full or a folder cannot be written to; the state saved last is kept.
     """
     optimizer = make_optimizer(model, settings)
-    average = Average(model, settings.ema_decay)
+    average = ExponentialMovingAverage(model, settings.ema_decay)
     state_file = out_dir / RESUME / "state.pt"
     step, elapsed, sums, rows = 0, 0.0, {}, []  # type: int, float, Row, list[Row]
     state = _load_state(state_file, key, device)

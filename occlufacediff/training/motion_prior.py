@@ -9,11 +9,11 @@ import torch
 from torch import Tensor
 
 from occlufacediff.config.training import LossSettings, MotionPriorSettings
+from occlufacediff.datasets.clips import ClipStore
 from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.models.layers import FRAMES_PER_LATENT
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
-from occlufacediff.training.data import ClipStore
 from occlufacediff.training.loop import Batch, Losses, Row, autocast, train
 from occlufacediff.training.objective import HeadTerms
 from occlufacediff.training.windows import WindowDataset, batches, fixed_windows

@@ -12,12 +12,12 @@ from torch.utils.data import DataLoader, Dataset
 
 from occlufacediff.config.occlusion import MaskSettings
 from occlufacediff.config.training import AugmentSettings
+from occlufacediff.datasets.clips import Clip, ClipStore
 from occlufacediff.face_mesh import IBUG_68
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
 from occlufacediff.occlusion.random_masks import training_mask
 from occlufacediff.occlusion.regions import only_known
 from occlufacediff.speech.columns import BANDS, WIDTH, after_the_end
-from occlufacediff.training.data import Clip, ClipStore
 
 Float = NDArray[np.float32]
 Batch = dict[str, Tensor]

@@ -24,7 +24,7 @@ from occlufacediff.errors import AssetError
 from occlufacediff.stages.acquire import unpack_subject
 from occlufacediff.stages.fetch import fetch_archive
 from occlufacediff.stages.manifest import build_manifest
-from occlufacediff.stages.shard import read_index
+from occlufacediff.workflow.shards import read_index
 
 CONTENT = os.urandom(200_000)
 

@@ -21,7 +21,7 @@ from occlufacediff.acquire.sources import ASSETS, Remote, archives, asset, asset
 from occlufacediff.config.acquire import DownloadSettings, fault_of_address
 from occlufacediff.config.load import load_config
 from occlufacediff.errors import AssetError, ConfigError, OccluFaceError
-from occlufacediff.stages.source import check_inputs, subjects
+from occlufacediff.workflow.inputs import check_inputs, subjects
 
 DEFAULT = yaml.safe_load((Path(__file__).resolve().parents[2] / "config/default.yaml").read_text())
 TOKEN = "ya29.loopback-Secret_0123456789"

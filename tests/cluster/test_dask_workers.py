@@ -32,7 +32,7 @@ from occlufacediff.errors import ConfigError  # noqa: E402
 from occlufacediff.media.archives import write_tar  # noqa: E402
 from occlufacediff.media.encode import write_sound  # noqa: E402
 from occlufacediff.stages import dask_workers  # noqa: E402
-from occlufacediff.stages.shard import key, part_path, run_shard  # noqa: E402
+from occlufacediff.workflow.shards import key, part_path, run_shard  # noqa: E402
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("dask"), pytest.mark.timeout(300)]
 CLIPS = [f"happy/level_1/{number:03d}" for number in range(8)]

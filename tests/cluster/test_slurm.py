@@ -32,8 +32,10 @@ def _workflow(folder: Path) -> None:
     rules = folder / "rules/preprocess.smk"
     text = rules.read_text()
     begin = text.index("rule build_manifest:")
-    assert "mem_mb=growing(800)" in text[begin:]
-    rules.write_text(text[:begin] + text[begin:].replace("mem_mb=growing(800)", f"mem_mb=growing({LITTLE_MB})"))
+    assert "mem_mb=scaled_by_attempt(800)" in text[begin:]
+    rules.write_text(
+        text[:begin] + text[begin:].replace("mem_mb=scaled_by_attempt(800)", f"mem_mb=scaled_by_attempt({LITTLE_MB})")
+    )
     # SLURM looks every other second, and the job by itself may be done before: this one holds enough for long enough.
     script = folder / "scripts/build_manifest.py"
     script.write_text("import time\n\nballast = b'x' * (200 << 20)\ntime.sleep(6)\n" + script.read_text())
@@ -119,5 +121,5 @@ def test_every_rule_has_a_time_limit_and_memory_that_grows() -> None:
         rules = re.split(r"^ *rule (\w+):\n", path.read_text(), flags=re.M)
         for name, body in zip(rules[1::2], rules[2::2], strict=True):
             if "script:" in body:
-                assert re.search(r"runtime=(growing\()?\d+", body), name
-                assert "mem_mb=growing(" in body, name
+                assert re.search(r"runtime=(scaled_by_attempt\()?\d+", body), name
+                assert "mem_mb=scaled_by_attempt(" in body, name

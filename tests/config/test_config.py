@@ -16,7 +16,7 @@ from occlufacediff.config.load import load_config
 from occlufacediff.config.schema import Config
 from occlufacediff.config.section import as_params, from_params
 from occlufacediff.errors import ConfigError
-from occlufacediff.stages.source import split_settings, subjects
+from occlufacediff.workflow.inputs import split_settings, subjects
 
 FOLDER = Path(__file__).resolve().parents[2] / "config"
 NAMES = [key.name for key in keys()]

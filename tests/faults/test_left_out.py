@@ -13,8 +13,8 @@ from occlufacediff.config.split import SplitPart, SplitSettings
 from occlufacediff.errors import ARCHIVE, AssetError
 from occlufacediff.reporting.failures import MOST_FAILURES, REASONS, failure_line, failure_part
 from occlufacediff.stages.manifest import build_manifest, read_spoken
-from occlufacediff.stages.shard import write_index
 from occlufacediff.synthetic import faults
+from occlufacediff.workflow.shards import write_index
 
 PACKAGE = Path(__file__).resolve().parents[2] / "occlufacediff"
 

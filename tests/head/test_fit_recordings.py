@@ -28,8 +28,8 @@ from occlufacediff.openhead.build import build_open_head
 from occlufacediff.stages.synthesise import expression_for
 from occlufacediff.synthetic.clip import draw_clip
 from occlufacediff.synthetic.faces import look_of
-from occlufacediff.synthetic.film import Film, camera_of
 from occlufacediff.synthetic.plan import subject_clips
+from occlufacediff.synthetic.render import ClipRenderer, camera_of
 from occlufacediff.synthetic.speakers import speaker
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("recordings")]
@@ -71,7 +71,7 @@ def test_rendered_speech(head: HeadAsset) -> None:
     clip = draw_clip(subject_clips("W103", settings)[3], settings, seed, fps=30, sample_rate=16000)
     look = look_of(speaker("W103", seed, spread=settings.articulation_spread), head, settings.picture_size, seed)
     exp = expression_for(clip, head)
-    fit = fitted(head, islice(Film(head, look).frames(clip, exp, camera_of(clip, look, seed)), 60))
+    fit = fitted(head, islice(ClipRenderer(head, look).frames(clip, exp, camera_of(clip, look, seed)), 60))
     assert fit.error_px <= 0.8
     assert fit.lips_px <= 1.0
     assert fit.opening_correlation >= 0.98

@@ -16,7 +16,7 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.flame import find_flame
 from occlufacediff.head.model import HeadModel
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "published"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "emote"))
 from stand_ins import write_flame
 
 

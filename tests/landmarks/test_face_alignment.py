@@ -24,7 +24,7 @@ from occlufacediff.landmarks.topology import IBUG_68
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.stages.crop import crop_subject
 from occlufacediff.stages.landmarks import detect_subject
-from occlufacediff.stages.shard import read_index, write_index
+from occlufacediff.workflow.shards import read_index, write_index
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("face_alignment")]
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
-from occlufacediff.models.published import published_denoiser_name, published_prior_name
+from occlufacediff.models.published_names import published_denoiser_name, published_prior_name
 from occlufacediff.models.sampler import Ddim, DpmSolver, clip_noise
 from occlufacediff.models.schedule import NoiseSchedule, spaced_steps
 

@@ -14,12 +14,12 @@ sys.path += [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolv
 from small_data import Files, write_small_data
 
 from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
+from occlufacediff.datasets.clips import ClipStore
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.schedule import NoiseSchedule
 from occlufacediff.stages.train import train_denoiser, train_motion_prior
-from occlufacediff.training.data import ClipStore
 
 pytestmark = pytest.mark.xdist_group("guidance")
 

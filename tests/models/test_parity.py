@@ -15,7 +15,7 @@ from occlufacediff.models.audio_encoder import Wav2Vec2Sizes
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.layers import causal_bias, distance_bias
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
-from occlufacediff.models.published import (
+from occlufacediff.models.published_names import (
     COMPUTED,
     OURS_ONLY,
     old_weight_norm_name,

@@ -23,9 +23,9 @@ from occlufacediff.cli import main
 from occlufacediff.errors import AssetError
 from occlufacediff.head.flame import EXPRESSION_NAMES
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
-from occlufacediff.models.published_files import read_audio_sizes, read_published
+from occlufacediff.models.published_checkpoint import read_audio_sizes, read_published
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "published"))
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "emote"))
 from stand_ins import audio_sizes, denoiser_entries, lightning, prior_entries
 
 

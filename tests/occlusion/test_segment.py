@@ -13,8 +13,8 @@ from colour_segmenter import write_colour_segmenter
 
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import AssetError, ClipError, ConfigError
-from occlufacediff.occlusion.recording import check_source, cover_of
 from occlufacediff.occlusion.segment import Segmenter
+from occlufacediff.occlusion.visibility_source import check_source, visibility_source
 
 MODELS = Path(mediapipe.__file__).parent / "modules"
 #: A crop of a real face.
@@ -104,14 +104,14 @@ def test_sources_of_masks(tmp_path: Path) -> None:
     (tmp_path / "masks").mkdir()
     check_source(masks)
     with pytest.raises(ClipError, match=r"holds no mask for S1/happy/level_1/001 .*without_mask") as caught:
-        cover_of(masks, "S1/happy/level_1/001", (64, 64), 10)
+        visibility_source(masks, "S1/happy/level_1/001", (64, 64), 10)
     assert caught.value.reason == "no_mask"
-    assert cover_of(replace(masks, without_mask="visible"), "S1/happy/level_1/001", (64, 64), 10) is None
-    assert cover_of(VisibilitySettings(), "S1/happy/level_1/001", (64, 64), 10) is None
+    assert visibility_source(replace(masks, without_mask="visible"), "S1/happy/level_1/001", (64, 64), 10) is None
+    assert visibility_source(VisibilitySettings(), "S1/happy/level_1/001", (64, 64), 10) is None
     (tmp_path / "masks" / "a.png").write_bytes(b"")
     (tmp_path / "masks" / "a.mp4").write_bytes(b"")
     with pytest.raises(ClipError, match=r"there are .*a\.mp4 and .*a\.png; leave one") as caught:
-        cover_of(masks, "a", (64, 64), 10)
+        visibility_source(masks, "a", (64, 64), 10)
     assert caught.value.reason == "bad_mask"
 
 

@@ -15,11 +15,11 @@ from small_open_head import SEED, SETTINGS
 from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.errors import AssetError
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.head.mouth import is_mouth_action
+from occlufacediff.head.coefficient_groups import is_mouth_action
 from occlufacediff.head.skinning import vertices_numpy
 from occlufacediff.openhead import build, makehuman
-from occlufacediff.openhead.actions import JAW_OPEN_DEGREES
 from occlufacediff.openhead.embedding import Embedding, Pictures, embed, errors, find_landmarks
+from occlufacediff.openhead.expression_basis import JAW_OPEN_DEGREES
 
 UPPER = ("nose", "eye_region", "forehead", "left_eyeball", "right_eyeball", "ears")
 

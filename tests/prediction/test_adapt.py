@@ -11,7 +11,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.face_mesh import EYES_AND_BROWS, LIPS
-from occlufacediff.prediction.adapt import adapt, told_coefficients
+from occlufacediff.prediction.adaptation import adapt, visible_coefficients
 
 FRAMES, VALUES = 160, 3
 PLAIN = AdaptationSettings()
@@ -230,15 +230,15 @@ def test_what_tells_of_mouth_and_of_eyes() -> None:
     visible[1, list(LIPS)] = 0
     visible[2, list(EYES_AND_BROWS)] = 0
     expected = [[True] * 6, [True, True, False, False, False, False], [False, False, True, True, True, True]]
-    np.testing.assert_array_equal(told_coefficients(visible, names), expected)
+    np.testing.assert_array_equal(visible_coefficients(visible, names), expected)
 
 
 def test_a_detector_with_fewer_points_tells_of_the_mouth_too() -> None:
     visible = np.zeros((4, 468), np.float32)
     visible[:, list(LIPS[::2])] = 1
     visible[3, list(LIPS)] = 0
-    np.testing.assert_array_equal(told_coefficients(visible, ("mouthClose",))[:, 0], [True, True, True, False])
-    assert not told_coefficients(np.zeros((4, 468), np.float32), ("mouthClose",)).any()
+    np.testing.assert_array_equal(visible_coefficients(visible, ("mouthClose",))[:, 0], [True, True, True, False])
+    assert not visible_coefficients(np.zeros((4, 468), np.float32), ("mouthClose",)).any()
 
 
 @pytest.mark.parametrize(("name", "value"), [("apart_share", 1.5), ("rules_share", -0.1), ("beside_sd", -1.0)])

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from occlufacediff.prediction.articulation import articulation_columns
+from occlufacediff.prediction.articulation_features import articulation_columns
 
 NAMES = ("browInnerUp", "mouthPucker", "mouthFunnel", "mouthSmileLeft")
 SPREAD = np.array([1.0, 0.1, 0.1, 0.2, 0.05, 1.0, 1.0])

@@ -17,8 +17,8 @@ from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
 from occlufacediff.prediction import infer as module
-from occlufacediff.prediction.adapt import Adapted
-from occlufacediff.prediction.infer import Heard, Networks, Sampling, infer
+from occlufacediff.prediction.adaptation import Adapted
+from occlufacediff.prediction.motion import Heard, Networks, Sampling, infer
 from occlufacediff.prediction.spread import opened
 from occlufacediff.speech.columns import WIDTH
 from occlufacediff.speech.loudness import sound_columns, strength

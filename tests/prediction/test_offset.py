@@ -5,8 +5,8 @@ import pytest
 from test_adapt import FRAMES, smooth
 
 from occlufacediff.config.adaptation import AdaptationSettings
+from occlufacediff.prediction.gaussian_process import Process
 from occlufacediff.prediction.offset import NO_OFFSET, Offset, find_offset, moved
-from occlufacediff.prediction.process import Process
 
 SETTINGS = AdaptationSettings()
 NOTHING = np.zeros((FRAMES, 0))

@@ -134,7 +134,7 @@ def test_only_adapted_motion_joins_what_is_visible_by_itself(
         return follow_visible(*arguments, **options)
 
     monkeypatch.setattr("occlufacediff.prediction.predictor.follow_visible", follow)
-    monkeypatch.setattr("occlufacediff.prediction.infer.Networks.adaptable", adaptable)
+    monkeypatch.setattr("occlufacediff.prediction.motion.Networks.adaptable", adaptable)
     motion, _ = motion_of("silence.mp4")
     assert joined == [adaptable]
     assert np.isfinite(motion["spread"]).all() == adaptable

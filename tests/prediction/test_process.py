@@ -7,7 +7,7 @@ import pytest
 from scipy.stats import multivariate_normal
 
 from occlufacediff.config.adaptation import AdaptationSettings
-from occlufacediff.prediction.process import Process
+from occlufacediff.prediction.gaussian_process import Process
 
 FRAMES, VALUES = 60, 3
 RNG = np.random.default_rng(12)

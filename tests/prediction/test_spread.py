@@ -10,7 +10,7 @@ from small_head import small_head
 
 from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP
 from occlufacediff.head.landmark_basis import LandmarkBasis
-from occlufacediff.head.opening import has_opening, opening
+from occlufacediff.head.lip_opening import has_opening, opening
 from occlufacediff.prediction.spread import opened
 
 FRAMES = 60

@@ -13,7 +13,7 @@ import pytest
 from machine_faults import small_disk
 
 TESTS = Path(__file__).resolve().parents[1]
-sys.path += [str(TESTS / name) for name in ("acquire", "published")]
+sys.path += [str(TESTS / name) for name in ("acquire", "emote")]
 
 from faulty_server import TOKEN, FaultyServer, Served, faulty_server  # noqa: E402
 from stand_ins import write_landmarks  # noqa: E402
@@ -21,14 +21,14 @@ from stand_ins import write_landmarks  # noqa: E402
 from occlufacediff.acquire.fetch import fetch_files  # noqa: E402
 from occlufacediff.acquire.sources import Remote  # noqa: E402
 from occlufacediff.config.acquire import DownloadSettings  # noqa: E402
-from occlufacediff.config.published import PublishedSettings  # noqa: E402
-from occlufacediff.landmarks.published import FILE  # noqa: E402
+from occlufacediff.config.emote import EmoteSettings  # noqa: E402
+from occlufacediff.landmarks.emote_landmarks import FILE  # noqa: E402
 from occlufacediff.media.archives import write_tar  # noqa: E402
 from occlufacediff.media.encode import VideoWriter  # noqa: E402
-from occlufacediff.stages import published_landmarks  # noqa: E402
+from occlufacediff.stages import emote_landmarks  # noqa: E402
 from occlufacediff.stages.acquire import unpack_subject  # noqa: E402
-from occlufacediff.stages.shard import read_index, write_index  # noqa: E402
 from occlufacediff.storage import StorageError  # noqa: E402
+from occlufacediff.workflow.shards import read_index, write_index  # noqa: E402
 
 
 def settings_for(server: FaultyServer, folder: Path) -> DownloadSettings:
@@ -131,18 +131,18 @@ def test_published_landmarks_that_vanish_do_not_turn_clips_into_failures(
     outputs = tmp_path / "a.h5", tmp_path / "a.csv"
 
     def run() -> None:
-        published_landmarks.read_landmarks_subject(
-            "M003", videos, videos / "index.csv", tree, *outputs, settings=PublishedSettings(), min_found=0.25
+        emote_landmarks.read_emote_landmarks_subject(
+            "M003", videos, videos / "index.csv", tree, *outputs, settings=EmoteSettings(), min_found=0.25
         )
 
-    read = published_landmarks.read_published_landmarks
+    read = emote_landmarks.read_emote_landmarks
 
     def read_and_lose(path: Path) -> object:
         found = read(path)
         tree.rename(tmp_path / "away")
         return found
 
-    monkeypatch.setattr(published_landmarks, "read_published_landmarks", read_and_lose)
+    monkeypatch.setattr(emote_landmarks, "read_emote_landmarks", read_and_lose)
     with pytest.raises(StorageError, match=rf"002/{FILE}: is gone, though .*bring it back"):
         run()
     assert not any(path.exists() for path in outputs)

@@ -17,8 +17,8 @@ from tiny_tree import Tree
 
 from occlufacediff.errors import ClipError, OccluFaceError
 from occlufacediff.files import written_aside
-from occlufacediff.stages.shard import key, run_shard
 from occlufacediff.storage import StorageError, storage_error
+from occlufacediff.workflow.shards import key, run_shard
 
 SUBJECT, OTHER = "M101", "M102"
 

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from occlufacediff.speech import phones, rules
-from occlufacediff.speech.articulation import JAW_FULL
 from occlufacediff.speech.phones import PHONES, Phones, phone_features
 from occlufacediff.speech.rules import rules_motion
+from occlufacediff.speech.viseme_curves import JAW_FULL
 from occlufacediff.synthetic.clip import EXPRESSION_NAMES
 
 

@@ -10,8 +10,8 @@ from preprocessed import Shard
 
 from occlufacediff.media.archives import write_tar
 from occlufacediff.stages.acquire import unpack_subject
-from occlufacediff.stages.shard import read_index
 from occlufacediff.storage import StorageError
+from occlufacediff.workflow.shards import read_index
 
 
 def test_index_and_files(shard: Shard) -> None:

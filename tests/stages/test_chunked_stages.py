@@ -13,11 +13,11 @@ from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.video import VideoSettings
 from occlufacediff.files import sha256
 from occlufacediff.stages.audio import extract_subject
-from occlufacediff.stages.chunks import names
 from occlufacediff.stages.crop import crop_subject
 from occlufacediff.stages.landmarks import detect_subject
-from occlufacediff.stages.shard import parts_folder
 from occlufacediff.stages.video import convert_subject
+from occlufacediff.workflow.chunks import names
+from occlufacediff.workflow.shards import parts_folder
 
 
 @pytest.mark.parametrize("count", [2, 20], ids=["halves", "more chunks than clips"])

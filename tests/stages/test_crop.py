@@ -14,7 +14,7 @@ from occlufacediff.config.crop import CropSettings
 from occlufacediff.landmarks.normalise import crop_boxes, from_crop
 from occlufacediff.landmarks.store import read_clip, read_crops
 from occlufacediff.stages.crop import crop_subject
-from occlufacediff.stages.shard import read_index
+from occlufacediff.workflow.shards import read_index
 
 
 def test_store_agrees_with_the_landmarks(shard: Shard) -> None:

@@ -23,7 +23,7 @@ from occlufacediff.media.encode import VideoWriter
 from occlufacediff.stages import crop
 from occlufacediff.stages.crops_ahead import CropsAhead
 from occlufacediff.stages.landmarks import detect_subject
-from occlufacediff.stages.shard import parts_folder, write_index
+from occlufacediff.workflow.shards import parts_folder, write_index
 
 GOOD = ["happy/level_1/001", "happy/level_1/002", "happy/level_2/003", "sad/level_2/005", "sad/level_2/006"]
 SETTINGS = CropSettings()

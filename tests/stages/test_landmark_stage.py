@@ -6,7 +6,7 @@ import h5py
 import numpy as np
 from preprocessed import Shard
 
-from occlufacediff.stages.shard import read_index
+from occlufacediff.workflow.shards import read_index
 
 
 def test_rows_and_arrays(shard: Shard) -> None:

@@ -11,7 +11,7 @@ from preprocessed import Shard
 from occlufacediff.config.split import SplitPart, SplitSettings
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.stages.manifest import build_manifest
-from occlufacediff.stages.shard import write_index
+from occlufacediff.workflow.shards import write_index
 
 
 def read(path: Path) -> pd.DataFrame:

@@ -10,8 +10,8 @@ from preprocessed import Shard
 
 from occlufacediff.config.video import VideoSettings
 from occlufacediff.media.probe import probe
-from occlufacediff.stages.shard import read_index
 from occlufacediff.stages.video import convert_subject
+from occlufacediff.workflow.shards import read_index
 
 
 def test_rows_and_files(shard: Shard) -> None:

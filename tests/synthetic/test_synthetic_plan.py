@@ -106,7 +106,7 @@ def test_unknown_subject_is_named_with_the_known_ones() -> None:
         ("min_seconds", 5.0),
         ("max_seconds", 1.0),
         ("video_quality", 99),
-        ("decoy_strength", -1.0),
+        ("distractor_strength", -1.0),
     ],
 )
 def test_bad_settings_name_the_field(field: str, value: object) -> None:

@@ -20,12 +20,12 @@ from small_data import Files, write_small_data
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.occlusion import MaskSettings
 from occlufacediff.config.training import LossSettings
+from occlufacediff.datasets.clips import LEAST_KNOWN, Clip, ClipStore, known_runs
 from occlufacediff.errors import AssetError
+from occlufacediff.evaluation.observed import observed_truth
 from occlufacediff.evaluation.protocol import make_case, unknown_frames
 from occlufacediff.evaluation.scores import score, surface
-from occlufacediff.evaluation.told import told_by
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.training.data import LEAST_KNOWN, Clip, ClipStore, known_runs
 from occlufacediff.training.objective import HeadTerms
 from occlufacediff.training.windows import WindowDataset, collate
 
@@ -128,7 +128,7 @@ def scores_of(asset: HeadAsset, clip: Clip, kind: str = "mouth", noise: float = 
     """Scores of a still face; with noise on all that the recording hides."""
     case = make_case("C1/clip", clip, kind, EvaluationSettings(), seed=0)
     truth, made = surface(asset, clip, clip.motion), surface(asset, clip, 0 * clip.motion)
-    told = told_by(asset, clip)
+    told = observed_truth(asset, clip)
     if noise:
         assert clip.lmk_2d is not None
         rng = np.random.default_rng(0)
@@ -173,6 +173,6 @@ def test_landmarks_that_a_detector_never_gives_leave_the_surface_told(files: Fil
     points = clip.lmk_2d.copy()
     points[:, 300:] = np.nan
     asset = HeadAsset.load(files.head)
-    told = told_by(asset, replace(clip, lmk_2d=points, lmk_visible=None, known=None))
+    told = observed_truth(asset, replace(clip, lmk_2d=points, lmk_visible=None, known=None))
     assert told.vertices.all()
     assert not told.landmarks[:, 300:].any()

@@ -13,7 +13,7 @@ from golden_rule import fill
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.model import HeadModel
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
-from occlufacediff.models.published import published_prior_name
+from occlufacediff.models.published_names import published_prior_name
 from occlufacediff.models.schedule import NoiseSchedule
 from occlufacediff.training.losses import MotionLoss, MotionTruth
 

@@ -24,6 +24,7 @@ from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
+from occlufacediff.device import pick_device
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.evaluation.predictions import read_hidden, read_motion
 from occlufacediff.face_mesh import LIPS
@@ -31,8 +32,8 @@ from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.stages.evaluate import evaluate
 from occlufacediff.stages.train import train_denoiser, train_motion_prior
 from occlufacediff.training import loop as training_loop
-from occlufacediff.training.decoys import Decoys
-from occlufacediff.training.loop import CLOCK_COLUMNS, learning_rate, pick_device
+from occlufacediff.training.loop import CLOCK_COLUMNS, learning_rate
+from occlufacediff.training.mouth_swap import MouthSwap
 
 # Fixtures are costly: all tests of the file on one worker.
 pytestmark = pytest.mark.xdist_group("training")
@@ -241,7 +242,7 @@ def test_rates_rise_and_fall() -> None:
     assert rates[-1] < 0.06
 
 
-def test_decoys_move_visible_points_only_where_the_mouth_is_hidden(files: Files) -> None:
+def test_mouth_swap_move_visible_points_only_where_the_mouth_is_hidden(files: Files) -> None:
     torch.manual_seed(0)
     frames, size = 64, 4
     batch = {
@@ -253,13 +254,13 @@ def test_decoys_move_visible_points_only_where_the_mouth_is_hidden(files: Files)
         "lmk_2d": torch.rand(size, frames, 468, 2),
         "lmk_mask": torch.ones(size, frames, 468),
     }
-    decoys = Decoys(small_head())
-    assert (decoys(batch, 1.0) == batch["lmk_2d"]).all()
+    mouth_swap = MouthSwap(small_head())
+    assert (mouth_swap(batch, 1.0) == batch["lmk_2d"]).all()
     batch["lmk_mask"][:, 20:, :420] = 0
-    changed = (decoys(batch, 1.0) != batch["lmk_2d"]).any(-1).any(-1)
+    changed = (mouth_swap(batch, 1.0) != batch["lmk_2d"]).any(-1).any(-1)
     assert not changed[:, :20].any()
     assert changed[:, 20:].float().mean() > 0.9
-    assert (decoys(batch, 0.0) == batch["lmk_2d"]).all()
+    assert (mouth_swap(batch, 0.0) == batch["lmk_2d"]).all()
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,12 @@ from small_data import Files, write_small_data
 
 from occlufacediff.config.occlusion import MaskSettings
 from occlufacediff.config.training import AugmentSettings
+from occlufacediff.datasets.clips import ClipStore, fit_rows
 from occlufacediff.errors import AssetError
 from occlufacediff.models.conditions import Conditions, SampleInput
 from occlufacediff.speech import phones
 from occlufacediff.speech.columns import BANDS, PHONES, SILENCE, WIDTH
 from occlufacediff.speech.features import sound_features
-from occlufacediff.training.data import ClipStore, fit_rows
 from occlufacediff.training.windows import (
     WindowDataset,
     augment_landmarks,

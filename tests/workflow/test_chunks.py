@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from occlufacediff.files import sha256
-from occlufacediff.stages.chunks import names, of_chunk, whole
+from occlufacediff.workflow.chunks import names, of_chunk, whole
 
 SUBJECT = "M101"
 

@@ -14,7 +14,7 @@ def _run(folder: Path, body: str) -> subprocess.CompletedProcess[str]:
     script = f"""
 import os, sys, time
 from occlufacediff.errors import ConfigError
-from occlufacediff.stages.logs import LoggedJob
+from occlufacediff.workflow.job_log import LoggedJob
 with LoggedJob({str(folder / "deep" / "job.log")!r}, "train M101", every=0.1):
 {lines}
 """

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 WEIGHTS = Path("results/open_weights/weights")
 SHARDS = 2
 TRAINING = {"train_open_denoiser": 1, "pack_open_weights": 1}
-ALL = {"draw_unrendered": SHARDS, "list_unrendered": 1, "train_open_motion_prior": 1} | TRAINING
+ALL = {"draw_landmark_clips": SHARDS, "list_landmark_clips": 1, "train_open_motion_prior": 1} | TRAINING
 
 
 def planned(tree: Tree, *arguments: str, config: str | None = None) -> dict[str, int]:

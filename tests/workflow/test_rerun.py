@@ -59,11 +59,11 @@ def test_every_job_has_log_and_benchmark(finished):
         "fetch_archive",
         "fetch_asset",
         "predict_video",
-        "benchmark_recordings",
+        "run_benchmark",
         "read_landmarks",
         "read_coefficients",
-        "draw_unrendered",
-        "list_unrendered",
+        "draw_landmark_clips",
+        "list_landmark_clips",
         "pack_open_weights",
     }
     for folder, ending in (("logs/tiny", "log"), ("benchmarks/results/tiny", "tsv")):

@@ -1,0 +1,154 @@
+"""Means with intervals over clips, and what one method is worth against another on the same clips."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from scipy.stats import bootstrap, pearsonr, rankdata
+
+from occlufacediff.benchmark.calibration import ERROR, SPREAD
+
+LEVEL = 0.95
+#: Fewer clips than this carry no interval.
+LEAST_CLIPS = 3
+MEANS_COLUMNS = ["region", "span", "part", "method", "metric", "unit", "mean", "low", "high", "n"]
+#: Fewer clips than this are not ranked.
+LEAST_RANKED = 8
+#: Groups by loudness.
+THIRDS = ["quiet", "medium", "loud"]
+
+
+def mean_with_interval(values: NDArray[np.floating], draws: int, seed: int) -> tuple[float, float, float]:
+    """Mean of the finite values and its 95 % interval (percentile bootstrap over them); NaN where there are too few."""
+    values = np.asarray(values, dtype=np.float64)
+    values = values[np.isfinite(values)]
+    if len(values) < LEAST_CLIPS or np.ptp(values) == 0:
+        mean = float(values.mean()) if len(values) else float("nan")
+        return mean, float("nan"), float("nan")
+    return float(values.mean()), *_interval(np.mean, draws, seed, values)
+
+
+def gain_with_interval(
+    ours: NDArray[np.floating], theirs: NDArray[np.floating], draws: int, seed: int
+) -> tuple[float, float, float, float]:
+    """How much smaller our mean error is, in percent of theirs, with its interval, and the share of clips we win.
+
+    Clips are drawn in pairs: both errors of a clip stay together.
+    """
+    both = np.isfinite(ours) & np.isfinite(theirs)
+    ours, theirs = np.asarray(ours, np.float64)[both], np.asarray(theirs, np.float64)[both]
+    if len(ours) == 0 or theirs.mean() == 0:
+        return (float("nan"),) * 4
+
+    def gain(one: NDArray, other: NDArray, axis: int = -1) -> NDArray:
+        return np.asarray(100 * (1 - one.mean(axis=axis) / other.mean(axis=axis)))
+
+    mean, share = float(gain(ours, theirs)), float((ours < theirs).mean())
+    if len(ours) < LEAST_CLIPS:
+        return mean, float("nan"), float("nan"), share
+    return mean, *_interval(gain, draws, seed, ours, theirs), share
+
+
+def _interval(
+    statistic: Callable[..., Any], draws: int, seed: int, *samples: NDArray[np.floating]
+) -> tuple[float, float]:
+    """95 % interval (percentile bootstrap) of a vectorised statistic; samples (K,) of the same clips stay together."""
+    found = bootstrap(
+        samples,
+        statistic,
+        n_resamples=draws,
+        confidence_level=LEVEL,
+        paired=len(samples) > 1,
+        vectorized=True,
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return float(found.low), float(found.high)
+
+
+def means(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
+    """Rows of (clip, ..., value) to ``region span part method metric unit mean low high n``.
+
+    ``part`` is ``all``, ``open`` (clips that choices were made on) or ``held_out``.
+    """
+    rows = []
+    for part, chosen in parts_of(by_clip).items():
+        for keys, group in chosen.groupby(["region", "span", "method", "metric", "unit"], sort=False):
+            mean, low, high = mean_with_interval(group["value"].to_numpy(), draws, seed)
+            region, span, method, metric, unit = keys
+            count = int(np.isfinite(group["value"]).sum())
+            rows.append((region, span, part, method, metric, unit, mean, low, high, count))
+    return pd.DataFrame(rows, columns=MEANS_COLUMNS)
+
+
+def clip_ranks(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
+    """How well the spread of ours ranks the clips by their errors, as rows of `means`: metric ``spread_rank_of_clips``.
+
+    Spearman's correlation over clips of their mean spread and mean error, with its interval (percentile bootstrap over
+    clips); left out where fewer than `LEAST_RANKED` clips tell both.
+    """
+    rows = []
+    chosen = by_clip[(by_clip["method"] == "ours") & by_clip["metric"].isin((SPREAD, ERROR))]
+    for part, of_part in parts_of(chosen).items():
+        for (region, span), group in of_part.groupby(["region", "span"], sort=False):
+            table = group.pivot_table(index="clip", columns="metric", values="value", sort=False).dropna()
+            if len(table) >= LEAST_RANKED:
+                pair = table[SPREAD].to_numpy(), table[ERROR].to_numpy()
+                correlation = float(_rank_correlation(*pair)), *_interval(_rank_correlation, draws, seed, *pair)
+                rows.append((region, span, part, "ours", "spread_rank_of_clips", "", *correlation, len(table)))
+    return pd.DataFrame(rows, columns=MEANS_COLUMNS)
+
+
+def _rank_correlation(one: NDArray, other: NDArray, axis: int = -1) -> NDArray:
+    """Spearman's; 0 where either is the same throughout."""
+    ranks = (rankdata(values, axis=axis) for values in (one, other))
+    return np.nan_to_num(np.asarray(pearsonr(*ranks, axis=axis).statistic))
+
+
+def gains(by_clip: pd.DataFrame, metric: str, draws: int, seed: int) -> pd.DataFrame:
+    """What ``ours`` is worth against every other method: ``region span part against metric gain low high share n``."""
+    rows = []
+    for part, chosen in parts_of(by_clip[by_clip["metric"] == metric]).items():
+        for keys, group in chosen.groupby(["region", "span"], sort=False):
+            table = group.pivot_table(index="clip", columns="method", values="value", sort=False)
+            if "ours" not in table:
+                continue
+            for method in table.columns.drop("ours"):
+                ours, theirs = table["ours"].to_numpy(), table[method].to_numpy()
+                count = int((np.isfinite(ours) & np.isfinite(theirs)).sum())
+                rows.append((*keys, part, method, metric, *gain_with_interval(ours, theirs, draws, seed), count))
+    columns = ["region", "span", "part", "against", "metric", "gain_percent", "low", "high", "share_better", "n"]
+    return pd.DataFrame(rows, columns=columns)
+
+
+def groups(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
+    """Means by source and by loudness (thirds of the clips): ``grouped_by group`` and the columns of `means`.
+
+    Fewer clips than thirds are not grouped by loudness.
+    """
+    clips = by_clip.drop_duplicates("clip").set_index("clip")
+    labels = {"source": by_clip["source"]}
+    if len(clips) >= len(THIRDS):
+        thirds = pd.qcut(clips["level_db"].rank(method="first"), len(THIRDS), labels=THIRDS)
+        labels["loudness"] = by_clip["clip"].map(thirds.astype(str))
+    found = []
+    for name, label in labels.items():
+        for group in dict.fromkeys(label):
+            table = means(by_clip[label == group].assign(held_out=0), draws, seed)
+            table = table[table["part"] == "all"].drop(columns="part")
+            table.insert(0, "group", group)
+            table.insert(0, "grouped_by", name)
+            found.append(table)
+    columns = ["grouped_by", "group", *(column for column in MEANS_COLUMNS if column != "part")]
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
+
+
+def parts_of(by_clip: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """All clips, those that choices were made on, and those kept apart; parts without clips are left out."""
+    apart = by_clip["held_out"].astype(bool)
+    parts = {"all": by_clip, "open": by_clip[~apart], "held_out": by_clip[apart]}
+    return {name: part for name, part in parts.items() if len(part)}

@@ -1,0 +1,1 @@
+"""Reads clips of a data set for training, evaluation and prediction."""

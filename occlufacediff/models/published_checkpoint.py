@@ -1,0 +1,172 @@
+"""The published checkpoints as files: the denoiser's ``.pt`` and FLINT's ``.ckpt``, read safely, kept in our format."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+
+from occlufacediff.errors import AssetError
+from occlufacediff.files import sha256
+from occlufacediff.models.audio_encoder import Wav2Vec2Sizes
+from occlufacediff.models.checkpoint import fill_state, save_checkpoint
+from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
+from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
+from occlufacediff.models.published_names import (
+    COMPUTED,
+    OURS_ONLY,
+    new_weight_norm_name,
+    published_denoiser_name,
+    published_prior_name,
+)
+from occlufacediff.models.torch_archive import Entry, read_checkpoint, read_tensors
+
+Kind = Literal["denoiser", "motion_prior"]
+#: Keys under which training programs keep a network's entries.
+_UNDER = ("state_dict", "model_state_dict")
+_PRIOR_PARTS = ("motion_encoder.", "motion_decoder.")
+_DENOISER_SIGN = "transformer_decoder."
+
+
+def read_published(path: Path | str, *, audio: Wav2Vec2Sizes | None = None) -> Denoiser | MotionPrior:
+    """The published denoiser or motion prior of a checkpoint, in evaluation mode.
+
+    The denoiser's entries may lie in the file directly or under ``state_dict`` or ``model_state_dict``, with either
+    torch's names for weight-normed convolutions; each must be there and none beside. Of FLINT's Lightning checkpoint
+    the entries ``motion_encoder.*`` and ``motion_decoder.*`` are demanded, all others are ignored.
+
+    Args:
+        path: ``.pt`` or ``.ckpt`` file.
+        audio: sizes of the denoiser's audio encoder; None for wav2vec2-base, as published.
+
+    Raises:
+        AssetError: no checkpoint of these two, damaged, refused, or an entry is missing, unknown or of a wrong shape;
+            names the file, the entry and what was expected.
+    """
+    path = Path(path)
+    entries = _entries(path)
+    if _kind(path, entries) == "motion_prior":
+        found = {name: entry for name, entry in entries.items() if name.startswith(_PRIOR_PARTS)}
+        return _filled(MotionPrior(MotionPriorConfig.published()), found, published_prior_name, path)
+    config = DenoiserConfig.published()
+    if audio is not None:
+        config = replace(config, wav2vec2=audio)
+    found = {new_weight_norm_name(name): entry for name, entry in entries.items()}
+    return _filled(Denoiser(config), found, published_denoiser_name, path, computed=COMPUTED)
+
+
+def convert_checkpoint(
+    source: Path | str,
+    target: Path | str,
+    *,
+    head_model: str,
+    expression_names: Iterable[str],
+    audio: Wav2Vec2Sizes | None = None,
+) -> Kind:
+    """Write a published checkpoint in our format, see `save_checkpoint`; its motion is FLAME's.
+
+    Args:
+        source: see `read_published`.
+        target: ``.safetensors`` file; its configuration is written beside it.
+        head_model: name of the head model whose motion the network speaks.
+        expression_names: of that head model.
+        audio: see `read_published`.
+
+    Returns:
+        Which network it was.
+
+    Raises:
+        AssetError: see `read_published`.
+    """
+    model = read_published(source, audio=audio)
+    names = tuple(expression_names)
+    save_checkpoint(
+        target,
+        model,
+        head_model=head_model,
+        expression_names=names,
+        training={"converted_from": Path(source).name, "sha256": sha256(source)},
+    )
+    return "motion_prior" if isinstance(model, MotionPrior) else "denoiser"
+
+
+def read_audio_sizes(path: Path | str) -> Wav2Vec2Sizes:
+    """Sizes of a wav2vec2 from the ``config.json`` that comes with its weights; raises AssetError."""
+    path = Path(path)
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+        values = {field.name: content[field.name] for field in fields(Wav2Vec2Sizes)}
+        return Wav2Vec2Sizes(**{**values, "conv_dim": tuple(int(width) for width in values["conv_dim"])})
+    except KeyError as error:
+        raise AssetError(f"{path}: entry {error} is missing; needs the config.json of a wav2vec2 model") from error
+    except (OSError, ValueError, TypeError) as error:
+        raise AssetError(f"{path}: not the config.json of a wav2vec2 model ({error})") from error
+
+
+def _entries(path: Path) -> dict[str, Entry]:
+    content = read_checkpoint(path)
+    if not isinstance(content, dict):
+        raise AssetError(f"{path}: holds a {type(content).__name__}, needs a dictionary of tensors")
+    for key in _UNDER:
+        if isinstance(content.get(key), dict):
+            content = content[key]
+            break
+    return {str(name): entry for name, entry in content.items() if isinstance(entry, Entry)}
+
+
+def _kind(path: Path, entries: Mapping[str, Entry]) -> Kind:
+    if any(name.startswith(_PRIOR_PARTS) for name in entries):
+        return "motion_prior"
+    if any(name.startswith(_DENOISER_SIGN) for name in entries):
+        return "denoiser"
+    first = ", ".join(list(entries)[:3]) or "no tensors at all"
+    raise AssetError(
+        f"{path}: neither the published denoiser (entries {_DENOISER_SIGN}*) nor the motion prior FLINT (entries "
+        f"{_PRIOR_PARTS[0]}*, {_PRIOR_PARTS[1]}*); its entries begin with {first}"
+    )
+
+
+def _filled(
+    model: Any,
+    found: Mapping[str, Entry],
+    published_name: Callable[[str], str],
+    path: Path,
+    *,
+    computed: frozenset[str] = frozenset(),
+) -> Any:
+    """The model with the file's entries; names in errors are the file's own."""
+    wanted = {name: published_name(name) for name in model.state_dict() if name not in OURS_ONLY}
+    _check_entries(model, {name: found.get(theirs) for name, theirs in wanted.items()}, wanted, path)
+    extra = sorted(set(found) - set(wanted.values()) - computed)
+    if extra:
+        raise AssetError(f"{path}: entry '{extra[0]}' is not part of the published model ({len(extra)} such entries)")
+    read = read_tensors({theirs: found[theirs] for theirs in wanted.values()})
+    own = {name: tensor for name, tensor in model.state_dict().items() if name in OURS_ONLY}
+    state: dict[str, Tensor] = own | {name: _finite(read[theirs], theirs, path) for name, theirs in wanted.items()}
+    fill_state(model, state, path)
+    return model.eval()
+
+
+def _check_entries(model: nn.Module, entries: Mapping[str, Entry | None], names: Mapping[str, str], path: Path) -> None:
+    """Demand every entry with its shape, before any number is read."""
+    for name, tensor in model.state_dict().items():
+        if name not in names:
+            continue
+        entry, shape = entries[name], tuple(tensor.shape)
+        if entry is None:
+            raise AssetError(f"{path}: entry '{names[name]}' is missing, expected shape {shape}")
+        if entry.shape != shape:
+            raise AssetError(f"{path}: entry '{names[name]}' has shape {entry.shape}, expected {shape}")
+
+
+def _finite(tensor: Tensor, name: str, path: Path) -> Tensor:
+    if tensor.is_floating_point():
+        tensor = tensor.float()
+        if not bool(torch.isfinite(tensor).all()):
+            raise AssetError(f"{path}: entry '{name}' holds values that are not finite; the file is damaged")
+    return tensor

@@ -1,1 +1,0 @@
-"""The benchmark on real recordings: what is hidden of them, who fills it in, and how far from the truth."""

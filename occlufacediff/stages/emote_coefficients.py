@@ -1,0 +1,145 @@
+"""Published FLAME coefficients of one subject's clips, in place of a fit."""
+
+from __future__ import annotations
+
+from functools import cache, partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from occlufacediff.config.emote import EmoteSettings
+from occlufacediff.errors import AssetError, ClipError
+from occlufacediff.files import sha256
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.emote_coefficients import ENTRIES, FILE, read_emote_coefficients, speaks
+from occlufacediff.head.fit import fit_errors
+from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
+from occlufacediff.stages.coefficients import FIGURES, read_clip, store_coefficients, write_part
+from occlufacediff.workflow.fingerprint import fingerprint
+from occlufacediff.workflow.shards import Row, key
+
+#: Further columns of the index: frames of the published file, how far its identity moves over them (it is averaged).
+FURTHER = ("frames_published", "shape_spread")
+#: What is read of a clip of the clip store.
+_READS = ("landmarks", "valid_frames_idx")
+
+
+def read_emote_coefficients_subject(
+    subject: str,
+    clips_h5: Path,
+    head: Path,
+    coefficients_dir: Path,
+    coefficients_h5: Path,
+    index_csv: Path,
+    *,
+    settings: EmoteSettings,
+    workers: int = 1,
+    scheduler: str | None = None,
+    chunk: str | None = None,
+) -> None:
+    """Write what `reconstruct_subject` writes, from ``coefficients_dir/<clip>/shape_pose_cam.hdf5``.
+
+    Identity is the mean over a clip's frames. Published frames beyond the clip are cut, missing ones at its end hold
+    the last; ``frames_published`` tells. Errors against the landmarks are measured and stored, none is a reason to
+    fail. Reasons: ``no_coefficients``, ``bad_coefficients``, ``frames_differ``.
+
+    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are done, and their parts are all that is left.
+
+    Args:
+        coefficients_dir: the subject's folder of one view.
+
+    Raises:
+        AssetError: there is no such folder, or the head model is not FLAME's shape.
+    """
+    if not coefficients_dir.is_dir():
+        raise AssetError(f"{coefficients_dir}: no such folder; emote.folder must hold reconstructions/")
+    asset, basis = _head(head)
+    if not speaks(asset):
+        raise AssetError(
+            f"{head}: the head model '{asset.name}' has {asset.n_shape} identity and {asset.n_exp} expression "
+            "coefficients, the published ones are FLAME's 300 and 100; give FLAME as `head` (occlufacediff convert)"
+        )
+    model, code = sha256(head), fingerprint("occlufacediff.stages.emote_coefficients")
+
+    def published(clip: str) -> list[Path]:
+        return [path] if (path := coefficients_dir / clip / FILE).is_file() else []
+
+    store_coefficients(
+        subject,
+        clips_h5,
+        coefficients_h5,
+        index_csv,
+        work=partial(_read, clips_h5, head, coefficients_dir, settings),
+        made_from=lambda clip, digest: key(
+            digest, "".join(map(sha256, published(clip))), model, settings.frames_tolerance, code
+        ),
+        inputs=published,
+        reads=_READS,
+        basis=basis,
+        title="coefficients",
+        figures=(*FIGURES, *FURTHER),
+        workers=workers,
+        scheduler=scheduler,
+        chunk=chunk,
+    )
+
+
+@cache
+def _head(path: Path) -> tuple[HeadAsset, LandmarkBasis]:
+    asset = HeadAsset.load(path)
+    return asset, LandmarkBasis.of(asset)
+
+
+def _read(clips_h5: Path, head: Path, coefficients_dir: Path, settings: EmoteSettings, clip: str, part: Path) -> Row:
+    values = read_clip(clips_h5, clip, _READS)
+    landmarks, valid = (values[name] for name in _READS)
+    source = coefficients_dir / clip / FILE
+    read = read_emote_coefficients(source)
+    frames, published = len(landmarks), len(read["exp"])
+    if abs(published - frames) > settings.frames_tolerance:
+        raise ClipError(
+            "frames_differ",
+            f"{source}: {published} frames for {frames} of {clips_h5}: {clip}, more apart than "
+            f"published.frames_tolerance = {settings.frames_tolerance}",
+        )
+    shape = read["shape"].mean(axis=0)
+    motion = {name: _of_length(read[name], frames) for name in ENTRIES if name != "shape"}
+    # Sums keep their order whatever the machine; the workers are as many as the cores.
+    with threadpool_limits(1):
+        found = _errors(head, shape, motion, landmarks, valid, values.get("lmk_visible"))
+    errors = write_part(part, {**motion, "shape": shape}, found, values.get("known_frames"))
+    return {
+        "frames": frames,
+        "frames_carried": frames - len(valid),
+        **errors,
+        "frames_published": published,
+        "shape_spread": round(float(read["shape"].std(axis=0).mean()), 5),
+    }
+
+
+def _of_length(values: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
+    """Cut to ``frames``, or filled by the last one."""
+    missing = max(0, frames - len(values))
+    return np.concatenate([values[:frames], np.repeat(values[-1:], missing, axis=0)])
+
+
+def _errors(
+    head: Path,
+    shape: NDArray[np.float32],
+    motion: dict[str, NDArray[np.float32]],
+    landmarks: NDArray[np.float32],
+    valid: NDArray[np.int32],
+    visible: NDArray[np.uint8] | None,
+) -> tuple[float, float, float]:
+    asset, basis = _head(head)
+    vertices = vertices_numpy(asset, shape, motion["exp"], motion["global_pose"], motion["jaw"])
+    fitted = project_numpy(landmarks_numpy(asset, vertices), motion["cam"])
+    points = landmarks[:, basis.indices].astype(np.float64)
+    seen = np.isfinite(points).all(axis=-1)
+    seen &= np.isin(np.arange(len(landmarks)), valid)[:, None]
+    if visible is not None:
+        seen &= visible[:, basis.indices] != 0
+    return fit_errors(basis, fitted, points, seen)

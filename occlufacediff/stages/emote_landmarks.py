@@ -1,0 +1,120 @@
+"""Published landmarks of one subject's clips, in place of a detection."""
+
+from __future__ import annotations
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from occlufacediff.config.emote import EmoteSettings
+from occlufacediff.errors import AssetError, ClipError
+from occlufacediff.files import sha256
+from occlufacediff.landmarks.emote_landmarks import FILE, read_emote_landmarks, track_emote_landmarks
+from occlufacediff.media.probe import probe
+from occlufacediff.stages import landmark_part
+from occlufacediff.stages.landmark_part import write_track
+from occlufacediff.workflow.chunks import of_chunk
+from occlufacediff.workflow.fingerprint import fingerprint
+from occlufacediff.workflow.shards import (
+    Row,
+    assemble,
+    key,
+    parts_folder,
+    read_index,
+    remove_parts,
+    run_shard,
+    usable,
+    write_index,
+)
+
+FIGURES = (*landmark_part.FIGURES, "frames_published", "points_not_finite")
+
+
+def read_emote_landmarks_subject(
+    subject: str,
+    video_dir: Path,
+    video_index: Path,
+    landmarks_dir: Path,
+    landmarks_h5: Path,
+    index_csv: Path,
+    *,
+    settings: EmoteSettings,
+    min_found: float,
+    workers: int = 1,
+    scheduler: str | None = None,
+    chunk: str | None = None,
+) -> None:
+    """Write what `detect_subject` writes, from ``landmarks_dir/<clip>/landmarks_original.pkl``.
+
+    Published landmarks that are longer than the video are cut, missing frames at its end count as frames without a
+    face; ``frames_published`` tells. Points that are not finite count as not found; ``points_not_finite`` tells.
+    Reasons: ``no_landmarks``, ``bad_landmarks``, ``frames_differ``, ``no_face``, ``few_faces``.
+
+    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are done, and their parts are all that is left.
+
+    Args:
+        landmarks_dir: the subject's folder of one view.
+        min_found: least part of a clip's frames with a face.
+
+    Raises:
+        AssetError: there is no such folder.
+    """
+    if not landmarks_dir.is_dir():
+        raise AssetError(f"{landmarks_dir}: no such folder; emote.folder must hold landmarks_original/mediapipe/")
+    videos = {row["clip"]: (video_dir / row["video"], int(row["frames"])) for row in usable(read_index(video_index))}
+    code = fingerprint("occlufacediff.stages.emote_landmarks")
+    parts = parts_folder(landmarks_h5)
+
+    def inputs(clip: str) -> list[Path]:
+        # A clip without landmarks is a row; landmarks that are there now and gone later are a lost mount.
+        published = landmarks_dir / clip / FILE
+        return [videos[clip][0], *([published] if published.is_file() else [])]
+
+    def made_from(clip: str) -> str:
+        video, frames = videos[clip]
+        files = [sha256(path) if path.is_file() else "" for path in (video, landmarks_dir / clip / FILE)]
+        return key(*files, frames, settings.frames_tolerance, min_found, code)
+
+    rows = run_shard(
+        of_chunk(list(videos), chunk),
+        partial(_read, videos, landmarks_dir, settings, min_found),
+        parts,
+        made_from,
+        inputs=inputs,
+        workers=workers,
+        scheduler=scheduler,
+        title=f"{subject} landmarks",
+    )
+    if chunk is not None:
+        return
+    assemble(landmarks_h5, rows, parts, {"subject": subject, "detector": "emote", "unit": "px"})
+    write_index(index_csv, rows, FIGURES)
+    remove_parts(parts)
+
+
+def _read(
+    videos: dict[str, tuple[Path, int]],
+    landmarks_dir: Path,
+    settings: EmoteSettings,
+    min_found: float,
+    clip: str,
+    part: Path,
+) -> Row:
+    video, frames = videos[clip]
+    source = landmarks_dir / clip / FILE
+    faces = read_emote_landmarks(source)
+    published = len(faces)
+    if abs(published - frames) > settings.frames_tolerance:
+        raise ClipError(
+            "frames_differ",
+            f"{source}: {published} frames for {frames} of {video}, more apart than published.frames_tolerance = "
+            f"{settings.frames_tolerance}",
+        )
+    faces = faces[:frames] + [np.empty((0, 478, 2), np.float32)] * (frames - published)
+    picture = probe(video).require_video()
+    track = track_emote_landmarks(faces, picture.width, picture.height)
+    return write_track(part, track, source, min_found) | {
+        "frames_published": published,
+        "points_not_finite": int(np.isnan(track.landmarks[track.found][..., 0]).sum()),
+    }

@@ -1,0 +1,92 @@
+"""Mouth swap: visible points that carry another clip's mouth, so that a network cannot read a hidden mouth off them."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.coefficient_groups import HIDDEN_PART, is_mouth_action
+from occlufacediff.head.landmark_basis import LandmarkBasis, Linear
+from occlufacediff.head.rotations import axis_angle_to_matrix
+from occlufacediff.occlusion.regions import LIPS
+
+
+class MouthSwap(nn.Module):
+    """Adds to visible landmarks the difference that another sample's mouth would make there.
+
+    Args:
+        asset: the head model; one without named mouth expressions (FLAME) gives decoys of the jaw only.
+    """
+
+    mouth: Tensor
+    points: Tensor
+    lips: Tensor
+
+    def __init__(self, asset: HeadAsset) -> None:
+        super().__init__()
+        basis = LandmarkBasis.of(asset)
+        self.points_of, self.levers_of = (_LinearModule(part) for part in (basis.points, basis.levers))
+        mouth = [is_mouth_action(name) for name in asset.expression_names]
+        self.register_buffer("mouth", torch.tensor(mouth), persistent=False)
+        self.register_buffer("points", torch.from_numpy(asset.landmark_indices), persistent=False)
+        self.register_buffer("lips", torch.tensor(LIPS), persistent=False)
+
+    @torch.no_grad()
+    def forward(self, batch: dict[str, Tensor], odds: float) -> Tensor:
+        """Landmarks (B, T, 468, 2) of a batch, changed in samples drawn with ``odds`` where their mouth is hidden."""
+        lmk_2d, visible = batch["lmk_2d"], batch["lmk_mask"]
+        size = len(lmk_2d)
+        chosen = torch.rand(size, device=lmk_2d.device) < odds
+        hidden = visible[:, :, self.lips].mean(-1) < HIDDEN_PART
+        some = visible.sum((1, 2)) > 0
+        rows = (chosen & hidden.any(1) & some).nonzero().flatten()
+        if len(rows) == 0 or size < 2:
+            return lmk_2d
+        exp, jaw = batch["exp"], batch["jaw"]
+        other = (rows + torch.randint(1, size, rows.shape, device=rows.device)) % size
+        decoy = torch.where(self.mouth, exp[other], exp[rows])
+        shape = batch["shape"][rows]
+        turn = axis_angle_to_matrix(batch["global_pose"][rows])
+
+        def local(expression: Tensor, jaw: Tensor) -> Tensor:
+            bent = axis_angle_to_matrix(jaw) - torch.eye(3, device=jaw.device)
+            levers = self.levers_of(shape, expression, bent)
+            return self.points_of(shape, expression, bent) + levers @ bent.transpose(-1, -2)
+
+        moved = local(decoy, jaw[other]) - local(exp[rows], jaw[rows])
+        # Weak perspective of a difference: the camera's shift and the root's place cancel.
+        flat = (moved @ turn.transpose(-1, -2))[..., :2] * batch["cam"][rows][:, :, None, :1]
+        difference = flat * flat.new_tensor([1.0, -1.0])
+        change = torch.zeros_like(lmk_2d[rows])
+        change[:, :, self.points] = difference * hidden[rows][:, :, None, None]
+        changed = lmk_2d.clone()
+        changed[rows] += change
+        return changed
+
+
+class _LinearModule(nn.Module):
+    """A `Linear` of a head's landmarks on tensors."""
+
+    base: Tensor
+    shape: Tensor
+    exp: Tensor
+    pose: Tensor | None
+
+    def __init__(self, linear: Linear) -> None:
+        super().__init__()
+        for name in ("base", "shape", "exp", "pose"):
+            value = getattr(linear, name)
+            tensor = None if value is None else torch.from_numpy(value).float()
+            # (..., 3, K) as (K, ... * 3)
+            if tensor is not None and name != "base":
+                tensor = tensor.flatten(0, -2).T.contiguous()
+            self.register_buffer(name, tensor, persistent=False)
+
+    def forward(self, shape: Tensor, exp: Tensor, bent: Tensor) -> Tensor:
+        """Values (B, T, ..., 3) for shape (B, S), exp (B, T, E) and the jaw's R - I (B, T, 3, 3)."""
+        rest = self.base + (shape @ self.shape).unflatten(-1, self.base.shape)
+        values = rest[:, None] + (exp @ self.exp).unflatten(-1, self.base.shape)
+        if self.pose is not None:
+            values = values + (bent.flatten(-2) @ self.pose).unflatten(-1, self.base.shape)
+        return values

@@ -1,0 +1,222 @@
+"""What the source of a data set offers: its subjects, their archives, their splits. Standard library only."""
+
+from __future__ import annotations
+
+import difflib
+import glob
+import hashlib
+import os
+import re
+from collections.abc import Collection, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from occlufacediff.acquire.sources import archives, asset
+from occlufacediff.acquire.terms import demand_consent
+from occlufacediff.config.benchmark import BenchmarkSettings
+from occlufacediff.config.names import NAME
+from occlufacediff.config.occlusion import OcclusionSettings
+from occlufacediff.config.schema import Config
+from occlufacediff.config.split import SplitPart, SplitSettings
+from occlufacediff.config.visibility import VisibilitySettings, demand_files
+from occlufacediff.errors import ConfigError
+from occlufacediff.synthetic.plan import split_sentences, split_subjects, subject_names
+
+#: In names of files: here lies, or lay, a recording.
+_TRACE = re.compile(r"video|audio|\.tar|\.zip|sentences\.csv", re.IGNORECASE)
+
+
+def subjects(config: Config) -> list[str]:
+    """Names of the subjects to work on, in a fixed order.
+
+    Raises:
+        ConfigError: the folder of archives is missing or empty, a folder in it cannot be a subject's name, or a named
+            subject is not in the source.
+    """
+    known, where = _known(config)
+    if config.subjects is None:
+        for name in known:
+            if not NAME.fullmatch(name):
+                raise ConfigError(
+                    f"Configuration, archives: the folder {name!r} in {config.archives} cannot be a subject's name "
+                    "(letters, digits, '_', '-' and '.'); rename it, or list the wanted ones in subjects."
+                )
+        return known
+    for name in config.subjects:
+        if name not in known:
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise ConfigError(
+                f"Configuration, subjects: there is no subject {name!r} in {where}{hint} Known are: {', '.join(known)}."
+            )
+    return list(dict.fromkeys(config.subjects))
+
+
+def _known(config: Config) -> tuple[list[str], str]:
+    """Subjects of the source, and what to call it."""
+    if config.source == "synthetic":
+        return subject_names(config.synthetic), "the synthetic data set"
+    if config.source == "download":
+        known = dict.fromkeys(subject for subject, _ in archives(config.download))
+        return list(known), f"the table {config.download.table}"
+    return _archived(config.archives), f"the folder {config.archives}"
+
+
+def check_inputs(config: Config) -> None:
+    """Look for the files that the configuration names and no rule makes, and for consent to what is to be fetched.
+
+    Raises:
+        ConfigError: a file or folder is missing, an asset is unknown, or terms that apply are not accepted.
+    """
+    if config.source == "download":
+        demand_consent(("mead",), config.download.accept_terms, "the data set")
+    for name in config.download.assets:
+        terms = dict.fromkeys(term for remote in asset(config.download, name).values() for term in remote.terms)
+        demand_consent(tuple(terms), config.download.accept_terms, f"the asset {name}")
+    if config.landmarks.source == "emote":
+        _check_emote(config, Path(emote_landmarks(config)))
+    if config.reconstruction.source == "emote":
+        _check_emote(config, Path(emote_coefficients(config)))
+    demand_files(config.visibility, "Configuration, visibility")
+    if config.split.sentence_table is not None and not Path(config.split.sentence_table).is_file():
+        raise ConfigError(
+            f"Configuration, split.sentence_table: there is no file {config.split.sentence_table}; give a CSV "
+            "table with the columns subject, clip, sentence_id, or null."
+        )
+    if config.head is not None and not Path(config.head).is_file():
+        raise ConfigError(
+            f"Configuration, head: there is no file {config.head}; give a head model (.npz), or null to build the open "
+            "head."
+        )
+    if config.video is not None and not Path(config.video).is_file():
+        raise ConfigError(f"Configuration, video: there is no file {config.video}; give the path of a video.")
+    if config.checkpoint is not None:
+        for network in ("motion_prior", "denoiser"):
+            file = Path(config.checkpoint, network, "model.safetensors")
+            if not file.is_file():
+                raise ConfigError(
+                    f"Configuration, checkpoint: there is no file {file}; train first (`make run` makes "
+                    "results/synthetic/models), or give the folder of another trained model, or null to train here."
+                )
+
+
+def emote_landmarks(config: Config) -> str:
+    """Folder of the published landmarks; a subject's clips lie in ``<subject>/<view>/`` below."""
+    return f"{config.emote.folder}/landmarks_original/mediapipe"
+
+
+def emote_coefficients(config: Config) -> str:
+    """Folder of the published coefficients; a subject's clips lie in ``<subject>/<view>/`` below."""
+    return f"{config.emote.folder}/reconstructions/{config.emote.reconstruction}"
+
+
+def masks_state(settings: VisibilitySettings, name: str) -> str:
+    """Changes with the mask files of a subject or of a video: a digest of their names, sizes and times; empty without.
+
+    Args:
+        settings: with source ``masks``; no other has any.
+        name: of the subject's folder, or of the video without suffix, in the folder of masks.
+    """
+    if settings.source != "masks":
+        return ""
+    digest = hashlib.sha256()
+    for path in sorted(Path(settings.masks or "").glob(f"{glob.escape(name)}*")):
+        if path.name == name or path.stem == name:
+            for line in sorted(_states(path) if path.is_dir() else [_state(path, path.stat())]):
+                digest.update(line.encode())
+    return digest.hexdigest()[:16]
+
+
+def occluders_state(occlusion: OcclusionSettings | BenchmarkSettings, kinds: Collection[str]) -> str:
+    """Changes with the content of the occluders' pictures: a digest; empty where ``kinds`` has no ``picture``."""
+    if "picture" not in kinds or occlusion.pictures is None:
+        return ""
+    path = Path(occlusion.pictures)
+    digest = hashlib.sha256()
+    for file in sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]:
+        digest.update(f"{file.name}\n".encode())
+        if file.is_file():
+            digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:16]
+
+
+def _states(folder: str | Path) -> Iterator[str]:
+    """Name, size and time of all files below a folder, with one look at each: there may be one a frame."""
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.is_dir():
+                yield from _states(entry.path)
+            else:
+                yield _state(entry.path, entry.stat())
+
+
+def _state(path: str | Path, about: os.stat_result) -> str:
+    return f"{path} {about.st_size} {about.st_mtime_ns}\n"
+
+
+def _check_emote(config: Config, folder: Path) -> None:
+    for subject in subjects(config):
+        wanted = folder / subject / config.acquire.view
+        if not wanted.is_dir():
+            raise ConfigError(
+                f"Configuration, emote.folder: there is no folder {wanted}; give EMOTE's folder 'processed', and "
+                "in subjects only those that it holds."
+            )
+
+
+def split_settings(config: Config) -> SplitSettings:
+    """Settings of the splits; for synthetic data without lists of its own, the lists of its plan."""
+    empty = all(part == SplitPart() for part in (config.split.train, config.split.validation, config.split.test))
+    if config.source != "synthetic" or config.split.rule != "lists" or not empty:
+        return config.split
+    names, sentences = split_subjects(config.synthetic), split_sentences(config.synthetic)
+    parts = {split: SplitPart(names[split], [str(number) for number in sentences[split]]) for split in names}
+    return replace(config.split, train=parts["train"], validation=parts["validation"], test=parts["test"])
+
+
+def video_archive(folder: str, subject: str) -> list[str]:
+    """The subject's ``video.tar`` where a local folder has one; else a row of the manifest says that it has none."""
+    return _if_there(folder, subject, "video.tar")
+
+
+def audio_archive(folder: str, subject: str) -> list[str]:
+    """The subject's ``audio.tar`` where a local folder has one; else the sound of the videos is used."""
+    return _if_there(folder, subject, "audio.tar")
+
+
+def sentence_table(folder: str, subject: str) -> list[str]:
+    """The subject's ``sentences.csv`` where a local folder has one; else a clip's number names its sentence."""
+    return _if_there(folder, subject, "sentences.csv")
+
+
+def _if_there(folder: str, subject: str, name: str) -> list[str]:
+    path = Path(folder, subject, name)
+    return [str(path)] if path.is_file() else []
+
+
+def _archived(folder: str | None) -> list[str]:
+    """Subjects in a local folder: those with a ``video.tar``, and folders in which one seems to be missing."""
+    root = Path(folder or "")
+    if not root.is_dir():
+        raise ConfigError(
+            f"Configuration, archives: there is no folder {root}; give the one that holds <subject>/video.tar "
+            "(--config archives=FOLDER)."
+        )
+    folders = sorted(path for path in root.iterdir() if not path.name.startswith(".") and path.is_dir())
+    whole = {path.name for path in folders if (path / "video.tar").is_file()}
+    if not whole:
+        raise ConfigError(
+            f"Configuration, archives: no subject in {root}; needs <subject>/video.tar and <subject>/audio.tar in it."
+        )
+    return [path.name for path in folders if path.name in whole or _lacks_archives(path)]
+
+
+def _lacks_archives(folder: Path) -> bool:
+    """Whether a folder without ``video.tar`` is a subject's nevertheless: named like one, and empty or with traces."""
+    if not NAME.fullmatch(folder.name):
+        return False
+    try:
+        names = [entry.name for entry in folder.iterdir()]
+    except PermissionError:
+        return True
+    return not names or any(_TRACE.search(name) for name in names)

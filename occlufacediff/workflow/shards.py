@@ -1,0 +1,318 @@
+"""Runs a stage over the clips of one subject: by Dask, keeping finished clips, with failures as rows.
+
+A finished clip is its part file in the parts folder, files beside it where a stage writes some, and a JSON record
+``{"key", "files", "row"}``, ``files`` being their sizes by suffix. A shard that was killed finds them again and redoes
+only clips whose key (source, settings, code) has changed.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, is_dataclass
+from functools import partial
+from multiprocessing import get_context
+from pathlib import Path
+from threading import Thread
+from types import ModuleType
+from typing import Any
+
+import dask
+import h5py
+from dask.callbacks import Callback
+from tqdm import tqdm
+
+from occlufacediff import __version__
+from occlufacediff.errors import AssetError, ClipError, OccluFaceError
+from occlufacediff.files import new_hdf5, sha256, written_aside
+from occlufacediff.storage import StorageError, faults_named
+from occlufacediff.workflow.fingerprint import PACKAGE
+
+Row = dict[str, Any]
+Work = Callable[[str, Path], Row]
+#: Size in bytes and time of change of the files a clip is made from.
+Stamps = dict[Path, tuple[int, int]]
+Job = tuple[Work, str, Path, str, Stamps, tuple[str, ...]]
+
+#: Columns that every index has, in this order; figures follow.
+COLUMNS = ("clip", "status", "reason", "message")
+OK, FAILED = "ok", "failed"
+#: How long the file system may take to show what a Dask worker elsewhere wrote, seconds.
+_SEEN_WITHIN_S = 60.0
+
+
+def run_shard(
+    clips: Sequence[str],
+    work: Work,
+    parts: Path,
+    key_of: Callable[[str], str],
+    *,
+    inputs: Callable[[str], Iterable[Path]] = lambda clip: (),
+    workers: int = 1,
+    scheduler: str | None = None,
+    suffix: str = ".h5",
+    beside: tuple[str, ...] = (),
+    title: str = "clips",
+) -> list[Row]:
+    """Run ``work(clip, part_path)`` for every clip that has no finished part of the same key.
+
+    Args:
+        clips: names of the clips, ``<emotion>/<level>/<sentence>``.
+        work: writes the part whole or not at all and gives the clip's figures; it is pickled to other processes. A
+            `ClipError` of it becomes a failed row; any other error ends the shard, finished clips are kept.
+        parts: folder of the parts: ``<parts>/<clip><suffix>`` and ``.json``.
+        key_of: what the part depends on (`key`), asked in this process before anything runs.
+        inputs: files that a clip is made from, as an earlier stage left them. A failure of the clip counts only when
+            they are still there as they were: a lost mount must not turn clips into failed rows.
+        workers: 1 runs in this process, more in that many processes; not used with a ``scheduler``.
+        scheduler: address of a Dask scheduler whose workers share this file system, or None.
+        suffix: of the part files.
+        beside: suffixes of files that ``work`` writes beside each part; a clip without them is not finished.
+        title: of the progress bar, on the error output.
+
+    Returns:
+        one row a clip in the order of ``clips``: ``clip status reason message`` and the figures.
+
+    Raises:
+        StorageError: a file of ``inputs`` is gone or changed meanwhile, the disk is full, a folder is read-only.
+        OccluFaceError: a worker process was killed.
+    """
+    stamps = {clip: {path: _stamp(path) for path in inputs(clip)} for clip in clips}
+    keys = {clip: key_of(clip) for clip in clips}
+    waiting = [clip for clip in clips if _finished(parts, clip, suffix, keys[clip]) is None]
+    for clip in waiting:
+        part_path(parts, clip, suffix).parent.mkdir(parents=True, exist_ok=True)
+    jobs = [(work, clip, part_path(parts, clip, suffix), keys[clip], stamps[clip], beside) for clip in waiting]
+    with tqdm(total=len(clips), initial=len(clips) - len(jobs), desc=title, unit="clip", mininterval=1.0) as progress:
+        if scheduler is not None:
+            _run_distributed(jobs, suffix, beside, parts, scheduler, progress.update)
+        else:
+            _run_local(jobs, workers, progress.update)
+    rows = [_finished(parts, clip, suffix, keys[clip]) for clip in clips]
+    lost = [clip for clip, row in zip(clips, rows, strict=True) if row is None]
+    if lost:
+        raise AssetError(f"{parts}: the part of {lost[0]} vanished; do all Dask workers share this folder?")
+    return [row for row in rows if row is not None]
+
+
+def key(*of: object) -> str:
+    """Digest of what a part depends on: strings, numbers, dataclasses of settings, in order."""
+    plain = [asdict(thing) if is_dataclass(thing) and not isinstance(thing, type) else thing for thing in of]
+    return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
+
+
+def part_path(parts: Path, clip: str, suffix: str = ".h5") -> Path:
+    """Where the part of a clip lies."""
+    return parts / f"{clip}{suffix}"
+
+
+def _record_path(parts: Path, clip: str) -> Path:
+    return parts / f"{clip}.json"
+
+
+def _finished(parts: Path, clip: str, suffix: str, wanted: str) -> Row | None:
+    """The row of a finished clip; None when it is not finished, was made from something else, or its part is gone."""
+    try:
+        record = json.loads(_record_path(parts, clip).read_text(encoding="utf-8"))
+        row: Row = record["row"]
+        # After a loss of power a file may lack its content; what another machine wrote may be seen late.
+        sizes = {end: part_path(parts, clip, end).stat().st_size for end in record["files"]}
+        if record["key"] != wanted or sizes != record["files"] or (row["status"] == OK and suffix not in sizes):
+            return None
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
+        return None
+    return row
+
+
+def _one(job: Job) -> str:
+    """Do one clip and leave its record; runs in a worker."""
+    work, clip, part, made_from, stamps, beside = job
+    files: dict[str, int] = {}
+    row: Row = {"clip": clip, "status": OK, "reason": "", "message": ""}
+    try:
+        row |= work(clip, part)
+        files = {end: part.with_suffix(end).stat().st_size for end in (part.suffix, *beside)}
+    except ClipError as error:
+        _require_unchanged(stamps)
+        for end in (part.suffix, *beside):
+            part.with_suffix(end).unlink(missing_ok=True)
+        row |= {"status": FAILED, "reason": error.reason, "message": " ".join(str(error).split())}
+    with written_aside(part.with_suffix(".json")) as aside:
+        aside.write_text(json.dumps({"key": made_from, "files": files, "row": row}), encoding="utf-8")
+    return clip
+
+
+def _stamp(path: Path) -> tuple[int, int]:
+    with faults_named(path):
+        try:
+            found = path.stat()
+        except FileNotFoundError as error:
+            raise StorageError(
+                f"{path}: is gone, though an earlier stage wrote it; if its disk or network mount was lost, bring it "
+                "back; if it was deleted, delete the index.csv of its subject too: the next run makes both anew"
+            ) from error
+    return found.st_size, found.st_mtime_ns
+
+
+def _require_unchanged(stamps: Stamps) -> None:
+    """Read the files a failed clip was made from once more: the fault may lie with disk or mount and not with them."""
+    for path, stamp in stamps.items():
+        if _stamp(path) != stamp:
+            raise StorageError(f"{path}: changed while it was read; run again when nothing else writes to it")
+        with faults_named(path):
+            sha256(path)
+
+
+def _run_local(jobs: list[Job], workers: int, done: Callable[[], object]) -> None:
+    # Dask takes the last name first: named so that the clips are done in their order.
+    tasks = [dask.delayed(_one)(job, dask_key_name=f"{len(jobs) - place:08d}") for place, job in enumerate(jobs)]
+    with Callback(posttask=lambda *_: done()):
+        if min(workers, len(jobs)) <= 1:
+            dask.compute(*tasks, scheduler="synchronous", optimize_graph=False)
+            return
+        pool = _worker_pool(min(workers, len(jobs)))
+        try:
+            dask.compute(*tasks, scheduler="processes", pool=pool, chunksize=1, optimize_graph=False)
+        except BrokenProcessPool as error:
+            raise OccluFaceError(
+                f"one of {min(workers, len(jobs))} worker processes was killed, most often for want of memory; "
+                "finished clips are kept: run again, with fewer processes (dask.workers) or more memory"
+            ) from error
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _worker_pool(workers: int) -> ProcessPoolExecutor:
+    """Fresh processes (MediaPipe does not live through a fork), all started, each computing on one thread."""
+    pool = ProcessPoolExecutor(
+        workers, mp_context=get_context("spawn"), initializer=_end_as_orphan, initargs=(os.getpid(),)
+    )
+    main, environment = sys.modules["__main__"], dict(os.environ)
+    # A fresh process would run the calling script again, and libraries read their number of threads on import.
+    sys.modules["__main__"] = ModuleType("__main__")
+    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+    os.environ["LP_NUM_THREADS"] = "0"
+    try:
+        wait([pool.submit(os.getpid) for _ in range(workers)])
+    finally:
+        sys.modules["__main__"] = main
+        os.environ.clear()
+        os.environ.update(environment)
+    return pool
+
+
+def _run_distributed(
+    jobs: list[Job], suffix: str, beside: tuple[str, ...], parts: Path, scheduler: str, done: Callable[[], object]
+) -> None:
+    from occlufacediff.workflow.dask_workers import run_elsewhere
+
+    if not jobs:
+        return
+    work = jobs[0][0]
+    module = getattr(work, "func", work).__module__
+    items = [(clip, made_from, stamps) for _, clip, _, made_from, stamps, _ in jobs]
+    run_elsewhere(
+        partial(_one_elsewhere, work, parts, suffix, beside),
+        {item[0]: item for item in items},
+        scheduler,
+        module=module if module.partition(".")[0] == PACKAGE else __name__,
+        done=done,
+    )
+    # Another machine's new files may take a while to be seen here.
+    deadline = time.monotonic() + _SEEN_WITHIN_S
+    for clip, made_from, _ in items:
+        while _finished(parts, clip, suffix, made_from) is None and time.monotonic() < deadline:
+            time.sleep(0.5)
+
+
+def _one_elsewhere(
+    work: Work, parts: Path, suffix: str, beside: tuple[str, ...], item: tuple[str, str, Stamps]
+) -> None:
+    """Do one clip unless it is finished: the worker that did it may have died before it could say so."""
+    clip, made_from, stamps = item
+    if _finished(parts, clip, suffix, made_from) is None:
+        _one((work, clip, part_path(parts, clip, suffix), made_from, stamps, beside))
+
+
+def _end_as_orphan(parent: int) -> None:
+    """Make a worker end with its parent: when the shard is killed, it would wait for its next clip for ever."""
+    Thread(target=_end_with, args=(parent,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(0.1)
+    os._exit(1)
+
+
+def parts_folder(output: Path) -> Path:
+    """Folder of the parts of an output, beside it: ``.<name>.parts``."""
+    return output.parent / f".{output.name}.parts"
+
+
+def assemble(path: Path | str, rows: Iterable[Row], parts: Path, attributes: Mapping[str, Any]) -> None:
+    """Join the HDF5 parts of the usable clips into one file, a group a clip in the rows' order, written aside.
+
+    Args:
+        attributes: of the whole file; the program's version is added.
+    """
+    with new_hdf5(path) as file:
+        for name, value in {**attributes, "version": __version__}.items():
+            file.attrs[name] = value
+        for row in rows:
+            if row["status"] == OK:
+                with h5py.File(part_path(parts, row["clip"]), "r") as part:
+                    group = file.create_group(row["clip"])
+                    for name, value in sorted(part.attrs.items()):
+                        group.attrs[name] = value
+                    for name in sorted(part):
+                        part.copy(part[name], group, name)
+
+
+def clips_with(file: h5py.File, dataset: str) -> list[str]:
+    """Names of the clips of an assembled file that hold ``dataset``."""
+    found: list[str] = []
+    file.visititems(
+        lambda name, thing: found.append(name) if isinstance(thing, h5py.Group) and dataset in thing else None
+    )
+    return found
+
+
+def remove_parts(parts: Path) -> None:
+    """Remove the parts once the assembled output and the index are in place."""
+    shutil.rmtree(parts, ignore_errors=True)
+
+
+def write_index(path: Path | str, rows: Iterable[Mapping[str, Any]], figures: Sequence[str] = ()) -> None:
+    """Write an index: `COLUMNS`, then the named figures; a figure a row does not have is empty. Written aside."""
+    with written_aside(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.DictWriter(file, [*COLUMNS, *figures], restval="", extrasaction="raise", lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def read_index(path: Path | str) -> list[dict[str, str]]:
+    """Rows of an index as text; AssetError when it is missing or has other columns."""
+    path = Path(path)
+    try:
+        with path.open(newline="", encoding="utf-8") as file:
+            rows = list(csv.DictReader(file))
+            names = set(rows[0]) if rows else set(COLUMNS)
+    except (OSError, UnicodeDecodeError) as error:
+        raise AssetError(f"{path}: the index cannot be read ({error}); run the stage that writes it") from error
+    if not set(COLUMNS) <= names:
+        raise AssetError(f"{path}: not an index; it needs the columns {', '.join(COLUMNS)}")
+    return rows
+
+
+def usable(rows: Iterable[Mapping[str, str]]) -> list[Mapping[str, str]]:
+    """Rows of clips that the stage could use."""
+    return [row for row in rows if row["status"] == OK]

@@ -1,0 +1,184 @@
+"""The benchmark from the command to its page: on one short clip, and what another run does again."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from itertools import islice
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+from PIL import Image
+
+from occlufacediff.cli import main
+from occlufacediff.config.benchmark import BENCHMARK_METHODS, BenchmarkSettings
+from occlufacediff.config.crop import CropSettings
+from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.config.synthetic import SyntheticSettings
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.media.encode import VideoWriter
+from occlufacediff.speech.phones import Phones, recognise
+from occlufacediff.stages.benchmark import BenchmarkInputs, run_benchmark
+from occlufacediff.stages.benchmark_page import write_page
+from occlufacediff.stages.synthesise import expression_for
+from occlufacediff.synthetic.clip import draw_clip
+from occlufacediff.synthetic.faces import look_of
+from occlufacediff.synthetic.plan import subject_clips
+from occlufacediff.synthetic.render import ClipRenderer, camera_of
+from occlufacediff.synthetic.speakers import speaker
+from occlufacediff.weights import open_weights
+
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("benchmark")]
+
+FRAMES, SIZE = 45, 256
+
+
+@pytest.fixture(scope="module")
+def head(small_open_head: Path) -> Path:
+    """It has the actions that the open weights know."""
+    return small_open_head
+
+
+@pytest.fixture(scope="module")
+def clips(head: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with one clip of a speaking face, whose name is a number, and a file that is no video."""
+    folder = tmp_path_factory.mktemp("clips")
+    asset, settings, seed = HeadAsset.load(head), SyntheticSettings(picture_size=SIZE), 1
+    clip = draw_clip(subject_clips("W103", settings)[3], settings, seed, fps=25, sample_rate=16000)
+    look = look_of(speaker("W103", seed, spread=settings.articulation_spread), asset, SIZE, seed)
+    film = ClipRenderer(asset, look).frames(clip, expression_for(clip, asset), camera_of(clip, look, seed))
+    with VideoWriter(folder / "007.mp4", 25, (SIZE, SIZE), audio=clip.waveform[: FRAMES * 640]) as writer:
+        for frame in islice(film, FRAMES):
+            writer.write(frame)
+    (folder / "text.mp4").write_text("this is no video")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def done(head: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """Folder that the command left, and what it printed."""
+    out = tmp_path_factory.mktemp("out")
+    arguments = ["benchmark", str(clips), "--out", str(out), "--head", str(head), "--device", "cpu", "--quick"]
+    result = CliRunner().invoke(main, arguments)
+    assert result.exit_code == 0, result.output
+    return out, result.output
+
+
+def inputs_of(head: Path, settings: BenchmarkSettings) -> BenchmarkInputs:
+    return BenchmarkInputs(
+        head=head,
+        checkpoint=open_weights(),
+        settings=settings,
+        landmarks=LandmarkSettings(),
+        crop=CropSettings(),
+        reconstruction=ReconstructionSettings(),
+        seed=0,
+        device="cpu",
+    )
+
+
+def test_one_clip_is_enough(done: tuple[Path, str]) -> None:
+    out, printed = done
+    assert "nan" not in printed.lower()
+    assert "one usable clip only" in printed
+    assert "lips against interpolation: " in printed
+    assert "not used: text (broken_video)" in printed
+    by_clip = pd.read_csv(out / "by_clip.csv", dtype={"clip": str})
+    assert set(by_clip["clip"]) == {"007"}
+    # Nobody else's sound is there; whoever filled in has errors.
+    lips = by_clip[by_clip["metric"] == "lips_px"].set_index("method")["value"]
+    assert set(lips.index) == set(by_clip["method"]) == set(BENCHMARK_METHODS) - {"ours_other_sound"}
+    assert np.isfinite(lips).all()
+    gains = pd.read_csv(out / "gains.csv")
+    assert np.isfinite(gains["gain_percent"]).all()
+    assert set(pd.read_csv(out / "groups.csv")["grouped_by"]) == {"source"}
+    page = (out / "benchmark.html").read_text(encoding="utf-8")
+    shown = re.sub(r"<(style|svg).*?</\1>|(src|poster)=\".*?\"", "", page, flags=re.DOTALL)
+    assert page.count("<video") == 1
+    assert "best, median, worst: 007, lips" in shown
+    assert not re.search(r"\bnan\b", shown, re.IGNORECASE)
+    assert "too few clips to group them by it" in shown
+
+
+def test_names_that_look_like_nothing_are_names(
+    done: tuple[Path, str], head: Path, clips: Path, tmp_path: Path
+) -> None:
+    """What was found of the clip, under the name ``null`` in a folder ``NA``."""
+    out = Path(shutil.copytree(done[0], tmp_path / "out"))
+    (tmp_path / "clips" / "NA").mkdir(parents=True)
+    shutil.copy(clips / "007.mp4", tmp_path / "clips" / "NA" / "null.mp4")
+    for found in ("recordings", "filled"):
+        (out / found / "NA").mkdir()
+        (out / found / "007.h5").rename(out / found / "NA" / "null.h5")
+    names = {"clip": {"007": "NA/null"}, "source": {"007": "NA"}, "group": {"007": "NA"}}
+    for table in out.glob("*.csv"):
+        pd.read_csv(table, dtype=str, keep_default_na=False).replace(names).to_csv(table, index=False)
+    settings = BenchmarkSettings(regions=("mouth",), spans=("middle",))
+    write_page(tmp_path / "clips", out, inputs=inputs_of(head, settings))
+    page = (out / "benchmark.html").read_text(encoding="utf-8")
+    assert "source: NA<" in page
+    assert "best, median, worst: NA/null, lips" in page
+
+
+def test_another_share_of_clips_kept_apart_counts_for_clips_watched_before(
+    done: tuple[Path, str], head: Path, clips: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(done[0], tmp_path / "out"))
+    watched = (out / "recordings" / "007.h5").stat().st_mtime_ns
+    for share, expected in ((0.0, [0.0, np.nan]), (0.999, [1.0, np.nan])):
+        settings = BenchmarkSettings(("mouth",), ("middle",), ("interpolation",), held_out=share)
+        run_benchmark(clips, out, inputs=inputs_of(head, settings))
+        np.testing.assert_array_equal(pd.read_csv(out / "clips.csv")["held_out"], expected)
+        assert set(pd.read_csv(out / "means.csv")["part"]) == {"all", "held_out" if share else "open"}
+    assert (out / "recordings" / "007.h5").stat().st_mtime_ns == watched
+
+
+def test_only_sound_that_a_method_needs_is_listened_to(
+    done: tuple[Path, str], head: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = Path(shutil.copytree(done[0], tmp_path / "out"))
+    two = Path(shutil.copytree(clips, tmp_path / "two"))
+    heard = []
+
+    def listen(waveform: np.ndarray) -> Phones:
+        heard.append(len(waveform))
+        return recognise(waveform)
+
+    def never(waveform: np.ndarray) -> Phones:
+        raise AssertionError("the rules are not asked for")
+
+    monkeypatch.setattr("occlufacediff.prediction.motion.recognise", listen)
+    monkeypatch.setattr("occlufacediff.stages.benchmark.recognise", never)
+    inputs = inputs_of(head, BenchmarkSettings(("mouth",), ("middle",), ("interpolation",)))
+    run_benchmark(clips, out, inputs=inputs)
+    assert len(heard) == 1
+    filled = (out / "filled" / "007.h5").stat().st_mtime_ns
+    # Its sound would be the other clip's.
+    shutil.copy(clips / "007.mp4", two / "008.mp4")
+    run_benchmark(two, out, inputs=inputs)
+    assert len(heard) == 2
+    assert (out / "filled" / "007.h5").stat().st_mtime_ns == filled
+
+
+def test_a_changed_picture_of_an_occluder_is_laid_over_anew(
+    done: tuple[Path, str], head: Path, clips: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(done[0], tmp_path / "out"))
+    picture = tmp_path / "occluder.png"
+    settings = BenchmarkSettings(("picture",), ("middle",), ("interpolation",), pictures=str(picture))
+    hidden = []
+    for first in (112, 112, 0):
+        pixels = np.zeros((224, 224, 4), np.uint8)
+        pixels[first:, :, 3] = 255
+        Image.fromarray(pixels).save(picture)
+        run_benchmark(clips, out, inputs=inputs_of(head, settings))
+        filled = out / "filled" / "007.h5"
+        with h5py.File(filled) as file:
+            hidden.append((int((file["picture/middle/visible"][FRAMES // 2] == 0).sum()), filled.stat().st_mtime_ns))
+    assert hidden[0] == hidden[1]
+    assert 100 < hidden[0][0] < hidden[2][0] == 468
