@@ -1,14 +1,12 @@
-"""Files that appear whole or not at all, digests, and HDF5 whose bytes depend only on its content."""
+"""Atomic file writing, digests, and HDF5 files whose bytes depend on their content only."""
 
 from __future__ import annotations
 
 import hashlib
 import io
 import os
-import platform
 import re
-import tempfile
-import zlib
+import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -18,16 +16,18 @@ import h5py
 
 from occlufacediff.storage import faults_named, write_fault
 
-#: This machine, in names of files that are being written.
-_HERE = f"{zlib.crc32(platform.node().encode()):08x}"
+#: Identifies one boot of one machine, unlike the host name, which containers and cloned machines can share.
+_BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+#: Process numbers are unique within such a namespace only; each container has its own.
+_PID_NAMESPACE = Path("/proc/self/ns/pid")
 
 
 @contextmanager
 def written_aside(path: Path | str) -> Iterator[Path]:
-    """Give a path beside ``path`` to write to; rename it into place when the block ends without an error.
+    """Yield a temporary path in the folder of ``path``; rename it to ``path`` when the block ends without an error.
 
     The temporary name keeps the suffix of ``path``, because encoders choose a container by it. On an error the
-    temporary file is removed and ``path`` is left as it was. What a killed process left behind is removed.
+    temporary file is removed and ``path`` is unchanged. Temporary files of killed processes are removed.
 
     Raises:
         StorageError: the disk is full, the folder is read-only or vanished.
@@ -36,16 +36,9 @@ def written_aside(path: Path | str) -> Iterator[Path]:
     with faults_named(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         _remove_orphans(target)
-        prefix = f".{target.stem}.{_HERE}-{os.getpid()}-"
-        handle, name = tempfile.mkstemp(prefix=prefix, suffix=target.suffix, dir=target.parent)
-    os.close(handle)
-    aside = Path(name)
+        aside = _new_file(target)
     try:
         yield aside
-        # mkstemp makes files for the owner alone; give what the process's umask grants.
-        umask = os.umask(0)
-        os.umask(umask)
-        aside.chmod(0o666 & ~umask)
         aside.replace(target)
     except Exception as error:
         fault = write_fault(error, target, aside)
@@ -53,39 +46,63 @@ def written_aside(path: Path | str) -> Iterator[Path]:
             raise fault from error
         raise
     finally:
-        # A disk that fails now must not hide why it failed before.
+        # A disk that fails now must not hide the first error.
         with suppress(OSError):
             aside.unlink(missing_ok=True)
-            # A worker that was killed as this began may have been dying then.
+            # A worker killed just before this block began may have been counted as running.
             _remove_orphans(target)
 
 
+def _new_file(target: Path) -> Path:
+    """Create an empty temporary file for ``target``; its name identifies this process."""
+    process = os.getpid()
+    owner = f"{_process_space()}-{process}-{_start_time(process) or 0}"
+    while True:
+        aside = target.with_name(f".{target.stem}.{owner}-{secrets.token_hex(4)}{target.suffix}")
+        with suppress(FileExistsError):
+            # The kernel applies the umask. Reading it from Python would change it for all threads.
+            os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666))
+            return aside
+
+
 def _remove_orphans(target: Path) -> None:
-    """Remove what processes of this machine that are no more left aside of ``target``."""
-    name = re.compile(rf"\.{re.escape(target.stem)}\.{_HERE}-(\d+)-\w{{8}}{re.escape(target.suffix)}")
+    """Remove temporary files of ``target`` whose process certainly ended; files of other machines are kept."""
+    space = _process_space()
+    if space == "unknown":
+        return
+    name = re.compile(rf"\.{re.escape(target.stem)}\.{space}-(\d+)-(\d+)-[0-9a-f]{{8}}{re.escape(target.suffix)}")
     with os.scandir(target.parent) as entries:
-        found = [(Path(entry.path), match[1]) for entry in entries if (match := name.fullmatch(entry.name))]
-    for path, process in found:
-        if not _lives(process):
+        found = [(Path(entry.path), match) for entry in entries if (match := name.fullmatch(entry.name))]
+    for path, match in found:
+        if _start_time(int(match[1])) not in (int(match[2]), 0):
             path.unlink(missing_ok=True)
 
 
-def _lives(process: str) -> bool:
-    """Whether a process of this number runs; one that ended and that nobody asked after (a zombie) does not."""
+def _process_space() -> str:
+    """Digest of where process numbers are unique: this boot of this machine, and this container; else "unknown"."""
     try:
-        # Its name, in brackets, may hold anything; the state follows.
-        return Path("/proc", process, "stat").read_text(errors="replace").rpartition(")")[2].split()[0] != "Z"
+        space = f"{_BOOT_ID.read_text()}{_PID_NAMESPACE.readlink()}"
+    except OSError:
+        return "unknown"
+    return hashlib.sha256(space.encode()).hexdigest()[:12]
+
+
+def _start_time(process: int) -> int | None:
+    """Start of a running process in ticks since boot; 0: access denied, None: it ended (or is a zombie)."""
+    try:
+        # The program's name, in parentheses, can contain anything; the state follows it.
+        fields = Path(f"/proc/{process}/stat").read_text(errors="replace").rpartition(")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
-        return False
+        return None
     except PermissionError:
-        # Another user's, on a machine that hides those.
-        return True
+        return 0
+    return None if fields[0] == "Z" else int(fields[19])
 
 
 class _Sink(io.RawIOBase):
-    """A file for HDF5 that never fails: the first error is kept, and what comes after it is thrown away.
+    """A file object for HDF5 that stores the first error and discards later writes.
 
-    HDF5 cannot close a file that cannot be written, and crashes the whole process at its end.
+    HDF5 cannot close a file after a failed write, and crashes the process at exit.
     """
 
     def __init__(self, path: Path) -> None:
@@ -131,7 +148,7 @@ class _Sink(io.RawIOBase):
         return size or 0
 
     def flush(self) -> None:
-        """Nothing is held back."""
+        """Nothing to do: writes are not buffered."""
 
     def close(self) -> None:
         self._file.close()
@@ -140,7 +157,7 @@ class _Sink(io.RawIOBase):
 
 @contextmanager
 def new_hdf5(path: Path | str) -> Iterator[h5py.File]:
-    """Open a new HDF5 file for writing, written aside; equal content written in equal order gives equal bytes.
+    """Open a new HDF5 file by `written_aside`; equal content written in equal order gives equal bytes.
 
     Raises:
         StorageError: as `written_aside`.

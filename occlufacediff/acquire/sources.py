@@ -124,7 +124,9 @@ def asset(settings: DownloadSettings, name: str) -> dict[str, Remote]:
 
 
 def _in_folder(service: str, identity: str) -> tuple[str, str]:
-    return f"files/{identity}", f"{service.rstrip('/')}/files/{quote(identity, safe='')}?alt=media"
+    # Without supportsAllDrives the service answers 404 for every file in a shared drive.
+    query = "alt=media&supportsAllDrives=true"
+    return f"files/{identity}", f"{service.rstrip('/')}/files/{quote(identity, safe='')}?{query}"
 
 
 def _rows(path: Path, key: str, columns: tuple[str, ...]) -> Iterator[tuple[str, Mapping[str, str]]]:

@@ -40,7 +40,8 @@ class DownloadSettings:
     #: Table (CSV) of the archives in the shared folder: ``subject,file,id`` and, where known, ``size,sha256``; ``file``
     #: is video.tar, audio.tar or sentences.csv. Needed where ``source`` is ``download``.
     table: str | None = None
-    #: Address of the shared folder's service; a file is asked for as ``<service>/files/<id>?alt=media``.
+    #: Address of the shared folder's service; requests go to
+    #: ``<service>/files/<id>?alt=media&supportsAllDrives=true``.
     service: str = "https://www.googleapis.com/drive/v3"
     #: Name of the environment variable that holds the bearer token for the shared folder. Never the token itself.
     token_variable: str = "MEAD_TOKEN"

@@ -28,6 +28,8 @@ class Served:
     marked: bool = True
     #: Set when the fault `change` comes.
     changed: bytes | None = None
+    #: Whether it is in a shared drive, where Google Drive finds only what is requested with supportsAllDrives=true.
+    shared_drive: bool = False
 
     @property
     def etag(self) -> str:
@@ -111,6 +113,8 @@ class Handler(BaseHTTPRequestHandler):
             if given.get("username") != [USER] or given.get("password") != [PASSWORD]:
                 return self.say(200, PAGE, {"Content-Type": "text/html; charset=utf-8"})
         served = self.server.files[match[2]]
+        if served.shared_drive and parse_qs(urlsplit(self.path).query).get("supportsAllDrives") != ["true"]:
+            return self.say(404, b'{"error": {"errors": [{"reason": "notFound"}], "code": 404}}')
         fault = served.faults.pop(0) if served.faults else ""
         word, value = fault if isinstance(fault, tuple) else (fault, None)
         if isinstance(word, int):

@@ -70,7 +70,7 @@ def test_archives_of_the_table(tmp_path):
     found = archives(DownloadSettings(table=str(table)))
     assert list(found) == [("W009", "video.tar"), ("W009", "sentences.csv"), ("M003", "video.tar")]
     first = found["W009", "video.tar"]
-    assert first.address == "https://www.googleapis.com/drive/v3/files/1AbC_d-e?alt=media"
+    assert first.address == "https://www.googleapis.com/drive/v3/files/1AbC_d-e?alt=media&supportsAllDrives=true"
     assert (first.size, first.sha256, first.identity) == (7_100_000_000, "ab" * 32, "files/1AbC_d-e")
     assert found["M003", "video.tar"].size is None
 
@@ -115,7 +115,7 @@ def test_own_table_of_assets(tmp_path):
     table = tmp_path / "assets.csv"
     table.write_text("asset,file,address,login,terms\nocclufacediff,model.pt,1AbC,token,occlufacediff\n")
     remote = asset(DownloadSettings(assets_table=str(table)), "occlufacediff")["model.pt"]
-    assert remote.address == "https://www.googleapis.com/drive/v3/files/1AbC?alt=media"
+    assert remote.address == "https://www.googleapis.com/drive/v3/files/1AbC?alt=media&supportsAllDrives=true"
     table.write_text("asset,file,address,login,terms\na,b,ftp://example.org/b,none,flame\n")
     with pytest.raises(ConfigError, match=r"line 2, column address: .*https://"):
         assets(DownloadSettings(assets_table=str(table)))

@@ -17,7 +17,7 @@ import pytest
 from faulty_server import PASSWORD, TOKEN, USER, FaultyServer, Served, faulty_server
 
 from occlufacediff.acquire.fetch import fetch_files
-from occlufacediff.acquire.sources import Remote
+from occlufacediff.acquire.sources import Remote, archives, asset
 from occlufacediff.config.acquire import DownloadSettings
 from occlufacediff.errors import AssetError, OccluFaceError
 from occlufacediff.storage import StorageError
@@ -103,6 +103,19 @@ def test_a_fault_that_passes_costs_nothing(server, tmp_path, faults, requests, m
     assert target.read_bytes() == CONTENT
     assert len(server.asked) == requests
     assert rest(tmp_path) == [".checksums.csv.lock", "a.tar", "checksums.csv"]
+
+
+def test_files_of_a_shared_drive_are_found(server, tmp_path):
+    server.files["1AbC"] = Served(CONTENT, shared_drive=True)
+    table, own = tmp_path / "shared.csv", tmp_path / "assets.csv"
+    table.write_text("subject,file,id\nM003,video.tar,1AbC\n")
+    own.write_text("asset,file,address,login,terms\noccluder,a.zip,1AbC,token,mead\n")
+    settings = patience(server, tmp_path, table=str(table), assets_table=str(own))
+    wanted = [archives(settings)["M003", "video.tar"], asset(settings, "occluder")["a.zip"]]
+    for number, remote in enumerate(wanted):
+        target = tmp_path / f"{number}.tar"
+        fetch_files({target: remote}, settings=settings)
+        assert target.read_bytes() == CONTENT
 
 
 def test_resumed_where_it_broke(server, tmp_path):

@@ -100,7 +100,7 @@ def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(tmp_
     with written_aside(tmp_path / "a.csv") as mine:
         dead = tmp_path / re.sub(r"-\d+-", "-4194303999-", mine.name)
         dead.touch()
-        foreign = tmp_path / re.sub(r"\.[0-9a-f]{8}-", ".00000000-", dead.name)
+        foreign = tmp_path / re.sub(r"\.[0-9a-f]{12}-", f".{'0' * 12}-", dead.name)
         foreign.touch()
         with written_aside(tmp_path / "a.csv") as again:
             again.write_text("x")
@@ -113,7 +113,8 @@ def test_what_killed_processes_left_is_removed_and_what_others_write_is_not(tmp_
 def test_what_a_process_left_that_died_while_its_successor_wrote_is_removed(tmp_path: Path) -> None:
     with subprocess.Popen(["sleep", "60"]) as dying:
         with written_aside(tmp_path / "a.csv") as mine:
-            left = tmp_path / re.sub(r"-\d+-", f"-{dying.pid}-", mine.name)
+            start = Path(f"/proc/{dying.pid}/stat").read_text().split()[21]
+            left = tmp_path / re.sub(r"-\d+-\d+-", f"-{dying.pid}-{start}-", mine.name)
             left.touch()
             mine.write_text("x")
             dying.kill()
