@@ -78,7 +78,7 @@ def test_other_files_hold_known_keys(name):
         ("open_weights.seed", -1, ["open_weights.seed", "-1", "0 or more"]),
         ("open_weights.clips.opening", -1, ["open_weights.clips.opening", "-1", "0 or more"]),
         ("evaluation.steps", 5000, ["evaluation.steps", "5000", "1 to 1000"]),
-        ("recordings.steps", 5000, ["recordings.steps", "5000", "1 to 1000"]),
+        ("benchmark.steps", 5000, ["benchmark.steps", "5000", "1 to 1000"]),
         ("prediction.guidance_all", 1e30, ["prediction.guidance_all", "1e+30", "-20 to 20"]),
         ("prediction.guidance_all", math.nan, ["prediction.guidance_all", "nan", "finite"]),
         ("prediction.adaptation.gain", -3, ["prediction.adaptation.gain", "-3", "0 to 3"]),
