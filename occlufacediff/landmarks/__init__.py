@@ -1,1 +1,1 @@
-"""Face landmarks: detection, interpolation, crops and normalisation, visibility, index tables."""
+"""Face landmarks: detection, tracking, interpolation, crops, visibility lookup and index tables."""

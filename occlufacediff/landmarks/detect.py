@@ -1,4 +1,4 @@
-"""Finding faces and their landmarks in frames; following one face through a clip."""
+"""Detects face landmarks in frames and tracks one face through a clip."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.landmarks.native_output import silence_native_output
 from occlufacediff.landmarks.topology import ALL_POINTS
 
-#: Part of its own edge that a face may move from one frame to the next and still be the same face.
-_MOVE = 0.6
-#: Frames after which a face that was not seen is another one.
-_FORGET = 50
+#: Largest movement of a face between two detections, as a fraction of its box edge.
+_MAX_MOVE = 0.6
+#: Longest gap in frames over which a track continues.
+_MAX_GAP = 50
 
 
 class Detector(Protocol):
-    """Finds all faces of a frame. A context manager: leaving it frees the networks."""
+    """Detects all faces of a frame. A context manager that frees its networks on exit."""
 
     def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Faces of a frame (H, W, 3) RGB: (n, 478, 2) float32 in px of the frame, NaN for points it cannot tell."""
+        """Detect the faces of a frame (H, W, 3) RGB: (n, 478, 2) float32 px, NaN for points it does not provide."""
         ...
 
-    def forget(self) -> None:
-        """Forget the frames so far: the next one begins another clip."""
+    def reset(self) -> None:
+        """Drop the state of earlier frames: the next frame starts another clip."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -42,27 +42,31 @@ class Detector(Protocol):
 
 @dataclass(frozen=True)
 class Track:
-    """The followed face of a clip."""
+    """The tracked face of a clip."""
 
-    #: (T, 478, 2) float32 px, NaN in frames without it.
+    #: (T, 478, 2) float32 px, NaN in frames without the face.
     landmarks: NDArray[np.float32]
-    #: (T,) faces seen in each frame.
+    #: (T,) number of faces detected in each frame.
     n_faces: NDArray[np.int32]
-    #: (T,) number of the followed one among them, -1 where it is not seen.
-    followed: NDArray[np.int32]
+    #: (T,) index of the tracked face among them, -1 where it was not detected.
+    face_index: NDArray[np.int32]
     #: Width and height of the frames.
     width: int
     height: int
 
     @property
     def found(self) -> NDArray[np.bool_]:
-        """(T,) whether the followed face was found."""
+        """(T,) whether the tracked face was detected."""
         found: NDArray[np.bool_] = np.isfinite(self.landmarks).all(axis=2).any(axis=1)
         return found
 
 
 def make_detector(settings: LandmarkSettings) -> Detector:
-    """The detector that the settings name; AssetError when it is not installed or its weights are missing."""
+    """Create the configured detector.
+
+    Raises:
+        AssetError: the detector is not installed or its weights are missing.
+    """
     if settings.detector == "face_alignment":
         from occlufacediff.landmarks.face_alignment import FaceAlignmentDetector
 
@@ -71,28 +75,28 @@ def make_detector(settings: LandmarkSettings) -> Detector:
 
 
 class MediaPipeDetector:
-    """MediaPipe's face mesh with refined lips, eyes and irises (478 points); its models come in its wheel."""
+    """MediaPipe's face mesh with refined lips, eyes and irises (478 points); the wheel contains its models."""
 
     def __init__(self, settings: LandmarkSettings) -> None:
         self._settings = settings
         self._mesh: Any = None
-        self._met = False
+        self._face_seen = False
 
     def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Faces of a frame (H, W, 3) RGB: (n, 478, 2) float32 px."""
+        """Detect the faces of a frame (H, W, 3) RGB: (n, 478, 2) float32 px."""
         frame = np.ascontiguousarray(frame)
-        # Loading the models makes the library's threads chat, and so does the first face, whenever it comes.
-        with nullcontext() if self._met else silence_native_output():
+        # The library logs while it loads its models, and again at the first detected face.
+        with nullcontext() if self._face_seen else silence_native_output():
             if self._mesh is None:
                 self._mesh = _face_mesh(self._settings)
             result = self._mesh.process(frame)
-        self._met = self._met or bool(result.multi_face_landmarks)
+        self._face_seen = self._face_seen or bool(result.multi_face_landmarks)
         size = np.array([frame.shape[1], frame.shape[0]], np.float32)
         faces = [[(point.x, point.y) for point in face.landmark] for face in result.multi_face_landmarks or ()]
         return np.asarray(faces, np.float32).reshape(-1, ALL_POINTS, 2) * size
 
-    def forget(self) -> None:
-        """Forget where the face was; where every frame stands on its own there is nothing to forget."""
+    def reset(self) -> None:
+        """Drop the tracking state; does nothing in static mode, which detects every frame independently."""
         if self._mesh is not None and not self._settings.static:
             with silence_native_output():
                 self._mesh.reset()
@@ -105,11 +109,11 @@ class MediaPipeDetector:
     ) -> None:
         if self._mesh is not None:
             self._mesh.close()
-            self._mesh, self._met = None, False
+            self._mesh, self._face_seen = None, False
 
 
 def _face_mesh(settings: LandmarkSettings) -> Any:
-    # Must stand before the import: the library reads them once.
+    # Set before the import, because the library reads them only once.
     os.environ.setdefault("GLOG_minloglevel", "3")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     from mediapipe.python.solutions.face_mesh import FaceMesh
@@ -124,34 +128,35 @@ def _face_mesh(settings: LandmarkSettings) -> Any:
 
 
 def track_face(frames: Iterable[NDArray[np.uint8]], detector: Detector) -> Track:
-    """Detect in every frame and follow the largest face.
+    """Detect the faces of every frame and track the largest one.
 
-    Faces of neighbouring frames are joined to tracks by the nearest centre; the track with the largest sum of box
-    areas is followed. Frames without it are filled from tracks that are never seen together with it (the same face
-    after a cut or a quick turn), so that a second person never stands in for the first.
+    Faces in consecutive frames are linked into tracks by the nearest centre. The track with the largest sum of box
+    areas is selected. Other tracks extend it if they share no frame with it, for example the same face after a cut.
+    A second person that appears together with the first is therefore never used.
 
     Args:
         frames: (H, W, 3) uint8 RGB, all of one size.
-        detector: finds the faces; it forgets what it saw before.
+        detector: face detector; its state is reset first.
     """
-    detector.forget()
+    detector.reset()
     faces: list[NDArray[np.float32]] = []
     width = height = 0
     for frame in frames:
         height, width = frame.shape[:2]
         faces.append(detector.detect(frame))
     landmarks = np.full((len(faces), ALL_POINTS, 2), np.nan, np.float32)
-    followed = np.full(len(faces), -1, np.int32)
-    for time, number in _largest(_tracks(faces)):
+    face_index = np.full(len(faces), -1, np.int32)
+    for time, number in _select_largest(_link_faces(faces)):
         landmarks[time] = faces[time][number]
-        followed[time] = number
-    return Track(landmarks, np.array([len(found) for found in faces], np.int32), followed, width, height)
+        face_index[time] = number
+    return Track(landmarks, np.array([len(found) for found in faces], np.int32), face_index, width, height)
 
 
 @dataclass
-class _Chain:
-    """One face through time: frame, number of the face in it, box area; and where it was last seen."""
+class _FaceTrack:
+    """One face over time, with its latest centre and box edge."""
 
+    #: (frame, index of the face in it, box area).
     members: list[tuple[int, int, float]]
     centre: NDArray[np.float64]
     edge: float
@@ -165,8 +170,9 @@ class _Chain:
         return {time for time, _, _ in self.members}
 
 
-def _tracks(faces: list[NDArray[np.float32]]) -> list[_Chain]:
-    chains: list[_Chain] = []
+def _link_faces(faces: list[NDArray[np.float32]]) -> list[_FaceTrack]:
+    """Link the faces of consecutive frames into tracks, nearest centres first."""
+    tracks: list[_FaceTrack] = []
     for time, found in enumerate(faces):
         if len(found) == 0:
             continue
@@ -174,35 +180,35 @@ def _tracks(faces: list[NDArray[np.float32]]) -> list[_Chain]:
         centres = ((low + high) / 2).astype(np.float64)
         edges = (high - low).mean(axis=1).astype(np.float64)
         areas = np.prod(high - low, axis=1)
-        live = [chain for chain in chains if time - chain.members[-1][0] <= _FORGET]
+        live = [track for track in tracks if time - track.members[-1][0] <= _MAX_GAP]
         pairs = sorted(
-            (float(np.linalg.norm(chain.centre - centres[face]) / max(chain.edge, edges[face], 1.0)), old, face)
-            for old, chain in enumerate(live)
+            (float(np.linalg.norm(track.centre - centres[face]) / max(track.edge, edges[face], 1.0)), index, face)
+            for index, track in enumerate(live)
             for face in range(len(found))
         )
-        taken_chains: set[int] = set()
-        taken_faces: set[int] = set()
-        for distance, old, face in pairs:
-            if distance > _MOVE or old in taken_chains or face in taken_faces:
+        linked_tracks: set[int] = set()
+        linked_faces: set[int] = set()
+        for distance, index, face in pairs:
+            if distance > _MAX_MOVE or index in linked_tracks or face in linked_faces:
                 continue
-            chain = live[old]
-            chain.members.append((time, face, float(areas[face])))
-            chain.centre, chain.edge = centres[face], float(edges[face])
-            taken_chains.add(old)
-            taken_faces.add(face)
-        chains.extend(
-            _Chain([(time, face, float(areas[face]))], centres[face], float(edges[face]))
+            track = live[index]
+            track.members.append((time, face, float(areas[face])))
+            track.centre, track.edge = centres[face], float(edges[face])
+            linked_tracks.add(index)
+            linked_faces.add(face)
+        tracks.extend(
+            _FaceTrack([(time, face, float(areas[face]))], centres[face], float(edges[face]))
             for face in range(len(found))
-            if face not in taken_faces
+            if face not in linked_faces
         )
-    return chains
+    return tracks
 
 
-def _largest(chains: list[_Chain]) -> Iterator[tuple[int, int]]:
-    """(frame, number of the face) of the followed face."""
+def _select_largest(tracks: list[_FaceTrack]) -> Iterator[tuple[int, int]]:
+    """(frame, index of the face) of the largest track and of those that extend it."""
     filled: set[int] = set()
-    for chain in sorted(chains, key=lambda chain: -chain.area):
-        if filled & chain.times:
+    for track in sorted(tracks, key=lambda track: -track.area):
+        if filled & track.times:
             continue
-        filled |= chain.times
-        yield from ((time, number) for time, number, _ in chain.members)
+        filled |= track.times
+        yield from ((time, number) for time, number, _ in track.members)

@@ -1,4 +1,4 @@
-"""Landmarks as EMOTE's data set keeps them: one pickle a clip, read by the safe reader."""
+"""Reads landmarks of the EMOTE data set: one pickle per clip, loaded without running code."""
 
 from __future__ import annotations
 
@@ -14,19 +14,19 @@ from occlufacediff.landmarks.detect import Track, track_face
 from occlufacediff.landmarks.topology import ALL_POINTS
 from occlufacediff.pickles import read_pickle
 
-FILE = "landmarks_original.pkl"
-# Landmarks relative to the picture would all lie below this; in pixels of a video none but a speck of a face does.
-_RELATIVE = 4.0
+LANDMARKS_FILE = "landmarks_original.pkl"
+#: Coordinates that all lie below this are relative to the image size, not pixels.
+_MAX_RELATIVE = 4.0
 
 
 def read_emote_landmarks(path: Path) -> list[NDArray[np.float32]]:
-    """Faces of each frame, (n, 478, 2) float32 in px of the video; n is 0 where none was found.
+    """Read the faces of each frame, (n, 478, 2) float32 in video px; n is 0 where no face was detected.
 
-    The pickle is a list over frames of lists of (478, 3) arrays; depth is dropped.
+    The pickle holds one list per frame with (478, 3) arrays; depth is dropped.
 
     Raises:
-        ClipError: ``no_landmarks`` when the file is missing; ``bad_landmarks`` when it is refused by the safe reader,
-            damaged, or holds something else; names the frame and what was expected.
+        ClipError: ``no_landmarks`` if the file is missing; ``bad_landmarks`` if it is damaged, is not a plain data
+            pickle or has another structure.
     """
     if not path.is_file():
         raise ClipError("no_landmarks", f"{path}: no such file")
@@ -35,12 +35,13 @@ def read_emote_landmarks(path: Path) -> list[NDArray[np.float32]]:
     except AssetError as error:
         raise ClipError("bad_landmarks", str(error)) from error
     if not isinstance(content, list):
-        raise ClipError("bad_landmarks", f"{path}: holds a {type(content).__name__}, needs a list over frames")
+        raise ClipError("bad_landmarks", f"{path}: got a {type(content).__name__}, needs one list per frame")
     frames = [_faces(path, number, faces) for number, faces in enumerate(content)]
     largest = max((float(np.nanmax(faces, initial=0.0)) for faces in frames), default=0.0)
-    if 0 < largest < _RELATIVE:
+    if 0 < largest < _MAX_RELATIVE:
         raise ClipError(
-            "bad_landmarks", f"{path}: no coordinate exceeds {largest:.3g}; needs pixels of the video, not parts of it"
+            "bad_landmarks",
+            f"{path}: the largest coordinate is {largest:.3g}; needs video pixels, not relative coordinates",
         )
     return frames
 
@@ -51,7 +52,7 @@ def _faces(path: Path, number: int, faces: object) -> NDArray[np.float32]:
     try:
         points = np.asarray(faces, dtype=np.float32)
     except (TypeError, ValueError) as error:
-        raise ClipError("bad_landmarks", f"{path}: frame {number} holds no arrays of one shape ({error})") from error
+        raise ClipError("bad_landmarks", f"{path}: frame {number} has arrays of different shapes ({error})") from error
     if points.ndim != 3 or points.shape[1] != ALL_POINTS or points.shape[2] < 2:
         raise ClipError(
             "bad_landmarks",
@@ -63,23 +64,23 @@ def _faces(path: Path, number: int, faces: object) -> NDArray[np.float32]:
 
 
 def track_emote_landmarks(faces: list[NDArray[np.float32]], width: int, height: int) -> Track:
-    """The largest face through the clip, as it is followed after a detection here; see `track_face`."""
+    """Track the largest face as after a detection; see `track_face`."""
     blank = np.broadcast_to(np.uint8(0), (height, width, 3))
-    return track_face((blank for _ in faces), _Replay(faces))
+    return track_face((blank for _ in faces), _RecordedDetector(faces))
 
 
-class _Replay:
-    """Gives the faces of one frame after the other, whatever the picture."""
+class _RecordedDetector:
+    """A detector that returns recorded faces frame by frame and ignores the image."""
 
     def __init__(self, faces: list[NDArray[np.float32]]) -> None:
         self._faces = iter(faces)
 
     def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Faces (n, 478, 2) of the next frame."""
+        """Return the faces (n, 478, 2) of the next frame."""
         return next(self._faces)
 
-    def forget(self) -> None:
-        """Nothing is remembered."""
+    def reset(self) -> None:
+        """Do nothing: the recorded faces continue."""
 
     def __enter__(self) -> Self:
         return self
@@ -87,4 +88,4 @@ class _Replay:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Nothing is held open."""
+        """Do nothing: no resource is held."""

@@ -1,4 +1,4 @@
-"""face-alignment's 68 points put on the face mesh; all other points stay unknown (NaN)."""
+"""Landmark detector of the face-alignment package: 68 points at their mesh indices, NaN at all others."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.errors import AssetError
 from occlufacediff.landmarks.topology import ALL_POINTS, IBUG_68
 
-#: Files that face-alignment 1.5 looks for: the landmark network and its face detector.
+#: Weight files of face-alignment 1.5: the landmark network and its face detector.
 WEIGHT_FILES = ("checkpoints/2DFAN4-11f355bf06.pth.tar", "checkpoints/s3fd-619a316812.pth")
 
 
 class FaceAlignmentDetector:
     """The FAN landmark network of face-alignment.
 
-    Its weights are read from the torch hub folder ``settings.weights`` (`WEIGHT_FILES` below it), else face-alignment
-    downloads them on first use.
+    Its weights are read from the torch hub folder ``settings.weights`` (with `WEIGHT_FILES`). If that is empty,
+    face-alignment downloads them on first use.
 
     Raises:
         AssetError: face-alignment is not installed, a weight file is missing or damaged, or the download fails.
@@ -40,14 +40,16 @@ class FaceAlignmentDetector:
             import torch
         except ImportError as error:
             raise AssetError(
-                "landmarks.detector: 'face_alignment' needs the package face-alignment (pip install face-alignment); "
+                "landmarks.detector: 'face_alignment' needs the package face-alignment (pip install face-alignment), "
                 "or set landmarks.detector: mediapipe"
             ) from error
         if settings.weights:
             folder = Path(settings.weights)
             missing = [name for name in WEIGHT_FILES if not (folder / name).is_file()]
             if missing:
-                raise AssetError(f"landmarks.weights: {folder} lacks {', '.join(missing)}; download them there")
+                raise AssetError(
+                    f"landmarks.weights: {folder} lacks {', '.join(missing)}; download them to this folder"
+                )
             torch.hub.set_dir(str(folder))
         try:
             with _weights_only():
@@ -62,21 +64,21 @@ class FaceAlignmentDetector:
             reason = shorten(str(error), 200, placeholder=" ...")
             raise AssetError(
                 f"landmarks.weights: the weights of face-alignment cannot be loaded ({reason}); put "
-                f"{' and '.join(WEIGHT_FILES)} below a folder and name it in landmarks.weights, "
+                f"{' and '.join(WEIGHT_FILES)} into a folder and set landmarks.weights to it, "
                 "or set landmarks.detector: mediapipe"
             ) from error
 
     def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Faces of a frame (H, W, 3) RGB: (n, 478, 2) float32 px, finite at the 68 points."""
+        """Detect the faces of a frame (H, W, 3) RGB: (n, 478, 2) float32 px, finite at the 68 points."""
         with warnings.catch_warnings():
-            # Said for every frame without a face.
+            # The library warns about every frame without a face.
             warnings.simplefilter("ignore", UserWarning)
             found = self._network.get_landmarks_from_image(np.array(frame))
         points = [np.asarray(face, np.float32)[:, :2] for face in found or ()]
-        return on_mesh(np.array(points, np.float32).reshape(-1, len(IBUG_68), 2))
+        return to_mesh_points(np.array(points, np.float32).reshape(-1, len(IBUG_68), 2))
 
-    def forget(self) -> None:
-        """Nothing is remembered: every frame stands on its own."""
+    def reset(self) -> None:
+        """Do nothing: every frame is detected independently."""
 
     def __enter__(self) -> Self:
         return self
@@ -89,7 +91,7 @@ class FaceAlignmentDetector:
 
 @contextmanager
 def _weights_only() -> Iterator[None]:
-    """Let torch load nothing but weights: face-alignment reads its detector's file with a pickle that runs anything."""
+    """Make torch load tensors only: face-alignment reads weights with a pickle loader that can execute code."""
     name = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
     before = os.environ.get(name)
     os.environ[name] = "1"
@@ -102,8 +104,8 @@ def _weights_only() -> Iterator[None]:
             os.environ[name] = before
 
 
-def on_mesh(points: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Points (..., 68, 2) of the iBUG convention at their places among the mesh's (..., 478, 2), NaN elsewhere."""
+def to_mesh_points(points: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Scatter iBUG points (..., 68, 2) to their mesh indices (..., 478, 2); other points are NaN."""
     mesh = np.full((*points.shape[:-2], ALL_POINTS, 2), np.nan, np.float32)
     mesh[..., list(IBUG_68), :] = points
     return mesh

@@ -1,4 +1,4 @@
-"""Landmarks of frames in which no face was found, from the frames around them."""
+"""Interpolates the landmarks of frames without a detected face."""
 
 from __future__ import annotations
 
@@ -11,25 +11,25 @@ from occlufacediff.errors import ClipError
 def fill_missing(
     landmarks: NDArray[np.floating], valid: NDArray[np.intp] | None = None
 ) -> tuple[NDArray[np.float32], NDArray[np.intp]]:
-    """Fill frames without a face: linear in time between the neighbours found, ends held.
+    """Fill frames without a face by linear interpolation in time; the ends repeat the nearest frame.
 
     Args:
-        landmarks: (T, L, >= 2) points; only x and y are kept. The input is left as it is.
-        valid: indices of the frames with a face; None: the frames with any finite point. A point that is NaN in
-            every frame stays NaN; one that is NaN in some is filled by its own neighbours.
+        landmarks: (T, L, >= 2) points; only x and y are used. The input is not modified.
+        valid: indices of the frames with a face; None: all frames with a finite point. A point that is NaN in
+            every valid frame stays NaN. A point that is NaN in some of them is interpolated separately.
 
     Returns:
-        (T, L, 2) float32, and (K,) the indices of the frames with a face.
+        The filled landmarks (T, L, 2) float32, and the indices (K,) of the frames with a face.
 
     Raises:
-        ClipError: ``no_face`` when no frame has one.
+        ClipError: ``no_face`` if no frame has a face.
     """
     points = np.array(landmarks[..., :2], dtype=np.float64)
     frames = np.arange(len(points))
     if valid is None:
         valid = np.flatnonzero(np.isfinite(points).all(axis=2).any(axis=1))
     if len(valid) == 0:
-        raise ClipError("no_face", f"no face was found in any of {len(points)} frames; give a clip that shows one")
+        raise ClipError("no_face", f"no face was found in any of {len(points)} frames; use a clip that shows a face")
     found = points[valid]
     known = np.isfinite(found).all(axis=2)
     everywhere = known.all(axis=0)
@@ -42,7 +42,7 @@ def fill_missing(
 
 
 def _linear(frames: NDArray[np.intp], at: NDArray[np.intp], values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Values (K, ...) at the frames ``at`` to all ``frames``, linear between and held outside."""
+    """Interpolate values (K, ...) at the frames ``at`` linearly to ``frames``; constant outside their range."""
     right = np.clip(np.searchsorted(at, frames), 0, len(at) - 1)
     left = np.clip(np.searchsorted(at, frames, side="right") - 1, 0, len(at) - 1)
     span = np.maximum(at[right] - at[left], 1)

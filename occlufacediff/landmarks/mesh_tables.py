@@ -1,8 +1,8 @@
-"""Large index tables of MediaPipe's face mesh, as text: facts of its topology, read by `topology`."""
+"""Edge table of MediaPipe's face mesh as text; `topology` parses it."""
 
 from __future__ import annotations
 
-#: The 1322 undirected edges of the mesh, two indices each.
+#: The 1322 undirected mesh edges, two point indices each.
 EDGES = """
 0 11 0 37 0 164 0 267 1 4 1 19 1 44 1 274 2 94 2 97 2 141 2 164 2 167 2 326 2 370 2 393 3 51 3 195 3 196 3 197 3 236
 4 5 4 44 4 45 4 51 4 274 4 275 4 281 5 51 5 195 5 281 6 122 6 168 6 196 6 197 6 351 6 419 7 25 7 33 7 110 7 163 8 9

@@ -1,4 +1,4 @@
-"""Native code that chats."""
+"""Suppresses log output of native libraries."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from contextlib import contextmanager
 
 @contextmanager
 def silence_native_output() -> Iterator[None]:
-    """Send what native code writes to the error output nowhere: MediaPipe chats there while it starts."""
-    kept = os.dup(2)
-    nowhere = os.open(os.devnull, os.O_WRONLY)
+    """Redirect file descriptor 2 to the null device: MediaPipe's native code logs to it while it starts."""
+    stderr_copy = os.dup(2)
+    null_device = os.open(os.devnull, os.O_WRONLY)
     try:
-        os.dup2(nowhere, 2)
+        os.dup2(null_device, 2)
         yield
     finally:
-        os.dup2(kept, 2)
-        os.close(kept)
-        os.close(nowhere)
+        os.dup2(stderr_copy, 2)
+        os.close(stderr_copy)
+        os.close(null_device)

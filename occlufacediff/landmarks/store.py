@@ -1,4 +1,4 @@
-"""The clip store: one HDF5 group a clip with landmarks, boxes and crops; and its reader."""
+"""The clip store: writes and reads one HDF5 group per clip with landmarks, crop boxes and crops."""
 
 from __future__ import annotations
 
@@ -15,22 +15,22 @@ from occlufacediff.landmarks.normalise import CROP_PX
 
 @dataclass(frozen=True)
 class StoredClip:
-    """A clip of the store without its pictures."""
+    """A clip of the store without its crops."""
 
     #: (T, 478, 2) float32, crop coordinates in [-1, 1].
     landmarks: NDArray[np.float32]
-    #: (K,) frames in which a face was found; the others are interpolated.
+    #: (K,) frames with a detected face; all others are interpolated.
     valid_frames_idx: NDArray[np.int32]
     #: (T, 3) float32 ``x0 y0 size`` in source pixels.
     crop_boxes: NDArray[np.float32]
-    #: Width and height of the source in pixels, frames a second, most faces seen in a frame.
+    #: Width and height of the source in pixels, frame rate, largest number of faces in a frame.
     width: int
     height: int
     fps: float
     n_faces_max: int
-    #: (T, 468) uint8, 1 where a landmark was found in this very frame and nothing lies over it; None: nobody told.
+    #: (T, 468) uint8, 1 where a landmark was detected in this frame and is not occluded; None: visibility not given.
     lmk_visible: NDArray[np.uint8] | None = None
-    #: (T,) uint8, 1 in frames whose expression and jaw the recording tells; None: nobody told.
+    #: (T,) uint8, 1 in known frames; None: visibility not given.
     known_frames: NDArray[np.uint8] | None = None
 
     @property
@@ -40,20 +40,20 @@ class StoredClip:
 
 
 def encode_crop(crop: NDArray[np.uint8], quality: int) -> NDArray[np.uint8]:
-    """One crop (224, 224, 3) RGB as the bytes of a 4:4:4 JPEG."""
+    """Encode a crop (224, 224, 3) RGB as a 4:4:4 JPEG (uint8 bytes)."""
     flags = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_444]
     done, data = cv2.imencode(".jpg", cv2.cvtColor(crop, cv2.COLOR_RGB2BGR), flags)
     if not done:
-        raise ValueError(f"a crop of shape {crop.shape} cannot be stored as JPEG")
+        raise ValueError(f"a crop of shape {crop.shape} cannot be encoded as JPEG")
     return np.asarray(data, dtype=np.uint8).ravel()
 
 
 def write_clip(group: h5py.Group, clip: StoredClip, jpegs: list[NDArray[np.uint8]]) -> None:
     """Write a clip into an empty group.
 
-    Layout: ``landmarks``, ``valid_frames_idx``, ``crop_boxes``; ``crops``: the JPEGs one behind the other (uint8) and
-    ``crop_offsets`` (T + 1,) int64: picture t is ``crops[crop_offsets[t]:crop_offsets[t + 1]]``. ``lmk_visible`` and
-    ``known_frames`` only where the clip has them.
+    Datasets: ``landmarks``, ``valid_frames_idx``, ``crop_boxes``, ``crops`` (all JPEGs concatenated, uint8) and
+    ``crop_offsets`` (T + 1,) int64. Crop t is ``crops[crop_offsets[t]:crop_offsets[t + 1]]``. ``lmk_visible`` and
+    ``known_frames`` are written if the clip has them.
     """
     group["landmarks"] = clip.landmarks.astype(np.float32)
     group["valid_frames_idx"] = clip.valid_frames_idx.astype(np.int32)
@@ -71,7 +71,11 @@ def write_clip(group: h5py.Group, clip: StoredClip, jpegs: list[NDArray[np.uint8
 
 
 def read_clip(group: h5py.Group) -> StoredClip:
-    """Read a clip without its pictures; AssetError when an entry is missing."""
+    """Read a clip without its crops.
+
+    Raises:
+        AssetError: an entry is missing.
+    """
     try:
         return StoredClip(
             landmarks=np.asarray(group["landmarks"], dtype=np.float32),
@@ -86,22 +90,26 @@ def read_clip(group: h5py.Group) -> StoredClip:
         )
     except KeyError as error:
         raise AssetError(
-            f"{group.file.filename}: clip {group.name} is not complete ({error}); make it again"
+            f"{group.file.filename}: clip {group.name} is not complete ({error}); delete the file and rerun"
         ) from error
 
 
 def read_crops(group: h5py.Group, start: int = 0, stop: int | None = None) -> NDArray[np.uint8]:
-    """Pictures ``start`` to ``stop`` (default: all) of a clip: (T, 224, 224, 3) uint8 RGB."""
+    """Read the crops ``start`` to ``stop`` (default: all) of a clip: (T, 224, 224, 3) uint8 RGB.
+
+    Raises:
+        AssetError: a crop cannot be decoded.
+    """
     offsets = np.asarray(group["crop_offsets"])
     first, last, _ = slice(start, stop).indices(len(offsets) - 1)
     data = np.asarray(group["crops"][offsets[first] : offsets[max(first, last)]])
-    pictures = np.empty((max(0, last - first), CROP_PX, CROP_PX, 3), np.uint8)
-    for number, picture in enumerate(pictures):
+    crops = np.empty((max(0, last - first), CROP_PX, CROP_PX, 3), np.uint8)
+    for number, crop in enumerate(crops):
         begin, end = offsets[first + number : first + number + 2] - offsets[first]
         decoded = cv2.imdecode(data[begin:end], cv2.IMREAD_COLOR)
         if decoded is None:
             raise AssetError(
-                f"{group.file.filename}: picture {first + number} of {group.name} is damaged; make it again"
+                f"{group.file.filename}: crop {first + number} of {group.name} is damaged; delete the file and rerun"
             )
-        cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, dst=picture)
-    return pictures
+        cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB, dst=crop)
+    return crops

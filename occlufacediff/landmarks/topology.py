@@ -1,4 +1,4 @@
-"""Index tables of the face mesh's points, with one too large to read: edges."""
+"""Index tables of the face mesh: those of `face_mesh`, and the mesh edges."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ __all__ = [
 
 @cache
 def mesh_edges() -> NDArray[np.intp]:
-    """(1322, 2) pairs of neighbouring points, for drawing."""
+    """Point indices (1322, 2) of the mesh edges, for drawing."""
     table = np.array(EDGES.split(), dtype=np.intp).reshape(-1, 2)
     table.flags.writeable = False
     return table

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from occlufacediff.landmarks.crop import crop_picture
+from occlufacediff.landmarks.crop import crop_image
 from occlufacediff.landmarks.normalise import CROP_PX
 from occlufacediff.media.frames import read_frames
 from occlufacediff.occlusion.visibility_source import VisibilitySource
@@ -51,7 +51,7 @@ def look_at(
                 covered.add(frame, cover.hidden(frame, box, None))
         return covered
     for frame, (picture, box) in enumerate(zip(read_frames(video), boxes, strict=True)):
-        crop = crop_picture(picture, box)
+        crop = crop_image(picture, box)
         for cover in covers:
             covered.add(frame, cover.hidden(frame, box, crop))
         progress("visibility", frame + 1, len(boxes))

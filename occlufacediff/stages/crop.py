@@ -15,7 +15,7 @@ from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import ClipError
 from occlufacediff.files import new_hdf5, sha256
-from occlufacediff.landmarks.crop import crop_picture
+from occlufacediff.landmarks.crop import crop_image
 from occlufacediff.landmarks.interpolate import fill_missing
 from occlufacediff.landmarks.normalise import crop_boxes, to_crop
 from occlufacediff.landmarks.store import StoredClip, encode_crop, write_clip
@@ -174,7 +174,7 @@ def _cropped(
     frames = 0
     for frames, frame in enumerate(read_frames(video, threads=1), start=1):
         if frames <= len(boxes):
-            crop = crop_picture(frame, boxes[frames - 1])
+            crop = crop_image(frame, boxes[frames - 1])
             yield encode_crop(crop, settings.jpeg_quality), crop
     if frames != len(boxes):
         raise ClipError(

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.config.crop import CropSettings
-from occlufacediff.landmarks.crop import crop_picture
+from occlufacediff.landmarks.crop import crop_image
 from occlufacediff.landmarks.detect import Detector, Track, track_face
 from occlufacediff.landmarks.normalise import crop_boxes
 from occlufacediff.landmarks.store import encode_crop
@@ -40,8 +40,8 @@ class CropsAhead:
             return track_face(frames, detector)
         cropping = _Cropping(detector, self.settings)
         track = track_face(frames, cropping)
-        if cropping.crops is not None and (track.followed >= 0).all():
-            jpegs = [crops[number] for crops, number in zip(cropping.crops, track.followed, strict=True)]
+        if cropping.crops is not None and (track.face_index >= 0).all():
+            jpegs = [crops[number] for crops, number in zip(cropping.crops, track.face_index, strict=True)]
             leave_crops(
                 self.clips_h5, clip, video, crop_boxes(track.landmarks, self.settings.scale), jpegs, self.settings
             )
@@ -53,7 +53,7 @@ class _Cropping:
 
     def __init__(self, detector: Detector, settings: CropSettings) -> None:
         self._detector, self._settings = detector, settings
-        #: Of every frame since the last `forget`, the crop of every face; None once a frame showed none.
+        #: Of every frame since the last `reset`, the crop of every face; None once a frame showed none.
         self.crops: list[Sequence[Jpeg]] | None = []
 
     def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -61,14 +61,14 @@ class _Cropping:
         faces = self._detector.detect(frame)
         if self.crops is not None and len(faces):
             boxes = crop_boxes(faces, self._settings.scale)
-            self.crops.append([encode_crop(crop_picture(frame, box), self._settings.jpeg_quality) for box in boxes])
+            self.crops.append([encode_crop(crop_image(frame, box), self._settings.jpeg_quality) for box in boxes])
         else:
             self.crops = None
         return faces
 
-    def forget(self) -> None:
-        """Forget the frames so far."""
-        self._detector.forget()
+    def reset(self) -> None:
+        """Drop the state of earlier frames."""
+        self._detector.reset()
         self.crops = []
 
     def __enter__(self) -> Self:

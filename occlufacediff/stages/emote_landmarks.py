@@ -10,7 +10,7 @@ import numpy as np
 from occlufacediff.config.emote import EmoteSettings
 from occlufacediff.errors import AssetError, ClipError
 from occlufacediff.files import sha256
-from occlufacediff.landmarks.emote_landmarks import FILE, read_emote_landmarks, track_emote_landmarks
+from occlufacediff.landmarks.emote_landmarks import LANDMARKS_FILE, read_emote_landmarks, track_emote_landmarks
 from occlufacediff.media.probe import probe
 from occlufacediff.stages import landmark_part
 from occlufacediff.stages.landmark_part import write_track
@@ -68,12 +68,12 @@ def read_emote_landmarks_subject(
 
     def inputs(clip: str) -> list[Path]:
         # A clip without landmarks is a row; landmarks that are there now and gone later are a lost mount.
-        published = landmarks_dir / clip / FILE
+        published = landmarks_dir / clip / LANDMARKS_FILE
         return [videos[clip][0], *([published] if published.is_file() else [])]
 
     def made_from(clip: str) -> str:
         video, frames = videos[clip]
-        files = [sha256(path) if path.is_file() else "" for path in (video, landmarks_dir / clip / FILE)]
+        files = [sha256(path) if path.is_file() else "" for path in (video, landmarks_dir / clip / LANDMARKS_FILE)]
         return key(*files, frames, settings.frames_tolerance, min_found, code)
 
     rows = run_shard(
@@ -102,7 +102,7 @@ def _read(
     part: Path,
 ) -> Row:
     video, frames = videos[clip]
-    source = landmarks_dir / clip / FILE
+    source = landmarks_dir / clip / LANDMARKS_FILE
     faces = read_emote_landmarks(source)
     published = len(faces)
     if abs(published - frames) > settings.frames_tolerance:

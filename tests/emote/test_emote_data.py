@@ -122,10 +122,10 @@ def test_bad_landmark_files_are_named(tmp_path: Path) -> None:
     path = tmp_path / "landmarks_original.pkl"
     face = np.full((478, 3), 50, np.float32)
     cases: list[tuple[Any, str]] = [
-        ({"a": 1}, "holds a dict"),
+        ({"a": 1}, "got a dict"),
         ([[face], [np.zeros((68, 2))]], r"frame 1 has shape \(1, 68, 2\)"),
         ([[face], "none"], "frame 1"),
-        ([[face / 100]], "needs pixels"),
+        ([[face / 100]], "needs video pixels"),
         ([[face], [Evil(tmp_path / "victim")]], "refused: it asks for .*mkdir"),
     ]
     for content, words in cases:

@@ -1,4 +1,4 @@
-"""Detection on a real photograph, and following a face among several."""
+"""Face detection on a photograph, and tracking of one face among several."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.errors import AssetError
 from occlufacediff.landmarks import topology
 from occlufacediff.landmarks.detect import make_detector, track_face
-from occlufacediff.landmarks.face_alignment import on_mesh
+from occlufacediff.landmarks.face_alignment import to_mesh_points
 
 HEAD = skimage.data.astronaut()[:260, 90:350]
 
 
-def test_mediapipe_finds_the_face_and_nothing_else() -> None:
+def test_mediapipe_detects_only_the_face() -> None:
     blank = np.full((200, 200, 3), 90, np.uint8)
     frames = [blank, HEAD, blank]
     for frame in frames:
@@ -38,7 +38,7 @@ def test_mediapipe_finds_the_face_and_nothing_else() -> None:
     assert face[33, 1] < face[13, 1] <= face[14, 1] < face[152, 1]
 
 
-def test_the_largest_of_two_faces_is_followed() -> None:
+def test_the_largest_of_two_faces_is_tracked() -> None:
     picture = np.full((440, 800, 3), 60, np.uint8)
     picture[20:410, 380:770] = cv2.resize(HEAD, (390, 390))
     picture[20:280, 60:320] = HEAD
@@ -48,7 +48,7 @@ def test_the_largest_of_two_faces_is_followed() -> None:
     assert (track.landmarks[..., 0] > 400).all()
 
 
-def test_a_detector_that_follows_the_face_forgets_it_between_clips() -> None:
+def test_tracking_state_is_reset_between_clips() -> None:
     moved = np.roll(HEAD, 30, axis=1)
     with make_detector(LandmarkSettings(static=False)) as detector:
         fresh = track_face([HEAD], detector).landmarks
@@ -57,7 +57,7 @@ def test_a_detector_that_follows_the_face_forgets_it_between_clips() -> None:
     np.testing.assert_array_equal(fresh, after)
 
 
-def test_the_library_says_nothing_when_its_first_face_comes_late() -> None:
+def test_the_library_logs_nothing_if_the_first_face_appears_late() -> None:
     code = """
 import numpy as np, skimage.data
 from occlufacediff.config.landmarks import LandmarkSettings
@@ -71,8 +71,8 @@ with make_detector(LandmarkSettings()) as detector:
     assert done.stderr == ""
 
 
-class Scripted:
-    """Gives faces as squares: (centre x, edge) for each frame."""
+class ScriptedDetector:
+    """Returns square faces, given as (centre x, edge) for each frame."""
 
     def __init__(self, script: list[list[tuple[float, float]]]) -> None:
         self.script = iter(script)
@@ -82,8 +82,8 @@ class Scripted:
         faces = [square * edge + (centre, 50) for centre, edge in next(self.script)]
         return np.array(faces, np.float32).reshape(-1, 478, 2)
 
-    def forget(self) -> None:
-        """The script goes on."""
+    def reset(self) -> None:
+        """Do nothing: the script continues."""
 
     def __enter__(self) -> Self:
         return self
@@ -94,39 +94,39 @@ class Scripted:
         return
 
 
-def followed(script: list[list[tuple[float, float]]]) -> list[float]:
+def tracked_centres(script: list[list[tuple[float, float]]]) -> list[float]:
     frames = [np.zeros((100, 400, 3), np.uint8)] * len(script)
-    return np.nanmean(track_face(frames, Scripted(script)).landmarks[..., 0], axis=1).tolist()
+    return np.nanmean(track_face(frames, ScriptedDetector(script)).landmarks[..., 0], axis=1).tolist()
 
 
-def test_a_face_is_not_swapped_when_another_is_larger_for_a_moment() -> None:
+def test_a_briefly_larger_face_does_not_replace_the_tracked_one() -> None:
     script = [[(100 + t, 50), (300, 40 if t != 3 else 60)] for t in range(8)]
-    assert followed(script) == [100 + t for t in range(8)]
+    assert tracked_centres(script) == [100 + t for t in range(8)]
 
 
-def test_order_of_detection_does_not_matter() -> None:
+def test_the_order_of_detections_does_not_matter() -> None:
     script = [[(100, 50), (300, 30)][:: 1 if t % 2 else -1] for t in range(6)]
-    assert followed(script) == [100] * 6
+    assert tracked_centres(script) == [100] * 6
 
 
 @pytest.mark.filterwarnings("ignore:Mean of empty slice")
-def test_a_second_person_never_stands_in_but_a_cut_is_followed() -> None:
+def test_a_second_person_is_never_used_but_tracking_continues_after_a_cut() -> None:
     two = [[(100, 50), (300, 40)]] * 4 + [[(300, 40)]] * 2
-    assert followed(two)[:4] == [100] * 4
-    assert np.isnan(followed(two)[4:]).all()
-    assert followed([[(100, 50)]] * 3 + [[(300, 50)]] * 2) == [100] * 3 + [300] * 2
+    assert tracked_centres(two)[:4] == [100] * 4
+    assert np.isnan(tracked_centres(two)[4:]).all()
+    assert tracked_centres([[(100, 50)]] * 3 + [[(300, 50)]] * 2) == [100] * 3 + [300] * 2
 
 
-def test_68_points_lie_on_the_mesh_and_others_are_unknown() -> None:
+def test_68_points_are_scattered_to_the_mesh_and_others_are_nan() -> None:
     points = np.random.default_rng(0).normal(size=(2, 68, 2)).astype(np.float32)
-    mesh = on_mesh(points)
+    mesh = to_mesh_points(points)
     assert mesh.shape == (2, 478, 2)
     np.testing.assert_array_equal(mesh[:, list(topology.IBUG_68)], points)
     assert np.isfinite(mesh).all(axis=2).sum() == 2 * 68
     assert len(set(topology.IBUG_68)) == 68
 
 
-def test_missing_weights_are_named(tmp_path: Path) -> None:
+def test_missing_weights_are_named_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(AssetError, match=r"landmarks\.weights: .*2DFAN4"):
         make_detector(LandmarkSettings(detector="face_alignment", weights=str(tmp_path)))
 

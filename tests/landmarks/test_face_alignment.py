@@ -1,4 +1,4 @@
-"""The face-alignment detector, run for real with random weights in its own files' layout, and without weights."""
+"""The face-alignment detector with random weights in its own file layout, and without weights."""
 
 from __future__ import annotations
 
@@ -33,8 +33,8 @@ FRAME = np.ascontiguousarray(skimage.data.astronaut()[:256, 90:346])
 
 @pytest.fixture(scope="module")
 def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Torch hub folder of the right layout: a network that sees large faces everywhere, and one of random points."""
-    # Compiling a few loops takes longer than all that is tested here.
+    """Torch hub folder with a detector that reports large faces everywhere and a random landmark network."""
+    # JIT compilation would take longer than the tests.
     monkeypatch = pytest.MonkeyPatch()
     monkeypatch.setattr(numba.config, "DISABLE_JIT", True)
     from face_alignment.detection.sfd.net_s3fd import s3fd
@@ -51,7 +51,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
                 layer.weight.zero_()
                 layer.bias.zero_()
             if name.endswith("_conf"):
-                # The last of the categories is the face.
+                # The last category is the face.
                 layer.bias.fill_(5.0)
                 layer.bias[-1] = 9.0 if name.startswith("conv7_2") else -5.0
     torch.save(FAN(4).state_dict(), folder / WEIGHT_FILES[0])
@@ -59,7 +59,7 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_68_points_reach_the_clip_store_and_all_others_stay_unknown(weights: Path, tmp_path: Path) -> None:
+def test_68_points_reach_the_clip_store_and_all_others_stay_nan(weights: Path, tmp_path: Path) -> None:
     (tmp_path / "video/happy/level_1").mkdir(parents=True)
     with VideoWriter(tmp_path / "video/happy/level_1/001.mp4", 25, (256, 256)) as writer:
         writer.write(FRAME)
@@ -77,13 +77,13 @@ def test_68_points_reach_the_clip_store_and_all_others_stay_unknown(weights: Pat
         assert file.attrs["detector"] == "face_alignment"
         found = np.isfinite(file["happy/level_1/001/landmarks_px"][()]).all(axis=2)
         stored = np.isfinite(read_clip(clips["happy/level_1/001"]).landmarks).all(axis=2)
-    for known in (found, stored):
-        assert known.shape == (1, 478)
-        assert set(np.flatnonzero(known[0])) == set(IBUG_68)
+    for finite in (found, stored):
+        assert finite.shape == (1, 478)
+        assert set(np.flatnonzero(finite[0])) == set(IBUG_68)
 
 
 @pytest.mark.parametrize("file", WEIGHT_FILES)
-def test_damaged_weights_are_one_clear_line_and_never_run(weights: Path, tmp_path: Path, file: str) -> None:
+def test_damaged_weights_raise_a_one_line_error_and_run_no_code(weights: Path, tmp_path: Path, file: str) -> None:
     class Payload:
         def __reduce__(self) -> tuple[object, tuple[str]]:
             return os.mkdir, (str(tmp_path / "it_ran"),)
@@ -104,7 +104,9 @@ def test_damaged_weights_are_one_clear_line_and_never_run(weights: Path, tmp_pat
     assert "TORCH_FORCE_WEIGHTS_ONLY_LOAD" not in os.environ
 
 
-def test_without_network_and_weights_it_is_one_clear_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_weights_without_network_raise_a_one_line_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def refuse(*arguments: object, **options: object) -> None:
         raise OSError("no network")
 

@@ -22,7 +22,7 @@ from occlufacediff.acquire.fetch import fetch_files  # noqa: E402
 from occlufacediff.acquire.sources import Remote  # noqa: E402
 from occlufacediff.config.acquire import DownloadSettings  # noqa: E402
 from occlufacediff.config.emote import EmoteSettings  # noqa: E402
-from occlufacediff.landmarks.emote_landmarks import FILE  # noqa: E402
+from occlufacediff.landmarks.emote_landmarks import LANDMARKS_FILE  # noqa: E402
 from occlufacediff.media.archives import write_tar  # noqa: E402
 from occlufacediff.media.encode import VideoWriter  # noqa: E402
 from occlufacediff.stages import emote_landmarks  # noqa: E402
@@ -143,7 +143,7 @@ def test_published_landmarks_that_vanish_do_not_turn_clips_into_failures(
         return found
 
     monkeypatch.setattr(emote_landmarks, "read_emote_landmarks", read_and_lose)
-    with pytest.raises(StorageError, match=rf"002/{FILE}: is gone, though .*bring it back"):
+    with pytest.raises(StorageError, match=rf"002/{LANDMARKS_FILE}: is gone, though .*bring it back"):
         run()
     assert not any(path.exists() for path in outputs)
     monkeypatch.undo()
