@@ -18,7 +18,7 @@ from threadpoolctl import threadpool_limits
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.face_mesh import CONTOUR, IBUG_68, INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
-from occlufacediff.head.fit_solver import Layout, Priors, Problem
+from occlufacediff.head.fit_solver import Layout, Priors, Problem, fill_gap
 from occlufacediff.head.landmark_basis import EYELIDS, Array, LandmarkBasis
 from occlufacediff.head.skinning import rotation_matrices
 
@@ -29,6 +29,8 @@ LEAST_VISIBLE = 12
 #: Share of the 68 landmarks that all detectors know; where none of the frames that identity is solved on shows it, the
 #: fit is cautious about the identity.
 UNSEEN = 0.1
+#: Frames that a piece of a long clip shares with its neighbour, on each side of the seam.
+MARGIN = 16
 
 
 def well_seen(basis: LandmarkBasis, visible: NDArray[np.generic]) -> NDArray[np.bool_]:
@@ -103,13 +105,14 @@ def fit_clip(
     seen = np.isfinite(points).all(-1)
     if visible is not None:
         seen &= np.asarray(visible[:, basis.indices]) > 0
-    if not np.any(seen.sum(1) >= LEAST_VISIBLE):
+    placed = seen.sum(1) >= LEAST_VISIBLE
+    if not placed.any():
         raise ValueError(f"landmarks: no frame of {frames} has {LEAST_VISIBLE} visible landmarks")
     zoom, shift = _steady_frame(frames, boxes)
     unit, shift = zoom * (PX / settings.noise_px), shift * np.array([1, -1]) * (PX / settings.noise_px)
     targets = np.where(seen[..., None], points, 0) * np.array([1, -1]) * unit[:, None, None] + shift[:, None]
     weights = seen * _landmark_weights(basis, settings) / zoom[:, None] ** 2
-    some = _spread(np.flatnonzero(seen.sum(1) >= LEAST_VISIBLE), settings.shape_frames)
+    some = _spread(np.flatnonzero(placed), settings.shape_frames)
     state = mean.copy()
     if shape is None:
         unseen = 1 - seen[some][:, np.isin(basis.indices, IBUG_68)].any(axis=0).mean()
@@ -124,13 +127,18 @@ def fit_clip(
     else:
         identity = np.asarray(shape, dtype=np.float64)
     identity = identity.astype(np.float32).astype(np.float64)
-    for outer, inner in _pieces(frames, settings.piece_frames):
+    pieces = _pieces(frames, settings.piece_frames)
+    for outer, inner in pieces:
+        if not placed[outer].any():
+            continue
         problem = Problem(basis, targets[outer], weights[outer], priors, mean[outer])
         guess = _first_guess(problem, identity, state[outer])
         # A given identity leaves no solved frames to start from, which costs a step.
         for _ in range(settings.motion_iterations + (shape is not None)):
             guess = problem.step_in_time(identity, guess)
         state[inner] = guess[inner.start - outer.start : inner.stop - outer.start]
+    for gap in _gaps_over_seams(placed, [inner.start for _, inner in pieces[1:]]):
+        state[gap] = fill_gap(state, gap, mean, priors)
     return _result(basis, identity, state, points, seen, unit, shift)
 
 
@@ -206,13 +214,30 @@ def _pieces(frames: int, length: int) -> list[tuple[slice, slice]]:
     """Overlapping pieces of a long clip: frames to solve, and those of them to keep."""
     if frames <= length:
         return [(slice(0, frames), slice(0, frames))]
-    margin = 16
-    count = -(-frames // (length - 2 * margin))
+    count = -(-frames // (length - 2 * MARGIN))
     edges = np.linspace(0, frames, count + 1).round().astype(int).tolist()
     return [
-        (slice(max(start - margin, 0), min(stop + margin, frames)), slice(start, stop))
+        (slice(max(start - MARGIN, 0), min(stop + MARGIN, frames)), slice(start, stop))
         for start, stop in pairwise(edges)
     ]
+
+
+def _gaps_over_seams(placed: NDArray[np.bool_], seams: list[int]) -> list[slice]:
+    """Runs of frames without a placed head over which two neighbouring pieces share no placed frame.
+
+    The two pieces do not agree there, or one of them was not solved at all.
+
+    Args:
+        placed: (T,) frames with enough visible landmarks.
+        seams: first frames of all pieces but the first.
+    """
+    edges = np.flatnonzero(np.diff(np.concatenate([[False], ~placed, [False]]).astype(np.int8))).reshape(-1, 2)
+    gaps = {}
+    for seam in seams:
+        if not placed[max(seam - MARGIN, 0) : seam + MARGIN].any():
+            start, stop = edges[np.searchsorted(edges[:, 0], seam, side="right") - 1].tolist()
+            gaps[start] = slice(start, stop)
+    return list(gaps.values())
 
 
 def _first_guess(problem: Problem, shape: Array, start: Array) -> Array:

@@ -325,3 +325,30 @@ def _smoothness(frames: int, velocity: Array, acceleration: Array) -> tuple[Arra
         beside[1:] -= 2 * acceleration
         beyond += acceleration
     return diagonal, beside, beyond
+
+
+def fill_gap(state: Array, gap: slice, mean: Array, priors: Priors) -> Array:
+    """Most likely unknowns (G, N) of the ``gap``'s frames by the priors alone, given the frames before and after.
+
+    It minimises ridge, velocity and acceleration about ``mean``. Two frames on either side of the gap are fixed;
+    at least one must exist.
+
+    Args:
+        state: (T, N) unknowns of all frames.
+        gap: the G frames to fill.
+        mean: (T, N) that ridge and smoothness refer to.
+        priors: quadratic terms and bounds.
+    """
+    around = slice(max(gap.start - 2, 0), min(gap.stop + 2, len(state)))
+    inside = slice(gap.start - around.start, gap.stop - around.start)
+    fixed = state[around] - mean[around]
+    fixed[inside] = 0
+    diagonal, beside, beyond = _smoothness(len(fixed), priors.velocity, priors.acceleration)
+    right = -_neighbours(fixed, beside, beyond)[inside]
+    # The unknowns are independent: one banded system, an unknown after the other.
+    banded = np.zeros((3, right.shape[1], len(right)))
+    banded[0] = (diagonal[inside] + priors.ridge).T
+    banded[1, :, :-1] = beside[inside.start : inside.stop - 1].T
+    banded[2, :, :-2] = beyond[inside.start : inside.stop - 2].T
+    solved = solveh_banded(banded.reshape(3, -1), right.T.ravel(), lower=True, check_finite=False)
+    return np.clip(mean[gap] + solved.reshape(right.T.shape).T, priors.low, priors.high)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from moving_head import moving
 from numpy.typing import NDArray
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
@@ -56,6 +57,29 @@ def test_hidden_frames_return_to_the_expected_without_a_jump(basis, clip):
     jump, inside = np.abs(np.diff(found, axis=0)[[7, 21]]).max(), np.abs(np.diff(truth, axis=0)).max()
     assert jump < 2 * inside
     assert np.abs(found - truth)[:8].mean() < 0.5 * np.abs(expected - truth)[:8].mean()
+
+
+@pytest.mark.parametrize("gap", [(0, 100), (70, 160), (130, 230), (5, 225)])
+def test_a_piece_without_a_face_keeps_the_expected_motion(small_head, basis, gap):
+    """Pieces of 64 frames lie within the gap; its middle keeps the expected motion exactly as far as bounds allow."""
+    truth = moving(small_head, 230)
+    motion = np.concatenate([truth.exp, truth.jaw], axis=1).astype(np.float32)
+    visible = np.ones((230, 468))
+    visible[slice(*gap)] = 0
+    found = follow_visible(
+        basis,
+        0.5 * motion,
+        truth.landmarks.astype(np.float32),
+        visible,
+        truth.shape.astype(np.float32),
+        settings=replace(SETTINGS, piece_frames=64),
+    )
+    inside = slice(gap[0] + 12 * (gap[0] > 0), gap[1] - 12 * (gap[1] < 230))
+    np.testing.assert_allclose(found[inside], 0.5 * motion[inside], atol=0.03)
+    outside = np.ones(230, bool)
+    outside[slice(*gap)] = False
+    assert np.abs(found - motion)[outside].mean() < 0.5 * np.abs(0.5 * motion)[outside].mean()
+    assert np.abs(np.diff(found, axis=0)).max() < 3 * np.abs(np.diff(motion, axis=0)).max()
 
 
 def test_nothing_visible_changes_nothing(basis, clip):

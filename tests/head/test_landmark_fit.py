@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from numpy.typing import NDArray
+from moving_head import moving
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.face_mesh import IBUG_68, LIPS
@@ -19,36 +19,6 @@ from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, rotation_matrices, vertices_numpy
 
 SETTINGS = ReconstructionSettings()
-
-
-@dataclass
-class Truth:
-    """A clip whose motion is known."""
-
-    shape: NDArray[np.float64]
-    exp: NDArray[np.float64]
-    jaw: NDArray[np.float64]
-    global_pose: NDArray[np.float64]
-    cam: NDArray[np.float64]
-    landmarks: NDArray[np.float64]
-
-
-def moving(head: HeadAsset, frames: int, seed: int = 0, yaw: float = 0.3) -> Truth:
-    """Smooth random motion of a head, and its landmarks in the crop."""
-    rng = np.random.default_rng(seed)
-    time = np.arange(frames)[:, None] / 25
-
-    def wave(count: int, low: float, high: float) -> NDArray[np.float64]:
-        speed, phase = rng.uniform(1, 8, count), rng.uniform(0, 6, count)
-        return low + (high - low) * (0.5 + 0.5 * np.sin(time * speed + phase))
-
-    shape = rng.normal(size=head.n_shape)
-    exp = wave(head.n_exp, 0, 0.8)
-    jaw = np.column_stack([wave(1, 0, 0.3), np.zeros((frames, 2))])
-    pose = wave(3, -yaw, yaw)
-    cam = np.column_stack([wave(1, 7, 8), wave(2, -0.01, 0.01)])
-    points = landmarks_numpy(head, vertices_numpy(head, shape, exp, pose, jaw)).astype(np.float64)
-    return Truth(shape, exp, jaw, pose, cam, project_numpy(points, cam))
 
 
 @pytest.fixture(scope="module")
@@ -216,6 +186,57 @@ def test_long_clips_go_in_pieces_without_seams(small_head: HeadAsset, basis: Lan
     pieces = fit_clip(basis, truth.landmarks, settings=replace(SETTINGS, piece_frames=100))
     np.testing.assert_allclose(pieces.exp, whole.exp, atol=0.01)
     np.testing.assert_allclose(pieces.cam, whole.cam, rtol=0.01, atol=0.002)
+
+
+@pytest.mark.parametrize(
+    ("start", "stop"),
+    [(100, 200), (0, 100), (200, 300), (0, 299), (1, 300), (40, 90), (6, 296)],
+    ids=["middle", "beginning", "end", "all-but-the-last", "all-but-the-first", "over-one-seam", "all-but-ten"],
+)
+def test_a_piece_without_a_face_is_carried_like_shorter_gaps(
+    small_head: HeadAsset, basis: LandmarkBasis, start: int, stop: int
+) -> None:
+    """A gap longer than a piece is filled as in a fit of the whole clip in one piece that has converged."""
+    truth = moving(small_head, 300)
+    landmarks = truth.landmarks.copy()
+    landmarks[start:stop] = np.nan
+    whole = fit_clip(basis, landmarks, settings=replace(SETTINGS, piece_frames=1000, motion_iterations=8))
+    pieces = fit_clip(basis, landmarks, settings=replace(SETTINGS, piece_frames=64))
+    assert np.isfinite(pieces.landmarks).all()
+    for name in ("exp", "jaw", "global_pose", "cam"):
+        np.testing.assert_allclose(getattr(pieces, name), getattr(whole, name), atol=0.005, err_msg=name)
+
+
+@settings(max_examples=8, deadline=None)
+@given(start=st.integers(0, 199), length=st.integers(1, 199), few=st.integers(0, 11), known_shape=st.booleans())
+def test_a_gap_of_any_length_anywhere(
+    small_head: HeadAsset, basis: LandmarkBasis, start: int, length: int, few: int, known_shape: bool
+) -> None:
+    """Frames of the gap show fewer than 12 landmarks; the head moves through them without a jump."""
+    truth = moving(small_head, 200)
+    visible = np.ones((200, 468), bool)
+    visible[start : start + length, few:] = False
+    shape = truth.shape if known_shape else None
+    fit = fit_clip(basis, truth.landmarks, settings=replace(SETTINGS, piece_frames=64), visible=visible, shape=shape)
+    assert np.isfinite(fit.landmarks).all()
+    outside = np.linalg.norm(fit.landmarks - truth.landmarks, axis=-1)[visible.all(axis=1)] * PX
+    assert outside.mean() < 1.0
+    step = np.abs(np.diff(truth.global_pose, axis=0)).max()
+    assert np.abs(np.diff(fit.global_pose, axis=0)).max() < 3 * step + 0.02
+    assert np.abs(np.diff(np.log(fit.cam[:, 0]))).max() < 0.05
+
+
+def test_clips_without_a_long_gap_do_not_depend_on_its_treatment(
+    small_head: HeadAsset, basis: LandmarkBasis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    landmarks = moving(small_head, 300).landmarks
+    landmarks[80:110] = np.nan
+
+    def no_gap(*arguments: object) -> None:
+        raise AssertionError("a gap of 30 frames lies within a piece")
+
+    monkeypatch.setattr("occlufacediff.head.fit.fill_gap", no_gap)
+    assert fit_clip(basis, landmarks, settings=replace(SETTINGS, piece_frames=100)).error_px < 0.6
 
 
 @pytest.mark.parametrize("frames", [1, 2, 3])

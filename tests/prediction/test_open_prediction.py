@@ -20,14 +20,19 @@ from small_head import N_EXP, small_head
 import occlufacediff.commands.model as model
 from occlufacediff.cli import main
 from occlufacediff.config.openhead import OpenHeadSettings
+from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.schema import Config
 from occlufacediff.errors import ConfigError
 from occlufacediff.head.follow import follow_visible
 from occlufacediff.media.encode import VideoWriter
+from occlufacediff.media.frames import read_frames
+from occlufacediff.media.sound import read_waveform
 from occlufacediff.models.checkpoint import save_checkpoint
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
+from occlufacediff.prediction.confidence import facing
 from occlufacediff.stages import open_head as heads
+from occlufacediff.stages.predict import predict_video
 from occlufacediff.synthetic.espeak import speak
 
 pytestmark = pytest.mark.xdist_group("predict")
@@ -157,6 +162,37 @@ def test_as_published_hears_all_and_adapts_nothing(
     motion, output = motion_of("music.mp4", "--as-published", "--steps", "2")
     assert "note:" not in output
     assert np.isnan(motion["spread"]).all()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("away", [(10, 290), (0, 280)], ids=["middle", "beginning"])
+def test_a_face_that_is_away_for_longer_than_a_piece_of_the_fit(
+    stage: Path, tmp_path: Path, away: tuple[int, int]
+) -> None:
+    """Fit, adaptation, refinement and animation treat a long stretch without a face as occluded frames."""
+    photograph, voice = data.astronaut()[:240, 100:340].copy(), read_waveform(stage / "speech.mp4")
+    frames = 310
+    with VideoWriter(tmp_path / "away.mp4", 25, (240, 240), audio=np.resize(voice, frames * 640)) as writer:
+        for number in range(frames):
+            writer.write(photograph if not away[0] <= number < away[1] else np.zeros_like(photograph))
+    prediction = predict_video(
+        tmp_path / "away.mp4",
+        stage / "weights",
+        stage / "head.npz",
+        tmp_path / "out",
+        settings=PredictionSettings(panel_px=64),
+        seed=0,
+        device="cpu",
+    )
+    without = ~np.isin(np.arange(frames), np.arange(*away))
+    assert f"no face in {away[1] - away[0]} of {frames} frames; they count as hidden" in prediction.notes
+    np.testing.assert_array_equal(prediction.lmk_mask.any(axis=1), without)
+    np.testing.assert_array_equal(prediction.confidence > 0, without & (facing(prediction.global_pose) > 0))
+    for name in ("exp", "jaw", "global_pose", "cam", "spread"):
+        assert np.isfinite(getattr(prediction, name)).all(), name
+    # The photograph does not move, so neither does the head, seen or not.
+    assert np.abs(np.diff(prediction.global_pose, axis=0)).max() < 0.02
+    assert sum(1 for _ in read_frames(tmp_path / "out/away/animation.mp4")) == frames
 
 
 def test_without_options_the_open_weights_and_the_kept_open_head_are_taken(
