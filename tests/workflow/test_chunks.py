@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from occlufacediff.files import sha256
-from occlufacediff.workflow.chunks import names, of_chunk, whole
+from occlufacediff.workflow.chunks import names, of_chunk, subject_file
 
 SUBJECT = "M101"
 
@@ -31,8 +31,8 @@ def test_a_name_that_is_no_chunk_is_refused(name):
 
 
 def test_marker_stands_for_the_subjects_file():
-    assert str(whole("results/clips/M003.h5.2of4", "2of4")) == "results/clips/M003.h5"
-    assert str(whole("results/clips/M003.h5", None)) == "results/clips/M003.h5"
+    assert str(subject_file("results/clips/M003.h5.2of4", "2of4")) == "results/clips/M003.h5"
+    assert str(subject_file("results/clips/M003.h5", None)) == "results/clips/M003.h5"
 
 
 @pytest.mark.long
