@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import importlib.util
 import shutil
 import time
+from importlib.metadata import version
 from pathlib import Path
 from types import ModuleType
 
@@ -87,7 +87,7 @@ class Box:
     [
         f'"""A docstring."""\n# a comment\n{CODE}',
         CODE.replace("class Box:", 'class Box:\n    """A docstring."""\n'),
-        CODE.replace("        if by:", '        """A docstring of two\n\n        lines."""\n        if by:  # a comment'),
+        CODE.replace("        if by:", '        """A docstring of two\n\n        lines."""\n        if by:  # why'),
         CODE.replace("size: int = 1", 'size: int = 1\n    """What a field holds."""'),
         CODE.replace("[self.size + by, text, None, ()]", "[\n    self.size + by,\n    text, None, (),\n]"),
     ],
@@ -122,13 +122,13 @@ def test_changed_code_changes_the_fingerprint(package, old, new):
     assert _load(package).fingerprint("occlufacediff.a") != before
 
 
-def install(folder: Path, name: str, version: str, module: str) -> None:
+def install(folder: Path, name: str, release: str, module: str) -> None:
     """A distribution as an installer leaves it, with one module."""
     for old in folder.glob(f"{name}-*.dist-info"):
         shutil.rmtree(old)
-    about = folder / f"{name}-{version}.dist-info"
+    about = folder / f"{name}-{release}.dist-info"
     about.mkdir(parents=True)
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {release}\n")
     (about / "RECORD").write_text(f"{module}/__init__.py,,\n{about.name}/METADATA,,\n")
 
 
@@ -137,8 +137,8 @@ def test_another_version_of_an_imported_library_changes_the_fingerprint(package,
     monkeypatch.syspath_prepend(str(site))
 
     def mark(**versions: str) -> str:
-        for name, version in versions.items():
-            install(site, name, version, {"another_one": "another"}.get(name, name))
+        for name, release in versions.items():
+            install(site, name, release, {"another_one": "another"}.get(name, name))
         return _load(package).fingerprint("occlufacediff.a")
 
     absent = mark()
@@ -158,13 +158,13 @@ def test_another_version_of_an_imported_library_changes_the_fingerprint(package,
 def test_detection_depends_on_the_version_of_mediapipe():
     module = _load(PACKAGE)
     found = module.libraries(module.closure("occlufacediff.stages.landmarks"))
-    assert found["mediapipe"] == importlib.metadata.version("mediapipe")
-    assert found["numpy"] == importlib.metadata.version("numpy")
+    assert found["mediapipe"] == version("mediapipe")
+    assert found["numpy"] == version("numpy")
     assert not {"os", "sys", "pathlib", "occlufacediff"} & set(found)
 
 
 def test_library_that_is_not_named_like_its_module_is_found():
-    assert _load(PACKAGE).libraries(["occlufacediff.config.load"]) == {"PyYAML": importlib.metadata.version("PyYAML")}
+    assert _load(PACKAGE).libraries(["occlufacediff.config.load"])["PyYAML"] == version("PyYAML")
 
 
 def test_unknown_module_is_refused(package):
