@@ -1,8 +1,8 @@
 """Fingerprints of code: a digest of what a module and all that it imports do.
 
 Snakemake reruns a job when its script changed, but it does not see the modules that the script imports. Each rule
-therefore takes the fingerprint of its stage's module as a param: a change of a module reruns the stages that use it, and
-no others. Comments, docstrings and layout do not count. The versions of imported libraries do.
+therefore takes the fingerprint of its stage's module as a param: a change of a module reruns the stages that use it,
+and no others. Comments, docstrings and layout do not count. The versions of imported libraries do.
 """
 
 from __future__ import annotations
