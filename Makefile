@@ -1,8 +1,9 @@
-# `make install`: the program. `make run`: install, then the whole chain on the embedded data set. `make test`: every check.
+# `make install` installs the program, `make run` installs it and runs the workflow on the synthetic data set,
+# `make test` runs every check.
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: install run test test-quick test-long weights format config rulegraph lock unlock clean-results
+.PHONY: install run test test-quick test-long weights format config envs rulegraph lock unlock clean-results
 
 CORES ?= $(shell nproc)
 ARGS ?=
@@ -17,7 +18,7 @@ run: $(STAMP)
 	@$(BIN)/snakemake --cores $(CORES) --quiet host reason $(ARGS)
 	@$(BIN)/occlufacediff summary results/synthetic
 
-# One thread a process: tests run in as many processes as there are cores.
+# One thread per process: pytest starts one process per core.
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP)
 	$(BIN)/ruff check .
@@ -27,17 +28,17 @@ test: $(STAMP)
 	$(BIN)/mypy
 	$(BIN)/pytest -m "" -n $(CORES) --dist loadgroup $(ARGS)
 
-# All but the whole workflows, for while one works.
+# All tests but those of whole workflows.
 test-quick: export OMP_NUM_THREADS = 1
 test-quick: $(STAMP)
 	$(BIN)/pytest -n $(CORES) --dist loadgroup $(ARGS)
 
-# Whole workflows alone: faulty archives and servers, full disks, kills of every training, SLURM where it is installed.
+# Tests of whole workflows only: faulty archives and servers, full disks, killed trainings, SLURM where it is installed.
 test-long: export OMP_NUM_THREADS = 1
 test-long: $(STAMP)
 	$(BIN)/pytest -m long -n $(CORES) --dist loadgroup $(ARGS)
 
-# The open weights from seeds alone, into the package; results keep the networks as they were trained.
+# Train the open weights again from seeds only and copy them into the package.
 weights: $(STAMP)
 	@$(BIN)/snakemake --cores $(CORES) --quiet host reason $(ARGS) -- open_weights
 	cp -r results/open_weights/weights/. occlufacediff/weights/
@@ -47,11 +48,15 @@ format: $(STAMP)
 	$(BIN)/ruff format .
 	$(BIN)/snakefmt $(RULES)
 
-# default.yaml, schema.json and the tables of config/README.md come from the schema.
+# Write config/default.yaml, config/schema.json and the tables of config/README.md from the configuration schema.
 config: $(STAMP)
 	$(BIN)/python -m occlufacediff.config.document
 
-# The picture of all rules; needs Graphviz. Drawn in an empty folder, where every rule still has something to do.
+# Write the conda environments in envs/ from pyproject.toml, requirements.lock and the imports of each rule's script.
+envs: $(STAMP)
+	$(BIN)/python -m occlufacediff.workflow.environments
+
+# Draw the graph of all rules (needs Graphviz), in an empty folder, where every rule has something to do.
 rulegraph: $(STAMP)
 	@folder=$$(mktemp -d); trap 'rm -r "$$folder"' EXIT; touch "$$folder/talk.mp4"; \
 	$(BIN)/snakemake --rulegraph dot --directory "$$folder" --config video=talk.mp4 benchmark_videos=. \
@@ -59,8 +64,10 @@ rulegraph: $(STAMP)
 	  sed 's/color = "[^"]*"/color = "#4c6a92"/' | dot -Tsvg > "$$folder/rulegraph.svg"; \
 	cp "$$folder/rulegraph.svg" docs/rulegraph.svg
 
-# The stamp is touched last: an install that was cut off is done again. uv comes from the lock too, by its hash.
-# Compiled once here: every job is a new Python, and where it may not write bytecode it would compile all it imports.
+# The stamp is touched last, so an interrupted installation is repeated. uv itself is installed from the lock, by hash.
+# `uv pip sync` removes packages that are not in the lock. Removing opencv-python also removes files that
+# opencv-contrib-python shares with it, so both are removed first where an older lock installed both.
+# Bytecode is compiled once here; otherwise every job compiles it again where it cannot write to the environment.
 $(STAMP): requirements.lock pyproject.toml
 	@python=; for name in python3.11 python3 python; do \
 	  if $$name -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' 2>/dev/null; then python=$$name; break; fi; \
@@ -73,18 +80,20 @@ $(STAMP): requirements.lock pyproject.toml
 	$$python -m venv $(VENV)
 	@sed -n '/^uv==/,/[^\\]$$/p' requirements.lock > $(VENV)/uv.lock
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r $(VENV)/uv.lock
-	@$(BIN)/uv pip install --compile-bytecode --python $(BIN)/python --require-hashes --no-deps -r requirements.lock
+	@if compgen -G "$(VENV)/lib/python3.11/site-packages/opencv_python-*" > /dev/null; then \
+	  $(BIN)/uv pip uninstall --quiet --python $(BIN)/python opencv-python opencv-contrib-python; fi
+	@$(BIN)/uv pip sync --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	@$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --editable .
 	@touch $@
 
-# The index is the machine's own choice and stays out of the file.
+# The package index is the machine's choice, so it is not written to the lock.
 lock:
-	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-annotate --no-emit-index-url \
-	  --custom-compile-command 'make lock' --output-file requirements.lock requirements.in
+	$(BIN)/uv pip compile --quiet --python-version 3.11 --generate-hashes --no-emit-index-url \
+	  --all-extras --custom-compile-command 'make lock' --output-file requirements.lock pyproject.toml
 
 unlock: $(STAMP)
 	$(BIN)/snakemake --unlock
 
-# Downloads, licensed files and their checksums too.
+# Deletes downloads, licensed files and their checksums too.
 clean-results:
 	rm -rf results resources logs .snakemake
