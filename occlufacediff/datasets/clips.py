@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from occlufacediff.errors import AssetError
 from occlufacediff.files import sha256
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.digest import require_head
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
 from occlufacediff.speech.columns import after_the_end
 
@@ -116,6 +118,7 @@ class ClipStore:
         manifest: the manifest; rows of the split with ``status`` ``ok`` are taken, in its order.
         split: ``train``, ``validation`` or ``test``.
         coefficients: shards with coefficients, `<subject>.h5`.
+        head: the head model that the coefficients must belong to; None: any.
         clips: shards of the clip store; None reads no landmarks.
         audio: shards with sound; None reads no sound.
         sound: which sound is read, ``log_mel``, ``speech`` (spectrum and phones) or ``waveform``.
@@ -123,7 +126,7 @@ class ClipStore:
         known_only: give each run of frames whose motion the recording tells as a clip of its own, and no other frames.
 
     Raises:
-        AssetError: a file or column is missing, or the split is empty.
+        AssetError: a file or column is missing, the split is empty, or coefficients belong to another head model.
     """
 
     def __init__(
@@ -132,6 +135,7 @@ class ClipStore:
         split: str,
         *,
         coefficients: Sequence[Path],
+        head: HeadAsset | None = None,
         clips: Sequence[Path] | None = None,
         audio: Sequence[Path] | None = None,
         sound: str = "log_mel",
@@ -151,6 +155,10 @@ class ClipStore:
         self.rows: list[tuple[str, str]] = list(zip(table["subject"], table["clip"], strict=True))
         given = {"coefficients": coefficients, "clips": clips, "audio": audio}
         self._files = {kind: self._of_subjects(kind, files) for kind, files in given.items() if files is not None}
+        if head is not None:
+            for path in self._files["coefficients"].values():
+                stored = dict(_opened(path, path.stat().st_mtime_ns).attrs)
+                require_head(path, stored, head, "fit the coefficients again with this head model")
         self._runs: list[slice | None] = [None] * len(self.rows)
         if known_only:
             self._keep_known()

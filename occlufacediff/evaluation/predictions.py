@@ -14,6 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.errors import AssetError
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.digest import require_head
 from occlufacediff.occlusion.occlude import Occlusion
 
 Float = NDArray[np.float32]
@@ -66,6 +68,16 @@ def read_hidden(path: Path, occlusion: str, clip_id: str) -> tuple[Occlusion, Fl
             picture=group["picture"][()] if "picture" in group else None,
         )
         return hidden, group["lmk_mask"][()].astype(np.float32)
+
+
+def require_head_of(path: Path, head: HeadAsset) -> None:
+    """Refuse predictions of another head model.
+
+    Raises:
+        AssetError: the file names another head model.
+    """
+    with h5py.File(path, "r") as file:
+        require_head(path, dict(file.attrs), head, "evaluate again with this head model")
 
 
 def _group(file: h5py.File, name: str) -> h5py.Group:

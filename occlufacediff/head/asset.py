@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import zipfile
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +19,14 @@ from occlufacediff.files import written_aside
 Float = NDArray[np.float32]
 Int = NDArray[np.int64]
 
-#: Names of the joints by their number. The asset file holds no names: the count decides.
+#: Names of the joints, by the number of joints. The asset file holds no joint names.
 JOINT_LAYOUTS: dict[int, tuple[str, ...]] = {
     2: ("root", "jaw"),
     3: ("root", "neck", "jaw"),
     5: ("root", "neck", "jaw", "left_eye", "right_eye"),
 }
 REGION_PREFIX = "region_"
+DIGEST = "digest"
 
 _FLOATS = ("v_template", "shapedirs", "expdirs", "posedirs", "J_regressor", "weights", "lmk_b_coords")
 _INTS = ("faces", "parents", "lmk_face_idx", "landmark_indices")
@@ -37,6 +40,8 @@ class HeadAsset:
     """Arrays of a head model; head frame: metres, x to the picture's right, y up, z towards the camera.
 
     Skinning: ``v = LBS(v_template + shapedirs @ shape + expdirs @ exp (+ posedirs @ vec(R - I)), weights)``.
+
+    `digest` identifies the head model: files that hold its coefficients carry it, and another head is refused for them.
 
     Attributes:
         name: which model this is, for example ``open`` or ``flame2020``.
@@ -54,8 +59,8 @@ class HeadAsset:
         regions: vertex lists by name, such as ``face``, ``lips``, ``eye_region``, ``nose``, ``forehead``.
         posedirs: (V, 3, 9 (J - 1)) pose correctives, or None.
         vertex_colors: (V, 3) uint8 neutral appearance, or None.
-        n_principal: from how many identity coefficients, the first ones, faces may be drawn; the rest only refine a
-            fit. -1 stands for all S.
+        n_principal: the first ``n_principal`` identity coefficients describe sampled faces; the others only refine a
+            fit. -1: all S.
     """
 
     name: str
@@ -74,6 +79,8 @@ class HeadAsset:
     posedirs: Float | None = None
     vertex_colors: NDArray[np.uint8] | None = None
     n_principal: int = -1
+    #: Not an argument, so that `dataclasses.replace` drops it together with the arrays it identified.
+    _recipe: str | None = field(default=None, init=False, repr=False)
 
     def __post_init__(self) -> None:
         for key in _FLOATS + _INTS:
@@ -115,11 +122,40 @@ class HeadAsset:
         """(L, 3) vertex indices of the triangle that carries each landmark."""
         return self.faces[self.lmk_face_idx]
 
+    @property
+    def digest(self) -> str:
+        """64 hex digits that identify the head model: those given to `with_digest`, else those of its arrays."""
+        return self._recipe or self._arrays_digest
+
+    def with_digest(self, digest: str) -> HeadAsset:
+        """The same head with a digest of its recipe, for arrays whose last bits depend on the machine.
+
+        Raises:
+            AssetError: ``digest`` is not 64 hex digits.
+        """
+        if len(digest) != 64 or not set(digest) <= set("0123456789abcdef"):
+            raise AssetError(f"head model {self.name!r}: entry 'digest' is {digest!r}, needs 64 hex digits")
+        identified = replace(self)
+        object.__setattr__(identified, "_recipe", digest)
+        return identified
+
+    @cached_property
+    def _arrays_digest(self) -> str:
+        """SHA-256 of all that determines motion and landmarks; name, regions and colours are left out."""
+        digest = hashlib.sha256(repr((self.expression_names, self.n_principal)).encode())
+        for key in sorted(_FLOATS + _INTS):
+            value = getattr(self, key)
+            if value is not None:
+                digest.update(f"{key}{value.shape}".encode())
+                digest.update(value.astype(value.dtype.newbyteorder("<"), copy=False).tobytes())
+        return digest.hexdigest()
+
     def save(self, path: Path | str) -> None:
-        """Write the asset as a compressed npz; equal assets give equal bytes."""
+        """Write the asset as a compressed npz with its digest; equal assets give equal bytes."""
         entries: dict[str, Any] = {key: getattr(self, key) for key in _FLOATS + _INTS}
         entries |= {
             "name": np.asarray(self.name),
+            DIGEST: np.asarray(self.digest),
             "expression_names": np.asarray(self.expression_names, dtype=np.str_),
             "vertex_colors": self.vertex_colors,
             "n_principal": np.asarray(self.n_principal, dtype=np.int64),
@@ -136,7 +172,7 @@ class HeadAsset:
 
     @classmethod
     def load(cls, path: Path | str) -> HeadAsset:
-        """Read an asset written by `save`.
+        """Read an asset written by `save`; a file without a digest gets the one of its arrays.
 
         Raises:
             AssetError: the file is missing or no such npz, or an entry is missing or of a wrong shape.
@@ -156,7 +192,7 @@ class HeadAsset:
         regions = {key.removeprefix(REGION_PREFIX): entries[key] for key in entries if key.startswith(REGION_PREFIX)}
         arrays: dict[str, Any] = {key: entries.get(key) for key in _FLOATS + _INTS}
         try:
-            return cls(
+            asset = cls(
                 name=str(entries["name"]),
                 expression_names=tuple(str(name) for name in np.atleast_1d(entries["expression_names"])),
                 regions=regions,
@@ -164,6 +200,7 @@ class HeadAsset:
                 n_principal=int(entries.get("n_principal", -1)),
                 **arrays,
             )
+            return asset.with_digest(str(entries[DIGEST])) if DIGEST in entries else asset
         except (AssetError, ValueError) as error:
             raise AssetError(f"{path}: {error}") from error
 

@@ -65,7 +65,8 @@ class LandmarkBasis:
     bounded: NDArray[np.bool_]
     n_shape: int
     n_exp: int
-    name: str
+    head_name: str
+    head_digest: str
     expression_names: tuple[str, ...]
 
     @classmethod
@@ -98,7 +99,8 @@ class LandmarkBasis:
             bounded=np.array([not _is_component(name) for name in asset.expression_names]),
             n_shape=asset.n_shape,
             n_exp=asset.n_exp,
-            name=asset.name,
+            head_name=asset.name,
+            head_digest=asset.digest,
             expression_names=asset.expression_names,
         )
 

@@ -21,7 +21,7 @@ def opening(basis: LandmarkBasis, shape: NDArray[np.floating], motion: NDArray[n
         ValueError: the head has no landmarks there.
     """
     if not has_opening(basis):
-        raise ValueError(f"{basis.name}: has no landmarks at the inner lips, needs them for their opening")
+        raise ValueError(f"{basis.head_name}: has no landmarks at the inner lips, needs them for their opening")
     values = np.asarray(motion, np.float64)
     rows = basis.place[[INNER_LIP_TOP, INNER_LIP_BOTTOM]]
     points = basis.local(np.asarray(shape, np.float64), values[:, :-3], values[:, -3:], rows)

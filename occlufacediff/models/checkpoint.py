@@ -16,6 +16,7 @@ from occlufacediff import __version__
 from occlufacediff.errors import AssetError
 from occlufacediff.files import sha256, written_aside
 from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.digest import HEAD_DIGEST, HEAD_NAME, described
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
 
@@ -31,28 +32,37 @@ class CheckpointInfo:
 
     Attributes:
         folder: where it lies; its weights' file, where it was given as a file.
-        head_model: name of the head model whose motion it speaks.
+        head_name: name of the head model that its motion belongs to.
+        head_digest: digest of that head model (`HeadAsset.digest`); None where it is not known.
         expression_names: names of the expression coefficients, in order.
         version: version of the package that wrote it.
         training: the resolved training settings and figures, as given on saving.
     """
 
     folder: Path
-    head_model: str
+    head_name: str
+    head_digest: str | None
     expression_names: tuple[str, ...]
     version: str
     training: dict[str, Any] = field(default_factory=dict)
 
-    def require_head(self, name: str, expression_names: tuple[str, ...] | list[str]) -> None:
+    def require_head(self, head: HeadAsset) -> None:
         """Refuse a head model that is not the checkpoint's.
 
+        Digests are compared where the checkpoint has one. Converted published networks have none, nor have checkpoints
+        that were written before digests existed: there name and expressions are compared.
+
         Raises:
-            AssetError: another name or other expressions.
+            AssetError: another digest, or without one another name or other expressions.
         """
-        if name != self.head_model or tuple(expression_names) != self.expression_names:
+        known = self.head_digest is not None
+        same = self.head_digest == head.digest if known else self.head_name == head.name
+        if not same or self.expression_names != head.expression_names:
             raise AssetError(
-                f"{self.folder} was trained on the head model '{self.head_model}' with {len(self.expression_names)} "
-                f"expressions, but the head given is '{name}' with {len(expression_names)}; use that head or train anew"
+                f"{self.folder}: the network was trained with the head model "
+                f"{described(self.head_name, self.head_digest)} with {len(self.expression_names)} expressions, but the "
+                f"head model in use is {described(head.name, head.digest)} with {head.n_exp}; use that head model "
+                "(--head, or `head` in the configuration) or train with this one"
             )
 
 
@@ -73,7 +83,8 @@ def save_checkpoint(
     folder: Path | str,
     model: MotionPrior | Denoiser,
     *,
-    head_model: str,
+    head_name: str,
+    head_digest: str | None,
     expression_names: tuple[str, ...] | list[str],
     training: dict[str, Any] | None = None,
     precision: Literal["float32", "float16"] = "float32",
@@ -83,7 +94,8 @@ def save_checkpoint(
     Args:
         folder: is made if missing; or a ``.safetensors`` file, see `checkpoint_files`.
         model: its state is written in the order of its entries.
-        head_model: name of the head model.
+        head_name: name of the head model.
+        head_digest: `HeadAsset.digest` of the head model; None where only its name is known.
         expression_names: names of the expression coefficients.
         training: plain values to keep beside it (resolved settings, figures).
         precision: ``float16`` halves the file: matrices are rounded, see `rounded`; loading gives float32 modules.
@@ -100,7 +112,8 @@ def save_checkpoint(
     described = {
         "kind": _KINDS[type(model)],
         "version": __version__,
-        "head_model": head_model,
+        HEAD_NAME: head_name,
+        HEAD_DIGEST: head_digest,
         "expression_names": list(expression_names),
         "weights_sha256": sha256(weights),
         "model": model.config.to_dict(),
@@ -147,7 +160,7 @@ def load_networks(
     """Both networks and what their checkpoints say of themselves, made for the head ``asset``; raises AssetError."""
     networks = load_motion_prior(motion_prior, device=device), load_denoiser(denoiser, device=device)
     for _, info in networks:
-        info.require_head(asset.name, asset.expression_names)
+        info.require_head(asset)
     return networks
 
 
@@ -206,10 +219,13 @@ def _described(folder: Path, kind: str) -> dict[str, Any]:
         described = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise AssetError(f"{path} is no readable YAML: {error}") from error
+    if isinstance(described, dict) and HEAD_NAME not in described:
+        # The key's name before heads had digests.
+        described[HEAD_NAME] = described.pop("head_model", None)
     needed = {
         "kind": str,
         "version": str,
-        "head_model": str,
+        HEAD_NAME: str,
         "expression_names": list,
         "weights_sha256": str,
         "model": dict,
@@ -240,7 +256,8 @@ def _filled(model: _Model, folder: Path, described: dict[str, Any], device: torc
 def _info(folder: Path, described: dict[str, Any]) -> CheckpointInfo:
     return CheckpointInfo(
         folder=folder,
-        head_model=described["head_model"],
+        head_name=described[HEAD_NAME],
+        head_digest=described.get(HEAD_DIGEST),
         expression_names=tuple(described["expression_names"]),
         version=described["version"],
         training=described["training"],

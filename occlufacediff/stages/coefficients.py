@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.files import new_hdf5
+from occlufacediff.head.digest import HEAD_DIGEST, HEAD_NAME
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.workflow.chunks import of_chunk
 from occlufacediff.workflow.shards import (
@@ -83,7 +84,8 @@ def store_coefficients(
         return
     attributes: dict[str, Any] = {
         "subject": subject,
-        "head_model": basis.name,
+        HEAD_NAME: basis.head_name,
+        HEAD_DIGEST: basis.head_digest,
         "expression_names": list(basis.expression_names),
         "fps": 25.0,
     }

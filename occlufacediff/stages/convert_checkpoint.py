@@ -65,5 +65,5 @@ def _network(source: Path, target: Path, head_name: str, audio_config: Path | No
     from occlufacediff.models.published_checkpoint import convert_checkpoint, read_audio_sizes
 
     audio = None if audio_config is None else read_audio_sizes(audio_config)
-    kind = convert_checkpoint(source, target, head_model=head_name, expression_names=EXPRESSION_NAMES, audio=audio)
+    kind = convert_checkpoint(source, target, head_name=head_name, expression_names=EXPRESSION_NAMES, audio=audio)
     return f"{target}: {kind.replace('_', ' ')} for the head model {head_name}, with {checkpoint_files(target)[1].name}"

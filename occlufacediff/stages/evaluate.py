@@ -20,6 +20,7 @@ from occlufacediff.evaluation.protocol import Case, Result, run_protocol
 from occlufacediff.evaluation.scores import unit_of
 from occlufacediff.files import new_hdf5, sha256, written_aside
 from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.digest import head_attributes
 from occlufacediff.models.checkpoint import checkpoint_files, load_networks
 from occlufacediff.occlusion.pictures import occluder_digests
 from occlufacediff.workflow.fingerprint import fingerprint
@@ -75,7 +76,14 @@ def evaluate(
     (prior, _), (denoiser, _) = load_networks(motion_prior_dir, denoiser_dir, asset, device=where)
     sound = SOUND[denoiser.config.audio]
     store = ClipStore(
-        manifest, settings.split, coefficients=coefficients, clips=clips, audio=audio, sound=sound, memory_mib=0
+        manifest,
+        settings.split,
+        head=asset,
+        coefficients=coefficients,
+        clips=clips,
+        audio=audio,
+        sound=sound,
+        memory_mib=0,
     )
     protocol = partial(
         run_protocol, store, asset, denoiser, prior, reconstruction=reconstruction, seed=seed, device=where
@@ -92,6 +100,7 @@ def evaluate(
     )
     done = run_shard(settings.occlusions, rounds.write, parts, lambda kind: made_from, title="occlusions")
     with new_hdf5(predictions_h5) as file:
+        file.attrs.update(head_attributes(asset))
         for row in done:
             _append(file, part_path(parts, row["clip"]))
     rows = [score for row in done for score in row["scores"]]

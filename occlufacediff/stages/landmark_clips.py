@@ -12,6 +12,7 @@ from tqdm import tqdm
 from occlufacediff.config.open_weights import LandmarkClipSettings
 from occlufacediff.files import new_hdf5, written_aside
 from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.digest import head_attributes
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.rates import FPS, MEL_RATE
 from occlufacediff.synthetic.landmark_clips import draw_landmark_clips
@@ -30,7 +31,7 @@ def draw_shard(shard: str, head: Path, clips_h5: Path, *, settings: LandmarkClip
     basis = LandmarkBasis.of(asset)
     numbers = shard_clips(shard, settings)
     with new_hdf5(clips_h5) as file:
-        file.attrs.update({"fps": FPS, "sound_rate": MEL_RATE})
+        file.attrs.update({"fps": FPS, "sound_rate": MEL_RATE} | head_attributes(asset))
         for number in tqdm(numbers, desc=shard, unit="clip"):
             arrays = draw_landmark_clips(number, settings, seed, asset, basis).arrays()
             group = file.create_group(clip_name(number))

@@ -94,7 +94,8 @@ def pack_open_weights(
         save_checkpoint(
             out_dir / name,
             model,
-            head_model=info.head_model,
+            head_name=info.head_name,
+            head_digest=info.head_digest,
             expression_names=info.expression_names,
             training=info.training,
             precision=precision,

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from occlufacediff.config.report import ReportSettings
-from occlufacediff.evaluation.predictions import read_hidden, read_motion
+from occlufacediff.evaluation.predictions import read_hidden, read_motion, require_head_of
 from occlufacediff.files import written_aside
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.reporting import plots, report_parts, sources
@@ -70,6 +70,7 @@ def make_report(
     means = read_table(metrics, METRIC_COLUMNS)
     scores = read_table(metrics_by_clip, BY_CLIP_COLUMNS)
     asset = HeadAsset.load(head)
+    require_head_of(predictions, asset)
     metric = headline_metric(means)
     unit = unit_of(means, metric)
     pictures = sources.contact_pictures(clip_table, sources.by_subject(clips), settings.contact_pictures)

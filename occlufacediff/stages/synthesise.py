@@ -16,6 +16,7 @@ from occlufacediff.config.synthetic import SyntheticSettings
 from occlufacediff.errors import AssetError, ClipError
 from occlufacediff.files import new_hdf5, sha256, written_aside
 from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.digest import head_attributes
 from occlufacediff.media.archives import write_tar
 from occlufacediff.media.encode import VideoWriter, write_sound
 from occlufacediff.synthetic.clip import SyntheticClip, draw_clip
@@ -104,7 +105,9 @@ def synthesise_subject(
         writer.writerow(("clip", "sentence_id", "text"))
         writer.writerows((clip.clip, clip.sentence_id, clip.text) for clip in clips)
     with new_hdf5(truth_h5) as truth:
-        truth.attrs["expression_names"] = list(HeadAsset.load(head).expression_names)
+        asset = HeadAsset.load(head)
+        truth.attrs.update(head_attributes(asset))
+        truth.attrs["expression_names"] = list(asset.expression_names)
         truth.attrs["units"] = "rotations: axis-angle in radians; cam_picture: [s, tx, ty], s a metre, picture [-1, 1]"
         for clip in clips:
             # Written anew: a group copied by the library carries bytes that were never set.

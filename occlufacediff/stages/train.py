@@ -54,7 +54,7 @@ def train_motion_prior(
     asset = HeadAsset.load(head)
     memory = settings.loop.memory_mib
     training, validation = (
-        ClipStore(manifest, split, coefficients=coefficients, memory_mib=memory, known_only=True)
+        ClipStore(manifest, split, coefficients=coefficients, head=asset, memory_mib=memory, known_only=True)
         for split in ("train", "validation")
     )
     key = _key(settings, seed, where, training, validation, head)
@@ -98,12 +98,13 @@ def train_denoiser(
     where = pick_device(device)
     asset = HeadAsset.load(head)
     prior, info = load_motion_prior(motion_prior_dir, device=where)
-    info.require_head(asset.name, asset.expression_names)
+    info.require_head(asset)
     training, validation = (
         ClipStore(
             manifest,
             split,
             coefficients=coefficients,
+            head=asset,
             clips=clips,
             audio=audio,
             sound=SOUND[denoiser_config(settings, prior).audio],
@@ -141,5 +142,12 @@ def _save(
         "precision": loop.precision,
         "last": figures,
     }
-    save_checkpoint(out_dir, model, head_model=asset.name, expression_names=asset.expression_names, training=training)
+    save_checkpoint(
+        out_dir,
+        model,
+        head_name=asset.name,
+        head_digest=asset.digest,
+        expression_names=asset.expression_names,
+        training=training,
+    )
     forget_state(out_dir)

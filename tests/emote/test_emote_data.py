@@ -214,7 +214,7 @@ def test_coefficients_enter_as_fitted_ones(tmp_path: Path, head: Path) -> None:
     assert float(rows[CLIPS[2]]["error_px"]) > 0.01
     want = coefficient_arrays(FRAMES + 5, seed=2)
     with h5py.File(coefficients) as file:
-        assert file.attrs["head_model"] == "flame2020"
+        assert file.attrs["head_name"] == "flame2020" and file.attrs["head_digest"] == HeadAsset.load(head).digest
         group = file[CLIPS[2]]
         np.testing.assert_array_equal(group["exp"][:27], want["exp"][:27])
         np.testing.assert_array_equal(group["exp"][27:], want["exp"][[26] * 3])

@@ -10,6 +10,7 @@ import pytest
 
 from occlufacediff.errors import AssetError
 from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.digest import head_attributes, require_head
 
 
 @pytest.fixture
@@ -83,3 +84,45 @@ def test_bad_files_are_named(asset: HeadAsset, tmp_path: Path) -> None:
     np.savez(path, name=np.array([{}], dtype=object), v_template=np.zeros(3))
     with pytest.raises(AssetError, match="plain arrays"):
         HeadAsset.load(path)
+
+
+def test_the_digest_follows_what_determines_motion(asset: HeadAsset, tmp_path: Path) -> None:
+    digest = asset.digest
+    assert len(digest) == 64
+    for change in ({"expdirs": asset.expdirs * 2}, {"parents": [-1, 0, 0]}, {"expression_names": ("a", "b", "c")}):
+        assert replace(asset, **change).digest != digest
+    for change in ({"name": "other"}, {"regions": {}}, {"vertex_colors": None}):
+        assert replace(asset, **change).digest == digest
+    asset.save(tmp_path / "head.npz")
+    assert HeadAsset.load(tmp_path / "head.npz").digest == digest
+
+
+def test_a_recipe_digest_is_stored_and_lost_with_the_arrays(asset: HeadAsset, tmp_path: Path) -> None:
+    recipe = "0123456789abcdef" * 4
+    asset.with_digest(recipe).save(tmp_path / "head.npz")
+    loaded = HeadAsset.load(tmp_path / "head.npz")
+    assert loaded.digest == recipe
+    assert replace(loaded, expdirs=loaded.expdirs * 2).digest not in (recipe, asset.digest)
+    with pytest.raises(AssetError, match="'digest' is 'abc', needs 64 hex digits"):
+        asset.with_digest("abc")
+
+
+def test_a_file_without_digest_gets_that_of_its_arrays(asset: HeadAsset, tmp_path: Path) -> None:
+    asset.with_digest("ab" * 32).save(tmp_path / "head.npz")
+    with np.load(tmp_path / "head.npz") as file:
+        entries = {name: file[name] for name in file.files if name != "digest"}
+    np.savez(tmp_path / "old.npz", **entries)
+    assert HeadAsset.load(tmp_path / "old.npz").digest == asset.digest
+
+
+def test_a_file_of_another_head_is_refused_by_name_and_digest(asset: HeadAsset) -> None:
+    other = replace(asset, expdirs=asset.expdirs * 2)
+    require_head("a.h5", head_attributes(asset), asset, "fit it again")
+    message = rf"a\.h5: .*'small' \(digest {asset.digest[:12]}\).*in use is 'small' \(digest {other.digest[:12]}\); fit"
+    with pytest.raises(AssetError, match=message):
+        require_head("a.h5", head_attributes(asset), other, "fit it again")
+    # Without a digest the name decides.
+    require_head("a.h5", {"head_name": "small"}, other, "")
+    require_head("a.h5", {}, other, "")
+    with pytest.raises(AssetError, match=r"'open' .digest not recorded"):
+        require_head("a.h5", {"head_name": "open"}, other, "")

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from small_head import small_head
 
 from occlufacediff.errors import AssetError
 from occlufacediff.media.encode import VideoWriter
@@ -99,9 +100,33 @@ def _join(picture: Path, sound: Path, target: Path) -> None:
 
 
 def test_a_checkpoint_of_another_head_is_refused() -> None:
-    names = tuple(f"exp_{number:03d}" for number in range(100))
-    info = CheckpointInfo(folder=Path("models"), head_model="flame2020", expression_names=names, version="1")
-    info.require_head("flame2020", list(names))
-    for name, expressions in (("open", ("jawOpen",)), ("flame2023", names), ("flame2020", names[:50])):
-        with pytest.raises(AssetError, match=r"models was trained on the head model 'flame2020' with 100 expressions"):
-            info.require_head(name, expressions)
+    head = small_head()
+    info = CheckpointInfo(
+        folder=Path("models"),
+        head_name="small",
+        head_digest=head.digest,
+        expression_names=head.expression_names,
+        version="1",
+    )
+    info.require_head(head)
+    info.require_head(dataclasses.replace(head, name="renamed"))
+    # Of the same name and expressions.
+    other = small_head(seed=1)
+    message = (
+        rf"models: the network was trained with the head model 'small' \(digest {head.digest[:12]}\) with 6 "
+        rf"expressions, but the head model in use is 'small' \(digest {other.digest[:12]}\) with 6"
+    )
+    with pytest.raises(AssetError, match=message):
+        info.require_head(other)
+
+
+def test_a_checkpoint_without_digest_is_compared_by_name_and_expressions() -> None:
+    head = small_head()
+    info = CheckpointInfo(
+        folder=Path("models"), head_name="small", head_digest=None, expression_names=head.expression_names, version="1"
+    )
+    info.require_head(small_head(seed=1))
+    renamed = tuple(f"other{number}" for number in range(head.n_exp))
+    for other in (dataclasses.replace(head, name="flame2023"), dataclasses.replace(head, expression_names=renamed)):
+        with pytest.raises(AssetError, match=r"head model 'small' \(digest not recorded\) with 6 expressions"):
+            info.require_head(other)

@@ -69,7 +69,7 @@ def test_the_denoisers_file_gives_the_parity_numbers(
     assert result.exit_code == 0, result.output
     assert "denoiser for the head model flame2020, with config.yaml" in result.output
     model, info = load_denoiser(target.parent)
-    assert (info.head_model, info.expression_names) == ("flame2020", EXPRESSION_NAMES)
+    assert (info.head_name, info.head_digest, info.expression_names) == ("flame2020", None, EXPRESSION_NAMES)
     assert info.training["converted_from"] == "denoiser.pt"
     inputs, want = np.load(goldens / "denoiser_inputs.npz"), np.load(goldens / "denoiser_768_smallw2v.npz")
     mask = np.unpackbits(inputs["lmk_mask"], axis=-1)[..., :468].astype(np.float32)

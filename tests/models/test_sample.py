@@ -160,14 +160,17 @@ class TestCheckpoint:
     names = tuple(f"e{i}" for i in range(MOTION - 3))
 
     def saved(self, folder: Path, model: Denoiser | MotionPrior) -> Path:
-        save_checkpoint(folder, model, head_model="open", expression_names=self.names, training={"steps": 3})
+        save_checkpoint(
+            folder, model, head_name="open", head_digest="ab" * 32, expression_names=self.names, training={"steps": 3}
+        )
         return folder
 
     def test_round_trip(self, tmp_path: Path, models: tuple[Denoiser, MotionPrior]) -> None:
         denoiser, prior = models
         loaded, info = load_denoiser(self.saved(tmp_path / "d", denoiser))
         assert loaded.config == denoiser.config and not loaded.training
-        assert info.head_model == "open" and info.expression_names == self.names and info.training == {"steps": 3}
+        assert (info.head_name, info.head_digest) == ("open", "ab" * 32)
+        assert info.expression_names == self.names and info.training == {"steps": 3}
         for name, tensor in denoiser.state_dict().items():
             assert torch.equal(loaded.state_dict()[name], tensor)
         again, _ = load_motion_prior(self.saved(tmp_path / "p", prior))
@@ -178,9 +181,15 @@ class TestCheckpoint:
             (tmp_path / "p" / "model.safetensors").read_bytes(),
             (tmp_path / "p" / "config.yaml").read_bytes(),
         )
-        info.require_head("open", list(self.names))
-        with pytest.raises(AssetError, match="'FLAME 2020'"):
-            info.require_head("FLAME 2020", self.names)
+
+    def test_the_entries_before_digests_are_read(self, tmp_path: Path, models: tuple[Denoiser, MotionPrior]) -> None:
+        folder = self.saved(tmp_path / "p", models[1])
+        described = yaml.safe_load((folder / "config.yaml").read_text())
+        described["head_model"] = described.pop("head_name")
+        del described["head_digest"]
+        (folder / "config.yaml").write_text(yaml.safe_dump(described))
+        info = load_motion_prior(folder)[1]
+        assert (info.head_name, info.head_digest) == ("open", None)
 
     def test_damage_is_named(self, tmp_path: Path, models: tuple[Denoiser, MotionPrior]) -> None:
         _, prior = models

@@ -32,7 +32,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     denoiser = Denoiser(DenoiserConfig.compact(prior.config.latent_dim))
     for name, model in (("motion_prior", prior), ("denoiser", denoiser)):
         names = head.expression_names
-        save_checkpoint(folder / "models" / name, model, head_model=head.name, expression_names=names)
+        save_checkpoint(
+            folder / "models" / name, model, head_name=head.name, head_digest=head.digest, expression_names=names
+        )
     photograph = data.astronaut()
     tone = 0.3 * np.sin(np.arange(FRAMES * 640) / 16000 * 2 * np.pi * 220).astype(np.float32)
     for name, frames, sound in (("talk", FRAMES, tone), ("mute", FRAMES, None), ("short", 12, None)):

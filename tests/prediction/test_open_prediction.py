@@ -53,7 +53,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
     prior.set_motion_statistics(torch.full((N_EXP + 3,), 0.05), torch.full((N_EXP + 3,), 0.1))
     denoiser = Denoiser(DenoiserConfig.open(prior.config.latent_dim))
     for name, network in (("motion_prior", prior), ("denoiser", denoiser)):
-        save_checkpoint(folder / "weights" / name, network, head_model=head.name, expression_names=NAMES)
+        save_checkpoint(
+            folder / "weights" / name, network, head_name=head.name, head_digest=head.digest, expression_names=NAMES
+        )
     spoken = speak("Bob may pay for five more", "en-us", words_per_minute=170, pitch=50, pitch_range=50, seed=1)
     voice = resample_poly(spoken.samples, 16000, spoken.rate)[: FRAMES * 640].astype(np.float32)
     chord = sum(np.sin(2 * np.pi * pitch * np.arange(FRAMES * 640) / 16000) for pitch in (220, 277.2, 329.6))

@@ -52,7 +52,8 @@ def test_motion_and_animation(talk: Path) -> None:
         shapes = {name: motion[name].shape for name in motion.files}
         assert set(shapes) == {
             "exp", "jaw", "global_pose", "cam", "shape", "lmk_2d", "lmk_mask", "crop_boxes", "n_faces",
-            "confidence", "spread", "fit_exp", "fit_jaw", "expression_names", "head_model", "fps", "notes",
+            "confidence", "spread", "fit_exp", "fit_jaw", "expression_names", "head_name", "head_digest", "fps",
+            "notes",
         }  # fmt: skip
         assert shapes["exp"] == shapes["fit_exp"] == (FRAMES, N_EXP)
         assert shapes["jaw"] == shapes["global_pose"] == shapes["cam"] == shapes["crop_boxes"] == (FRAMES, 3)
@@ -61,7 +62,8 @@ def test_motion_and_animation(talk: Path) -> None:
         assert shapes["lmk_mask"] == (FRAMES, 468)
         assert shapes["expression_names"] == (N_EXP,)
         assert motion["fps"] == 25
-        assert motion["head_model"] == "small"
+        assert motion["head_name"] == "small"
+        assert motion["head_digest"] == small_head().digest
         assert (motion["n_faces"] == 1).all()
         # These networks do not know the spread of their motion.
         assert np.isnan(motion["spread"]).all()

@@ -49,7 +49,9 @@ def save(folder: Path, model: MotionPrior | Denoiser) -> Path:
     head = small_head()
     training = {"settings": {"preset": "open"}, "seed": 3, "device": "cpu", "last": {"step": 9, "loss": 1 / 3}}
     names = head.expression_names
-    save_checkpoint(folder, model, head_model=head.name, expression_names=names, training=training)
+    save_checkpoint(
+        folder, model, head_name=head.name, head_digest=head.digest, expression_names=names, training=training
+    )
     return folder
 
 

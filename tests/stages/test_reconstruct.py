@@ -97,7 +97,8 @@ def test_coefficients_rows_and_equal_bytes(tmp_path: Path, clips: Path, head: Pa
         assert {group[name].dtype for name in COEFFICIENTS} == {np.dtype("float32")}
         assert group.attrs["error_px"] == float(rows["happy/level_1/002"]["error_px"])
         assert "sad/level_1/003" not in file
-        assert file.attrs["head_model"] == "small"
+        assert file.attrs["head_name"] == "small"
+        assert file.attrs["head_digest"] == HeadAsset.load(head).digest
     assert not list((tmp_path / "one").glob(".*"))
 
 

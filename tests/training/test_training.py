@@ -92,7 +92,7 @@ def denoiser(files: Files, prior: Path, tmp_path_factory: pytest.TempPathFactory
 
 def test_the_prior_learns_and_leaves_unit_latents(files: Files, prior: Path) -> None:
     model, info = load_motion_prior(prior)
-    assert info.head_model == "small"
+    assert info.head_name == "small"
     assert info.training["seed"] == 1
     rows = history(prior)
     assert [row["step"] for row in rows] == ["6", "12"]
