@@ -1,4 +1,4 @@
-"""Who fills in the hidden frames: baselines that know the visible frames, and our networks."""
+"""Methods that reconstruct the occluded frames: baselines that use the visible frames, and our networks."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from occlufacediff.benchmark.occlude import Hidden
-from occlufacediff.benchmark.phone_rules import moved_by_rules
+from occlufacediff.benchmark.occlude import OccludedRecording
+from occlufacediff.benchmark.phone_rules import phone_rules_motion
 from occlufacediff.benchmark.recording import Recording
 from occlufacediff.config.benchmark import BenchmarkMethod, BenchmarkSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
-from occlufacediff.evaluation.baselines import interpolated, neutral
+from occlufacediff.evaluation.baselines import interpolate, neutral
 from occlufacediff.head.fit import FitResult, fit_clip, well_seen
 from occlufacediff.head.follow import follow_visible
 from occlufacediff.head.landmark_basis import LandmarkBasis
@@ -24,47 +24,53 @@ from occlufacediff.prediction.motion import Heard, Networks, Sampling, infer
 Float = NDArray[np.float32]
 
 
-def held(motion: Float, hidden: NDArray[np.bool_]) -> Float:
-    """Hidden frames keep the last visible motion (T, M), those before any the first; neutral where none is visible."""
-    seen = np.flatnonzero(~hidden)
-    if len(seen) == 0:
+def hold(motion: Float, occluded: NDArray[np.bool_]) -> Float:
+    """Repeat the last visible frame of a motion (T, M); before the first visible frame, that frame.
+
+    Neutral if no frame is visible.
+    """
+    visible = np.flatnonzero(~occluded)
+    if len(visible) == 0:
         return neutral(motion)
-    last = np.searchsorted(seen, np.arange(len(motion)), side="right") - 1
-    return motion[seen[np.maximum(last, 0)]]
+    last = np.searchsorted(visible, np.arange(len(motion)), side="right") - 1
+    return motion[visible[np.maximum(last, 0)]]
 
 
-def visible_mean(motion: Float, hidden: NDArray[np.bool_]) -> Float:
-    """Hidden frames are the mean of the visible ones; neutral where none is visible."""
-    if hidden.all():
+def visible_mean(motion: Float, occluded: NDArray[np.bool_]) -> Float:
+    """Set occluded frames of a motion (T, M) to the mean of the visible frames; neutral if no frame is visible."""
+    if occluded.all():
         return neutral(motion)
-    return np.where(hidden[:, None], motion[~hidden].mean(axis=0), motion).astype(np.float32)
+    return np.where(occluded[:, None], motion[~occluded].mean(axis=0), motion).astype(np.float32)
 
 
-def bridged(motion: Float, hidden: NDArray[np.bool_], decay_s: float) -> Float:
-    """Hidden frames leave the visible face at either end for the visible mean, as ``exp(-distance / decay)``."""
-    if hidden.all():
+def bridge(motion: Float, occluded: NDArray[np.bool_], decay_s: float) -> Float:
+    """Let occluded frames of a motion (T, M) decay from the visible frames on both sides to the visible mean.
+
+    The difference to the mean decays as ``exp(-distance / decay)``. Neutral if no frame is visible.
+    """
+    if occluded.all():
         return neutral(motion)
-    frames, seen = np.arange(len(motion)), np.flatnonzero(~hidden)
-    mean = motion[seen].mean(axis=0)
+    frames, visible = np.arange(len(motion)), np.flatnonzero(~occluded)
+    mean = motion[visible].mean(axis=0)
     filled = np.tile(mean, (len(motion), 1))
-    place = np.searchsorted(seen, frames, side="right")
-    for beside in (place - 1, place):
-        at = seen[np.clip(beside, 0, len(seen) - 1)]
-        exists = (beside >= 0) & (beside < len(seen))
+    place = np.searchsorted(visible, frames, side="right")
+    for neighbour in (place - 1, place):
+        at = visible[np.clip(neighbour, 0, len(visible) - 1)]
+        exists = (neighbour >= 0) & (neighbour < len(visible))
         weight = np.where(exists, np.exp(-np.abs(frames - at) / (decay_s * FPS)), 0.0)
         filled += weight[:, None] * (motion[at] - mean)
-    return np.where(hidden[:, None], filled, motion).astype(np.float32)
+    return np.where(occluded[:, None], filled, motion).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
-class Filled:
-    """The motions of all methods for one hidden recording, and what they share.
+class MethodMotions:
+    """Motions of all methods for one occluded recording, and what the methods share.
 
     Attributes:
-        motions: (T, E + 3) a method.
-        ours: our motion before it follows the visible landmarks, with its spread.
-        fit: identity, pose and camera by the visible landmarks alone.
-        nothing_visible: no frame shows enough landmarks; the head was placed by all of them.
+        motions: (T, E + 3) for each method.
+        ours: our motion, with its spread, before it is fitted to the visible landmarks.
+        fit: identity, pose and camera from the visible landmarks only.
+        nothing_visible: no frame shows enough landmarks; identity, pose and camera come from all landmarks.
     """
 
     motions: dict[str, Float]
@@ -73,10 +79,10 @@ class Filled:
     nothing_visible: bool
 
 
-def fill(
+def run_methods(
     recording: Recording,
     name: str,
-    hidden: Hidden,
+    occluded: OccludedRecording,
     heard: Heard,
     other: Heard | None,
     basis: LandmarkBasis,
@@ -85,29 +91,38 @@ def fill(
     settings: BenchmarkSettings,
     reconstruction: ReconstructionSettings,
     seed: int,
-) -> Filled:
-    """Let every method fill in what is hidden; visible landmarks have the last word for all of them alike.
+) -> MethodMotions:
+    """Reconstruct the occluded frames by every method; then every motion is fitted to the visible landmarks.
 
     Args:
-        heard: its sound. other: another clip's, as long; None where there is no other, and nobody fills in with it.
+        recording: the clip.
+        name: its name, part of the seed.
+        occluded: what is occluded.
+        heard: its audio.
+        other: audio of another clip, of the same length; None omits the method ``ours_other_audio``.
+        basis: head model at its landmarks.
+        networks: motion prior and denoiser.
+        settings: methods and their parameters.
+        reconstruction: of the fits.
+        seed: of the sampling noise.
     """
-    boxes, visible = recording.boxes, hidden.visible
+    boxes, visible = recording.boxes, occluded.visible
     nothing_visible = not well_seen(basis, visible).any()
     trusted = recording.known.astype(np.float32) if nothing_visible else visible
     fit = fit_clip(basis, recording.lmk_2d, settings=reconstruction, boxes=boxes, visible=trusted)
-    # A frame without a face in the span shows nothing either.
-    covered = hidden.frames & (hidden.scored.any(axis=1) | ~recording.known.any(axis=1))
-    seen = np.concatenate([fit.exp, fit.jaw], axis=1)
+    # A frame of the span without a detected face is occluded too.
+    frames = occluded.frames & (occluded.scored.any(axis=1) | ~recording.known.any(axis=1))
+    fitted = np.concatenate([fit.exp, fit.jaw], axis=1)
 
-    def ours(sound: Heard, use_sound: bool = True) -> Adapted:
+    def ours(audio: Heard, use_audio: bool = True) -> Adapted:
         return infer(
             networks,
             basis,
             recording.lmk_2d,
             visible,
             fit,
-            sound,
-            use_sound=use_sound,
+            audio,
+            use_sound=use_audio,
             clip_id=name,
             seed=seed,
             sampling=Sampling(settings.solver, settings.steps),
@@ -116,49 +131,49 @@ def fill(
 
     adapted = ours(heard)
 
-    def ruled() -> Float:
-        moved = moved_by_rules(
-            heard.phones, recording.log_mel, seen, covered, basis, fit.shape, most_offset=settings.max_offset_frames
+    def phone_rules() -> Float:
+        motion = phone_rules_motion(
+            heard.phones, recording.log_mel, fitted, frames, basis, fit.shape, most_offset=settings.max_offset_frames
         )
-        # What the rules miss at the visible frames fades from there on, as the bridge does.
-        missed = np.where(covered[:, None], 0, seen - moved).astype(np.float32)
-        return moved + (missed if covered.all() else bridged(missed, covered, settings.bridge_s))
+        # The difference to the visible frames decays inside the span, as in `bridge`.
+        residual = np.where(frames[:, None], 0, fitted - motion).astype(np.float32)
+        return motion + (residual if frames.all() else bridge(residual, frames, settings.bridge_s))
 
-    ways: dict[BenchmarkMethod, Callable[[], Float]] = {
+    methods: dict[BenchmarkMethod, Callable[[], Float]] = {
         "ours": lambda: adapted.motion,
-        "ours_without_sound": lambda: ours(heard, use_sound=False).motion,
-        "fit_alone": lambda: neutral(seen) if nothing_visible else seen,
-        "interpolation": lambda: interpolated(seen, covered),
-        "hold": lambda: held(seen, covered),
-        "visible_mean": lambda: visible_mean(seen, covered),
-        "bridge": lambda: bridged(seen, covered, settings.bridge_s),
-        "phone_rules": ruled,
-        "neutral": lambda: neutral(seen),
+        "ours_without_audio": lambda: ours(heard, use_audio=False).motion,
+        "fit_alone": lambda: neutral(fitted) if nothing_visible else fitted,
+        "interpolation": lambda: interpolate(fitted, frames),
+        "hold": lambda: hold(fitted, frames),
+        "visible_mean": lambda: visible_mean(fitted, frames),
+        "bridge": lambda: bridge(fitted, frames, settings.bridge_s),
+        "phone_rules": phone_rules,
+        "neutral": lambda: neutral(fitted),
     }
     if other is not None:
-        ways["ours_other_sound"] = lambda: ours(other).motion
+        methods["ours_other_audio"] = lambda: ours(other).motion
 
-    def joins(method: BenchmarkMethod) -> bool:
-        """Whether its motion goes over into what is visible by itself."""
+    def is_continuous(method: BenchmarkMethod) -> bool:
+        """Whether its motion is already continuous with the visible frames."""
         return adapted.adapted if method.startswith("ours") else method not in ("fit_alone", "neutral")
 
     motions: dict[str, Float] = {
         method: follow_visible(
             basis,
-            ways[method](),
+            methods[method](),
             recording.lmk_2d,
             visible,
             fit.shape,
             settings=reconstruction,
             boxes=boxes,
-            joined=joins(method),
+            joined=is_continuous(method),
         )
         for method in settings.methods
-        if method in ways
+        if method in methods
     }
-    return Filled(motions, adapted, fit, nothing_visible)
+    return MethodMotions(motions, adapted, fit, nothing_visible)
 
 
-def of_length(waveform: Float, samples: int) -> Float:
-    """A waveform repeated or cut to so many ``samples``."""
+def repeat_to_length(waveform: Float, samples: int) -> Float:
+    """A waveform repeated or cut to the given number of samples."""
     return np.resize(waveform, samples)

@@ -1,4 +1,4 @@
-"""What is hidden of a recording: a region of the face over a span of the frames."""
+"""Simulated occlusion of a recording: a region of the face over a span of frames."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.benchmark.recording import Recording
-from occlufacediff.config.benchmark import BENCHMARK_REGIONS, BenchmarkRegion, BenchmarkSpan
+from occlufacediff.config.benchmark import BenchmarkRegion, BenchmarkSpan
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.occlusion.occlude import Occlusion, cover
 from occlufacediff.occlusion.regions import only_known
 
-#: Regions by the names they have among the occlusions.
+#: Occlusion kind of each region.
 KINDS: dict[BenchmarkRegion, str] = {
     "mouth": "mouth",
     "lower": "bottom",
@@ -23,18 +23,18 @@ KINDS: dict[BenchmarkRegion, str] = {
     "everything": "missing",
     "picture": "picture",
 }
-#: The box around the mouth hides chin and cheeks too: they tell of it.
+#: The box around the mouth includes chin and cheeks, because they move with the mouth and would reveal its motion.
 WIDE = OcclusionSettings(mouth_with_chin=True, mouth_margin=0.2)
 
 
 @dataclass(frozen=True, eq=False)
-class Hidden:
-    """A recording with a part of it hidden.
+class OccludedRecording:
+    """What is occluded in a recording of T frames.
 
     Attributes:
-        occlusion: what covers it.
-        visible: (T, 468) 1 where a landmark is known and not covered.
-        scored: (T, 468) True where a landmark was known and is covered.
+        occlusion: region and frames.
+        visible: (T, 468) 1 where a landmark was detected and is not occluded.
+        scored: (T, 468) True where a landmark was detected and is occluded.
         frames: (T,) True in the span.
     """
 
@@ -44,8 +44,8 @@ class Hidden:
     frames: NDArray[np.bool_]
 
 
-def span_of(count: int, span: BenchmarkSpan) -> NDArray[np.bool_]:
-    """Frames (T,) that are hidden: the middle half, or all."""
+def span_frames(count: int, span: BenchmarkSpan) -> NDArray[np.bool_]:
+    """Frames (T,) of a span: the middle half, or all."""
     frames = np.ones(count, dtype=bool)
     if span == "middle":
         frames[: count // 4] = False
@@ -53,22 +53,30 @@ def span_of(count: int, span: BenchmarkSpan) -> NDArray[np.bool_]:
     return frames
 
 
-def hide(
+def occlude_recording(
     recording: Recording, name: str, region: BenchmarkRegion, span: BenchmarkSpan, *, seed: int, pictures: str | None
-) -> Hidden:
-    """Hide a region over a span; the draw (which side, which picture) depends on seed and name alone.
+) -> OccludedRecording:
+    """Occlude a region over a span.
+
+    The random draw (which side, which picture) depends on the seed, the clip's name and the region's name only.
 
     Args:
-        pictures: of the occluders, for the region ``picture``; see `BenchmarkSettings`.
+        recording: the clip.
+        name: its name.
+        region: what to occlude.
+        span: in which frames.
+        seed: of the draw.
+        pictures: pictures of occluders for the region ``picture``; see `BenchmarkSettings`.
 
     Raises:
-        ConfigError: ``pictures`` leads to no usable picture.
-        ClipError: ``no_region``, none of the region is known.
+        ConfigError: ``pictures`` contains no usable picture.
+        ClipError: ``no_region``, no landmark of the region was detected.
     """
     lmk_2d = recording.lmk_2d
-    rng = np.random.default_rng([seed, zlib.crc32(name.encode()), BENCHMARK_REGIONS.index(region)])
-    frames = span_of(len(lmk_2d), span)
+    rng = np.random.default_rng([seed, zlib.crc32(name.encode()), zlib.crc32(region.encode())])
+    frames = span_frames(len(lmk_2d), span)
     settings = replace(WIDE, pictures=pictures)
     occlusion = cover(KINDS[region], only_known(lmk_2d, recording.known), frames, rng, settings)
-    uncovered = occlusion.lmk_mask(lmk_2d) > 0
-    return Hidden(occlusion, (uncovered & recording.known).astype(np.float32), recording.known & ~uncovered, frames)
+    outside = occlusion.lmk_mask(lmk_2d) > 0
+    visible = (outside & recording.known).astype(np.float32)
+    return OccludedRecording(occlusion, visible, recording.known & ~outside, frames)

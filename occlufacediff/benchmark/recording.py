@@ -1,4 +1,4 @@
-"""A real recording as the benchmark needs it, kept in a file so that it is watched once."""
+"""A real recording as the benchmark needs it, stored in a file so that each video is decoded once."""
 
 from __future__ import annotations
 
@@ -29,16 +29,19 @@ Float = NDArray[np.float32]
 
 @dataclass(frozen=True, eq=False)
 class Recording:
-    """T frames at 25 fps of one face, its sound, and the truth: the fit to all of its landmarks.
+    """T frames at 25 fps of one face, with audio and truth. The truth is the fit to all detected landmarks.
 
     Attributes:
         lmk_2d: (T, 468, 2) detected landmarks, crop coordinates, y down.
-        known: (T, 468) True where the detector gave the point in this very frame.
+        known: (T, 468) True where the detector found the landmark in that frame.
         boxes: (T, 3) crop boxes ``(x0, y0, size)``, source pixels.
-        log_mel: (4 T, 80). waveform: (640 T,) at 16 kHz.
+        log_mel: (4 T, 80) log-mel spectrogram.
+        waveform: (640 T,) at 16 kHz.
         motion: (T, E + 3) true expression and jaw.
-        shape: (S,) true identity. global_pose, cam: (T, 3) true pose and camera.
-        points: (T, 468, 2) the fitted head's landmarks, crop coordinates: the truth that is compared with.
+        shape: (S,) true identity.
+        global_pose: (T, 3) true pose.
+        cam: (T, 3) true camera.
+        points: (T, 468, 2) landmarks of the fitted head, crop coordinates; errors are measured against them.
         level: level of the loudest 20 ms, dB relative to full scale.
         fit_px: mean distance of the fit to the landmarks, px of the crop.
     """
@@ -57,7 +60,7 @@ class Recording:
     fit_px: float
 
 
-def record(
+def make_recording(
     video: Path,
     basis: LandmarkBasis,
     *,
@@ -66,11 +69,11 @@ def record(
     crop: CropSettings,
     reconstruction: ReconstructionSettings,
 ) -> Recording:
-    """Watch and hear a video, and fit the head model to all that is seen.
+    """Decode a video, detect its landmarks, read its audio, and fit the head model to all landmarks.
 
     Raises:
         ClipError: ``no_video``, ``broken_video``, ``too_short``, ``no_face``; ``no_audio`` (no track), ``silent``;
-            ``bad_fit``: the head model does not follow the face, so there is no truth.
+            ``bad_fit``: the fit misses the landmarks, so there is no truth.
     """
     info = probe(video)
     info.require_audio()
@@ -86,13 +89,13 @@ def record(
     if not sound.heard:
         raise ClipError(
             "silent",
-            f"{video}: the loudest 20 ms reach {level:.0f} dB, below recordings.silence_db ({settings.silence_db:g})",
+            f"{video}: the loudest 20 ms reach {level:.0f} dB, below benchmark.silence_db ({settings.silence_db:g})",
         )
     fit = fit_clip(basis, seen.lmk_2d, settings=reconstruction, boxes=seen.boxes, visible=seen.known)
     if fit.error_px > reconstruction.bad_fit_px:
         raise ClipError(
             "bad_fit",
-            f"{video}: the head model misses the landmarks by {fit.error_px:.2f} px on average, more than "
+            f"{video}: the mean distance of the fit to the landmarks is {fit.error_px:.2f} px, more than "
             f"reconstruction.bad_fit_px = {reconstruction.bad_fit_px}",
         )
     return Recording(
@@ -105,21 +108,21 @@ def record(
         shape=fit.shape,
         global_pose=fit.global_pose,
         cam=fit.cam,
-        points=on_mesh(basis, fit.landmarks),
+        points=to_mesh_points(basis, fit.landmarks),
         level=level,
         fit_px=fit.error_px,
     )
 
 
-def on_mesh(basis: LandmarkBasis, landmarks: Float) -> Float:
-    """Landmarks (T, L, 2) of the basis at their places among the mesh's 468, NaN elsewhere."""
+def to_mesh_points(basis: LandmarkBasis, landmarks: Float) -> Float:
+    """Landmarks (T, L, 2) of the basis as (T, 468, 2) points of the face mesh, NaN where the basis has none."""
     full = np.full((len(landmarks), 468, 2), np.nan, dtype=np.float32)
     full[:, basis.indices] = landmarks
     return full
 
 
-def save(recording: Recording, path: Path) -> None:
-    """Write a recording, aside first."""
+def write_recording(recording: Recording, path: Path) -> None:
+    """Write a recording to an HDF5 file."""
     with new_hdf5(path) as file:
         for name in (one.name for one in fields(Recording)):
             value = getattr(recording, name)
@@ -129,8 +132,8 @@ def save(recording: Recording, path: Path) -> None:
                 file.attrs[name] = value
 
 
-def load(path: Path) -> Recording:
-    """Read what `save` wrote."""
+def read_recording(path: Path) -> Recording:
+    """Read a file of `write_recording`."""
     with h5py.File(path, "r") as file:
         values: dict[str, Any] = {name: file[name][()] for name in file}
         values |= {name: float(value) for name, value in file.attrs.items()}
@@ -138,7 +141,7 @@ def load(path: Path) -> Recording:
 
 
 def source_of(name: str) -> str:
-    """The collection that a clip comes from: its folder, or else the first word of its file's name.
+    """The collection that a clip comes from: its top folder, else the first word of its file name.
 
     ``grid/bbaf2n`` and ``grid_bbaf2n`` belong to ``grid``, ``demo1`` to ``demo``.
     """
@@ -150,5 +153,5 @@ def source_of(name: str) -> str:
 
 
 def is_held_out(name: str, share: float) -> bool:
-    """Whether a clip belongs to the part that no choice may be made on; drawn from its name alone."""
+    """Whether a clip is held out: not used for any choice. Depends on its name only."""
     return zlib.crc32(f"kept apart {name}".encode()) / 2**32 < share

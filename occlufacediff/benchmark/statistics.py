@@ -1,4 +1,4 @@
-"""Means with intervals over clips, and what one method is worth against another on the same clips."""
+"""Means with intervals over clips, and paired comparisons of two methods on the same clips."""
 
 from __future__ import annotations
 
@@ -13,17 +13,17 @@ from scipy.stats import bootstrap, pearsonr, rankdata
 from occlufacediff.benchmark.calibration import ERROR, SPREAD
 
 LEVEL = 0.95
-#: Fewer clips than this carry no interval.
+#: Smallest number of clips for an interval.
 LEAST_CLIPS = 3
 MEANS_COLUMNS = ["region", "span", "part", "method", "metric", "unit", "mean", "low", "high", "n"]
-#: Fewer clips than this are not ranked.
+#: Smallest number of clips for a rank correlation over clips.
 LEAST_RANKED = 8
 #: Groups by loudness.
 THIRDS = ["quiet", "medium", "loud"]
 
 
 def mean_with_interval(values: NDArray[np.floating], draws: int, seed: int) -> tuple[float, float, float]:
-    """Mean of the finite values and its 95 % interval (percentile bootstrap over them); NaN where there are too few."""
+    """Mean of the finite values and its 95 % interval (percentile bootstrap); NaN limits for too few values."""
     values = np.asarray(values, dtype=np.float64)
     values = values[np.isfinite(values)]
     if len(values) < LEAST_CLIPS or np.ptp(values) == 0:
@@ -35,9 +35,9 @@ def mean_with_interval(values: NDArray[np.floating], draws: int, seed: int) -> t
 def gain_with_interval(
     ours: NDArray[np.floating], theirs: NDArray[np.floating], draws: int, seed: int
 ) -> tuple[float, float, float, float]:
-    """How much smaller our mean error is, in percent of theirs, with its interval, and the share of clips we win.
+    """Relative gain ``100 (1 - mean(ours) / mean(theirs))`` in percent, its 95 % interval, and the share of clips won.
 
-    Clips are drawn in pairs: both errors of a clip stay together.
+    The bootstrap is paired: it draws clips, with both errors of each. A clip is won if our error is smaller.
     """
     both = np.isfinite(ours) & np.isfinite(theirs)
     ours, theirs = np.asarray(ours, np.float64)[both], np.asarray(theirs, np.float64)[both]
@@ -56,7 +56,7 @@ def gain_with_interval(
 def _interval(
     statistic: Callable[..., Any], draws: int, seed: int, *samples: NDArray[np.floating]
 ) -> tuple[float, float]:
-    """95 % interval (percentile bootstrap) of a vectorised statistic; samples (K,) of the same clips stay together."""
+    """95 % interval (percentile bootstrap) of a vectorised statistic; several samples (K,) are drawn in pairs."""
     found = bootstrap(
         samples,
         statistic,
@@ -71,9 +71,9 @@ def _interval(
 
 
 def means(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
-    """Rows of (clip, ..., value) to ``region span part method metric unit mean low high n``.
+    """Means over clips: ``region span part method metric unit mean low high n``.
 
-    ``part`` is ``all``, ``open`` (clips that choices were made on) or ``held_out``.
+    ``part`` is ``all``, ``open`` (clips that may be used for choices) or ``held_out``.
     """
     rows = []
     for part, chosen in parts_of(by_clip).items():
@@ -86,10 +86,10 @@ def means(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
 
 
 def clip_ranks(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
-    """How well the spread of ours ranks the clips by their errors, as rows of `means`: metric ``spread_rank_of_clips``.
+    """Rank correlation over clips of spread and error, as rows of `means`: metric ``spread_rank_of_clips``.
 
-    Spearman's correlation over clips of their mean spread and mean error, with its interval (percentile bootstrap over
-    clips); left out where fewer than `LEAST_RANKED` clips tell both.
+    Spearman's correlation of a clip's mean spread and mean error for the method ``ours``, with its interval (percentile
+    bootstrap over clips). Omitted if fewer than `LEAST_RANKED` clips have both.
     """
     rows = []
     chosen = by_clip[(by_clip["method"] == "ours") & by_clip["metric"].isin((SPREAD, ERROR))]
@@ -104,13 +104,13 @@ def clip_ranks(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
 
 
 def _rank_correlation(one: NDArray, other: NDArray, axis: int = -1) -> NDArray:
-    """Spearman's; 0 where either is the same throughout."""
+    """Spearman's correlation; 0 if either input is constant."""
     ranks = (rankdata(values, axis=axis) for values in (one, other))
     return np.nan_to_num(np.asarray(pearsonr(*ranks, axis=axis).statistic))
 
 
 def gains(by_clip: pd.DataFrame, metric: str, draws: int, seed: int) -> pd.DataFrame:
-    """What ``ours`` is worth against every other method: ``region span part against metric gain low high share n``."""
+    """Gain of ``ours`` over every other method: ``region span part against metric gain low high share n``."""
     rows = []
     for part, chosen in parts_of(by_clip[by_clip["metric"] == metric]).items():
         for keys, group in chosen.groupby(["region", "span"], sort=False):
@@ -128,7 +128,7 @@ def gains(by_clip: pd.DataFrame, metric: str, draws: int, seed: int) -> pd.DataF
 def groups(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
     """Means by source and by loudness (thirds of the clips): ``grouped_by group`` and the columns of `means`.
 
-    Fewer clips than thirds are not grouped by loudness.
+    Fewer than three clips are not grouped by loudness.
     """
     clips = by_clip.drop_duplicates("clip").set_index("clip")
     labels = {"source": by_clip["source"]}
@@ -148,7 +148,7 @@ def groups(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
 
 
 def parts_of(by_clip: pd.DataFrame) -> dict[str, pd.DataFrame]:
-    """All clips, those that choices were made on, and those kept apart; parts without clips are left out."""
-    apart = by_clip["held_out"].astype(bool)
-    parts = {"all": by_clip, "open": by_clip[~apart], "held_out": by_clip[apart]}
+    """Rows of all clips, of the open clips, and of the held-out clips; empty parts are omitted."""
+    held_out = by_clip["held_out"].astype(bool)
+    parts = {"all": by_clip, "open": by_clip[~held_out], "held_out": by_clip[held_out]}
     return {name: part for name, part in parts.items() if len(part)}

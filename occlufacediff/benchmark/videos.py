@@ -1,4 +1,4 @@
-"""The videos of a folder. Standard library only: the rules ask while they are read."""
+"""Find the videos of a folder. Standard library only, because Snakemake rules import it."""
 
 from __future__ import annotations
 
@@ -9,20 +9,22 @@ from occlufacediff.media.suffixes import VIDEO_SUFFIXES
 
 
 def find_videos(folder: Path) -> dict[str, Path]:
-    """Videos below a folder, by their path in it without suffix, in order.
+    """Videos below a folder, keyed by their path in the folder without suffix, in sorted order.
 
     Raises:
-        ConfigError: no such folder, no video in it, or two videos that differ in their suffix only.
+        ConfigError: the folder does not exist or contains no video, or two videos differ in their suffix only.
     """
     if not folder.is_dir():
-        raise ConfigError(f"clips: {folder} is no folder; give one with videos in it")
+        raise ConfigError(f"benchmark videos: there is no folder {folder}; give a folder that contains videos")
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
             name = path.relative_to(folder).with_suffix("").as_posix()
             if name in found:
-                raise ConfigError(f"clips: {found[name]} and {path} differ in their suffix only; rename one")
+                raise ConfigError(
+                    f"benchmark videos: {found[name]} and {path} differ in their suffix only; rename one of them"
+                )
             found[name] = path
     if not found:
-        raise ConfigError(f"clips: {folder} holds no video ({', '.join(VIDEO_SUFFIXES)})")
+        raise ConfigError(f"benchmark videos: {folder} contains no video ({', '.join(VIDEO_SUFFIXES)})")
     return found

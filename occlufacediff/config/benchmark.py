@@ -1,4 +1,4 @@
-"""Settings of the benchmark on real recordings."""
+"""Settings of the benchmark on real videos."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from occlufacediff.config.prediction import MOST_STEPS
 
 BenchmarkMethod = Literal[
     "ours",
-    "ours_without_sound",
-    "ours_other_sound",
+    "ours_without_audio",
+    "ours_other_audio",
     "fit_alone",
     "interpolation",
     "hold",
@@ -31,33 +31,33 @@ BENCHMARK_SPANS: tuple[BenchmarkSpan, ...] = get_args(BenchmarkSpan)
 
 @dataclass(frozen=True)
 class BenchmarkSettings:
-    """What is hidden of real recordings, who fills it in, and how it is scored."""
+    """Benchmark on real videos: simulated occlusions, methods, and how they are scored."""
 
-    #: What is hidden: the mouth and all around it that tells of it, the lower half, the upper face, one side (drawn a
-    #: clip), everything, or what lies under an occluder's picture (``pictures``).
+    #: Occluded regions: the mouth with chin and cheeks, the lower half, the upper face, one side (drawn per clip), the
+    #: whole face, or the area under a picture of an occluder (``pictures``).
     regions: tuple[BenchmarkRegion, ...] = ("mouth", "lower", "upper", "side", "everything")
-    #: When: the middle half of the frames, or all of them.
+    #: Occluded frames: the middle half, or all frames.
     spans: tuple[BenchmarkSpan, ...] = ("middle", "all")
-    #: Who fills it in.
+    #: Methods to compare.
     methods: tuple[BenchmarkMethod, ...] = BENCHMARK_METHODS
-    #: RGBA picture of an occluder, or a folder of them of which seed and clip choose one, for the region ``picture``.
+    #: RGBA picture of an occluder for the region ``picture``, or a folder of pictures (one is drawn per clip).
     pictures: str | None = None
-    #: Solver and number of its steps.
+    #: Solver of the diffusion and its number of steps.
     solver: Literal["dpmpp", "ddim"] = "dpmpp"
     steps: int = 10
-    #: How our motion is adapted to the visible frames, and of how many samples.
+    #: How our motion is adapted to the visible frames, and from how many samples.
     adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
-    #: Shortest recording used, in seconds.
+    #: Minimum length of a video, in seconds.
     min_seconds: float = 1.0
-    #: Level of the loudest 20 ms, in dB relative to full scale, below which a recording has no audible sound.
+    #: Level of the loudest 20 ms, in dB relative to full scale, below which a video counts as silent.
     silence_db: float = -45.0
-    #: Phones by rules take sound and picture to be out of step by at most so many frames; ours see ``adaptation``.
+    #: Largest audio offset that the method ``phone_rules`` considers, in frames.
     max_offset_frames: int = 8
-    #: Time in which the bridge leaves the last visible face for the visible mean (to a 1/e), seconds.
+    #: Time constant of the method ``bridge`` (decay to 1/e), in seconds.
     bridge_s: float = 0.2
-    #: Drawn samples of clips for the intervals.
+    #: Bootstrap draws for the intervals over clips.
     bootstrap: int = 2000
-    #: Share of the clips (drawn from their names) that no choice may be made on; both parts are reported.
+    #: Fraction of held-out clips (drawn from their names), which no choice may depend on. Both parts are reported.
     held_out: float = 0.4
 
     def __post_init__(self) -> None:
@@ -72,7 +72,7 @@ class BenchmarkSettings:
                 if value not in known:
                     raise ValueError(f"{name}: got {value!r}, needs some of {', '.join(known)}")
         if "picture" in self.regions and self.pictures is None:
-            raise ValueError("regions: got 'picture', needs pictures, a picture or a folder of them")
+            raise ValueError("regions: got 'picture', needs pictures, a picture or a folder of pictures")
         checks = [
             ("steps", 1 <= self.steps <= MOST_STEPS, f"1 to {MOST_STEPS}"),
             ("silence_db", -120 <= self.silence_db <= 0, "-120 to 0"),

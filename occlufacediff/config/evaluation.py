@@ -8,7 +8,7 @@ from typing import Literal, get_args
 from occlufacediff.config.occlusion import OCCLUSION_KINDS, OcclusionKind, OcclusionSettings
 from occlufacediff.config.prediction import MOST_STEPS, WEIGHTS, may_guide
 
-Method = Literal["ours", "ours_without_sound", "interpolation", "neutral"]
+Method = Literal["ours", "ours_without_audio", "interpolation", "neutral"]
 METHODS: tuple[Method, ...] = get_args(Method)
 
 

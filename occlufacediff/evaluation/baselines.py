@@ -1,4 +1,4 @@
-"""Baselines: what one gets without any network."""
+"""Baselines that need no network."""
 
 from __future__ import annotations
 
@@ -8,22 +8,21 @@ from numpy.typing import NDArray
 Float = NDArray[np.float32]
 
 
-def interpolated(motion: Float, hidden: NDArray[np.bool_]) -> Float:
-    """Motion (T, M) with hidden frames filled linearly between the visible ones, the ends held.
+def interpolate(motion: Float, occluded: NDArray[np.bool_]) -> Float:
+    """Motion (T, M) with occluded frames interpolated linearly between visible frames; the ends are held.
 
-    It takes the true motion of all visible frames, also where only a part of the face is hidden: the best that a
-    method without a model of speech can know. Where every frame is hidden nothing is known, and the result is the
-    neutral face (zero).
+    The baseline receives the true motion of all visible frames, even if only part of the face is occluded. It is the
+    best that a method without a model of speech can know. If every frame is occluded, the result is the neutral face.
 
     Args:
         motion: (T, M) true [exp, jaw].
-        hidden: (T,) frames in which something is hidden.
+        occluded: (T,) frames in which something is occluded.
     """
     frames = np.arange(len(motion))
-    seen = frames[~hidden]
-    if len(seen) == 0:
+    visible = frames[~occluded]
+    if len(visible) == 0:
         return np.zeros_like(motion)
-    return np.stack([np.interp(frames, seen, values[seen]) for values in motion.T], axis=1).astype(np.float32)
+    return np.stack([np.interp(frames, visible, values[visible]) for values in motion.T], axis=1).astype(np.float32)
 
 
 def neutral(motion: Float) -> Float:

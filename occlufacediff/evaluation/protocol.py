@@ -15,7 +15,7 @@ from occlufacediff.config.occlusion import OCCLUSION_KINDS
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.datasets.clips import Clip, ClipStore
 from occlufacediff.errors import AssetError, ClipError
-from occlufacediff.evaluation.baselines import interpolated, neutral
+from occlufacediff.evaluation.baselines import interpolate, neutral
 from occlufacediff.evaluation.scores import Surface, score, surface
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.follow import follow_visible
@@ -148,7 +148,7 @@ def run_protocol(
             if method == "neutral":
                 motions = [neutral(case.clip.motion) for case in cases]
             elif method == "interpolation":
-                motions = [interpolated(case.clip.motion, unknown_frames(case)) for case in cases]
+                motions = [interpolate(case.clip.motion, unknown_frames(case)) for case in cases]
             else:
                 use_audio = method == "ours"
                 motions = sampled(

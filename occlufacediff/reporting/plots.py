@@ -1,9 +1,10 @@
-"""Plots of the report, each an SVG to be set into the page."""
+"""Plots of report and benchmark as SVG for an HTML page."""
 
 from __future__ import annotations
 
 import io
 import re
+from textwrap import fill
 from typing import Any
 
 import matplotlib
@@ -19,11 +20,14 @@ from occlufacediff.reporting.tables import METHOD_ORDER, OCCLUSION_ORDER, in_ord
 
 COLOURS = {
     "ours": "#0b7a75",
-    "ours_without_sound": "#7fc8c2",
+    "ours_without_audio": "#7fc8c2",
     "interpolation": "#e2a33d",
     "neutral": "#b4b8c0",
 }
+#: Colours of methods without a fixed colour.
 SPARE_COLOURS = ("#5b6ee1", "#c2557a", "#7a5ba8", "#4d9de0")
+#: Width of the labels below bars, in characters.
+LABEL_LETTERS = 13
 STYLE: Any = {
     "font.family": "sans-serif",
     "font.size": 10,
@@ -44,12 +48,12 @@ STYLE: Any = {
 
 
 def colour_of(method: str, number: int = 0) -> str:
-    """Colour that a method keeps in all plots."""
+    """Colour of a method, the same in all plots."""
     return COLOURS.get(method, SPARE_COLOURS[number % len(SPARE_COLOURS)])
 
 
 def svg(figure: Figure) -> str:
-    """The figure as an ``<svg>`` element that fills its parent's width; closes the figure."""
+    """The figure as an ``<svg>`` element without fixed width and height. Closes the figure."""
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None}, transparent=True)
     plt.close(figure)
@@ -59,13 +63,13 @@ def svg(figure: Figure) -> str:
 
 
 def bars_with_spread(by_clip: pd.DataFrame, metric: str, unit: str, seed: int) -> str:
-    """Mean of a metric a method and occlusion as bars, every clip a dot.
+    """Means of a metric by method and occlusion as bars, with one dot per clip.
 
     Args:
-        by_clip: columns ``method, occlusion, metric, value``, one row a clip.
-        metric: which one.
+        by_clip: columns ``method, occlusion, metric, value``, one row per clip.
+        metric: the metric to plot.
         unit: its unit, for the axis.
-        seed: of the dots' sideways jitter.
+        seed: of the horizontal jitter of the dots.
     """
     chosen = by_clip[by_clip["metric"] == metric]
     methods = in_order(chosen["method"], METHOD_ORDER)
@@ -75,59 +79,99 @@ def bars_with_spread(by_clip: pd.DataFrame, metric: str, unit: str, seed: int) -
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(9.6, 3.6))
         for number, method in enumerate(methods):
-            colour = colour_of(method, number)
             for place, occlusion in enumerate(occlusions):
-                values = chosen.loc[(chosen["method"] == method) & (chosen["occlusion"] == occlusion), "value"].dropna()
-                if values.empty:
-                    continue
+                values = chosen.loc[(chosen["method"] == method) & (chosen["occlusion"] == occlusion), "value"]
                 x = place + (number - (len(methods) - 1) / 2) * width
                 label = method_name(method) if place == 0 else None
-                axes.bar(x, values.mean(), width * 0.92, color=colour, label=label)
-                spread = rng.uniform(-0.3, 0.3, len(values)) * width
-                axes.plot(x + spread, values, "o", color="#20242c", alpha=0.4, markersize=2.6, mew=0)
+                _bar_with_dots(axes, x, width * 0.92, values, colour_of(method, number), rng, label=label)
         axes.set_xticks(range(len(occlusions)), [name.replace("_", " ") for name in occlusions])
-        axes.tick_params(axis="x", length=0)
-        axes.set_ylabel(f"{unit}, less is better" if unit else "less is better")
-        axes.set_ylim(bottom=0)
+        _finish_bars(axes, unit)
         axes.legend(frameon=False, ncols=len(methods), loc="upper center", bbox_to_anchor=(0.5, 1.16))
         return svg(figure)
 
 
-def loss_curves(history: pd.DataFrame) -> str | None:
-    """Training and validation loss over steps, logarithmic; None where there is nothing to draw.
+def bars_by_method(by_clip: pd.DataFrame, unit: str, seed: int) -> str:
+    """Means by method as bars, with one dot per clip.
 
     Args:
-        history: a column ``step`` (or ``epoch``) and numeric columns; those with ``loss`` in their name are drawn, the
-            validation's dashed with marks.
+        by_clip: columns ``method, value`` of one metric, one row per clip.
+        unit: its unit, for the axis.
+        seed: of the horizontal jitter of the dots.
+    """
+    rng = np.random.default_rng(seed)
+    methods = in_order(by_clip["method"], METHOD_ORDER)
+    with plt.rc_context(STYLE):
+        figure, axes = plt.subplots(figsize=(9.6, 3.2))
+        for place, method in enumerate(methods):
+            values = by_clip.loc[by_clip["method"] == method, "value"]
+            _bar_with_dots(axes, place, 0.7, values, colour_of(method, place), rng, alpha=0.55)
+        labels = [fill(method_name(method), LABEL_LETTERS) for method in methods]
+        axes.set_xticks(range(len(methods)), labels, fontsize=8)
+        _finish_bars(axes, unit)
+        return svg(figure)
+
+
+def _bar_with_dots(
+    axes: Axes,
+    x: float,
+    width: float,
+    values: pd.Series,
+    colour: str,
+    rng: np.random.Generator,
+    *,
+    label: str | None = None,
+    alpha: float = 1.0,
+) -> None:
+    """Draw the mean of the values as a bar and each value as a dot; nothing if there is no value."""
+    values = values.dropna()
+    if values.empty:
+        return
+    axes.bar(x, values.mean(), width, color=colour, label=label, alpha=alpha)
+    jitter = rng.uniform(-0.33, 0.33, len(values)) * width
+    axes.plot(x + jitter, values, "o", color="#20242c", alpha=0.4, markersize=2.6, mew=0)
+
+
+def _finish_bars(axes: Axes, unit: str) -> None:
+    axes.tick_params(axis="x", length=0)
+    axes.set_ylabel(f"{unit}, lower is better" if unit else "lower is better")
+    axes.set_ylim(bottom=0)
+
+
+def loss_curves(history: pd.DataFrame) -> str | None:
+    """Training and validation loss over steps on a logarithmic axis; None if there is nothing to draw.
+
+    Args:
+        history: a column ``step`` (or ``epoch``) and numeric columns. Columns with ``loss`` in their name are drawn,
+            validation losses dashed with markers.
     """
     numeric = history.select_dtypes("number")
-    clock = next((name for name in ("step", "epoch") if name in numeric.columns), None)
+    steps = next((name for name in ("step", "epoch") if name in numeric.columns), None)
     names = [name for name in numeric.columns if "loss" in str(name).lower()]
-    if clock is None or not names or history.empty:
+    if steps is None or not names or history.empty:
         return None
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(4.7, 2.9))
         for number, name in enumerate(names):
-            held_out = "val" in str(name).lower()
-            rows = numeric[[clock, name]].dropna()
+            validation = "val" in str(name).lower()
+            rows = numeric[[steps, name]].dropna()
             axes.plot(
-                rows[clock],
+                rows[steps],
                 rows[name],
-                "--o" if held_out else "-",
-                color="#e2a33d" if held_out else ("#0b7a75", *SPARE_COLOURS)[number % 5],
+                "--o" if validation else "-",
+                color="#e2a33d" if validation else ("#0b7a75", *SPARE_COLOURS)[number % 5],
                 markersize=3,
                 linewidth=1.5,
                 label=str(name).replace("_", " "),
             )
         if (numeric[names].min() > 0).all():
             axes.set_yscale("log")
-        axes.set_xlabel(clock)
+        axes.set_xlabel(steps)
         axes.legend(frameon=False)
         return svg(figure)
 
 
 def clips_by_emotion(manifest: pd.DataFrame) -> str:
-    """Number of clips an emotion, stacked by split."""
+    """Number of clips per emotion, stacked by split."""
     counts = manifest.pivot_table(index="emotion", columns="split", values="clip", aggfunc="count", fill_value=0)
     splits = in_order([str(name) for name in counts.columns], ("train", "validation", "test", "unused"))
     palette = dict(
@@ -147,7 +191,7 @@ def clips_by_emotion(manifest: pd.DataFrame) -> str:
 
 
 def histogram(values: np.ndarray, label: str, axes_label: str = "clips") -> str:
-    """Histogram with the mean marked."""
+    """Histogram with a line at the mean."""
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(4.7, 2.6))
         _histogram_on(axes, np.asarray(values, dtype=float), label, axes_label)

@@ -1,11 +1,10 @@
-"""The parts of the report's page, as plain values for the template."""
+"""Parts of the report as plain values for its template."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 import yaml
@@ -26,19 +25,8 @@ from occlufacediff.reporting.tables import (
 SPLITS = ("train", "validation", "test", "unused")
 
 
-def render(parts: dict[str, Any], template: str = "template.html.j2") -> str:
-    """Fill a template of this room; a name it needs and does not get is an error."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("occlufacediff.reporting", "."),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-    )
-    return environment.get_template(template).render(parts)
-
-
 def result_tables(metrics: pd.DataFrame) -> list[dict[str, Any]]:
-    """All metrics as tables, methods down and occlusions across; the headline metric first, the best marked."""
+    """One table per metric, with one row per method and one column per occlusion. The headline metric comes first."""
     first = headline_metric(metrics)
     names = [first, *[name for name in dict.fromkeys(str(name) for name in metrics["metric"]) if name != first]]
     return [_table(metrics, name) for name in names]
@@ -61,7 +49,7 @@ def _table(metrics: pd.DataFrame, metric: str) -> dict[str, Any]:
 
 
 def headline_cards(metrics: pd.DataFrame, manifest: pd.DataFrame, occlusion: str) -> list[dict[str, str]]:
-    """The figures at the top: lip vertex error of each method under one occlusion, and the size of the data."""
+    """Main results: lip vertex error of each method under one occlusion, and the number of clips used."""
     metric = headline_metric(metrics)
     means, unit = pivot(metrics, metric), unit_of(metrics, metric)
     cards = []
@@ -69,7 +57,7 @@ def headline_cards(metrics: pd.DataFrame, manifest: pd.DataFrame, occlusion: str
         cards = [
             {
                 "value": f"{value:.2f} {unit}",
-                "label": f"{metric_name(metric)}, {occlusion.replace('_', ' ')} hidden: {method_name(str(method))}",
+                "label": f"{metric_name(metric)}, {occlusion.replace('_', ' ')} occluded: {method_name(str(method))}",
             }
             for method, value in means[occlusion].dropna().items()
         ]
@@ -78,7 +66,7 @@ def headline_cards(metrics: pd.DataFrame, manifest: pd.DataFrame, occlusion: str
 
 
 def split_rows(manifest: pd.DataFrame) -> list[dict[str, Any]]:
-    """Subjects, sentences, clips and minutes of each split, clips that failed left out."""
+    """Subjects, sentences, clips and minutes of each split, without failed clips."""
     good = manifest[manifest["status"] == "ok"]
     rows = []
     for split in in_order(good["split"], SPLITS):
@@ -96,23 +84,25 @@ def split_rows(manifest: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def fit_part(fits: pd.DataFrame) -> dict[str, Any] | None:
-    """Plots and a table of the landmark fit's errors; None where no clip tells.
+    """Plots and a table of the errors of the landmark fit; None if there are no errors.
 
     Args:
-        fits: a row a clip, column ``subject`` and numeric columns of errors.
+        fits: one row per clip, with the column ``subject`` and numeric columns of errors.
     """
     columns = [name for name in fits.select_dtypes("number").columns if fits[name].notna().any()]
     if fits.empty or not columns:
         return None
     names = [str(name).replace("_", " ") for name in columns]
     by_subject = fits.groupby("subject")[columns].mean()
-    rows = [[str(subject), *[f"{value:.3f}" for value in row]] for subject, row in by_subject.iterrows()]
-    rows.append(["all", *[f"{fits[name].mean():.3f}" for name in columns]])
+    rows = [
+        {"name": str(subject), "cells": [f"{value:.3f}" for value in row]} for subject, row in by_subject.iterrows()
+    ]
+    rows.append({"name": "all", "cells": [f"{fits[name].mean():.3f}" for name in columns]})
     pictures = [
         plots.histogram(fits[name].to_numpy(), label) for name, label in zip(columns[:2], names[:2], strict=True)
     ]
     return {
-        "note": "The head model is fitted to the detected landmarks of each clip; errors are pixels of the 224 crop.",
+        "note": "The head model is fitted to the detected landmarks of each clip. Errors are pixels of the 224 crop.",
         "columns": names,
         "rows": rows,
         "plots": pictures,
@@ -120,7 +110,7 @@ def fit_part(fits: pd.DataFrame) -> dict[str, Any] | None:
 
 
 def curves(histories: dict[str, Path]) -> list[dict[str, str]]:
-    """Loss curves of every network that has a history."""
+    """Loss curves of the networks, from their training histories."""
     made = []
     for name, path in histories.items():
         history = read_table(path, ())
@@ -132,7 +122,7 @@ def curves(histories: dict[str, Path]) -> list[dict[str, str]]:
 
 def _training_note(history: pd.DataFrame) -> str:
     last = history.iloc[-1]
-    parts = [("step", "{:.0f} steps"), ("seconds", "{:.0f} s"), ("windows_per_s", "{:.0f} windows a second")]
+    parts = [("step", "{:.0f} steps"), ("seconds", "{:.0f} s"), ("windows_per_s", "{:.0f} windows per second")]
     return ", ".join(text.format(last[name]) for name, text in parts if name in history.columns)
 
 

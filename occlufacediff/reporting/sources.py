@@ -94,7 +94,7 @@ def result_clip(
     clips: Path,
     coefficients: Path,
     prediction: tuple[NDArray[np.float32], NDArray[np.float32]],
-    hidden: Callable[[int], NDArray[np.bool_]],
+    occluded: Callable[[int], NDArray[np.bool_]],
     head: HeadAsset,
     frames: int,
 ) -> ResultClip:
@@ -105,7 +105,7 @@ def result_clip(
         clips: the subject's clip store.
         coefficients: the subject's coefficients: what is called truth.
         prediction: our ``exp`` (T, E) and ``jaw`` (T, 3).
-        hidden: gives a frame's mask (224, 224).
+        occluded: gives a frame's mask (224, 224).
         head: the head model.
         frames: at most so many.
 
@@ -122,7 +122,7 @@ def result_clip(
     exp, jaw = (values[: len(truth["exp"])] for values in prediction)
     return ResultClip(
         crops=crops,
-        hidden=hidden,
+        occluded=occluded,
         truth=vertices_numpy(head, shape, truth["exp"], truth["global_pose"], truth["jaw"]),
         ours=vertices_numpy(head, shape, exp, truth["global_pose"], jaw),
         cam=truth["cam"],

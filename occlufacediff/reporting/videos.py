@@ -1,4 +1,4 @@
-"""Result videos of the report: occluded input | truth | ours | error heat map, on the 224 crop."""
+"""Result videos of report and benchmark: occluded input, truth, ours, and error heat map, on the 224 crop."""
 
 from __future__ import annotations
 
@@ -17,40 +17,40 @@ from occlufacediff.rendering import animation
 from occlufacediff.rendering.overlay import MeshOverlay
 
 TITLES = ("input", "truth", "ours", "distance")
-#: The whole crop as box and view: crop pixels 0..223 are the edge of a panel.
+#: Crop box and view of the whole crop: crop pixels 0 to 223 fill a panel.
 CROP_BOX = np.array([0.0, 0.0, CROP_PX - 1], dtype=np.float32)
 CROP_VIEW = np.array([0.0, 0.0, CROP_PX], dtype=np.float32)
-GROUND = (24, 28, 36)
+BACKGROUND = (24, 28, 36)
 
 
 @dataclass(frozen=True, eq=False)
 class ResultClip:
-    """What a result video shows, T frames.
+    """Content of a result video of T frames.
 
     Attributes:
         crops: (T, 224, 224, 3) uint8 RGB.
-        hidden: gives a frame's mask (224, 224), True = hidden.
-        truth: (T, V, 3) vertices, metres, head frame after the head's rotation.
-        ours: (T, V, 3) the same, predicted.
+        occluded: function from a frame number to its mask (224, 224), True where occluded.
+        truth: (T, V, 3) true vertices, metres, head frame after the head's rotation.
+        ours: (T, V, 3) predicted vertices.
         cam: (T, 3) ``[s, tx, ty]``.
     """
 
     crops: NDArray[np.uint8]
-    hidden: Callable[[int], NDArray[np.bool_]]
+    occluded: Callable[[int], NDArray[np.bool_]]
     truth: NDArray[np.float32]
     ours: NDArray[np.float32]
     cam: NDArray[np.float32]
 
 
 def heat_colours(millimetres: NDArray[np.floating], hottest: float) -> animation.Picture:
-    """Colours (V, 3) of distances (V,): dark blue for none to bright yellow for ``hottest`` and more."""
+    """Colours (V, 3) of distances (V,): from dark blue at 0 to bright yellow at ``hottest`` and above."""
     level = np.clip(np.rint(np.asarray(millimetres) / hottest * 255), 0, 255).astype(np.uint8)
     return cv2.applyColorMap(level[:, None], cv2.COLORMAP_PLASMA)[:, 0, ::-1]
 
 
 @lru_cache(maxsize=4)
 def _scale_bar(panel: int, hottest: float) -> animation.Picture:
-    """RGBA colour scale for the lower edge of a panel."""
+    """RGBA image with a colour scale at the lower edge of a panel."""
     width, height = round(panel * 0.62), max(6, panel // 40)
     picture = Image.new("RGBA", (panel, panel), (0, 0, 0, 0))
     draw = ImageDraw.Draw(picture)
@@ -65,35 +65,34 @@ def _scale_bar(panel: int, hottest: float) -> animation.Picture:
 
 
 def result_frames(clip: ResultClip, head: HeadAsset, panel: int, heat_max_mm: float) -> Iterator[animation.Picture]:
-    """Give the frames of a result video, one RGB picture after the other.
+    """Frames of a result video as RGB images.
 
     Args:
-        clip: what to show.
-        head: the head model.
+        clip: content.
+        head: head model.
         panel: edge of a panel, pixels.
-        heat_max_mm: distance drawn in the hottest colour, millimetres.
+        heat_max_mm: distance at the end of the colour scale, millimetres.
     """
     mesh = MeshOverlay(head, panel)
     for frame in range(len(clip.crops)):
-        hidden, cam = clip.hidden(frame), clip.cam[frame]
+        mask, cam = clip.occluded(frame), clip.cam[frame]
         picture = animation.view_picture(clip.crops[frame], CROP_VIEW, panel)
-        opacity = animation.hidden_on_panel(hidden, CROP_BOX, CROP_VIEW, panel)
+        opacity = animation.hidden_on_panel(mask, CROP_BOX, CROP_VIEW, panel)
         truth, ours = clip.truth[frame], clip.ours[frame]
         distance = np.linalg.norm(truth - ours, axis=1) * 1000
-        heat = mesh.draw(
-            truth, cam, CROP_BOX, CROP_VIEW, GROUND, colours=np.ascontiguousarray(heat_colours(distance, heat_max_mm))
-        )
+        colours = np.ascontiguousarray(heat_colours(distance, heat_max_mm))
+        heat = mesh.draw(truth, cam, CROP_BOX, CROP_VIEW, BACKGROUND, colours=colours)
         panels = [
             animation.hide(picture, opacity),
-            mesh.draw(truth, cam, CROP_BOX, CROP_VIEW, GROUND),
-            mesh.draw(ours, cam, CROP_BOX, CROP_VIEW, GROUND, hidden=hidden),
+            mesh.draw(truth, cam, CROP_BOX, CROP_VIEW, BACKGROUND),
+            mesh.draw(ours, cam, CROP_BOX, CROP_VIEW, BACKGROUND, hidden=mask),
             animation.paste(heat, _scale_bar(panel, heat_max_mm)),
         ]
         yield animation.side_by_side(panels, TITLES)
 
 
 def contact_sheet(pictures: list[animation.Picture], columns: int, edge: int) -> animation.Picture:
-    """Set square RGB pictures into a grid (rows, columns) of squares of ``edge`` pixels; dark where there is none."""
+    """Arrange square RGB images in a grid of squares of ``edge`` pixels; unused squares are dark."""
     rows = -(-len(pictures) // columns)
     sheet = np.empty((rows * edge, columns * edge, 3), dtype=np.uint8)
     sheet[:] = animation.INK

@@ -1,4 +1,4 @@
-"""Stage: the benchmark on a folder of real recordings."""
+"""Stage: the benchmark on a folder of real videos."""
 
 from __future__ import annotations
 
@@ -15,10 +15,16 @@ import pandas as pd
 
 from occlufacediff.benchmark import calibration as spreads
 from occlufacediff.benchmark.calibration import calibration
-from occlufacediff.benchmark.measures import UNITS, measure, placed
-from occlufacediff.benchmark.methods import fill, of_length
-from occlufacediff.benchmark.occlude import hide
-from occlufacediff.benchmark.recording import is_held_out, load, record, save, source_of
+from occlufacediff.benchmark.measures import UNITS, measure, posed_landmarks
+from occlufacediff.benchmark.methods import repeat_to_length, run_methods
+from occlufacediff.benchmark.occlude import occlude_recording
+from occlufacediff.benchmark.recording import (
+    is_held_out,
+    make_recording,
+    read_recording,
+    source_of,
+    write_recording,
+)
 from occlufacediff.benchmark.statistics import clip_ranks, gains, groups, means
 from occlufacediff.benchmark.videos import find_videos
 from occlufacediff.config.benchmark import BENCHMARK_METHODS, BENCHMARK_REGIONS, BENCHMARK_SPANS, BenchmarkSettings
@@ -37,23 +43,24 @@ from occlufacediff.occlusion.pictures import occluder_digests
 from occlufacediff.prediction.motion import Heard, Networks
 from occlufacediff.speech.activity import activity
 from occlufacediff.speech.phones import recognise
+from occlufacediff.storage import faults_named
 from occlufacediff.weights import NETWORKS
 from occlufacediff.workflow.fingerprint import fingerprint
 from occlufacediff.workflow.shards import OK, Row, key, part_path, run_shard, usable, write_index
 
-FIGURES = ("source", "held_out", "frames", "level_db", "fit_px", "offset_frames", "heard")
+#: Columns of ``clips.csv`` after status, reason and message.
+FIGURES = ("source", "held_out", "frames", "level_db", "fit_px", "offset_frames", "audio_kind")
+#: Columns of ``by_clip.csv``.
 COLUMNS = ("clip", "source", "held_out", "level_db", "region", "span", "method", "metric", "unit", "value")
-#: Columns of all tables that hold names, which may look like numbers or like nothing (007, NA, null).
-_NAMES = ("clip", "source", "group")
-#: Columns whose empty cells are numbers that nobody knows.
-_FIGURES = ("value", "mean", "low", "high", "gain_percent", "share_better")
-#: Metrics that methods are compared by.
+#: Metrics by which methods are compared.
 COMPARED = ("lips_px", "hidden_px")
+#: Folders below the output folder: the decoded clips, and the motions of all methods with their metrics.
+RECORDINGS, MOTIONS = "recordings", "motions"
 
 
 @dataclass(frozen=True)
 class BenchmarkInputs:
-    """Everything that a clip's figures depend on beside the clip."""
+    """Everything besides the clip that its results depend on."""
 
     head: Path
     checkpoint: Path
@@ -66,46 +73,52 @@ class BenchmarkInputs:
 
 
 def run_benchmark(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs, workers: int = 1) -> None:
-    """Hide parts of every recording, let every method fill them in, and compare with the fit to all that was seen.
+    """Occlude every video, reconstruct it by every method, and compare with the fit to all landmarks.
 
-    Writes to ``out_dir``: ``clips.csv`` (a row a clip, with the reason where it could not be used), ``by_clip.csv``
-    (`COLUMNS`), ``means.csv`` (with 95 % intervals over clips, for all clips and both parts), ``groups.csv`` (means by
-    source and by loudness), ``gains.csv`` (ours against every other method, paired), and what was found of each clip
-    under ``recordings/`` and ``filled/``; what is there already and still fits is not done again.
+    Writes to ``out_dir``: ``clips.csv`` (one row per clip, with the reason if it failed), ``by_clip.csv`` (`COLUMNS`),
+    ``means.csv`` (with 95 % intervals over clips, for all, open and held-out clips), ``groups.csv`` (means by source
+    and by loudness), ``gains.csv`` (paired comparison of ours with every other method), and intermediate results per
+    clip below ``recordings/`` and ``motions/``. Intermediate results whose inputs have not changed are reused.
+
+    A clip that raises an error becomes a failed row; the other clips continue.
 
     Raises:
-        ConfigError: see `find_videos`; a device that is not there; pictures that cannot be used.
-        AssetError: head or checkpoint are missing or do not fit; no clip of the folder can be used.
+        ConfigError: see `find_videos`; the device does not exist; pictures cannot be used.
+        AssetError: head or checkpoint are missing or do not fit; every clip failed.
+        StorageError: a video cannot be read, or the output cannot be written.
     """
     clips = find_videos(folder)
-    _check(inputs)
-    settings, watching = inputs.settings, _of_watching(inputs)
+    _networks(inputs.head, inputs.checkpoint, inputs.device)  # fail before minutes of work if they do not fit
+    settings, shared = inputs.settings, _recording_key(inputs)
     pictures = occluder_digests(settings.pictures, settings.regions)
-    watched = run_shard(
+    recorded = run_shard(
         list(clips),
-        partial(_watch, clips, inputs),
-        out_dir / "recordings",
-        lambda clip: key(sha256(clips[clip]), *watching, fingerprint("occlufacediff.benchmark.recording")),
+        partial(_record, clips, inputs),
+        out_dir / RECORDINGS,
+        lambda clip: key(_digest(clips[clip]), *shared, fingerprint("occlufacediff.benchmark.recording")),
         inputs=lambda clip: [clips[clip]],
         workers=workers,
-        title="watching",
+        title="reading videos",
     )
-    names = [row["clip"] for row in _usable(watched, folder)]
-    parts = {name: part_path(out_dir / "recordings", name) for name in names}
-    # One clip has no other's sound; nor does it count where nobody is to be misled by it.
-    misled = "ours_other_sound" in settings.methods and len(names) > 1
-    partners = dict(zip(names, [parts[name] for name in names[1:] + names[:1]], strict=True)) if misled else {}
+    names = [row["clip"] for row in usable(recorded)]
+    if not names:
+        write_index(out_dir / "clips.csv", recorded, FIGURES)
+        raise _all_failed(folder, recorded)
+    parts = {name: part_path(out_dir / RECORDINGS, name) for name in names}
+    # The audio of the next clip; a single clip has no other audio.
+    needs_other = "ours_other_audio" in settings.methods and len(names) > 1
+    partners = dict(zip(names, [parts[name] for name in names[1:] + names[:1]], strict=True)) if needs_other else {}
     files = [file for one in NETWORKS for file in checkpoint_files(inputs.checkpoint / one)]
     networks = [pick_device(inputs.device).type, *map(sha256, files)]
-    filled = run_shard(
+    compared = run_shard(
         names,
-        partial(_fill, parts, partners, inputs),
-        out_dir / "filled",
+        partial(_compare, parts, partners, inputs),
+        out_dir / MOTIONS,
         lambda name: key(
             sha256(parts[name]),
             sha256(partners[name]) if name in partners else "",
             *networks,
-            *watching,
+            *shared,
             settings,
             pictures,
             inputs.seed,
@@ -113,12 +126,15 @@ def run_benchmark(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs, worke
         ),
         inputs=lambda name: [parts[name], *([partners[name]] if name in partners else [])],
         workers=workers,
-        title="filling in",
+        title="comparing methods",
     )
-    figures = {row["clip"]: row for row in filled}
-    rows = [_joined(row, figures.get(row["clip"], {}), settings) for row in watched]
+    by_name = {row["clip"]: row for row in compared}
+    rows = [_joined(row, by_name.get(row["clip"], {}), settings) for row in recorded]
     write_index(out_dir / "clips.csv", rows, FIGURES)
-    by_clip = _table(_usable(rows, folder), out_dir / "filled")
+    good = usable(rows)
+    if not good:
+        raise _all_failed(folder, rows)
+    by_clip = _table(good, out_dir / MOTIONS)
     seed = inputs.seed
     averages, ranks = (table(by_clip, settings.bootstrap, seed) for table in (means, clip_ranks))
     tables = {
@@ -132,32 +148,26 @@ def run_benchmark(folder: Path, out_dir: Path, *, inputs: BenchmarkInputs, worke
             table.to_csv(aside, index=False, float_format="%.6g", lineterminator="\n")
 
 
-def read_table(out_dir: Path, name: str) -> pd.DataFrame:
-    """A table that `run_benchmark` left, ``clips``, ``by_clip``, ``means``, ``groups`` or ``gains``."""
-    return pd.read_csv(
-        out_dir / f"{name}.csv",
-        dtype=dict.fromkeys(_NAMES, str),
-        keep_default_na=False,
-        na_values={column: [""] for column in _FIGURES},
-    )
+def _all_failed(folder: Path, rows: Sequence[Row]) -> AssetError:
+    """The error for a folder of which every clip failed."""
+    shown = "; ".join(f"{row['clip']}: {row['reason']}" for row in rows[:5])
+    more = f" and {len(rows) - 5} more" if len(rows) > 5 else ""
+    return AssetError(f"{folder}: all {len(rows)} clips failed ({shown}{more}); clips.csv has the messages")
 
 
-def _usable(rows: Sequence[Row], folder: Path) -> list[Mapping[str, Any]]:
-    """Rows of clips that can be used; AssetError where there is none."""
-    good = usable(rows)
-    if not good:
-        reasons = "; ".join(f"{row['clip']}: {row['reason']}" for row in rows[:5])
-        raise AssetError(f"{folder}: no clip can be used ({reasons})")
-    return good
+def _digest(video: Path) -> str:
+    with faults_named(video):
+        return sha256(video)
 
 
-def _joined(watched: Row, filled: Row, settings: BenchmarkSettings) -> Row:
-    """The row of a clip; its part is told here, for rows of clips watched before know another share's."""
-    row = {**watched, **filled}
+def _joined(recorded: Row, compared: Row, settings: BenchmarkSettings) -> Row:
+    """The row of a clip. ``held_out`` is computed here, because recordings are reused when the fraction changes."""
+    row = {**recorded, **compared}
     return row | {"held_out": int(is_held_out(row["clip"], settings.held_out)) if row["status"] == OK else ""}
 
 
-def _of_watching(inputs: BenchmarkInputs) -> tuple[object, ...]:
+def _recording_key(inputs: BenchmarkInputs) -> tuple[object, ...]:
+    """Everything besides the video that a recording depends on."""
     settings = inputs.settings
     return (
         sha256(inputs.head),
@@ -167,11 +177,6 @@ def _of_watching(inputs: BenchmarkInputs) -> tuple[object, ...]:
         inputs.crop,
         inputs.reconstruction,
     )
-
-
-def _check(inputs: BenchmarkInputs) -> None:
-    """Load head and networks once, so that what does not fit is said before minutes of work."""
-    _networks(inputs.head, inputs.checkpoint, inputs.device)
 
 
 @cache
@@ -188,8 +193,9 @@ def _networks(head: Path, checkpoint: Path, device: str) -> Networks:
     return Networks(denoiser, prior, where)
 
 
-def _watch(clips: dict[str, Path], inputs: BenchmarkInputs, clip: str, part: Path) -> Row:
-    recording = record(
+def _record(clips: dict[str, Path], inputs: BenchmarkInputs, clip: str, part: Path) -> Row:
+    """Decode one video and fit the head model; write the recording."""
+    recording = make_recording(
         clips[clip],
         _head(inputs.head)[1],
         settings=inputs.settings,
@@ -197,7 +203,7 @@ def _watch(clips: dict[str, Path], inputs: BenchmarkInputs, clip: str, part: Pat
         crop=inputs.crop,
         reconstruction=inputs.reconstruction,
     )
-    save(recording, part)
+    write_recording(recording, part)
     return {
         "source": source_of(clip),
         "frames": len(recording.known),
@@ -206,26 +212,26 @@ def _watch(clips: dict[str, Path], inputs: BenchmarkInputs, clip: str, part: Pat
     }
 
 
-def _fill(parts: dict[str, Path], partners: dict[str, Path], inputs: BenchmarkInputs, clip: str, part: Path) -> Row:
-    """Fill in one clip under every region and span; the part gets motions and their measures."""
+def _compare(parts: dict[str, Path], partners: dict[str, Path], inputs: BenchmarkInputs, clip: str, part: Path) -> Row:
+    """Reconstruct one clip under every region and span; write the motions with their metrics."""
     asset, basis = _head(inputs.head)
-    recording, settings = load(parts[clip]), inputs.settings
+    recording, settings = read_recording(parts[clip]), inputs.settings
     networks = _networks(inputs.head, inputs.checkpoint, inputs.device)
-    # Networks that need phones hear them in `Heard.of`.
+    # `Heard.of` recognises phones itself where the networks need them.
     phones = recognise(recording.waveform) if "phone_rules" in settings.methods else None
     heard = Heard.of(recording.waveform, recording.log_mel, networks, settings.adaptation, phones=phones)
     other = None
     if clip in partners:
-        waveform = of_length(load(partners[clip]).waveform, len(recording.waveform))
+        waveform = repeat_to_length(read_recording(partners[clip]).waveform, len(recording.waveform))
         other = Heard.of(waveform, log_mel(waveform), networks, settings.adaptation)
     offsets: list[int] = []
     with new_hdf5(part) as file:
         for span, region in product(settings.spans, settings.regions):
-            hidden = hide(recording, clip, region, span, seed=inputs.seed, pictures=settings.pictures)
-            filled = fill(
+            occluded = occlude_recording(recording, clip, region, span, seed=inputs.seed, pictures=settings.pictures)
+            result = run_methods(
                 recording,
                 clip,
-                hidden,
+                occluded,
                 heard,
                 other,
                 basis,
@@ -234,31 +240,31 @@ def _fill(parts: dict[str, Path], partners: dict[str, Path], inputs: BenchmarkIn
                 reconstruction=inputs.reconstruction,
                 seed=inputs.seed,
             )
-            offsets.append(filled.ours.offset)
+            offsets.append(result.ours.offset)
             group = file.create_group(f"{region}/{span}")
-            group["visible"] = hidden.visible.astype(np.uint8)
-            group.attrs["nothing_visible"] = filled.nothing_visible
-            for method, motion in filled.motions.items():
+            group["visible"] = occluded.visible.astype(np.uint8)
+            group.attrs["nothing_visible"] = result.nothing_visible
+            for method, motion in result.motions.items():
                 group[method] = motion
-                points = placed(asset, basis, motion, filled.fit)
-                found = measure(points, recording.points, hidden.scored, hidden.frames)
+                points = posed_landmarks(asset, basis, motion, result.fit)
+                metrics = measure(points, recording.points, occluded.scored, occluded.frames)
                 if method == "ours":
-                    found |= calibration(
+                    metrics |= calibration(
                         basis,
-                        filled.fit.shape,
-                        filled.ours.motion,
-                        filled.ours.spread,
+                        result.fit.shape,
+                        result.ours.motion,
+                        result.ours.spread,
                         recording.shape,
                         recording.motion,
-                        hidden.frames & hidden.scored[:, LIPS].any(axis=1),
+                        occluded.frames & occluded.scored[:, LIPS].any(axis=1),
                     )
-                group[method].attrs.update(found)
+                group[method].attrs.update(metrics)
     kind = activity(recording.waveform, silence_db=settings.silence_db).kind
-    return {"offset_frames": offsets[0], "heard": kind}
+    return {"offset_frames": offsets[0], "audio_kind": kind}
 
 
 def _table(rows: Sequence[Mapping[str, Any]], folder: Path) -> pd.DataFrame:
-    """All measures of all clips (`COLUMNS`)."""
+    """All metrics of all clips (`COLUMNS`)."""
     found: list[tuple[object, ...]] = []
     for row in rows:
         clip = tuple(row[name] for name in ("clip", "source", "held_out", "level_db"))

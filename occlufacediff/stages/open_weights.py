@@ -34,7 +34,7 @@ from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import sample_motion
 from occlufacediff.occlusion.occlude import cover
-from occlufacediff.reporting.model_card import card
+from occlufacediff.reporting.templates import render
 
 log = logging.getLogger(__name__)
 
@@ -119,7 +119,7 @@ def pack_open_weights(
         "figures": measured(figures, sha256(out_dir / "denoiser" / WEIGHTS)),
     }
     with written_aside(out_dir / CARD) as aside:
-        aside.write_text(card(parts), encoding="utf-8")
+        aside.write_text(render("model_card.md.j2", parts), encoding="utf-8")
 
 
 @torch.no_grad()

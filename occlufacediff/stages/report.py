@@ -13,6 +13,7 @@ from occlufacediff.reporting import plots, report_parts, sources
 from occlufacediff.reporting.embed import jpeg, result_video
 from occlufacediff.reporting.failures import failure_part
 from occlufacediff.reporting.tables import METRIC_COLUMNS, headline_metric, metric_name, read_table, unit_of
+from occlufacediff.reporting.templates import render
 from occlufacediff.reporting.videos import contact_sheet
 
 BY_CLIP_COLUMNS = ("subject", "clip", "method", "occlusion", "metric", "value")
@@ -80,6 +81,9 @@ def make_report(
     hidden_name = settings.video_occlusion.replace("_", " ")
     good = clip_table[clip_table["status"] == "ok"]
     parts = {
+        "run": "main",
+        "warning": "",
+        "test_failures": [],
         "dataset": str(config.get("dataset", manifest.parent.name)),
         "intro": f"{good['subject'].nunique()} subjects, {len(good)} clips, "
         f"{good['frames'].sum() / report_parts.FPS / 60:.1f} minutes at 25 fps; head model {asset.name!r}.",
@@ -107,7 +111,7 @@ def make_report(
         "config": report_parts.config_text(config),
     }
     with written_aside(report_html) as aside:
-        aside.write_text(report_parts.render(parts), encoding="utf-8")
+        aside.write_text(render("report.html.j2", parts), encoding="utf-8")
 
 
 def _video(

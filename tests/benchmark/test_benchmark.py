@@ -1,4 +1,4 @@
-"""The benchmark from the command to its page: on one short clip, and what another run does again."""
+"""The benchmark from the command to its page on one short clip: failures, reuse of results, names."""
 
 from __future__ import annotations
 
@@ -42,20 +42,20 @@ FRAMES, SIZE = 45, 256
 
 @pytest.fixture(scope="module")
 def head(small_open_head: Path) -> Path:
-    """It has the actions that the open weights know."""
+    """A small open head with the actions of the open weights."""
     return small_open_head
 
 
 @pytest.fixture(scope="module")
 def clips(head: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with one clip of a speaking face, whose name is a number, and a file that is no video."""
+    """A folder with one clip of a speaking face, named by a number, and a file that is not a video."""
     folder = tmp_path_factory.mktemp("clips")
     asset, settings, seed = HeadAsset.load(head), SyntheticSettings(picture_size=SIZE), 1
     clip = draw_clip(subject_clips("W103", settings)[3], settings, seed, fps=25, sample_rate=16000)
     look = look_of(speaker("W103", seed, spread=settings.articulation_spread), asset, SIZE, seed)
-    film = ClipRenderer(asset, look).frames(clip, expression_for(clip, asset), camera_of(clip, look, seed))
+    frames = ClipRenderer(asset, look).frames(clip, expression_for(clip, asset), camera_of(clip, look, seed))
     with VideoWriter(folder / "007.mp4", 25, (SIZE, SIZE), audio=clip.waveform[: FRAMES * 640]) as writer:
-        for frame in islice(film, FRAMES):
+        for frame in islice(frames, FRAMES):
             writer.write(frame)
     (folder / "text.mp4").write_text("this is no video")
     return folder
@@ -63,7 +63,7 @@ def clips(head: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def done(head: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
-    """Folder that the command left, and what it printed."""
+    """Output folder of the command, and what it printed."""
     out = tmp_path_factory.mktemp("out")
     arguments = ["benchmark", str(clips), "--out", str(out), "--head", str(head), "--device", "cpu", "--quick"]
     arguments += ["--checkpoint", str(weights_for(head))]
@@ -101,14 +101,15 @@ def inputs_of(head: Path, settings: BenchmarkSettings) -> BenchmarkInputs:
 def test_one_clip_is_enough(done: tuple[Path, str]) -> None:
     out, printed = done
     assert "nan" not in printed.lower()
-    assert "one usable clip only" in printed
-    assert "lips against interpolation: " in printed
-    assert "not used: text (broken_video)" in printed
+    assert "Only one clip is usable" in printed
+    assert "lip error against linear interpolation: gain " in printed
+    assert "failed: text (broken_video: " in printed
+    assert "tracebacks" not in printed
     by_clip = pd.read_csv(out / "by_clip.csv", dtype={"clip": str})
     assert set(by_clip["clip"]) == {"007"}
-    # Nobody else's sound is there; whoever filled in has errors.
+    # There is no other clip whose audio could be used; all other methods have errors.
     lips = by_clip[by_clip["metric"] == "lips_px"].set_index("method")["value"]
-    assert set(lips.index) == set(by_clip["method"]) == set(BENCHMARK_METHODS) - {"ours_other_sound"}
+    assert set(lips.index) == set(by_clip["method"]) == set(BENCHMARK_METHODS) - {"ours_other_audio"}
     assert np.isfinite(lips).all()
     gains = pd.read_csv(out / "gains.csv")
     assert np.isfinite(gains["gain_percent"]).all()
@@ -118,17 +119,17 @@ def test_one_clip_is_enough(done: tuple[Path, str]) -> None:
     assert page.count("<video") == 1
     assert "best, median, worst: 007, lips" in shown
     assert not re.search(r"\bnan\b", shown, re.IGNORECASE)
-    assert "too few clips to group them by it" in shown
+    assert "too few clips for groups" in shown
 
 
-def test_names_that_look_like_nothing_are_names(
+def test_names_that_look_like_missing_values_are_kept(
     done: tuple[Path, str], head: Path, clips: Path, tmp_path: Path
 ) -> None:
-    """What was found of the clip, under the name ``null`` in a folder ``NA``."""
+    """The results of the clip under the name ``null`` in a folder ``NA``."""
     out = Path(shutil.copytree(done[0], tmp_path / "out"))
     (tmp_path / "clips" / "NA").mkdir(parents=True)
     shutil.copy(clips / "007.mp4", tmp_path / "clips" / "NA" / "null.mp4")
-    for found in ("recordings", "filled"):
+    for found in ("recordings", "motions"):
         (out / found / "NA").mkdir()
         (out / found / "007.h5").rename(out / found / "NA" / "null.h5")
     names = {"clip": {"007": "NA/null"}, "source": {"007": "NA"}, "group": {"007": "NA"}}
@@ -141,20 +142,20 @@ def test_names_that_look_like_nothing_are_names(
     assert "best, median, worst: NA/null, lips" in page
 
 
-def test_another_share_of_clips_kept_apart_counts_for_clips_watched_before(
+def test_another_fraction_of_held_out_clips_applies_to_stored_recordings(
     done: tuple[Path, str], head: Path, clips: Path, tmp_path: Path
 ) -> None:
     out = Path(shutil.copytree(done[0], tmp_path / "out"))
-    watched = (out / "recordings" / "007.h5").stat().st_mtime_ns
+    recorded = (out / "recordings" / "007.h5").stat().st_mtime_ns
     for share, expected in ((0.0, [0.0, np.nan]), (0.999, [1.0, np.nan])):
         settings = BenchmarkSettings(("mouth",), ("middle",), ("interpolation",), held_out=share)
         run_benchmark(clips, out, inputs=inputs_of(head, settings))
         np.testing.assert_array_equal(pd.read_csv(out / "clips.csv")["held_out"], expected)
         assert set(pd.read_csv(out / "means.csv")["part"]) == {"all", "held_out" if share else "open"}
-    assert (out / "recordings" / "007.h5").stat().st_mtime_ns == watched
+    assert (out / "recordings" / "007.h5").stat().st_mtime_ns == recorded
 
 
-def test_only_sound_that_a_method_needs_is_listened_to(
+def test_only_audio_that_a_method_needs_is_analysed(
     done: tuple[Path, str], head: Path, clips: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     out = Path(shutil.copytree(done[0], tmp_path / "out"))
@@ -166,22 +167,22 @@ def test_only_sound_that_a_method_needs_is_listened_to(
         return recognise(waveform)
 
     def never(waveform: np.ndarray) -> Phones:
-        raise AssertionError("the rules are not asked for")
+        raise AssertionError("the method phone_rules was not requested")
 
     monkeypatch.setattr("occlufacediff.prediction.motion.recognise", listen)
     monkeypatch.setattr("occlufacediff.stages.benchmark.recognise", never)
     inputs = inputs_of(head, BenchmarkSettings(("mouth",), ("middle",), ("interpolation",)))
     run_benchmark(clips, out, inputs=inputs)
     assert len(heard) == 1
-    filled = (out / "filled" / "007.h5").stat().st_mtime_ns
-    # Its sound would be the other clip's.
+    motions = (out / "motions" / "007.h5").stat().st_mtime_ns
+    # The method with another clip's audio was not requested, so a second clip changes nothing.
     shutil.copy(clips / "007.mp4", two / "008.mp4")
     run_benchmark(two, out, inputs=inputs)
     assert len(heard) == 2
-    assert (out / "filled" / "007.h5").stat().st_mtime_ns == filled
+    assert (out / "motions" / "007.h5").stat().st_mtime_ns == motions
 
 
-def test_a_changed_picture_of_an_occluder_is_laid_over_anew(
+def test_a_changed_picture_of_an_occluder_is_used(
     done: tuple[Path, str], head: Path, clips: Path, tmp_path: Path
 ) -> None:
     out = Path(shutil.copytree(done[0], tmp_path / "out"))
@@ -193,8 +194,8 @@ def test_a_changed_picture_of_an_occluder_is_laid_over_anew(
         pixels[first:, :, 3] = 255
         Image.fromarray(pixels).save(picture)
         run_benchmark(clips, out, inputs=inputs_of(head, settings))
-        filled = out / "filled" / "007.h5"
-        with h5py.File(filled) as file:
-            hidden.append((int((file["picture/middle/visible"][FRAMES // 2] == 0).sum()), filled.stat().st_mtime_ns))
+        motions = out / "motions" / "007.h5"
+        with h5py.File(motions) as file:
+            hidden.append((int((file["picture/middle/visible"][FRAMES // 2] == 0).sum()), motions.stat().st_mtime_ns))
     assert hidden[0] == hidden[1]
     assert 100 < hidden[0][0] < hidden[2][0] == 468

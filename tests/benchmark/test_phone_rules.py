@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_head import small_head
 
-from occlufacediff.benchmark.phone_rules import PRIOR_GAIN, moved_by_rules
+from occlufacediff.benchmark.phone_rules import PRIOR_GAIN, phone_rules_motion
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.speech.phones import PHONES, Phones
 from occlufacediff.speech.rules import rules_motion
@@ -36,7 +36,7 @@ def test_offset_gain_and_rest_come_from_visible_frames(late: int, gain: float) -
     true[:, 0] += 0.2
     hidden = covered(50, 100)
     seen = np.where(hidden[:, None], np.float32(7.0), true)
-    found = moved_by_rules(talk(), MEL, seen, hidden, BASIS, SHAPE, most_offset=8)
+    found = phone_rules_motion(talk(), MEL, seen, hidden, BASIS, SHAPE, most_offset=8)
     jaw, jaw_true = found[hidden, -3], true[hidden, -3]
     assert np.corrcoef(jaw, jaw_true)[0, 1] > 0.99
     # Half of the frames are visible, the prior counts as 50 of them.
@@ -47,7 +47,7 @@ def test_offset_gain_and_rest_come_from_visible_frames(late: int, gain: float) -
 def test_nothing_visible_takes_the_prior() -> None:
     hidden = np.ones(FRAMES, dtype=bool)
     seen = np.zeros((FRAMES, BASIS.n_exp + 3), np.float32)
-    found = moved_by_rules(talk(), MEL, seen, hidden, BASIS, SHAPE, most_offset=8)
+    found = phone_rules_motion(talk(), MEL, seen, hidden, BASIS, SHAPE, most_offset=8)
     ruled = rules_motion(talk(), FRAMES, BASIS.expression_names)
     np.testing.assert_allclose(found, PRIOR_GAIN * ruled, atol=1e-5)
 
@@ -57,8 +57,8 @@ def test_louder_speech_moves_more() -> None:
     loud[: 2 * FRAMES] = -3
     hidden = np.ones(FRAMES, dtype=bool)
     seen = np.zeros((FRAMES, BASIS.n_exp + 3), np.float32)
-    found = moved_by_rules(talk(), loud, seen, hidden, BASIS, SHAPE, most_offset=8)
-    even = moved_by_rules(talk(), MEL, seen, hidden, BASIS, SHAPE, most_offset=8)
+    found = phone_rules_motion(talk(), loud, seen, hidden, BASIS, SHAPE, most_offset=8)
+    even = phone_rules_motion(talk(), MEL, seen, hidden, BASIS, SHAPE, most_offset=8)
     assert found[:60, -3].max() < 0.4 * even[:60, -3].max()
     np.testing.assert_allclose(found[100:], even[100:], atol=1e-6)
 
@@ -68,5 +68,5 @@ def test_silence_stays_at_the_visible_mean() -> None:
     rng = np.random.default_rng(0)
     seen = rng.normal(0.2, 0.1, (FRAMES, BASIS.n_exp + 3)).astype(np.float32)
     hidden = covered(50, 100)
-    found = moved_by_rules(silence, MEL, seen, hidden, BASIS, SHAPE, most_offset=8)
+    found = phone_rules_motion(silence, MEL, seen, hidden, BASIS, SHAPE, most_offset=8)
     np.testing.assert_allclose(found[hidden], np.tile(seen[~hidden].mean(axis=0), (50, 1)), atol=1e-3)

@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from occlufacediff.evaluation.baselines import interpolated, neutral
+from occlufacediff.evaluation.baselines import interpolate, neutral
 from occlufacediff.evaluation.scores import unit_of
 
 
@@ -15,7 +15,7 @@ def test_interpolation_keeps_what_is_seen_and_bridges_the_rest(frames: int, star
     motion = np.random.default_rng(seed).standard_normal((frames, 5)).astype(np.float32)
     hidden = np.zeros(frames, bool)
     hidden[start : start + length] = True
-    got = interpolated(motion, hidden)
+    got = interpolate(motion, hidden)
     np.testing.assert_allclose(got[~hidden], motion[~hidden], rtol=1e-6)
     if hidden.all():
         assert not got.any()
@@ -29,9 +29,9 @@ def test_a_straight_line_is_found_again() -> None:
     motion = np.linspace(0, 1, 50, dtype=np.float32)[:, None] * np.array([1, 2, 3], np.float32)
     hidden = np.zeros(50, bool)
     hidden[10:40] = True
-    np.testing.assert_allclose(interpolated(motion, hidden), motion, atol=1e-6)
+    np.testing.assert_allclose(interpolate(motion, hidden), motion, atol=1e-6)
     hidden[:10] = True
-    assert (interpolated(motion, hidden)[:40] == motion[40]).all()
+    assert (interpolate(motion, hidden)[:40] == motion[40]).all()
 
 
 def test_the_neutral_face_is_zero() -> None:

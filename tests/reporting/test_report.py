@@ -27,7 +27,7 @@ from occlufacediff.stages.report import make_report
 FRAMES = 20
 SUBJECTS = {"M101": "train", "NA": "test", "001": "test"}
 CLIPS = ("happy/level_1/001", "neutral/level_1/002")
-METHODS = {"ours": 2.0, "ours_without_sound": 3.0, "interpolation": 3.6, "neutral": 4.4}
+METHODS = {"ours": 2.0, "ours_without_audio": 3.0, "interpolation": 3.6, "neutral": 4.4}
 
 
 def fabricate(folder: Path) -> dict[str, Any]:
@@ -153,7 +153,7 @@ def test_the_page_tells_what_was_run_and_what_failed(made: tuple[dict[str, Any],
         "2.11",
         "no_face",
         "no face in &lt;video&gt; &amp; co",
-        "ours, without sound",
+        "ours, without audio",
         "lip vertices (LVE), mm",
         "6 / 7",
         "motion prior",

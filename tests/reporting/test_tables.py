@@ -9,11 +9,11 @@ import pytest
 from rich.console import Console
 
 from occlufacediff.errors import ConfigError
-from occlufacediff.reporting import page, tables
+from occlufacediff.reporting import report_parts, tables
 from occlufacediff.reporting.failures import failure_part
 from occlufacediff.reporting.summary import print_summary
 
-METHODS = {"neutral": 5.0, "ours": 2.0, "interpolation": 4.0, "ours_without_sound": 3.5}
+METHODS = {"neutral": 5.0, "ours": 2.0, "interpolation": 4.0, "ours_without_audio": 3.5}
 
 
 def metrics() -> pd.DataFrame:
@@ -28,14 +28,14 @@ def metrics() -> pd.DataFrame:
 
 def test_rows_and_columns_have_a_fixed_order() -> None:
     table = tables.pivot(metrics(), "lve")
-    assert list(table.index) == ["ours", "ours_without_sound", "interpolation", "neutral"]
+    assert list(table.index) == ["ours", "ours_without_audio", "interpolation", "neutral"]
     assert list(table.columns) == ["none", "mouth", "random"]
     assert table.loc["ours", "mouth"] == 3.0
 
 
 def test_the_headline_is_the_lip_error_and_comes_first() -> None:
     assert tables.headline_metric(metrics()) == "lve"
-    made = page.result_tables(metrics())
+    made = report_parts.result_tables(metrics())
     assert [table["title"] for table in made] == ["lip vertices (LVE), mm", "jitter, m/s^3"]
     assert [cell["best"] for cell in made[0]["rows"][0]["cells"]] == [True, True, True]
     assert made[0]["rows"][1]["cells"][0] == {"text": "3.50", "best": False}
@@ -54,7 +54,7 @@ def test_the_summary_names_methods_values_and_the_report(tmp_path: Path) -> None
     text = console.export_text()
     for word in (
         "Lip vertex error (mm) on 12 clips",
-        "ours, without sound",
+        "ours, without audio",
         "neutral face",
         "report.html",
         "3.00",
@@ -89,12 +89,12 @@ def test_failures_and_splits() -> None:
             "message": [None, None, "no face <found>"],
         }
     )
-    assert page.split_rows(manifest) == [
+    assert report_parts.split_rows(manifest) == [
         {"split": "train", "subjects": 1, "sentences": 2, "clips": 2, "minutes": "0.1"}
     ]
     assert failure_part(manifest)["clips"] == [
         {"subject": "B", "clip": "sad/level_1/001", "reason": "no_face", "message": "no face <found>"}
     ]
-    cards = page.headline_cards(metrics(), manifest, "mouth")
+    cards = report_parts.headline_cards(metrics(), manifest, "mouth")
     assert cards[0]["value"] == "3.00 mm"
     assert cards[-1]["value"] == "2 / 3"

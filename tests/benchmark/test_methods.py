@@ -1,4 +1,4 @@
-"""What the benchmark measures of our method is what `predict` does, whether or not motion is adapted to the clip."""
+"""The benchmark runs our method as `predict` does, with and without adaptation to the clip."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 import torch
 from small_head import N_EXP, N_SHAPE, small_head
 
-from occlufacediff.benchmark.methods import fill
-from occlufacediff.benchmark.occlude import Hidden, hide
+from occlufacediff.benchmark.methods import run_methods
+from occlufacediff.benchmark.occlude import OccludedRecording, occlude_recording
 from occlufacediff.benchmark.recording import Recording
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.config.benchmark import BenchmarkSettings
@@ -30,7 +30,7 @@ BASIS = LandmarkBasis.of(small_head())
 
 @pytest.fixture(scope="module")
 def recording() -> Recording:
-    """The small head opens and shuts its jaw."""
+    """The small head opens and closes its jaw."""
     head, time = small_head(), np.arange(FRAMES) / 25
     exp, still = np.full((FRAMES, N_EXP), 0.2), np.zeros((FRAMES, 3))
     jaw = np.column_stack([0.15 + 0.1 * np.sin(8 * time), still[:, :2]])
@@ -46,9 +46,9 @@ def recording() -> Recording:
 
 
 @pytest.fixture(scope="module")
-def hidden(recording: Recording) -> Hidden:
-    """The lips are hidden in the middle half."""
-    drawn = hide(recording, "clip", "mouth", "middle", seed=0, pictures=None)
+def occluded(recording: Recording) -> OccludedRecording:
+    """The lips are occluded in the middle half."""
+    drawn = occlude_recording(recording, "clip", "mouth", "middle", seed=0, pictures=None)
     scored = np.zeros((FRAMES, 468), bool)
     scored[np.ix_(drawn.frames, LIPS)] = True
     return replace(drawn, visible=(~scored).astype(np.float32), scored=scored)
@@ -62,16 +62,16 @@ def _networks(known_spread: bool) -> Networks:
     return Networks(Denoiser(DenoiserConfig.compact(prior.config.latent_dim)).eval(), prior.eval(), torch.device("cpu"))
 
 
-def test_frames_without_a_face_tell_nobody_what_is_hidden(recording: Recording) -> None:
+def test_frames_without_a_face_reveal_no_motion(recording: Recording) -> None:
     known = recording.known.copy()
     known[[5, 20]] = False
     watched = replace(recording, known=known)
-    drawn = hide(watched, "clip", "everything", "all", seed=0, pictures=None)
+    drawn = occlude_recording(watched, "clip", "everything", "all", seed=0, pictures=None)
     settings = BenchmarkSettings(
         methods=("ours", "interpolation", "hold", "visible_mean", "bridge", "neutral"), steps=2,
         adaptation=AdaptationSettings(samples=2),
     )  # fmt: skip
-    motions = fill(
+    motions = run_methods(
         watched, "clip", drawn, Heard(recording.waveform, recording.log_mel), None, BASIS, _networks(True),
         settings=settings, reconstruction=ReconstructionSettings(), seed=0,
     ).motions  # fmt: skip
@@ -82,25 +82,25 @@ def test_frames_without_a_face_tell_nobody_what_is_hidden(recording: Recording) 
 @pytest.mark.parametrize(
     ("enabled", "known_spread", "adapted"), [(True, True, True), (False, True, False), (True, False, False)]
 )
-def test_motion_that_is_not_adapted_follows_what_is_visible_as_in_predict(
-    recording: Recording, hidden: Hidden, enabled: bool, known_spread: bool, adapted: bool
+def test_motion_without_adaptation_is_fitted_to_visible_landmarks_as_in_predict(
+    recording: Recording, occluded: OccludedRecording, enabled: bool, known_spread: bool, adapted: bool
 ) -> None:
     networks = _networks(known_spread)
     settings = BenchmarkSettings(
         methods=("ours", "interpolation"), steps=2, adaptation=AdaptationSettings(enabled=enabled, samples=2)
     )
-    filled = fill(
-        recording, "clip", hidden, Heard(recording.waveform, recording.log_mel), None, BASIS, networks,
+    result = run_methods(
+        recording, "clip", occluded, Heard(recording.waveform, recording.log_mel), None, BASIS, networks,
         settings=settings, reconstruction=ReconstructionSettings(), seed=0,
     )  # fmt: skip
-    assert filled.ours.adapted == adapted
-    assert np.isfinite(filled.ours.spread).all() == adapted
+    assert result.ours.adapted == adapted
+    assert np.isfinite(result.ours.spread).all() == adapted
     followed = {
         joined: follow_visible(
-            BASIS, filled.ours.motion, recording.lmk_2d, hidden.visible, filled.fit.shape,
+            BASIS, result.ours.motion, recording.lmk_2d, occluded.visible, result.fit.shape,
             settings=ReconstructionSettings(), boxes=recording.boxes, joined=joined,
         )
         for joined in (True, False)
     }  # fmt: skip
-    np.testing.assert_array_equal(filled.motions["ours"], followed[adapted])
+    np.testing.assert_array_equal(result.motions["ours"], followed[adapted])
     assert np.abs(followed[True] - followed[False]).max() > 1e-3

@@ -1,4 +1,4 @@
-"""Baselines, the offset of sound and picture, measures and intervals of the benchmark on recordings."""
+"""Parts of the benchmark: baselines, metrics, intervals, simulated occlusion and names."""
 
 from __future__ import annotations
 
@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from reordering import reversed_in_all_modules
 from scipy.stats import spearmanr
 
 from occlufacediff.benchmark.measures import measure
-from occlufacediff.benchmark.methods import bridged, held, of_length, visible_mean
-from occlufacediff.benchmark.occlude import hide
+from occlufacediff.benchmark.methods import bridge, hold, repeat_to_length, visible_mean
+from occlufacediff.benchmark.occlude import occlude_recording
 from occlufacediff.benchmark.page_parts import spread_note
-from occlufacediff.benchmark.recording import Recording, is_held_out, load, save, source_of
+from occlufacediff.benchmark.recording import Recording, is_held_out, read_recording, source_of, write_recording
 from occlufacediff.benchmark.statistics import (
     clip_ranks,
     gain_with_interval,
@@ -28,16 +29,16 @@ from occlufacediff.benchmark.statistics import (
 from occlufacediff.benchmark.videos import find_videos
 from occlufacediff.config.benchmark import BenchmarkSettings
 from occlufacediff.errors import ConfigError
-from occlufacediff.evaluation.baselines import interpolated
+from occlufacediff.evaluation.baselines import interpolate
 from occlufacediff.face_mesh import IBUG_68, INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
 
-hidden_frames = arrays(np.bool_, st.integers(2, 40))
+occluded_frames = arrays(np.bool_, st.integers(2, 40))
 
 
-@given(hidden_frames, st.integers(0, 2**31))
-def test_baselines_leave_visible_frames_alone_and_stay_between_them(hidden: np.ndarray, seed: int) -> None:
+@given(occluded_frames, st.integers(0, 2**31))
+def test_baselines_keep_visible_frames_and_stay_within_their_range(hidden: np.ndarray, seed: int) -> None:
     motion = np.random.default_rng(seed).normal(size=(len(hidden), 3)).astype(np.float32)
-    for filled in (held(motion, hidden), visible_mean(motion, hidden), interpolated(motion, hidden)):
+    for filled in (hold(motion, hidden), visible_mean(motion, hidden), interpolate(motion, hidden)):
         if hidden.all():
             assert (filled == 0).all()
             continue
@@ -45,18 +46,18 @@ def test_baselines_leave_visible_frames_alone_and_stay_between_them(hidden: np.n
         seen = motion[~hidden]
         assert (filled >= seen.min(axis=0) - 1e-5).all()
         assert (filled <= seen.max(axis=0) + 1e-5).all()
-    bridge = bridged(motion, hidden, 0.2)
-    np.testing.assert_array_equal(bridge[~hidden], motion[~hidden] if not hidden.all() else bridge[~hidden])
+    decayed = bridge(motion, hidden, 0.2)
+    np.testing.assert_array_equal(decayed[~hidden], motion[~hidden] if not hidden.all() else decayed[~hidden])
 
 
 def test_hold_and_bridge() -> None:
     motion = np.array([[1.0], [9], [9], [9], [3]], dtype=np.float32)
     hidden = np.array([False, True, True, True, False])
-    assert held(motion, hidden).ravel().tolist() == [1, 1, 1, 1, 3]
-    # The mean is 2; the ends are 1 below and 1 above, so the middle of the bridge is the mean.
-    bridge = bridged(motion, hidden, 0.04).ravel()
-    assert bridge[2] == pytest.approx(2)
-    assert bridge[1] == pytest.approx(2 - np.exp(-1) + np.exp(-3))
+    assert hold(motion, hidden).ravel().tolist() == [1, 1, 1, 1, 3]
+    # The mean is 2 and the ends are 1 below and 1 above it, so the bridge passes the mean in its middle.
+    decayed = bridge(motion, hidden, 0.04).ravel()
+    assert decayed[2] == pytest.approx(2)
+    assert decayed[1] == pytest.approx(2 - np.exp(-1) + np.exp(-3))
 
 
 def talking(frames: int = 120, late: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -147,8 +148,8 @@ def test_clips_are_ranked_by_their_spread(count: int) -> None:
     assert of_all["n"] == count
     told = pd.DataFrame({"metric": ["coverage_50", "coverage_90", "spread_rank"], "mean": [0.5, 0.9, 0.1]})
     told = told.assign(part="all", method="ours")
-    assert f"clips by their errors with {of_all['mean']:.2f} [" in spread_note(pd.concat([told, found]))
-    assert spread_note(told).endswith("with a correlation of 0.10.")
+    assert f"over clips: {of_all['mean']:.2f} [" in spread_note(pd.concat([told, found]))
+    assert spread_note(told).endswith("within a clip: 0.10.")
 
 
 def recording(frames: int = 60) -> Recording:
@@ -165,20 +166,20 @@ def recording(frames: int = 60) -> Recording:
     )  # fmt: skip
 
 
-def test_hidden_is_what_is_scored(tmp_path: Path) -> None:
+def test_occluded_landmarks_are_scored_and_not_visible(tmp_path: Path) -> None:
     one = recording()
-    save(one, tmp_path / "one.h5")
-    again = load(tmp_path / "one.h5")
+    write_recording(one, tmp_path / "one.h5")
+    again = read_recording(tmp_path / "one.h5")
     np.testing.assert_array_equal(again.lmk_2d, one.lmk_2d)
     assert (again.level, again.fit_px) == (one.level, one.fit_px)
     for region in ("mouth", "lower", "upper", "side", "everything"):
-        middle = hide(one, "clip", region, "middle", seed=0, pictures=None)
+        middle = occlude_recording(one, "clip", region, "middle", seed=0, pictures=None)
         assert not (middle.scored & (middle.visible > 0)).any()
         assert not middle.scored[5].any()
         assert not middle.visible[5].any()
         assert middle.frames.tolist() == [False] * 15 + [True] * 30 + [False] * 15
         assert (middle.visible[20].sum() == 0) == (region == "everything")
-    assert hide(one, "clip", "everything", "all", seed=0, pictures=None).visible.sum() == 0
+    assert occlude_recording(one, "clip", "everything", "all", seed=0, pictures=None).visible.sum() == 0
 
 
 def test_names() -> None:
@@ -187,10 +188,10 @@ def test_names() -> None:
     ]  # fmt: skip
     share = np.mean([is_held_out(f"clip {number}", 0.4) for number in range(2000)])
     assert 0.35 < share < 0.45
-    assert len(of_length(np.ones((5, 80), np.float32), 12)) == 12
+    assert len(repeat_to_length(np.ones((5, 80), np.float32), 12)) == 12
 
 
-def test_points_that_the_detector_never_gives_do_not_move_what_is_hidden() -> None:
+def test_landmarks_that_are_never_detected_do_not_change_the_occlusion() -> None:
     others = np.setdiff1d(np.arange(468), IBUG_68)
     found = []
     for place in (0.0, 0.9):
@@ -198,17 +199,32 @@ def test_points_that_the_detector_never_gives_do_not_move_what_is_hidden() -> No
         one.lmk_2d[:, others] = place
         one.known[:, others] = False
         regions = ("mouth", "lower", "upper")
-        found.append([hide(one, "clip", region, "all", seed=0, pictures=None) for region in regions])
+        found.append([occlude_recording(one, "clip", region, "all", seed=0, pictures=None) for region in regions])
     for one, other in zip(*found, strict=True):
         np.testing.assert_array_equal(one.occlusion.boxes, other.occlusion.boxes)
         np.testing.assert_array_equal(one.visible, other.visible)
         assert not one.visible[:, others].any()
 
 
+def sides(names: list[str]) -> list[bool]:
+    """Whether the left half is occluded, for recordings of the given names."""
+    one = recording()
+    drawn = [occlude_recording(one, name, "side", "all", seed=0, pictures=None).occlusion for name in names]
+    return [bool(occlusion.boxes[0, 0] < 0) for occlusion in drawn]
+
+
+def test_draws_do_not_depend_on_the_order_of_regions(monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [f"clip {number}" for number in range(24)]
+    before = sides(names)
+    assert 4 < sum(before) < 20
+    reversed_in_all_modules(monkeypatch, "BENCHMARK_REGIONS")
+    assert sides(names) == before
+
+
 def test_folders_of_clips(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"clips: .* is no folder"):
+    with pytest.raises(ConfigError, match=r"benchmark videos: there is no folder"):
         find_videos(tmp_path / "none")
-    with pytest.raises(ConfigError, match="holds no video"):
+    with pytest.raises(ConfigError, match="contains no video"):
         find_videos(tmp_path)
     (tmp_path / "b").mkdir()
     for name in ("b/two.MP4", "one.mpg", "phone.3gp", "notes.txt"):
