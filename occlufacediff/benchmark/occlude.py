@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from occlufacediff.benchmark.recording import Recording
 from occlufacediff.config.benchmark import BenchmarkRegion, BenchmarkSpan
 from occlufacediff.config.occlusion import OcclusionSettings
-from occlufacediff.occlusion.occlude import Occlusion, cover
-from occlufacediff.occlusion.regions import only_known
+from occlufacediff.occlusion.occlude import Occlusion, occlude_frames
+from occlufacediff.occlusion.regions import missing_to_nan
 
 #: Occlusion kind of each region.
 KINDS: dict[BenchmarkRegion, str] = {
@@ -76,7 +76,7 @@ def occlude_recording(
     rng = np.random.default_rng([seed, zlib.crc32(name.encode()), zlib.crc32(region.encode())])
     frames = span_frames(len(lmk_2d), span)
     settings = replace(WIDE, pictures=pictures)
-    occlusion = cover(KINDS[region], only_known(lmk_2d, recording.known), frames, rng, settings)
+    occlusion = occlude_frames(KINDS[region], missing_to_nan(lmk_2d, recording.known), frames, rng, settings)
     outside = occlusion.lmk_mask(lmk_2d) > 0
     visible = (outside & recording.known).astype(np.float32)
     return OccludedRecording(occlusion, visible, recording.known & ~outside, frames)

@@ -1,1 +1,1 @@
-"""What is hidden from the model: regions, spans, mask pictures."""
+"""Occlusion: simulated (kinds, spans, occluder images, training masks) and real (mask files, segmentation)."""

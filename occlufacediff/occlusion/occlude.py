@@ -1,37 +1,40 @@
-"""Occlusions of evaluation and prediction: which landmarks and which pixels of the crop are hidden."""
+"""Simulates occlusion for evaluation and prediction: which landmarks and which pixels of the crop are occluded."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.config.occlusion import OCCLUSION_KINDS, OcclusionSettings
+from occlufacediff.face_mesh import MESH_POINTS
 from occlufacediff.landmarks.normalise import CROP_PX
 from occlufacediff.landmarks.visibility import to_pixels
-from occlufacediff.occlusion.regions import only_known, region_box
+from occlufacediff.occlusion.kinds import KINDS
+from occlufacediff.occlusion.regions import missing_to_nan
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 
-#: Least alpha of a picture that hides.
+#: Smallest alpha value of an occluder image that occludes.
 OPAQUE = 128
-#: No pixel: both ends belong to a box.
-NO_BOX = (0, 0, -1, -1)
+#: A box without pixels; boxes include both ends.
+EMPTY_BOX = (0, 0, -1, -1)
+#: Boxes are clipped to this range of crop coordinates, far outside the crop.
+_BOX_LIMIT = 8
 
 
 @dataclass(frozen=True, eq=False)
 class Occlusion:
-    """What is hidden in a clip of T frames.
+    """The occlusion of a clip of T frames.
 
     Attributes:
-        kind: name of the occlusion.
-        boxes: (T, 4) int, `x0 y0 x1 y1` in pixels of the 224 crop, both ends belong to the box.
-        frames: (T,) bool, frames in which something is hidden.
-        inverted: everything but the box is hidden.
-        picture: (224, 224, 4) RGBA, an occluder that lies over the crop instead of a box; None for boxes.
+        kind: name of the occlusion kind.
+        boxes: (T, 4) int, ``x0 y0 x1 y1`` in pixels of the 224 x 224 crop, both ends included.
+        frames: (T,) bool, the occluded frames.
+        inverted: everything outside the box is occluded.
+        picture: (224, 224, 4) RGBA, image of an occluder on the crop that replaces the boxes; None for boxes.
     """
 
     kind: str
@@ -41,7 +44,7 @@ class Occlusion:
     picture: NDArray[np.uint8] | None = None
 
     def image_mask(self, frames: slice = slice(None)) -> Bool:
-        """Hidden pixels (T', 224, 224) of the chosen frames, rows are y."""
+        """Occluded pixels (T', 224, 224) of the selected frames, rows are y."""
         if self.picture is not None:
             return (self.picture[..., 3] >= OPAQUE) & self.frames[frames][:, None, None]
         pixel = np.arange(CROP_PX)
@@ -52,13 +55,13 @@ class Occlusion:
         return (inside ^ self.inverted) & self.frames[frames][:, None, None]
 
     def lmk_mask(self, lmk_2d: Float) -> Float:
-        """Visible landmarks (T, N), 1 or 0: a point is hidden on a hidden pixel, outside the crop, or not a number.
+        """Visibility (T, N) of landmarks, 1 or 0; 0 on occluded pixels, outside the crop and where not finite.
 
         Args:
             lmk_2d: (T, N, 2) landmarks in crop coordinates.
         """
-        known = np.isfinite(lmk_2d).all(axis=-1)
-        pixel = to_pixels(np.where(known[..., None], lmk_2d, 0.0))
+        finite = np.isfinite(lmk_2d).all(axis=-1)
+        pixel = to_pixels(np.where(finite[..., None], lmk_2d, 0.0))
         in_crop = ((pixel >= 0) & (pixel < CROP_PX)).all(axis=-1)
         if self.picture is not None:
             x, y = np.moveaxis(np.clip(pixel, 0, CROP_PX - 1), -1, 0)
@@ -66,64 +69,66 @@ class Occlusion:
         else:
             low, high = self.boxes[:, None, :2], self.boxes[:, None, 2:]
             inside = ((pixel >= low) & (pixel <= high)).all(axis=-1)
-        hidden = (inside ^ self.inverted) & self.frames[:, None]
-        return (known & in_crop & ~hidden).astype(np.float32)
+        occluded = (inside ^ self.inverted) & self.frames[:, None]
+        return (finite & in_crop & ~occluded).astype(np.float32)
 
 
-def hidden_span(frames: int, rng: np.random.Generator, settings: OcclusionSettings) -> tuple[int, int]:
-    """First frame and end of a hidden span, drawn so that both ends of the clip stay visible where it is long enough.
+def draw_span(frames: int, rng: np.random.Generator, settings: OcclusionSettings) -> tuple[int, int]:
+    """Draw the span of an occlusion: its first frame and the frame after its last.
 
-    A span has at least ``max(min_frames, min_fraction * frames)`` frames. A clip too short for that and
-    ``edge_frames`` at each end is hidden from end to end.
+    A span has at least ``max(min_frames, min_fraction * frames)`` frames and leaves ``edge_frames`` visible at each
+    end of the clip. In a clip that is too short for this, the span is the whole clip.
     """
-    least = max(settings.min_frames, int(np.ceil(settings.min_fraction * frames)))
-    most = frames - 2 * settings.edge_frames
-    if most < least:
+    shortest = max(settings.min_frames, int(np.ceil(settings.min_fraction * frames)))
+    longest = frames - 2 * settings.edge_frames
+    if longest < shortest:
         return 0, frames
-    length = int(rng.integers(least, most + 1))
+    length = int(rng.integers(shortest, longest + 1))
     start = int(rng.integers(settings.edge_frames, frames - settings.edge_frames - length + 1))
     return start, start + length
 
 
 def occlude(kind: str, lmk_2d: Float, rng: np.random.Generator, settings: OcclusionSettings) -> Occlusion:
-    """Draw an occlusion for a clip; equal generators and landmarks give equal occlusions.
+    """Draw an occlusion for a clip; equal generator states and landmarks give equal occlusions.
 
     Args:
         kind: one of `OCCLUSION_KINDS`.
-        lmk_2d: (T, 468 or 478, 2) landmarks in crop coordinates, NaN where a detector does not give the point (one of
-            68 points leaves 400 unknown): boxes go by the known points. No zeros in their place, see `only_known`.
-        rng: source of the span, sides, scales and places.
+        lmk_2d: (T, 468 or 478, 2) landmarks in crop coordinates, NaN where the detector does not provide a point
+            (a detector of 68 points leaves 400 missing). Regions are computed from the others. Missing points must
+            not be zeros, see `missing_to_nan`.
+        rng: draws span, sides, scales and positions.
         settings: sizes.
 
     Raises:
-        ValueError: unknown kind, landmarks of another shape, or the kind ``picture`` without pictures.
-        ConfigError: ``settings.pictures`` leads to no usable picture.
-        ClipError: ``no_region``, a frame has no known landmark of the region.
+        ValueError: unknown kind, landmarks of another shape, or the kind ``picture`` without images.
+        ConfigError: ``settings.pictures`` has no usable image.
+        ClipError: ``no_region``, a frame has no landmark of the region.
     """
     if kind not in OCCLUSION_KINDS:
         raise ValueError(f"occlusion: got {kind!r}, needs one of {', '.join(OCCLUSION_KINDS)}")
-    if lmk_2d.ndim != 3 or lmk_2d.shape[1] < 468 or lmk_2d.shape[2] != 2:
-        raise ValueError(f"lmk_2d: got shape {lmk_2d.shape}, needs (frames, 468, 2)")
-    lmk_2d = np.asarray(lmk_2d[:, :468], np.float32)
+    if lmk_2d.ndim != 3 or lmk_2d.shape[1] < MESH_POINTS or lmk_2d.shape[2] != 2:
+        raise ValueError(f"lmk_2d: got shape {lmk_2d.shape}, needs (frames, {MESH_POINTS}, 2)")
+    lmk_2d = np.asarray(lmk_2d[:, :MESH_POINTS], np.float32)
     count = len(lmk_2d)
-    hidden = np.zeros(count, bool)
+    frames = np.zeros(count, bool)
     if kind == "none":
-        return Occlusion(kind, np.tile(np.asarray(NO_BOX, np.int64), (count, 1)), hidden)
-    start, end = (0, count) if kind in settings.whole_clip else hidden_span(count, rng, settings)
-    hidden[start : end : 3 if kind == "every_third" else 1] = True
-    return cover(kind, lmk_2d, hidden, rng, settings)
+        return Occlusion(kind, _empty_boxes(count), frames)
+    start, end = (0, count) if kind in settings.whole_clip else draw_span(count, rng, settings)
+    frames[start : end : KINDS[kind].frame_step] = True
+    return occlude_frames(kind, lmk_2d, frames, rng, settings)
 
 
-def cover(kind: str, lmk_2d: Float, hidden: Bool, rng: np.random.Generator, settings: OcclusionSettings) -> Occlusion:
-    """Hide a kind of region, or what lies under a picture, in the frames ``hidden`` (T,); otherwise as `occlude`."""
-    if kind == "picture":
-        if settings.pictures is None:
-            raise ValueError("pictures: got nothing, needs a picture or a folder of them for the occlusion 'picture'")
-        # Pillow is not everywhere where networks are trained.
-        from occlufacediff.occlusion.pictures import draw_occluder
+def occlude_frames(
+    kind: str, lmk_2d: Float, frames: Bool, rng: np.random.Generator, settings: OcclusionSettings
+) -> Occlusion:
+    """Occlude the given frames (T,) instead of a drawn span; otherwise as `occlude`, for all kinds but ``none``."""
+    # The region is computed from all frames: its position must not depend on the mouth's motion in a single one.
+    region = KINDS[kind].region(missing_to_nan(lmk_2d), rng, settings)
+    if region.picture is not None:
+        return Occlusion(kind, _empty_boxes(len(frames)), frames, picture=region.picture)
+    boxes = to_pixels(np.clip(region.boxes, -_BOX_LIMIT, _BOX_LIMIT))
+    return Occlusion(kind, boxes, frames, region.inverted)
 
-        none = np.tile(np.asarray(NO_BOX, np.int64), (len(hidden), 1))
-        return Occlusion(kind, none, hidden, picture=draw_occluder(Path(settings.pictures), rng))
-    # The region may look at the whole clip: its place must not depend on what the mouth does in one frame.
-    boxes, inverted = region_box(kind, only_known(lmk_2d), rng, settings)
-    return Occlusion(kind, to_pixels(np.clip(boxes, -8, 8)), hidden, inverted)
+
+def _empty_boxes(count: int) -> NDArray[np.int64]:
+    return np.tile(np.asarray(EMPTY_BOX, np.int64), (count, 1))

@@ -1,4 +1,4 @@
-"""What a segmentation model calls face on the crop, by MediaPipe's image segmenter."""
+"""Segments the visible face on the crop with MediaPipe's image segmenter."""
 
 from __future__ import annotations
 
@@ -17,23 +17,23 @@ from occlufacediff.errors import AssetError
 from occlufacediff.landmarks.native_output import silence_native_output
 from occlufacediff.landmarks.normalise import CROP_PX
 
-#: From this confidence on, a pixel is of the category of a model that knows one only.
-SURE = 0.5
+#: Confidence from which a pixel belongs to the only category of a single-category model.
+MIN_CONFIDENCE = 0.5
 
 Mask = NDArray[np.bool_]
 
 
 class Segmenter:
-    """A segmentation model, loaded once.
+    """A loaded segmentation model.
 
-    A pixel is of the most confident category; with a model of one category (a person, or not) it is where that is
-    at least 0.5 confident.
+    A pixel belongs to the category with the highest confidence. With a single-category model (person or not), it
+    belongs to the category if the confidence is at least 0.5.
 
     Args:
-        settings: names the model and the categories that are visible face.
+        settings: the model and the categories of visible face.
 
     Raises:
-        AssetError: the model is missing, damaged or no segmentation model, or has no such category.
+        AssetError: the model is missing, damaged, not a segmentation model, or lacks a category.
     """
 
     def __init__(self, settings: VisibilitySettings) -> None:
@@ -42,7 +42,7 @@ class Segmenter:
             content = self._path.read_bytes()
         except OSError as error:
             raise AssetError(
-                f"visibility.model: {self._path} cannot be read ({error.strerror}); give a segmentation model (.tflite)"
+                f"visibility.model: {self._path} cannot be read ({error.strerror}); use a segmentation model (.tflite)"
             ) from error
         with silence_native_output():
             self._network, self._image = _load(content, self._path)
@@ -50,17 +50,17 @@ class Segmenter:
         labels: list[str] = list(self._network.labels)
         if len(outputs) == 1 and (outputs.min() < 0 or outputs.max() > 1):
             raise AssetError(
-                f"visibility.model: {self._path} is no segmentation model: its only output reaches from "
-                f"{outputs.min():g} to {outputs.max():g}, confidences are from 0 to 1"
+                f"visibility.model: {self._path} is not a segmentation model: its only output ranges from "
+                f"{outputs.min():g} to {outputs.max():g}, confidences range from 0 to 1"
             )
-        self._visible = _numbers(settings.visible, labels, len(outputs), self._path)
+        self._visible = _category_indices(settings.visible, labels, len(outputs), self._path)
         edge = 2 * settings.margin_px + 1
         self._margin = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (edge, edge))
 
-    def hidden(self, crop: NDArray[np.uint8]) -> Mask:
-        """(224, 224) True where the crop (224, 224, 3) RGB shows something else than visible face."""
+    def occluded_pixels(self, crop: NDArray[np.uint8]) -> Mask:
+        """(224, 224) True where the crop (224, 224, 3) RGB shows no visible face."""
         outputs = self._outputs(crop)
-        face = outputs[0] >= SURE if len(outputs) == 1 else np.isin(outputs.argmax(axis=0), self._visible)
+        face = outputs[0] >= MIN_CONFIDENCE if len(outputs) == 1 else np.isin(outputs.argmax(axis=0), self._visible)
         return cv2.dilate(face.astype(np.uint8), self._margin) == 0
 
     def _outputs(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -71,13 +71,13 @@ class Segmenter:
 
 @cache
 def segmenter(settings: VisibilitySettings) -> Segmenter:
-    """One segmenter a process: loading takes as long as a clip."""
+    """The segmenter of these settings, loaded once per process because loading takes as long as a clip."""
     return Segmenter(settings)
 
 
 def _load(content: bytes, path: Path) -> tuple[Any, Any]:
-    """The network, and the function that wraps a picture for it."""
-    # Must stand before the import: the library reads them once.
+    """The network, and the function that wraps an image for it."""
+    # Set before the import, because the library reads them only once.
     os.environ.setdefault("GLOG_minloglevel", "3")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import mediapipe
@@ -85,36 +85,35 @@ def _load(content: bytes, path: Path) -> tuple[Any, Any]:
     from mediapipe.tasks.python.vision import ImageSegmenter, ImageSegmenterOptions
 
     options = ImageSegmenterOptions(
-        # As content: a path would be opened by native code, whose errors name no key.
+        # Passed as bytes: native code would open a path, and its errors do not name the configuration key.
         base_options=BaseOptions(model_asset_buffer=content),
         output_confidence_masks=True,
         output_category_mask=False,
     )
     try:
         with warnings.catch_warnings():
-            # Its own use of protobuf.
+            # MediaPipe calls a deprecated protobuf function.
             warnings.simplefilter("ignore", UserWarning)
             network = ImageSegmenter.create_from_options(options)
     except (ValueError, RuntimeError) as error:
         reason = " ".join(str(error).split())
         raise AssetError(
-            f"visibility.model: {path} is no segmentation model that MediaPipe can load ({reason}); give one with "
-            "an output of confidences a category (.tflite), such as selfie_multiclass_256x256.tflite"
+            f"visibility.model: {path} is not a segmentation model that MediaPipe can load ({reason}); use a model "
+            "with one confidence output per category (.tflite), such as selfie_multiclass_256x256.tflite"
         ) from error
 
-    def image(picture: NDArray[np.uint8]) -> Any:
-        return mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=picture)
+    def image(pixels: NDArray[np.uint8]) -> Any:
+        return mediapipe.Image(image_format=mediapipe.ImageFormat.SRGB, data=pixels)
 
     return network, image
 
 
-def _numbers(wanted: tuple[str, ...], labels: list[str], count: int, path: Path) -> list[int]:
-    """Numbers of the categories that are visible face."""
-    names = labels if len(labels) == count else [str(number) for number in range(count)]
+def _category_indices(wanted: tuple[str, ...], labels: list[str], count: int, path: Path) -> list[int]:
+    """Indices of the categories of visible face."""
+    named = len(labels) == count
+    names = labels if named else [str(number) for number in range(count)]
+    choices = "its categories are" if named else "it has no category names, use the indices"
     for name in wanted:
         if name not in names:
-            raise AssetError(
-                f"visibility.visible: {path} has no category {name!r}; "
-                f"{'its categories are' if names is labels else 'it names none, their numbers are'} {', '.join(names)}"
-            )
+            raise AssetError(f"visibility.visible: {path} has no category {name!r}; {choices} {', '.join(names)}")
     return [names.index(name) for name in wanted]

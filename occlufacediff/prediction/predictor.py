@@ -30,10 +30,10 @@ from occlufacediff.landmarks.visibility import to_pixels
 from occlufacediff.media.frames import FPS
 from occlufacediff.media.probe import probe
 from occlufacediff.models.checkpoint import load_networks
-from occlufacediff.occlusion.masks import read_masks
+from occlufacediff.occlusion.mask_files import open_masks
 from occlufacediff.occlusion.occlude import Occlusion, occlude
-from occlufacediff.occlusion.pictures import occluder_files
-from occlufacediff.occlusion.regions import only_known
+from occlufacediff.occlusion.occluder_images import occluder_files
+from occlufacediff.occlusion.regions import missing_to_nan
 from occlufacediff.occlusion.visibility_source import MaskVisibility, VisibilitySource, check_source, visibility_source
 from occlufacediff.prediction.adaptation import Adapted
 from occlufacediff.prediction.animate import write_animation
@@ -179,7 +179,7 @@ class Predictor:
             info = probe(video)
             track = info.require_video()
             size = track.width, track.height
-            masks = None if mask is None else read_masks(mask, size)
+            masks = None if mask is None else open_masks(mask, size)
             seen = observe(
                 info,
                 landmarks=self.landmarks,
@@ -192,13 +192,13 @@ class Predictor:
         with _timed(seconds, "occlusion"):
             covers: list[VisibilitySource] = []
             if masks is not None:
-                masks.check_count(seen.frames)
+                masks.check_frame_count(seen.frames)
                 covers.append(MaskVisibility(masks))
             if (told := visibility_source(self.visibility, video.stem, size, seen.frames)) is not None:
                 covers.append(told)
             covered = look_at(video, seen.boxes, covers, progress) if covers else None
             rng = np.random.default_rng([seed, *video.stem.encode()])
-            given = only_known(seen.lmk_2d, seen.known)
+            given = missing_to_nan(seen.lmk_2d, seen.known)
             try:
                 drawn = occlude(self.settings.occlusion, given, rng, self.settings.region)
             except ClipError as error:

@@ -45,14 +45,14 @@ def look_at(
         progress: told of every frame.
     """
     covered = Covered(len(boxes))
-    if not any(cover.looks for cover in covers):
+    if not any(cover.needs_crop for cover in covers):
         for frame, box in enumerate(boxes):
             for cover in covers:
-                covered.add(frame, cover.hidden(frame, box, None))
+                covered.add(frame, cover.occluded_pixels(frame, box, None))
         return covered
     for frame, (picture, box) in enumerate(zip(read_frames(video), boxes, strict=True)):
         crop = crop_image(picture, box)
         for cover in covers:
-            covered.add(frame, cover.hidden(frame, box, crop))
+            covered.add(frame, cover.occluded_pixels(frame, box, crop))
         progress("visibility", frame + 1, len(boxes))
     return covered

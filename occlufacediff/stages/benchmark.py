@@ -39,7 +39,7 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.sound import log_mel
 from occlufacediff.models.checkpoint import checkpoint_files, load_networks
-from occlufacediff.occlusion.pictures import occluder_digests
+from occlufacediff.occlusion.occluder_images import occluder_digests
 from occlufacediff.prediction.motion import Heard, Networks
 from occlufacediff.speech.activity import activity
 from occlufacediff.speech.phones import recognise

@@ -22,7 +22,8 @@ from occlufacediff.landmarks.store import StoredClip, encode_crop, write_clip
 from occlufacediff.landmarks.topology import MESH_POINTS
 from occlufacediff.landmarks.visibility import visible_landmarks
 from occlufacediff.media.frames import read_frames
-from occlufacediff.occlusion.visibility_source import check_source, known_frames, source_digest, visibility_source
+from occlufacediff.occlusion.known_frames import known_frames
+from occlufacediff.occlusion.visibility_source import check_source, source_digest, visibility_source
 from occlufacediff.stages.left_crops import drop_left, left_crops
 from occlufacediff.workflow.chunks import of_chunk
 from occlufacediff.workflow.fingerprint import fingerprint
@@ -127,13 +128,13 @@ def _crop(
     cover = visibility_source(visibility, f"{subject}/{clip}", (sizes["width"], sizes["height"]), len(boxes))
     # Without a word about a clip nothing lies over its face; a frame in which none was found is hidden all the same.
     visible = np.isfinite(detected[:, :MESH_POINTS]).all(axis=2).astype(np.uint8)
-    left = None if cover is not None and cover.looks else left_crops(clips_h5, clip, videos[clip], boxes, settings)
+    left = None if cover is not None and cover.needs_crop else left_crops(clips_h5, clip, videos[clip], boxes, settings)
     made = _cropped(videos[clip], boxes, settings) if left is None else ((jpeg, None) for jpeg in left)
     jpegs = []
     for number, (jpeg, crop) in enumerate(made):
         jpegs.append(jpeg)
         if cover is not None:
-            hidden = cover.hidden(number, boxes[number], crop)
+            hidden = cover.occluded_pixels(number, boxes[number], crop)
             visible[number] *= visible_landmarks(points[number, :MESH_POINTS], ~hidden)
     known = known_frames(visible, detected, visibility.known_part)
     told = visibility.source != "none"

@@ -22,7 +22,7 @@ from occlufacediff.files import new_hdf5, sha256, written_aside
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.digest import head_attributes
 from occlufacediff.models.checkpoint import checkpoint_files, load_networks
-from occlufacediff.occlusion.pictures import occluder_digests
+from occlufacediff.occlusion.occluder_images import occluder_digests
 from occlufacediff.workflow.fingerprint import fingerprint
 from occlufacediff.workflow.shards import Row, key, part_path, parts_folder, remove_parts, run_shard
 

@@ -33,7 +33,7 @@ from occlufacediff.models.checkpoint import (
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import sample_motion
-from occlufacediff.occlusion.occlude import cover
+from occlufacediff.occlusion.occlude import occlude_frames
 from occlufacediff.reporting.templates import render
 
 log = logging.getLogger(__name__)
@@ -137,7 +137,7 @@ def change_by_rounding(denoiser: Denoiser, prior: MotionPrior, asset: HeadAsset,
     distances: list[torch.Tensor] = []
     for clip, landmarks, sound in _some_clips(shard):
         everywhere = np.ones(len(landmarks), dtype=bool)
-        hidden = cover("mouth", landmarks, everywhere, np.random.default_rng(seed), box)
+        hidden = occlude_frames("mouth", landmarks, everywhere, np.random.default_rng(seed), box)
         shown = torch.from_numpy(hidden.lmk_mask(landmarks))
         places = []
         for network, decoder in models:

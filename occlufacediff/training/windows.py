@@ -16,7 +16,7 @@ from occlufacediff.datasets.clips import Clip, ClipStore
 from occlufacediff.face_mesh import IBUG_68
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
 from occlufacediff.occlusion.random_masks import training_mask
-from occlufacediff.occlusion.regions import only_known
+from occlufacediff.occlusion.regions import missing_to_nan
 from occlufacediff.speech.columns import BANDS, WIDTH, after_the_end
 
 Float = NDArray[np.float32]
@@ -183,7 +183,7 @@ class WindowDataset(Dataset[dict[str, Float]]):
             if self.masks is not None:
                 # Boxes of regions go by what is there; a clip that lacks main points throughout has its zeros.
                 given = finite.all(axis=-1).any(axis=0)
-                told = only_known(sample["lmk_2d"], given[None]) if given[list(IBUG_68)].all() else sample["lmk_2d"]
+                told = missing_to_nan(sample["lmk_2d"], given[None]) if given[list(IBUG_68)].all() else sample["lmk_2d"]
                 sample["lmk_mask"] = training_mask(told, rng, self.masks) * known
         if self.augment is not None:
             if "lmk_2d" in sample:

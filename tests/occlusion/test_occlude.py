@@ -1,4 +1,4 @@
-"""Occlusions of evaluation and prediction, and random masks of training."""
+"""Simulated occlusion of evaluation and prediction, and random masks for training."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from hypothesis import strategies as st
 from occlufacediff.config.occlusion import OCCLUSION_KINDS, MaskSettings, OcclusionSettings, mask_preset
 from occlufacediff.errors import ClipError
 from occlufacediff.face_mesh import IBUG_68
-from occlufacediff.occlusion.occlude import hidden_span, occlude
+from occlufacediff.occlusion.kinds import KINDS as REGISTERED
+from occlufacediff.occlusion.occlude import draw_span, occlude
 from occlufacediff.occlusion.random_masks import training_mask
-from occlufacediff.occlusion.regions import BROWS, LEFT_EYE, LIPS, RIGHT_EYE, only_known
+from occlufacediff.occlusion.regions import BROWS, LEFT_EYE, LIPS, RIGHT_EYE, missing_to_nan
 
 
 def face(frames: int = 75, opening: float = 0.0, seed: int = 0) -> np.ndarray:
-    """A crude face in crop coordinates whose lower lip and chin can be moved without touching anything else."""
+    """A crude face in crop coordinates, of which only lower lip and chin move."""
     rng = np.random.default_rng(seed)
     points = rng.uniform(-0.6, 0.6, (468, 2)).astype(np.float32)
     points[:, 1] = np.minimum(points[:, 1], 0.05)
@@ -34,27 +35,31 @@ def face(frames: int = 75, opening: float = 0.0, seed: int = 0) -> np.ndarray:
     return clip
 
 
-#: Kinds that need no pictures.
+#: Kinds that need no images.
 KINDS = tuple(kind for kind in OCCLUSION_KINDS if kind != "picture")
+
+
+def test_every_configurable_kind_is_registered() -> None:
+    assert {"none", *REGISTERED} == set(OCCLUSION_KINDS)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("frames", [1, 30, 75, 200])
-def test_every_kind_gives_masks_that_agree(kind: str, frames: int) -> None:
+def test_pixel_and_landmark_masks_agree_for_every_kind(kind: str, frames: int) -> None:
     lmk = face(frames)
     occlusion = occlude(kind, lmk, np.random.default_rng(3), OcclusionSettings())
     visible = occlusion.lmk_mask(lmk)
-    picture = occlusion.image_mask()
+    image = occlusion.image_mask()
     assert visible.shape == (frames, 468)
-    assert picture.shape == (frames, 224, 224)
+    assert image.shape == (frames, 224, 224)
     pixel = np.trunc(112 * lmk + 112).astype(int)
-    looked_up = picture[np.arange(frames)[:, None], pixel[..., 1], pixel[..., 0]]
+    looked_up = image[np.arange(frames)[:, None], pixel[..., 1], pixel[..., 0]]
     np.testing.assert_array_equal(visible == 0, looked_up)
-    assert np.array_equal(occlusion.image_mask(slice(0, 1)), picture[:1])
+    assert np.array_equal(occlusion.image_mask(slice(0, 1)), image[:1])
     assert (kind == "none") == bool(visible.all())
 
 
-def test_what_is_hidden_is_the_region_asked_for() -> None:
+def test_the_region_of_a_kind_is_occluded() -> None:
     lmk = face(80, opening=0.1)
     mouth = occlude("mouth", lmk, np.random.default_rng(0), OcclusionSettings())
     visible = mouth.lmk_mask(lmk)
@@ -67,13 +72,13 @@ def test_what_is_hidden_is_the_region_asked_for() -> None:
     assert not occlude("audio_driven", lmk, np.random.default_rng(0), OcclusionSettings()).lmk_mask(lmk).any()
 
 
-def test_the_mouth_box_does_not_tell_how_far_the_mouth_is_open() -> None:
+def test_the_mouth_box_does_not_depend_on_the_mouth_opening() -> None:
     lmk = face(80, opening=0.2)
     boxes = occlude("mouth", lmk, np.random.default_rng(0), OcclusionSettings()).boxes
     assert (boxes == boxes[0]).all()
 
 
-def test_points_out_of_the_crop_or_unknown_are_hidden() -> None:
+def test_points_outside_the_crop_or_missing_are_occluded() -> None:
     lmk = face(50)
     lmk[3, 7] = (1.2, 0.0)
     lmk[4, 8] = np.nan
@@ -82,20 +87,20 @@ def test_points_out_of_the_crop_or_unknown_are_hidden() -> None:
     visible = none.lmk_mask(lmk)
     assert visible[3, 7] == 0
     assert visible[4, 8] == 0
-    assert visible[5, 9] == 1  # truncation toward zero keeps what lies just left of the border, as published
+    assert visible[5, 9] == 1  # as published: truncation toward zero puts it on pixel 0
     assert visible.sum() == visible.size - 2
 
 
 @given(frames=st.integers(1, 400), seed=st.integers(0, 99), edge=st.integers(0, 20))
 def test_spans_are_long_enough_and_leave_both_ends_visible(frames: int, seed: int, edge: int) -> None:
     sizes = OcclusionSettings(edge_frames=edge)
-    start, end = hidden_span(frames, np.random.default_rng(seed), sizes)
+    start, end = draw_span(frames, np.random.default_rng(seed), sizes)
     if (start, end) != (0, frames):
         assert start >= edge
         assert frames - end >= edge
         assert end - start >= max(40, 0.6 * frames)
     else:
-        # Without edges a span that was drawn may happen to be the whole clip.
+        # Without edges, a drawn span can be the whole clip.
         assert edge == 0 or frames - 2 * edge <= max(40, np.ceil(0.6 * frames))
 
 
@@ -107,7 +112,7 @@ def test_equal_generators_give_equal_occlusions() -> None:
 
 
 @pytest.mark.parametrize("bad", ["nose", ""])
-def test_unknown_kinds_are_refused(bad: str) -> None:
+def test_unknown_kinds_raise(bad: str) -> None:
     with pytest.raises(ValueError, match="needs one of none, mouth"):
         occlude(bad, face(50), np.random.default_rng(0), OcclusionSettings())
     with pytest.raises(ValueError, match="lmk_2d"):
@@ -116,7 +121,7 @@ def test_unknown_kinds_are_refused(bad: str) -> None:
 
 @settings(max_examples=60, deadline=None)
 @given(seed=st.integers(0, 10_000), name=st.sampled_from(["default", "published_visual", "published_audio"]))
-def test_training_masks_are_masks_of_the_samples_own(seed: int, name: str) -> None:
+def test_training_masks_are_binary_and_reproducible(seed: int, name: str) -> None:
     lmk = face(64)
     mask = training_mask(lmk, np.random.default_rng(seed), mask_preset(name))
     assert mask.shape == (64, 468)
@@ -130,16 +135,14 @@ EYES = (*LEFT_EYE, *RIGHT_EYE)
 @pytest.mark.parametrize(
     ("region", "hides", "leaves"),
     [
-        # An eye of the two, and what lies around it.
+        # A box at each eye; its size is random.
         ("eyes", (), (13, 14, 152)),
         ("mouth", (13, 14), EYES),
         ("contour", (152,), (13, 14)),
         ("random", (), ()),
     ],
 )
-def test_training_masks_of_a_detector_of_68_points(
-    region: str, hides: tuple[int, ...], leaves: tuple[int, ...]
-) -> None:
+def test_training_masks_with_a_68_point_detector(region: str, hides: tuple[int, ...], leaves: tuple[int, ...]) -> None:
     none = dict.fromkeys(("whole", "half_frames", "nothing", "all", "eyes", "left", "right", "mouth", "random"), 0.0)
     sizes = {"half_min": 0.05, "half_max": 0.15, "contour_max": 1.05, "mouth_with_chin": 1.0}
     odds = MaskSettings(**(none | sizes | {"contour": 0.0, "span_is_window": 1.0, region: 1.0}))
@@ -147,7 +150,7 @@ def test_training_masks_of_a_detector_of_68_points(
     few = of_68(lmk)
     for seed in range(20):
         mask = training_mask(few, np.random.default_rng(seed), odds)
-        # Nothing is drawn by points that are not there: some of those that are lie in the region.
+        # Regions are computed from the points that exist, so they contain some of them.
         assert (mask[:, IBUG_68] == 0).any()
         assert not mask[:, sorted({*hides} & {*IBUG_68})].any()
         assert mask[:, sorted({*leaves} & {*IBUG_68})].all()
@@ -160,7 +163,7 @@ def test_training_masks_follow_their_odds() -> None:
     masks = [training_mask(lmk, np.random.default_rng([7, i]), mask_preset("published_audio")) for i in range(1500)]
     whole = np.mean([not m.any() for m in masks])
     half = np.mean([np.array_equal(m.any(1), m.all(1)) and m.any(1).sum() == 32 for m in masks])
-    # A span over all landmarks may cover the whole window, and a span of 32 frames looks like half of the frames.
+    # Adds to both: a span over the whole window, and a span of 32 frames that looks like half of the frames.
     assert 0.27 < whole < 0.34
     assert 0.17 < half < 0.24
     nothing = MaskSettings(whole=0, half_frames=0, nothing=1)
@@ -171,15 +174,15 @@ def test_training_masks_follow_their_odds() -> None:
     ("values", "field"),
     [({"whole": 1.5}, "whole"), ({"whole": 0.9, "half_frames": 0.9}, "whole"), ({"half_min": -1.0}, "half_min")],
 )
-def test_odds_out_of_range_are_refused(values: dict[str, float], field: str) -> None:
+def test_odds_out_of_range_raise(values: dict[str, float], field: str) -> None:
     with pytest.raises(ValueError, match=f"{field}: got"):
         MaskSettings(**values)
 
 
-#: What a kind hides of the 68 points, and what it leaves: the chin's point 152 goes with the mouth.
+#: Points of the 68 that a kind occludes and that it leaves visible; 152 is the chin.
 OF_68 = {
     "mouth": ((*LIPS, 152), (*EYES, *BROWS)),
-    # The lowest of the eyes' points lies on the edge.
+    # The lowest eye landmark lies on the edge.
     "bottom": ((*LIPS, 152), BROWS),
     "upper": ((*EYES, *BROWS), (*LIPS, 152)),
     "left_eye": (LEFT_EYE, (*RIGHT_EYE, *LIPS, 152)),
@@ -191,7 +194,7 @@ OF_68 = {
 
 @pytest.mark.parametrize("kind", OF_68)
 @pytest.mark.parametrize("hole", [np.nan, np.inf])
-def test_a_detector_of_68_points_has_the_same_regions(kind: str, hole: float) -> None:
+def test_kinds_with_a_68_point_detector(kind: str, hole: float) -> None:
     lmk = of_68(face(80, opening=0.1))
     lmk[np.isnan(lmk)] = hole
     occlusion = occlude(kind, lmk, np.random.default_rng(0), OcclusionSettings(scale_min=1.01))
@@ -203,14 +206,14 @@ def test_a_detector_of_68_points_has_the_same_regions(kind: str, hole: float) ->
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_boxes_are_numbers_whatever_is_unknown(kind: str) -> None:
+def test_boxes_are_finite_when_points_are_missing(kind: str) -> None:
     lmk = of_68(face(80))
     for seed in range(10):
         boxes = occlude(kind, lmk, np.random.default_rng(seed), OcclusionSettings()).boxes
         assert ((boxes >= -112 * 9) & (boxes <= 112 * 9)).all()
 
 
-def test_a_published_mouth_box_holds_the_lips_that_are_known() -> None:
+def test_a_published_mouth_box_contains_the_detected_lips() -> None:
     lmk = of_68(face(80, opening=0.1))
     published = OcclusionSettings(mouth_with_chin=False, scale_min=1.01)
     mouth = occlude("mouth", lmk, np.random.default_rng(0), published)
@@ -231,7 +234,7 @@ def test_a_published_mouth_box_holds_the_lips_that_are_known() -> None:
         ("random", range(468), "a box at a random place needs one"),
     ],
 )
-def test_a_region_without_known_points_is_an_error(kind: str, unknown: tuple[int, ...], named: str) -> None:
+def test_a_region_without_points_is_an_error(kind: str, unknown: tuple[int, ...], named: str) -> None:
     lmk = face(50)
     lmk[7, list(unknown)] = np.nan
     with pytest.raises(ClipError, match=named) as caught:
@@ -239,11 +242,11 @@ def test_a_region_without_known_points_is_an_error(kind: str, unknown: tuple[int
     assert caught.value.reason == "no_region"
 
 
-def test_points_that_were_never_given_are_no_points() -> None:
+def test_points_that_are_never_detected_become_nan() -> None:
     lmk = face(50)
-    known = np.ones((50, 468), bool)
-    known[:, 5] = False
-    known[:40, 6] = False
-    given = only_known(lmk, known)
-    assert np.isnan(given[:, 5]).all()
-    np.testing.assert_array_equal(np.delete(given, 5, axis=1), np.delete(lmk, 5, axis=1))
+    detected = np.ones((50, 468), bool)
+    detected[:, 5] = False
+    detected[:40, 6] = False
+    replaced = missing_to_nan(lmk, detected)
+    assert np.isnan(replaced[:, 5]).all()
+    np.testing.assert_array_equal(np.delete(replaced, 5, axis=1), np.delete(lmk, 5, axis=1))

@@ -20,9 +20,7 @@ from occlufacediff.face_mesh import EYE_CORNERS, INNER_LIP_BOTTOM, INNER_LIP_TOP
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.model import HeadModel
-from occlufacediff.landmarks.visibility import to_pixels
-from occlufacediff.occlusion.occlude import Occlusion
-from occlufacediff.occlusion.regions import region_box
+from occlufacediff.occlusion.occlude import occlude_frames
 from occlufacediff.speech import features
 from occlufacediff.speech.columns import BANDS
 from occlufacediff.stages.landmark_clips import draw_shard, list_landmark_clips, shard_names
@@ -120,10 +118,9 @@ def mouth_hidden(clips: Sequence[LandmarkClip]) -> Array:
     settings = OcclusionSettings(mouth_with_chin=True, mouth_margin=0.2)
     shown = []
     for clip in clips:
-        boxes, inverted = region_box("mouth", clip.lmk_2d, np.random.default_rng(0), settings)
-        everywhere = np.ones(len(boxes), bool)
-        hidden = Occlusion("mouth", to_pixels(np.clip(boxes, -8, 8)), everywhere, inverted)
-        shown.append(hidden.lmk_mask(clip.lmk_2d))
+        all_frames = np.ones(len(clip.lmk_2d), bool)
+        occlusion = occlude_frames("mouth", clip.lmk_2d, all_frames, np.random.default_rng(0), settings)
+        shown.append(occlusion.lmk_mask(clip.lmk_2d))
     return np.stack(shown)
 
 

@@ -1,4 +1,4 @@
-"""Pictures of occluders: read, chosen, laid over the crop; what is no such picture is refused by its name."""
+"""Images of occluders: reading, drawing, occlusion, and rejected files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from occlufacediff.evaluation.predictions import read_hidden, write_hidden
 from occlufacediff.files import sha256
 from occlufacediff.landmarks.visibility import visible_landmarks
 from occlufacediff.occlusion.occlude import occlude
-from occlufacediff.occlusion.pictures import occluder_digests, occluder_files, read_occluder
+from occlufacediff.occlusion.occluder_images import occluder_digests, occluder_files, read_occluder
 
 
 def occluder(path: Path, box: tuple[int, int, int, int], size: int = 256, alpha: int = 255) -> Path:
@@ -30,35 +30,35 @@ def occluder(path: Path, box: tuple[int, int, int, int], size: int = 256, alpha:
 
 
 def points(frames: int = 80) -> np.ndarray:
-    """Landmarks anywhere in the crop, and some out of it."""
+    """Landmarks inside the crop and a few outside it."""
     return np.random.default_rng(0).uniform(-1.1, 1.1, (frames, 468, 2)).astype(np.float32)
 
 
-def test_a_picture_is_resized_to_the_crop_without_bleeding(tmp_path: Path) -> None:
+def test_an_image_is_resized_to_the_crop_without_colour_bleeding(tmp_path: Path) -> None:
     # 64 px of 256 are 56 of 224.
     pixels = read_occluder(occluder(tmp_path / "a.png", (64, 128, 192, 256)))
     assert pixels.shape == (224, 224, 4)
-    hides = pixels[..., 3] >= 128
+    opaque = pixels[..., 3] >= 128
     expected = np.zeros((224, 224), bool)
     expected[112:, 56:168] = True
-    np.testing.assert_array_equal(hides, expected)
-    assert (pixels[hides][:, :3] == (255, 0, 0)).all()
+    np.testing.assert_array_equal(opaque, expected)
+    assert (pixels[opaque][:, :3] == (255, 0, 0)).all()
 
 
-def test_what_lies_under_the_picture_is_hidden_over_a_span(tmp_path: Path) -> None:
+def test_landmarks_under_the_image_are_occluded_over_a_span(tmp_path: Path) -> None:
     settings = OcclusionSettings(pictures=str(occluder(tmp_path / "a.png", (40, 120, 200, 250))))
     lmk = points()
-    hidden = occlude("picture", lmk, np.random.default_rng(1), settings)
-    masks, visible = hidden.image_mask(), hidden.lmk_mask(lmk)
-    assert 0 < hidden.frames.sum() < len(lmk)
-    assert not masks[~hidden.frames].any()
+    occlusion = occlude("picture", lmk, np.random.default_rng(1), settings)
+    masks, visible = occlusion.image_mask(), occlusion.lmk_mask(lmk)
+    assert 0 < occlusion.frames.sum() < len(lmk)
+    assert not masks[~occlusion.frames].any()
     np.testing.assert_array_equal(visible, visible_landmarks(lmk, ~masks))
-    np.testing.assert_array_equal(hidden.image_mask(slice(30, 31)), masks[30:31])
+    np.testing.assert_array_equal(occlusion.image_mask(slice(30, 31)), masks[30:31])
     always = OcclusionSettings(pictures=settings.pictures, whole_clip=("picture",))
     assert occlude("picture", lmk, np.random.default_rng(1), always).frames.all()
 
 
-def test_digests_follow_the_pictures_that_are_laid_over(tmp_path: Path) -> None:
+def test_digests_are_of_the_images_that_are_used(tmp_path: Path) -> None:
     occluder(tmp_path / "a10.png", (0, 0, 128, 128))
     occluder(tmp_path / "a2.png", (0, 0, 64, 64))
     (tmp_path / "notes.txt").touch()
@@ -70,7 +70,7 @@ def test_digests_follow_the_pictures_that_are_laid_over(tmp_path: Path) -> None:
         occluder_digests(str(tmp_path / "none"), kinds)
 
 
-def test_a_folder_gives_its_pictures_in_natural_order_one_a_draw(tmp_path: Path) -> None:
+def test_one_image_of_a_folder_is_drawn_in_natural_order(tmp_path: Path) -> None:
     for number in (10, 2, 1):
         occluder(tmp_path / f"o{number}.png", (0, 0, 20 * number, 256))
     (tmp_path / "notes.txt").write_text("not a picture")
@@ -82,13 +82,13 @@ def test_a_folder_gives_its_pictures_in_natural_order_one_a_draw(tmp_path: Path)
     assert len(set(widths[0])) == 3
 
 
-def test_a_half_transparent_picture_hides_from_alpha_128_on(tmp_path: Path) -> None:
+def test_an_image_occludes_from_alpha_128(tmp_path: Path) -> None:
     assert (read_occluder(occluder(tmp_path / "a.png", (0, 0, 256, 256), alpha=128))[..., 3] >= 128).all()
-    with pytest.raises(ConfigError, match=r"faint\.png hides nothing"):
+    with pytest.raises(ConfigError, match=r"faint\.png occludes nothing"):
         read_occluder(occluder(tmp_path / "faint.png", (0, 0, 256, 256), alpha=127))
 
 
-def test_what_is_no_occluder_is_refused(tmp_path: Path) -> None:
+def test_unusable_occluders_are_rejected(tmp_path: Path) -> None:
     Image.fromarray(np.zeros((256, 256, 3), np.uint8)).save(tmp_path / "opaque.png")
     Image.fromarray(np.full((200, 256, 4), 255, np.uint8)).save(tmp_path / "wide.png")
     (tmp_path / "text.png").write_text("not a picture")
@@ -98,35 +98,35 @@ def test_what_is_no_occluder_is_refused(tmp_path: Path) -> None:
     for name, words in (
         ("opaque.png", "has no transparency"),
         ("wide.png", "256 x 200 pixels"),
-        ("text.png", "not a picture that can be read"),
-        ("cut.png", "not a picture that can be read"),
-        ("spoilt.png", "not a picture that can be read"),
+        ("text.png", "not a readable image"),
+        ("cut.png", "not a readable image"),
+        ("spoilt.png", "not a readable image"),
     ):
-        with pytest.raises(ConfigError, match=f"{name} .*{words}.*give square RGBA pictures"):
+        with pytest.raises(ConfigError, match=f"{name} .*{words}.*use square RGBA images"):
             read_occluder(tmp_path / name)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ConfigError, match="empty holds no picture"):
+    with pytest.raises(ConfigError, match="empty has no image"):
         occluder_files(tmp_path / "empty")
     with pytest.raises(ConfigError, match=r"no file or folder .*missing"):
         occluder_files(tmp_path / "missing")
 
 
-def test_the_kind_needs_pictures() -> None:
+def test_the_kind_picture_needs_images() -> None:
     with pytest.raises(ValueError, match=r"occlusion: got 'picture', needs region\.pictures"):
         PredictionSettings(occlusion="picture")
     with pytest.raises(ValueError, match=r"occlusions: got 'picture', needs occlusion\.pictures"):
         EvaluationSettings(occlusions=("none", "picture"))
-    with pytest.raises(ValueError, match="pictures: got nothing"):
+    with pytest.raises(ValueError, match="pictures: got null"):
         occlude("picture", points(), np.random.default_rng(0), OcclusionSettings())
     assert EvaluationSettings(occlusions=("picture",), occlusion=OcclusionSettings(pictures="folder")).occlusions
 
 
-def test_evaluation_keeps_the_picture(tmp_path: Path) -> None:
+def test_predictions_store_the_occluder_image(tmp_path: Path) -> None:
     lmk = points()
     settings = OcclusionSettings(pictures=str(occluder(tmp_path / "a.png", (40, 120, 200, 250))))
-    hidden = occlude("picture", lmk, np.random.default_rng(1), settings)
+    occlusion = occlude("picture", lmk, np.random.default_rng(1), settings)
     with h5py.File(tmp_path / "predictions.h5", "w") as file:
-        write_hidden(file, "A/happy/level_1/000", hidden, hidden.lmk_mask(lmk))
+        write_hidden(file, "A/happy/level_1/000", occlusion, occlusion.lmk_mask(lmk))
     kept, visible = read_hidden(tmp_path / "predictions.h5", "picture", "A/happy/level_1/000")
-    np.testing.assert_array_equal(kept.image_mask(), hidden.image_mask())
-    np.testing.assert_array_equal(visible, hidden.lmk_mask(lmk))
+    np.testing.assert_array_equal(kept.image_mask(), occlusion.image_mask())
+    np.testing.assert_array_equal(visible, occlusion.lmk_mask(lmk))
