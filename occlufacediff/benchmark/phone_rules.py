@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.rates import FPS
-from occlufacediff.speech.loudness import strength
 from occlufacediff.speech.phones import PHONES, SILENCE, Phones, phone_features
-from occlufacediff.speech.rules import rules_motion
+from occlufacediff.speech.prosody import articulation_strength
+from occlufacediff.speech.viseme_rules import viseme_motion
 
 Float = NDArray[np.float32]
 
@@ -51,10 +51,10 @@ def phone_rules_motion(
         shape: (S,) identity.
         most_offset: largest audio offset tried, frames.
     """
-    visible, loud = ~occluded, strength(log_mel)
+    visible, loud = ~occluded, articulation_strength(log_mel)
 
     def motion_at(offset: int) -> Float:
-        return rules_motion(phones, len(fitted), basis.expression_names, strength=loud, offset_s=offset / FPS, fps=FPS)
+        return viseme_motion(phones, len(fitted), basis.expression_names, strength=loud, offset_s=offset / FPS, fps=FPS)
 
     if visible.sum() < LEAST_FRAMES:
         return np.float32(PRIOR_GAIN) * motion_at(0)

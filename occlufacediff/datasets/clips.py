@@ -19,7 +19,7 @@ from occlufacediff.files import sha256
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.digest import require_head
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
-from occlufacediff.speech.columns import after_the_end
+from occlufacediff.speech.feature_columns import padding_row
 
 if TYPE_CHECKING:
     from occlufacediff.speech.phones import Phones
@@ -255,7 +255,7 @@ class ClipStore:
                     if self.sound == "speech"
                     else group["log_mel"][()].astype(np.float32)
                 )
-                values["log_mel"] = fit_rows(mel, MEL_ROWS_PER_FRAME * frames, after_the_end(mel))
+                values["log_mel"] = fit_rows(mel, MEL_ROWS_PER_FRAME * frames, padding_row(mel))
             else:
                 wave = fit_rows(group["waveform"][()].astype(np.float32), SAMPLES_PER_FRAME * frames, 0.0)
                 values["waveform"] = normalised_waveform(wave)
@@ -270,13 +270,13 @@ class ClipStore:
         if "speech" in group:
             return np.asarray(group["speech"][()], np.float32)
         # The recogniser is not everywhere where networks are trained.
-        from occlufacediff.speech.features import sound_features
-        from occlufacediff.speech.phones import recognise
+        from occlufacediff.speech.features import speech_features
+        from occlufacediff.speech.recognition import recognise_phones
 
         waveform = group["waveform"][()].astype(np.float32)
         if row not in self._heard:
-            self._heard[row] = recognise(waveform)
-        return sound_features(waveform, group["log_mel"][()].astype(np.float32), self._heard[row])
+            self._heard[row] = recognise_phones(waveform)
+        return speech_features(waveform, group["log_mel"][()].astype(np.float32), self._heard[row])
 
 
 @lru_cache(maxsize=16)

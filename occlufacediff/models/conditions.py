@@ -14,7 +14,7 @@ from occlufacediff.models.denoiser import Denoiser, Prepared
 from occlufacediff.models.layers import FRAMES_PER_LATENT
 from occlufacediff.models.step_decoder import StepDecoder
 from occlufacediff.models.windows import WINDOW_FRAMES
-from occlufacediff.speech.columns import after_the_end
+from occlufacediff.speech.feature_columns import padding_row
 
 #: A pass of the network: landmarks shown, sound heard, weight in the sum.
 Branch = tuple[bool, bool, float]
@@ -143,7 +143,7 @@ def _unheard_row(audio: Tensor) -> Tensor:
     """What follows the end of a clip's sound, as in training: (1,) or (1, columns)."""
     if audio.dim() == 1:
         return audio.new_zeros(1, dtype=torch.float32)
-    return torch.from_numpy(after_the_end(audio.float().cpu().numpy()))[None].to(audio.device)
+    return torch.from_numpy(padding_row(audio.float().cpu().numpy()))[None].to(audio.device)
 
 
 def _filled(values: Tensor, rows: int, after: Tensor | None = None) -> Tensor:

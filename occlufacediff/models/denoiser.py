@@ -26,7 +26,7 @@ from occlufacediff.models.layers import (
     sinusoids,
 )
 from occlufacediff.models.step_decoder import StepDecoder
-from occlufacediff.speech.columns import WIDTH
+from occlufacediff.speech.feature_columns import N_FEATURES
 
 _TABLE_ROWS = 5000
 
@@ -40,7 +40,7 @@ class DenoiserConfig:
         landmarks: L, landmarks a frame.
         landmark_width: channels of the landmark condition.
         audio: sound encoder; "wav2vec2" takes waveforms (B, T * 640), "log_mel" log-mel (B, T * 4, mel_bands), "speech"
-            spectrum and phones (B, T * 4, mel_bands), see `occlufacediff.speech.columns`.
+            spectrum and phones (B, T * 4, mel_bands), see `occlufacediff.speech.feature_columns`.
         audio_width: channels of the sound condition; encoder width = landmark_width + audio_width.
         mel_bands: bands of log-mel, or columns of spectrum and phones.
         wav2vec2: sizes of wav2vec2, used with audio = "wav2vec2".
@@ -133,7 +133,7 @@ class DenoiserConfig:
     @classmethod
     def open(cls, latent_dim: int = 64) -> DenoiserConfig:
         """The compact size on spectrum and phones, as the weights that come with the program."""
-        return replace(cls.compact(latent_dim), audio="speech", mel_bands=WIDTH)
+        return replace(cls.compact(latent_dim), audio="speech", mel_bands=N_FEATURES)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for a YAML file."""

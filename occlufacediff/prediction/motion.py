@@ -24,12 +24,12 @@ from occlufacediff.prediction.articulation_features import JAW_OPENING, articula
 from occlufacediff.prediction.gaussian_process import Array
 from occlufacediff.prediction.offset import NO_OFFSET, Offset, find_offset
 from occlufacediff.prediction.spread import opened
-from occlufacediff.speech.columns import after_the_end
-from occlufacediff.speech.features import sound_features
-from occlufacediff.speech.loudness import sound_columns, strength
-from occlufacediff.speech.phones import Phones, recognise
-from occlufacediff.speech.spoken import spoken_motion, viseme_columns
-from occlufacediff.speech.words import recognise_words
+from occlufacediff.speech.feature_columns import padding_row
+from occlufacediff.speech.features import speech_features
+from occlufacediff.speech.phones import Phones
+from occlufacediff.speech.prosody import articulation_strength, prosody
+from occlufacediff.speech.recognition import recognise_phones, recognise_words
+from occlufacediff.speech.viseme_rules import mean_viseme_motion, viseme_shares
 
 Float = NDArray[np.float32]
 
@@ -60,7 +60,7 @@ class Heard:
     Attributes:
         waveform: (640 T,) at 16 kHz. log_mel: (4 T, 80).
         spoken: what is said, heard by phones and perhaps by words, if anyone asked.
-        features: (4 T, 60) of `sound_features`, None for networks that take none.
+        features: (4 T, 60) of `speech_features`, None for networks that take none.
     """
 
     waveform: Float
@@ -81,10 +81,10 @@ class Heard:
         """Hear what ``networks`` need, and words where they are adapted; ``phones`` if they are there already."""
         if not networks.hears_phones:
             return cls(waveform, log_mel, () if phones is None else (phones,))
-        phones = recognise(waveform) if phones is None else phones
+        phones = recognise_phones(waveform) if phones is None else phones
         words = adaptation.enabled and adaptation.words and networks.adaptable
         spoken = (phones, recognise_words(waveform)) if words else (phones,)
-        return cls(waveform, log_mel, spoken, sound_features(waveform, log_mel, phones))
+        return cls(waveform, log_mel, spoken, speech_features(waveform, log_mel, phones))
 
     @property
     def phones(self) -> Phones:
@@ -107,7 +107,7 @@ class Heard:
             raise ValueError("features: got None, needs those of `Heard.of` for networks that hear phones")
         rows = np.arange(len(self.features)) + late * MEL_ROWS_PER_FRAME
         there = (rows >= 0) & (rows < len(self.features))
-        told = np.where(there[:, None], self.features[np.where(there, rows, 0)], after_the_end(self.features))
+        told = np.where(there[:, None], self.features[np.where(there, rows, 0)], padding_row(self.features))
         return torch.from_numpy(np.ascontiguousarray(told))
 
 
@@ -164,9 +164,11 @@ def infer(
     )
     ruled, columns, offset = None, None, NO_OFFSET
     if adapts and use_sound:
-        columns = adaptation.sound_sd * sound_columns(heard.log_mel)
+        columns = adaptation.sound_sd * prosody(heard.log_mel)
         if networks.hears_phones:
-            ruled = spoken_motion(heard.spoken, len(seen), basis.expression_names, strength=strength(heard.log_mel))
+            ruled = mean_viseme_motion(
+                heard.spoken, len(seen), basis.expression_names, strength=articulation_strength(heard.log_mel)
+            )
             offset = _offset(
                 ruled,
                 columns,
@@ -178,7 +180,7 @@ def infer(
                 upper=upper_columns(basis.expression_names),
                 settings=adaptation,
             )
-            visemes = adaptation.viseme_sd * viseme_columns(heard.spoken, len(seen))
+            visemes = adaptation.viseme_sd * viseme_shares(heard.spoken, len(seen))
             ruled, columns = offset.of_picture(ruled), offset.of_picture(np.concatenate([columns, visemes], axis=1))
     samples = sample_motion(
         networks.denoiser,

@@ -43,7 +43,7 @@ from occlufacediff.prediction.notes import notes_of_faces, notes_of_offset
 from occlufacediff.prediction.observe import Observation, Progress, Sound, listen, observe
 from occlufacediff.prediction.visibility import Covered, look_at
 from occlufacediff.rendering.overlay import check_overlay
-from occlufacediff.speech.activity import activity
+from occlufacediff.speech.voice_activity import detect_voice_activity
 
 Floats = NDArray[np.float32]
 
@@ -268,7 +268,7 @@ class Predictor:
         """Whether the sound may move the face; a note tells why not, where `listen` has not told it."""
         if not (sound.heard and self.settings.only_speech):
             return sound.heard
-        spoken = activity(sound.waveform, silence_db=self.settings.silence_db).kind == "speech"
+        spoken = detect_voice_activity(sound.waveform, silence_db=self.settings.silence_db).kind == "speech"
         if not spoken:
             notes.append("the sound is no speech (music or noise?); only the picture tells of hidden motion")
         return spoken

@@ -1,1 +1,1 @@
-"""What is heard: phones of a waveform, whether it is speech at all, and the lips' motion that phones ask for."""
+"""Speech in audio: phone recognition, voice activity, prosody, visemes and the motion of lips and jaw."""

@@ -41,8 +41,8 @@ from occlufacediff.media.sound import log_mel
 from occlufacediff.models.checkpoint import checkpoint_files, load_networks
 from occlufacediff.occlusion.occluder_images import occluder_digests
 from occlufacediff.prediction.motion import Heard, Networks
-from occlufacediff.speech.activity import activity
-from occlufacediff.speech.phones import recognise
+from occlufacediff.speech.voice_activity import detect_voice_activity
+from occlufacediff.speech.recognition import recognise_phones
 from occlufacediff.storage import faults_named
 from occlufacediff.weights import NETWORKS
 from occlufacediff.workflow.fingerprint import fingerprint
@@ -218,7 +218,7 @@ def _compare(parts: dict[str, Path], partners: dict[str, Path], inputs: Benchmar
     recording, settings = read_recording(parts[clip]), inputs.settings
     networks = _networks(inputs.head, inputs.checkpoint, inputs.device)
     # `Heard.of` recognises phones itself where the networks need them.
-    phones = recognise(recording.waveform) if "phone_rules" in settings.methods else None
+    phones = recognise_phones(recording.waveform) if "phone_rules" in settings.methods else None
     heard = Heard.of(recording.waveform, recording.log_mel, networks, settings.adaptation, phones=phones)
     other = None
     if clip in partners:
@@ -259,7 +259,7 @@ def _compare(parts: dict[str, Path], partners: dict[str, Path], inputs: Benchmar
                         occluded.frames & occluded.scored[:, LIPS].any(axis=1),
                     )
                 group[method].attrs.update(metrics)
-    kind = activity(recording.waveform, silence_db=settings.silence_db).kind
+    kind = detect_voice_activity(recording.waveform, silence_db=settings.silence_db).kind
     return {"offset_frames": offsets[0], "audio_kind": kind}
 
 

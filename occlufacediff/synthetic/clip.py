@@ -8,8 +8,8 @@ import numpy as np
 
 from occlufacediff.config.synthetic import SyntheticSettings
 from occlufacediff.head.arkit import EXPRESSION_NAMES
-from occlufacediff.speech.viseme_curves import speech_actions
-from occlufacediff.speech.visemes import segments_of
+from occlufacediff.speech.coarticulation import speech_actions
+from occlufacediff.speech.visemes import phoneme_segments
 from occlufacediff.synthetic.behaviour import add, blink_curve, distractor_actions, emotion_actions, head_pose
 from occlufacediff.synthetic.plan import PlanClip
 from occlufacediff.synthetic.seeding import rng_for
@@ -51,7 +51,7 @@ def draw_clip(
     speech = speech_of(clip, who, settings, seed)
     times = np.arange(int(speech.seconds * fps + 1e-6)) / fps
 
-    segments = segments_of(
+    segments = phoneme_segments(
         speech.spoken.phonemes, speech.spoken.starts, speech.end - speech.lead, stress=who.style.stress
     )
     actions = speech_actions(segments, times - speech.lead, who.style, speech.liveliness)

@@ -24,9 +24,9 @@ from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.skinning import project_numpy, rotation_matrices
 from occlufacediff.landmarks.normalise import CROP_PX, CROP_SCALE, crop_boxes, to_crop
 from occlufacediff.media.rates import FPS, MEL_RATE, MEL_ROWS_PER_FRAME, SAMPLE_RATE
-from occlufacediff.speech.features import sound_features
-from occlufacediff.speech.viseme_curves import Style, speech_actions
-from occlufacediff.speech.visemes import Segments, has_visemes, segments_of
+from occlufacediff.speech.coarticulation import SpeakingStyle, speech_actions
+from occlufacediff.speech.features import speech_features
+from occlufacediff.speech.visemes import Segments, has_visemes, phoneme_segments
 from occlufacediff.synthetic import sentences
 from occlufacediff.synthetic.behaviour import (
     add,
@@ -131,7 +131,7 @@ def _speaker(number: int, rng: np.random.Generator, settings: LandmarkClipSettin
     def habit(centre: float) -> float:
         return float(centre * np.exp(settings.habit * np.clip(rng.standard_normal(), -2.5, 2.5)))
 
-    style = Style(
+    style = SpeakingStyle(
         opening=habit(settings.opening),
         lips=habit(settings.lips),
         rounding=habit(settings.lips),
@@ -183,10 +183,16 @@ def _text(number: int, rng: np.random.Generator) -> str:
 
 
 def _mouth(
-    speech: Speech, times: NDArray[np.float64], style: Style, settings: LandmarkClipSettings, rng: np.random.Generator
+    speech: Speech,
+    times: NDArray[np.float64],
+    style: SpeakingStyle,
+    settings: LandmarkClipSettings,
+    rng: np.random.Generator,
 ) -> dict[str, NDArray[np.float64]]:
     """Facial actions (T,) and jaw (T, 3) of a mouth that speaks, rests and stirs."""
-    spoken = segments_of(speech.spoken.phonemes, speech.spoken.starts, speech.end - speech.lead, stress=style.stress)
+    spoken = phoneme_segments(
+        speech.spoken.phonemes, speech.spoken.starts, speech.end - speech.lead, stress=style.stress
+    )
     segments = _own_targets(spoken, settings, rng)
     lively = speech.liveliness * np.exp(0.25 * smooth_noise(rng, times, low=0.2, high=1.0))
     lively *= (0.15 + _loudness(speech, times)) ** settings.loudness
@@ -281,6 +287,6 @@ def _filmed(
 def _heard(speech: Speech, frames: int, lag: float) -> Float:
     """Features (4 T, 60) of the clip's sound, ``lag`` seconds late."""
     waveform = resampled(speech.samples, speech.rate, SAMPLE_RATE)
-    sound = sound_features(waveform)
+    sound = speech_features(waveform)
     rows = np.clip(np.arange(MEL_ROWS_PER_FRAME * frames) - round(lag * MEL_RATE), 0, len(sound) - 1)
     return sound[rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from occlufacediff.speech.viseme_curves import Style
+from occlufacediff.speech.coarticulation import SpeakingStyle
 from occlufacediff.synthetic.seeding import rng_for
 
 AGES = ("young", "adult", "old")
@@ -25,7 +25,7 @@ class Speaker:
     pitch: int
     pitch_range: int
     words_per_minute: int
-    style: Style
+    style: SpeakingStyle
 
 
 def speaker(name: str, seed: int, *, spread: float) -> Speaker:
@@ -46,7 +46,7 @@ def speaker(name: str, seed: int, *, spread: float) -> Speaker:
     def habit(deviation: float, low: float, high: float) -> float:
         return float(min(max(1.0 + spread * deviation * rng.standard_normal(), low), high))
 
-    style = Style(
+    style = SpeakingStyle(
         opening=0.21 * habit(0.1, 0.75, 1.3),
         lips=habit(0.1, 0.75, 1.3),
         rounding=habit(0.1, 0.75, 1.25),

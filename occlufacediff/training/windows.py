@@ -17,7 +17,7 @@ from occlufacediff.face_mesh import IBUG_68
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
 from occlufacediff.occlusion.random_masks import training_mask
 from occlufacediff.occlusion.regions import missing_to_nan
-from occlufacediff.speech.columns import BANDS, WIDTH, after_the_end
+from occlufacediff.speech.feature_columns import N_BANDS, N_FEATURES, padding_row
 
 Float = NDArray[np.float32]
 Batch = dict[str, Tensor]
@@ -42,7 +42,7 @@ def resample(values: Float, positions: Float) -> Float:
 def window_of(clip: Clip, start: float, tempo: float) -> dict[str, Float]:
     """A window of 64 frames from ``start``, played ``tempo`` times as fast (a waveform is then that much higher, too).
 
-    A clip that ends before the window does holds its last frame, with silence for sound (`after_the_end`).
+    A clip that ends before the window does holds its last frame, with silence for sound (`padding_row`).
     """
     if tempo == 1 and float(start).is_integer() and 0 <= start <= len(clip) - WINDOW:
         return _cut(clip, int(start))
@@ -57,7 +57,7 @@ def window_of(clip: Clip, start: float, tempo: float) -> dict[str, Float]:
     if clip.log_mel is not None:
         rows = MEL_ROWS_PER_FRAME * start + tempo * np.arange(MEL_ROWS_PER_FRAME * WINDOW)
         mel = resample(clip.log_mel, rows)
-        mel[rows > len(clip.log_mel) - 1] = after_the_end(clip.log_mel)
+        mel[rows > len(clip.log_mel) - 1] = padding_row(clip.log_mel)
         result["log_mel"] = mel
     if clip.waveform is not None:
         places = SAMPLES_PER_FRAME * start + tempo * np.arange(SAMPLES_PER_FRAME * WINDOW)
@@ -104,13 +104,13 @@ def augment_landmarks(lmk_2d: Float, rng: np.random.Generator, settings: Augment
 
 def augment_sound(sound: Float, rng: np.random.Generator, settings: AugmentSettings) -> Float:
     """`augment_log_mel`, or for spectrum and phones (N, 60) that of the spectrum, and phones not heard for a while."""
-    if sound.shape[1] != WIDTH:
+    if sound.shape[1] != N_FEATURES:
         return augment_log_mel(sound, rng, settings)
-    changed = np.concatenate([augment_log_mel(sound[:, :BANDS], rng, settings), sound[:, BANDS:]], axis=1)
+    changed = np.concatenate([augment_log_mel(sound[:, :N_BANDS], rng, settings), sound[:, N_BANDS:]], axis=1)
     if rng.random() < settings.phones_lost:
         length = int(rng.integers(len(sound) // 8, len(sound) + 1))
         start = int(rng.integers(0, len(sound) - length + 1))
-        changed[start : start + length, BANDS:] = 0
+        changed[start : start + length, N_BANDS:] = 0
     return changed
 
 

@@ -24,7 +24,8 @@ from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.synthetic import SyntheticSettings
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.media.encode import VideoWriter
-from occlufacediff.speech.phones import Phones, recognise
+from occlufacediff.speech.phones import Phones
+from occlufacediff.speech.recognition import recognise_phones
 from occlufacediff.stages.benchmark import BenchmarkInputs, run_benchmark
 from occlufacediff.stages.benchmark_page import write_page
 from occlufacediff.stages.synthesise import expression_for
@@ -164,13 +165,13 @@ def test_only_audio_that_a_method_needs_is_analysed(
 
     def listen(waveform: np.ndarray) -> Phones:
         heard.append(len(waveform))
-        return recognise(waveform)
+        return recognise_phones(waveform)
 
     def never(waveform: np.ndarray) -> Phones:
         raise AssertionError("the method phone_rules was not requested")
 
-    monkeypatch.setattr("occlufacediff.prediction.motion.recognise", listen)
-    monkeypatch.setattr("occlufacediff.stages.benchmark.recognise", never)
+    monkeypatch.setattr("occlufacediff.prediction.motion.recognise_phones", listen)
+    monkeypatch.setattr("occlufacediff.stages.benchmark.recognise_phones", never)
     inputs = inputs_of(head, BenchmarkSettings(("mouth",), ("middle",), ("interpolation",)))
     run_benchmark(clips, out, inputs=inputs)
     assert len(heard) == 1

@@ -9,7 +9,7 @@ from small_head import small_head
 from occlufacediff.benchmark.phone_rules import PRIOR_GAIN, phone_rules_motion
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.speech.phones import PHONES, Phones
-from occlufacediff.speech.rules import rules_motion
+from occlufacediff.speech.viseme_rules import viseme_motion
 
 FRAMES = 150
 BASIS = LandmarkBasis.of(small_head())
@@ -31,7 +31,7 @@ def covered(first: int, stop: int) -> np.ndarray:
 
 @pytest.mark.parametrize(("late", "gain"), [(0, 1.3), (3, 0.5)])
 def test_offset_gain_and_rest_come_from_visible_frames(late: int, gain: float) -> None:
-    ruled = rules_motion(talk(), FRAMES, BASIS.expression_names, offset_s=late / 25)
+    ruled = viseme_motion(talk(), FRAMES, BASIS.expression_names, offset_s=late / 25)
     true = gain * ruled
     true[:, 0] += 0.2
     hidden = covered(50, 100)
@@ -48,7 +48,7 @@ def test_nothing_visible_takes_the_prior() -> None:
     hidden = np.ones(FRAMES, dtype=bool)
     seen = np.zeros((FRAMES, BASIS.n_exp + 3), np.float32)
     found = phone_rules_motion(talk(), MEL, seen, hidden, BASIS, SHAPE, most_offset=8)
-    ruled = rules_motion(talk(), FRAMES, BASIS.expression_names)
+    ruled = viseme_motion(talk(), FRAMES, BASIS.expression_names)
     np.testing.assert_allclose(found, PRIOR_GAIN * ruled, atol=1e-5)
 
 

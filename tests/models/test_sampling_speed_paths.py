@@ -24,7 +24,7 @@ from occlufacediff.models.sample import sample_clips
 from occlufacediff.models.sampler import clip_noise, few_steps
 from occlufacediff.models.schedule import NoiseSchedule
 from occlufacediff.models.windows import Blend, blend, overlapping, published_windows, stretches
-from occlufacediff.speech.columns import after_the_end
+from occlufacediff.speech.feature_columns import padding_row
 
 ROOT = Path(__file__).resolve().parents[2]
 MOTION = 9
@@ -120,7 +120,7 @@ def test_shared_parts_of_the_branches_equal_separate_passes(base: DenoiserConfig
                 for v in (one.lmk_2d[frames], one.lmk_mask[frames])
             )
             audio = one.audio[start * 8 * audio_rows : (start * 8 + 64) * audio_rows]
-            after = torch.zeros(1) if audio.dim() == 1 else torch.from_numpy(after_the_end(one.audio.numpy()))[None]
+            after = torch.zeros(1) if audio.dim() == 1 else torch.from_numpy(padding_row(one.audio.numpy()))[None]
             end = after.expand(missing * audio_rows, *audio.shape[1:])
             keep = torch.tensor([heard and use_audio])
             memories.append(denoiser.condition(lmk, mask * shown, torch.cat([audio, end])[None], keep))

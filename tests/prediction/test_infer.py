@@ -20,10 +20,10 @@ from occlufacediff.prediction import infer as module
 from occlufacediff.prediction.adaptation import Adapted
 from occlufacediff.prediction.motion import Heard, Networks, Sampling, infer
 from occlufacediff.prediction.spread import opened
-from occlufacediff.speech.columns import WIDTH
-from occlufacediff.speech.loudness import sound_columns, strength
+from occlufacediff.speech.feature_columns import N_FEATURES
 from occlufacediff.speech.phones import Phones
-from occlufacediff.speech.spoken import spoken_motion, viseme_columns
+from occlufacediff.speech.prosody import articulation_strength, prosody
+from occlufacediff.speech.viseme_rules import mean_viseme_motion, viseme_shares
 
 FRAMES, VALUES = 100, N_EXP + 3
 HIDDEN = slice(40, 75)
@@ -54,7 +54,7 @@ def heard() -> Heard:
         waveform=np.zeros(640 * FRAMES, np.float32),
         log_mel=log_mel.astype(np.float32),
         spoken=(Phones(names, edges[:-1], edges[1:]),),
-        features=np.repeat(np.arange(4 * FRAMES, dtype=np.float32)[:, None], WIDTH, axis=1),
+        features=np.repeat(np.arange(4 * FRAMES, dtype=np.float32)[:, None], N_FEATURES, axis=1),
     )
 
 
@@ -97,7 +97,7 @@ def inferred(networks: Networks, heard: Heard, monkeypatch: pytest.MonkeyPatch) 
 
 
 def ruled(heard: Heard) -> np.ndarray:
-    return spoken_motion(heard.spoken, FRAMES, NAMES, strength=strength(heard.log_mel))
+    return mean_viseme_motion(heard.spoken, FRAMES, NAMES, strength=articulation_strength(heard.log_mel))
 
 
 def test_the_spread_is_larger_where_the_rules_lie_apart_from_the_samples(inferred: Any, heard: Heard) -> None:
@@ -187,7 +187,7 @@ def test_what_is_heard_in_two_ways_counts_half_each(inferred: Any, heard: Heard)
 @pytest.mark.parametrize("term", ["viseme_sd", "sound_sd"])
 def test_what_sounds_tells_of_what_no_rule_moves(inferred: Any, heard: Heard, term: str, late: int) -> None:
     """The visible frames show that the mouth goes aside with a viseme, or with loudness, as late as these come."""
-    columns = viseme_columns(heard.spoken, FRAMES) if term == "viseme_sd" else sound_columns(heard.log_mel)
+    columns = viseme_shares(heard.spoken, FRAMES) if term == "viseme_sd" else prosody(heard.log_mel)
     told = columns[:, columns.std(axis=0).argmax()]
     at = np.clip(np.arange(FRAMES) + late, 0, FRAMES - 1)
     seen = ruled(heard)[at].astype(np.float32)
@@ -255,7 +255,7 @@ def test_the_offset_is_told_by_the_mouth_whatever_else_is_hidden(inferred: Any, 
 @pytest.mark.parametrize("what", ["log_mel", "spoken", "features"])
 def test_sound_that_was_not_heard_as_needed_is_refused(inferred: Any, heard: Heard, what: str) -> None:
     wrong = {"log_mel": heard.log_mel[:-4], "spoken": (), "features": None}[what]
-    with pytest.raises(ValueError, match={"spoken": "hearings"}.get(what, what) + ": got"):
+    with pytest.raises(ValueError, match={"spoken": "recognitions"}.get(what, what) + ": got"):
         inferred(heard=replace(heard, **{what: wrong}))
 
 
@@ -263,10 +263,10 @@ def test_words_are_heard_where_they_move_something(
     networks: Networks, heard: Heard, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = Phones(("AA",), np.zeros(1), np.full(1, FRAMES / 25))
-    monkeypatch.setattr(module, "recognise", lambda waveform: heard.phones)
+    monkeypatch.setattr(module, "recognise_phones", lambda waveform: heard.phones)
     monkeypatch.setattr(module, "recognise_words", lambda waveform: words)
     told: list[Phones] = []
-    monkeypatch.setattr(module, "sound_features", lambda waveform, mel, phones: told.append(phones) or heard.features)
+    monkeypatch.setattr(module, "speech_features", lambda waveform, mel, phones: told.append(phones) or heard.features)
     prior = MotionPrior(MotionPriorConfig.compact(VALUES))  # knows no spread
     deaf = replace(networks, denoiser=Denoiser(DenoiserConfig.compact(prior.config.latent_dim)))
 

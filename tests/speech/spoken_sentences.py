@@ -1,4 +1,4 @@
-"""Sentences spoken by espeak-ng at 16 kHz, and sounds that are no speech."""
+"""Sentences synthesised by espeak-ng at 16 kHz, and audio without speech."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ VOICES = ("en-us+m3", "en-us+f2", "en-gb-x-rp+m7")
 
 @cache
 def spoken(number: int) -> tuple[Spoken, np.ndarray]:
-    """A sentence by voice ``number``, and its waveform (N,)."""
+    """A sentence in voice ``number``, and its waveform (N,)."""
     text = "Move that heavy purple sofa over by the window."
     one = speak(text, VOICES[number], words_per_minute=150, pitch=50, pitch_range=50, seed=1)
     return one, resampled(one.samples, one.rate, RATE)

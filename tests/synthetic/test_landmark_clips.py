@@ -22,7 +22,7 @@ from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.model import HeadModel
 from occlufacediff.occlusion.occlude import occlude_frames
 from occlufacediff.speech import features
-from occlufacediff.speech.columns import BANDS
+from occlufacediff.speech.feature_columns import N_BANDS
 from occlufacediff.stages.landmark_clips import draw_shard, list_landmark_clips, shard_names
 from occlufacediff.synthetic.landmark_clips import LandmarkClip, draw_landmark_clips
 from occlufacediff.training.mouth_swap import MouthSwap
@@ -54,7 +54,7 @@ def basis(head: HeadAsset) -> LandmarkBasis:
 def clips(head: HeadAsset, basis: LandmarkBasis) -> list[LandmarkClip]:
     """Clips of 75 frames whose phones nobody listens to: recognition is three quarters of the work."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(features, "recognise", lambda waveform: [])
+        patch.setattr(features, "recognise_phones", lambda waveform: [])
         patch.setattr(features, "phone_features", lambda phones, rows, fps: np.zeros((rows, 40), np.float32))
         return [draw_landmark_clips(number, IN_STEP, SEED, head, basis) for number in range(N_TRAIN + N_TEST)]
 
@@ -97,7 +97,7 @@ def test_mouth_and_sound_are_in_step(clips):
     lags = range(-6, 7)
     curves = []
     for clip in clips[:30]:
-        loud = clip.sound[:, :BANDS].mean(axis=1)[::4]
+        loud = clip.sound[:, :N_BANDS].mean(axis=1)[::4]
         gap = opening(clip.lmk_2d)
         inner = slice(6, 69)
         curves.append([np.corrcoef(loud[6 + lag : 69 + lag], gap[inner])[0, 1] for lag in lags])

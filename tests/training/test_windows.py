@@ -25,8 +25,9 @@ from occlufacediff.datasets.clips import ClipStore, fit_rows
 from occlufacediff.errors import AssetError
 from occlufacediff.models.conditions import Conditions, SampleInput
 from occlufacediff.speech import phones
-from occlufacediff.speech.columns import BANDS, PHONES, SILENCE, WIDTH
-from occlufacediff.speech.features import sound_features
+from occlufacediff.speech.feature_columns import N_BANDS, N_FEATURES
+from occlufacediff.speech.features import speech_features
+from occlufacediff.speech.phones import PHONES, SILENCE
 from occlufacediff.training.windows import (
     WindowDataset,
     augment_landmarks,
@@ -76,8 +77,8 @@ def test_store_gives_the_usable_clips_of_its_split(files: Files) -> None:
 def test_spectrum_and_phones_are_heard_where_they_were_not_drawn(files: Files) -> None:
     clip = store_of(files, sound="speech")[0]
     assert clip.log_mel is not None
-    assert clip.log_mel.shape == (4 * len(clip.exp), WIDTH)
-    np.testing.assert_allclose(clip.log_mel[:, BANDS:].sum(axis=1), 1.0, atol=1e-5)
+    assert clip.log_mel.shape == (4 * len(clip.exp), N_FEATURES)
+    np.testing.assert_allclose(clip.log_mel[:, N_BANDS:].sum(axis=1), 1.0, atol=1e-5)
 
 
 def test_a_clip_is_heard_once(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +99,7 @@ def test_a_clip_is_heard_once(files: Files, monkeypatch: pytest.MonkeyPatch) -> 
     np.testing.assert_array_equal(first, again)
     with h5py.File(files.audio[0]) as file:
         group = file[store.rows[1][1]]
-        np.testing.assert_array_equal(again, sound_features(group["waveform"][()], group["log_mel"][()]))
+        np.testing.assert_array_equal(again, speech_features(group["waveform"][()], group["log_mel"][()]))
 
 
 def test_store_names_what_is_missing(files: Files, tmp_path: Path) -> None:
@@ -168,8 +169,8 @@ def test_after_its_end_a_clip_says_no_phone(files: Files) -> None:
     clip = store_of(files, sound="speech")[1]
     assert clip.log_mel is not None
     after = window_of(clip, 0, 1.0)["log_mel"][200:]
-    assert (after[:, :BANDS] == clip.log_mel[:, :BANDS].min()).all()
-    assert (after[:, BANDS:] == [name == SILENCE for name in PHONES]).all()
+    assert (after[:, :N_BANDS] == clip.log_mel[:, :N_BANDS].min()).all()
+    assert (after[:, N_BANDS:] == [name == SILENCE for name in PHONES]).all()
 
 
 @pytest.mark.parametrize("sound", ["log_mel", "speech", "waveform"])
@@ -192,14 +193,14 @@ def test_sampling_fills_a_short_clip_as_training_does(files: Files, sound: str) 
 def test_sound_shorter_than_its_clip_ends_in_silence(files: Files, tmp_path: Path) -> None:
     with h5py.File(tmp_path / "A1.h5", "w") as file:
         file["happy/level_1/000/log_mel"] = np.full((270, 80), 2.0, np.float32)
-        file["happy/level_1/000/speech"] = np.eye(WIDTH, dtype=np.float32)[np.full(270, BANDS)] - 1
+        file["happy/level_1/000/speech"] = np.eye(N_FEATURES, dtype=np.float32)[np.full(270, N_BANDS)] - 1
     short = replace(files, audio=[tmp_path / "A1.h5", *files.audio[1:]])
     mel, heard = (store_of(short, sound=sound)[0].log_mel for sound in ("log_mel", "speech"))
     assert mel is not None
     assert heard is not None
     assert (mel[270:] == 2.0).all()
-    assert (heard[270:, :BANDS] == -1).all()
-    assert (heard[270:, BANDS:] == [name == SILENCE for name in PHONES]).all()
+    assert (heard[270:, :N_BANDS] == -1).all()
+    assert (heard[270:, N_BANDS:] == [name == SILENCE for name in PHONES]).all()
 
 
 def test_sound_stays_in_step_with_the_motion_at_any_tempo(files: Files) -> None:

@@ -1,4 +1,4 @@
-"""Phones heard: the same for the same sound, sensible for any, and like what was spoken."""
+"""Phone recognition: deterministic, robust to any audio, and close to the spoken phones."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 from spoken_sentences import RATE, VOICES, spoken
 
-from occlufacediff.speech import phones as module
-from occlufacediff.speech.phones import PHONES, SILENCE, Phones, phone_features, recognise
-from occlufacediff.speech.rules import VISEMES_OF_PHONES
+from occlufacediff.speech import recognition as module
+from occlufacediff.speech.phones import PHONES, SILENCE, Phones, phone_features
+from occlufacediff.speech.recognition import recognise_phones
+from occlufacediff.speech.viseme_rules import VISEMES_OF_PHONES
 from occlufacediff.speech.visemes import VISEMES, visemes_of
 
 
 def visemes_at(sounds: list[tuple[str, ...]], starts: np.ndarray, end: float, times: np.ndarray) -> np.ndarray:
-    """Viseme (T,) at the times, sounds split among theirs in equal parts."""
+    """Viseme (T,) at the ``times``; the visemes of a sound share its duration equally."""
     place = np.clip(np.searchsorted(starts, times, side="right") - 1, 0, len(sounds) - 1)
     ends = np.append(starts, end)[1:]
     part = (times - starts[place]) / np.maximum(ends[place] - starts[place], 1e-9)
@@ -25,34 +26,34 @@ def visemes_at(sounds: list[tuple[str, ...]], starts: np.ndarray, end: float, ti
     return np.array(names)
 
 
-def test_what_is_heard_is_like_what_was_spoken() -> None:
-    right = []
+def test_recognised_visemes_match_the_spoken_ones() -> None:
+    accuracy = []
     for number in range(len(VOICES)):
-        said, waveform = spoken(number)
-        heard = recognise(waveform)
+        utterance, waveform = spoken(number)
+        phones = recognise_phones(waveform)
         end = len(waveform) / RATE
         times = np.arange(0.005, end, 0.01)
-        true = visemes_at([visemes_of(name) for name in said.phonemes], said.starts, end, times)
-        found = visemes_at([VISEMES_OF_PHONES[name] for name in heard.names], heard.starts, end, times)
-        right.append(np.mean(true == found))
-    # Chance is below 0.1; 0.46 was measured over 16 sentences of eight voices.
-    assert np.mean(right) > 0.33
+        true = visemes_at([visemes_of(name) for name in utterance.phonemes], utterance.starts, end, times)
+        found = visemes_at([VISEMES_OF_PHONES[name] for name in phones.names], phones.starts, end, times)
+        accuracy.append(np.mean(true == found))
+    # Chance is below 0.1. Measured over 16 sentences of eight voices: 0.46.
+    assert np.mean(accuracy) > 0.33
 
 
-def test_same_sound_same_bytes_and_nothing_on_the_console(capfd: pytest.CaptureFixture[str]) -> None:
+def test_recognition_is_bit_identical_and_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     waveform = spoken(0)[1]
-    one = recognise(waveform)
-    recognise(spoken(1)[1])
-    again = recognise(waveform.copy())
+    one = recognise_phones(waveform)
+    recognise_phones(spoken(1)[1])
+    again = recognise_phones(waveform.copy())
     assert again.names == one.names
     for name in ("starts", "ends"):
         assert getattr(again, name).tobytes() == getattr(one, name).tobytes()
     assert capfd.readouterr() == ("", "")
 
 
-def test_level_does_not_matter() -> None:
+def test_recognition_does_not_depend_on_the_level() -> None:
     waveform = spoken(0)[1]
-    loud, quiet = (phone_features(recognise(one), 65) for one in (waveform, 0.01 * waveform))
+    loud, quiet = (phone_features(recognise_phones(one), 65) for one in (waveform, 0.01 * waveform))
     assert (loud.argmax(axis=1) == quiet.argmax(axis=1)).mean() > 0.9
 
 
@@ -69,48 +70,48 @@ def test_level_does_not_matter() -> None:
     ],
     ids=["empty", "one", "short", "zeros", "constant", "faint", "noise"],
 )
-def test_no_speech_is_silence(waveform: np.ndarray) -> None:
-    heard = recognise(waveform)
-    assert set(heard.names) <= {SILENCE}
-    assert (phone_features(heard, 10)[:, -1] == 1).all()
+def test_audio_without_speech_gives_silence(waveform: np.ndarray) -> None:
+    phones = recognise_phones(waveform)
+    assert set(phones.names) <= {SILENCE}
+    assert (phone_features(phones, 10)[:, -1] == 1).all()
 
 
-def test_half_a_second_is_enough() -> None:
-    heard = recognise(spoken(0)[1][8_000:16_000])
-    assert set(heard.names) - {SILENCE}
-    assert heard.ends[-1] == 0.5
+def test_half_a_second_of_speech_is_recognised() -> None:
+    phones = recognise_phones(spoken(0)[1][8_000:16_000])
+    assert set(phones.names) - {SILENCE}
+    assert phones.ends[-1] == 0.5
 
 
-def test_long_sounds_are_cut_where_they_are_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_long_audio_is_cut_where_it_is_quiet(monkeypatch: pytest.MonkeyPatch) -> None:
     sentence = np.pad(spoken(0)[1], (4_000, 4_000))
     long = np.tile(sentence, 4)
-    whole = phone_features(recognise(long), 300)
-    monkeypatch.setattr(module, "_PIECE_S", 5.0)
-    cuts = module._pieces(long)
+    whole = phone_features(recognise_phones(long), 300)
+    monkeypatch.setattr(module, "_MAX_PIECE_S", 5.0)
+    cuts = module._piece_bounds(long)
     assert len(cuts) > 3
     assert max(np.diff(cuts)) <= 5 * RATE
     assert all(np.abs(long[cut - 160 : cut + 160]).max() < 0.02 for cut in cuts[1:-1])
-    heard = recognise(long)
-    assert (heard.starts[1:] == heard.ends[:-1]).all()
-    assert (np.diff(heard.starts) > 0).all()
-    assert (phone_features(heard, 300).argmax(axis=1) == whole.argmax(axis=1)).mean() > 0.7
+    phones = recognise_phones(long)
+    assert (phones.starts[1:] == phones.ends[:-1]).all()
+    assert (np.diff(phones.starts) > 0).all()
+    assert (phone_features(phones, 300).argmax(axis=1) == whole.argmax(axis=1)).mean() > 0.7
 
 
-def test_a_search_that_lost_its_way_is_done_again(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_search_is_repeated_with_wider_beams(monkeypatch: pytest.MonkeyPatch) -> None:
     waveform = spoken(0)[1]
-    right = recognise(waveform)
-    wide = module._BEAMS
-    monkeypatch.setattr(module, "_BEAMS", ((1e-3, 1e-3),))
-    lost = recognise(waveform)
+    expected = recognise_phones(waveform)
+    wide = module._PHONE_BEAMS
+    monkeypatch.setattr(module, "_PHONE_BEAMS", ((1e-3, 1e-3),))
+    lost = recognise_phones(waveform)
     assert max(lost.ends - lost.starts) > 1.0
-    monkeypatch.setattr(module, "_BEAMS", ((1e-3, 1e-3), *wide))
-    assert recognise(waveform).names == right.names
+    monkeypatch.setattr(module, "_PHONE_BEAMS", ((1e-3, 1e-3), *wide))
+    assert recognise_phones(waveform).names == expected.names
 
 
 @pytest.mark.parametrize("wrong", [np.zeros((2, 100)), np.array([0.0, np.nan]), np.array([np.inf])])
-def test_what_is_no_waveform_is_refused(wrong: np.ndarray) -> None:
+def test_invalid_waveforms_are_rejected(wrong: np.ndarray) -> None:
     with pytest.raises(ValueError, match="waveform: got"):
-        recognise(wrong)
+        recognise_phones(wrong)
 
 
 @given(
@@ -118,11 +119,11 @@ def test_what_is_no_waveform_is_refused(wrong: np.ndarray) -> None:
     st.integers(0, 40),
     st.sampled_from([25, 100]),
 )
-def test_features_are_shares_of_centred_frames(sounds: list[tuple[str, float]], frames: int, fps: int) -> None:
+def test_features_are_the_shares_of_frames(sounds: list[tuple[str, float]], frames: int, fps: int) -> None:
     ends = np.cumsum([length for _, length in sounds])
     starts = np.append(0.0, ends)[: len(ends)]
-    heard = Phones(tuple(name for name, _ in sounds), starts, ends)
-    features = phone_features(heard, frames, fps=fps)
+    phones = Phones(tuple(name for name, _ in sounds), starts, ends)
+    features = phone_features(phones, frames, fps=fps)
     assert features.shape == (frames, len(PHONES))
     np.testing.assert_allclose(features.sum(axis=1), 1, atol=1e-5)
     for frame in range(frames):
