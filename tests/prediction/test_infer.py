@@ -16,7 +16,7 @@ from occlufacediff.head.fit import FitResult
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
-from occlufacediff.prediction import infer as module
+from occlufacediff.prediction import motion as module
 from occlufacediff.prediction.adaptation import Adapted
 from occlufacediff.prediction.motion import Heard, Networks, Sampling, infer
 from occlufacediff.prediction.spread import opened

@@ -24,7 +24,7 @@ from occlufacediff.config.training import AugmentSettings
 from occlufacediff.datasets.clips import ClipStore, fit_rows
 from occlufacediff.errors import AssetError
 from occlufacediff.models.conditions import Conditions, SampleInput
-from occlufacediff.speech import phones
+from occlufacediff.speech import recognition
 from occlufacediff.speech.feature_columns import N_BANDS, N_FEATURES
 from occlufacediff.speech.features import speech_features
 from occlufacediff.speech.phones import PHONES, SILENCE
@@ -89,8 +89,8 @@ def test_a_clip_is_heard_once(files: Files, monkeypatch: pytest.MonkeyPatch) -> 
         heard.append(len(samples) // 2)  # of 16 bits
         return real(samples)
 
-    real = phones._heard
-    monkeypatch.setattr(phones, "_heard", heard_now)
+    real = recognition._decode_phones
+    monkeypatch.setattr(recognition, "_decode_phones", heard_now)
     store = store_of(files, sound="speech")
     first, again = (store[1].log_mel for _ in range(2))
     assert heard == [640 * 70, 640 * 50]
