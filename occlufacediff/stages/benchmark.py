@@ -41,8 +41,8 @@ from occlufacediff.media.sound import log_mel
 from occlufacediff.models.checkpoint import checkpoint_files, load_networks
 from occlufacediff.occlusion.occluder_images import occluder_digests
 from occlufacediff.prediction.motion import Heard, Networks
-from occlufacediff.speech.voice_activity import detect_voice_activity
 from occlufacediff.speech.recognition import recognise_phones
+from occlufacediff.speech.voice_activity import detect_voice_activity
 from occlufacediff.storage import faults_named
 from occlufacediff.weights import NETWORKS
 from occlufacediff.workflow.fingerprint import fingerprint
