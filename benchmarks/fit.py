@@ -19,12 +19,14 @@ import h5py
 import numpy as np
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.config.schema import Config
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.fit import PX, FitResult, fit_clip
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
 from occlufacediff.landmarks.normalise import crop_boxes, to_crop
 from occlufacediff.media.rates import FPS
+from occlufacediff.stages.open_head import workflow_head
 
 
 @cache
@@ -119,7 +121,7 @@ def fitted(head: Path, clip: Case) -> FitResult:
 def main() -> None:
     """Fit all clips with one process, then with two, and print figures."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("head", type=Path, nargs="?", default=Path("resources/open_head.npz"))
+    parser.add_argument("head", type=Path, nargs="?", default=workflow_head(Config()))
     parser.add_argument("clips", type=Path, nargs="*")
     arguments = parser.parse_args()
     loaded(arguments.head)

@@ -21,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 
 from occlufacediff.config.evaluation import EvaluationSettings
+from occlufacediff.config.schema import Config
 from occlufacediff.datasets.clips import Clip, ClipStore
 from occlufacediff.evaluation.metrics import lve
 from occlufacediff.evaluation.protocol import make_case
@@ -33,6 +34,7 @@ from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import SampleInput, sample_clips
 from occlufacediff.models.windows import WINDOW_FRAMES, overlapping, stretches
+from occlufacediff.stages.open_head import workflow_head
 
 Float = NDArray[np.float32]
 
@@ -204,7 +206,7 @@ def main() -> None:
     """Measure on one thread."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=Path("results/synthetic"))
-    parser.add_argument("--head", type=Path, default=Path("resources/open_head.npz"))
+    parser.add_argument("--head", type=Path, default=workflow_head(Config()))
     parser.add_argument("--seam-frames", type=int, default=750, help="length of the row of clips, in frames")
     parser.add_argument("--hour", action="store_true", help="measure an hour of clips instead")
     arguments = parser.parse_args()

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import torch
 
+from occlufacediff.config.schema import Config
 from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
 from occlufacediff.device import pick_device
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.schedule import NoiseSchedule
+from occlufacediff.stages.open_head import workflow_head
 from occlufacediff.training.denoiser import denoiser_config, denoiser_losses
 from occlufacediff.training.loop import Batch, make_optimizer
 from occlufacediff.training.motion_prior import prior_config
@@ -93,7 +95,7 @@ def main() -> None:
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--head", type=Path, default=Path("resources/open_head.npz"))
+    parser.add_argument("--head", type=Path, default=workflow_head(Config()))
     arguments = parser.parse_args()
     device = pick_device(arguments.device)
     asset = HeadAsset.load(arguments.head)

@@ -32,7 +32,7 @@ def model_options(command: Command) -> Command:
             "--head",
             type=click.Path(path_type=Path),
             help="Head model (.npz); default: the open head, built once, "
-            "or with --checkpoint resources/open_head.npz where there is one.",
+            "or with --checkpoint the head of that checkpoint in resources/heads.",
         ),
     )
     for option in reversed(options):

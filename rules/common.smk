@@ -35,6 +35,7 @@ from occlufacediff.workflow.inputs import (
     subjects,
     video_archive,
 )
+from occlufacediff.stages.open_head import workflow_head
 from occlufacediff.synthetic.shards import shard_names
 from occlufacediff.errors import OccluFaceError
 from occlufacediff.workflow.fingerprint import fingerprint
@@ -52,7 +53,7 @@ except OccluFaceError as error:
 RESULTS = f"results/{cfg.dataset}"
 LOGS = f"logs/{cfg.dataset}"
 ARCHIVES = cfg.archives if cfg.source == "local" else f"{RESULTS}/archives"
-HEAD = cfg.head or "resources/open_head.npz"
+HEAD = cfg.head or str(workflow_head(cfg))
 MODELS = cfg.checkpoint or f"{RESULTS}/models"
 # The model that tells what is visible, where one does.
 SEGMENTATION = [cfg.visibility.model] if cfg.visibility.source == "segmentation" else []

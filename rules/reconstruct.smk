@@ -1,7 +1,7 @@
 # The head model, and its coefficients on every frame by a fit to landmarks.
 rule build_open_head:
     output:
-        head="resources/open_head.npz",
+        head=str(workflow_head(cfg)),
     log:
         f"{LOGS}/build_open_head.log",
     benchmark:

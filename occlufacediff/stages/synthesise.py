@@ -162,7 +162,7 @@ def expression_for(clip: SyntheticClip, asset: HeadAsset) -> np.ndarray:
         if name in asset.expression_names:
             exp[:, asset.expression_names.index(name)] = clip.exp[:, column]
         elif clip.exp[:, column].any():
-            raise AssetError(f"head model {asset.name!r} has no action {name!r}; build resources/open_head.npz anew")
+            raise AssetError(f"head model {asset.name!r} has no action {name!r}; set `head` to null")
     return exp
 
 

@@ -63,7 +63,7 @@ def look_of(who: Speaker, asset: HeadAsset, size: int, seed: int) -> Look:
         AssetError: ``asset`` is not the open head; others have neither its colours nor its ages.
     """
     if asset.name != "open" or asset.vertex_colors is None:
-        raise AssetError(f"synthetic data needs the open head, got {asset.name!r}; build resources/open_head.npz")
+        raise AssetError(f"synthetic data needs the open head, got {asset.name!r}; set `head` to null")
     rng = rng_for(seed, who.name, "look")
     origin = rng.dirichlet((0.7, 0.7, 0.9))
     shape = _identity(who, asset, origin, rng)

@@ -34,7 +34,7 @@ def faulty(finished: Tree, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tr
         "archives": str(archives),
         "subjects": list(SUBJECTS),
         "checkpoint": str(finished.results / "models"),
-        "head": str(finished.folder / "resources" / "open_head.npz"),
+        "head": str(next(finished.folder.glob("resources/heads/*.npz"))),
         "split": {"rule": "all_test"},
         "evaluation": {"occlusions": ["mouth"], "methods": ["ours", "neutral"], "steps": 2, "max_clips": 2},
     }

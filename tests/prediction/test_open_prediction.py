@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -22,7 +23,7 @@ from occlufacediff.cli import main
 from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.schema import Config
-from occlufacediff.errors import ConfigError
+from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.head.follow import follow_visible
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.media.frames import read_frames
@@ -238,13 +239,19 @@ def test_a_cache_that_cannot_be_is_refused(tmp_path: Path, monkeypatch: pytest.M
         heads.open_head()
 
 
-def test_a_checkpoint_goes_with_the_workflows_head(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_checkpoint_goes_with_the_head_of_its_digest(
+    stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "resources").mkdir()
-    (tmp_path / "resources" / "open_head.npz").write_bytes(b"")
+    heads.HEADS.mkdir(parents=True)
+    small_head(seed=1).save(heads.HEADS / "open-00000000.npz")
     monkeypatch.setattr(model, "open_head", lambda say: Path("built.npz"))
     monkeypatch.setattr(model, "open_weights", lambda: Path("weights"))
-    console = Console()
+    console, own = Console(), stage / "weights"
     assert model.find_model(None, None, console) == (Path("weights"), Path("built.npz"))
-    assert model.find_model(Path("own"), None, console) == (Path("own"), model.WORKFLOW_HEAD)
-    assert model.find_model(Path("own"), Path("h.npz"), console) == (Path("own"), Path("h.npz"))
+    assert model.find_model(own, None, console) == (own, Path("built.npz"))
+    shutil.copy(stage / "head.npz", heads.HEADS / "open-11111111.npz")
+    assert model.find_model(own, None, console) == (own, heads.HEADS / "open-11111111.npz")
+    assert model.find_model(own, Path("h.npz"), console) == (own, Path("h.npz"))
+    with pytest.raises(AssetError, match="nowhere"):
+        model.find_model(Path("nowhere"), None, console)

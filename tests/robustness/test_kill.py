@@ -81,8 +81,8 @@ def _kill_every_shard(folder: Path, finished: Tree) -> Killer:
 
     patterns = [f"*/{SUBJECT}*", f"*/{SUBJECT}/**/*"]
     assert digests(tree.results, *patterns) == digests(finished.results, *patterns)
-    head = "open_head.npz"
-    assert digests(folder / "resources", head) == digests(finished.folder / "resources", head)
+    head = "*.npz"
+    assert digests(folder / "resources/heads", head) == digests(finished.folder / "resources/heads", head)
     assert _orphans(tree.results) == []
     return killer
 
