@@ -4,6 +4,8 @@ from __future__ import annotations
 
 #: Stands for the clip in a row that speaks of a whole archive.
 ARCHIVE = "(archive)"
+#: Reason of a clip that failed with an error that the program did not foresee.
+UNEXPECTED = "unexpected_error"
 
 
 class OccluFaceError(Exception):

@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from occlufacediff.errors import ClipError, OccluFaceError
+from occlufacediff.errors import UNEXPECTED, ClipError, OccluFaceError
 
 _FREE = "free some space"
 _ALLOW = "allow writing there, or choose another folder"
@@ -62,6 +62,25 @@ def storage_error(
             name = path or getattr(seen, "filename", None) or _name_in(str(seen))
             return StorageError(f"{name or unnamed}: {what}; {remedy}, then run again: what is finished is kept")
     return None
+
+
+def as_clip_error(error: Exception) -> ClipError:
+    """The failure of the one clip whose processing raised ``error``; other clips may continue.
+
+    Call it in the ``except`` block. A `ClipError` is returned as it is; an unforeseen error gets the reason
+    ``unexpected_error`` and the message ``<type>: <text>``.
+
+    Raises:
+        OccluFaceError: ``error`` itself if it concerns more than the clip: configuration, assets, storage.
+        StorageError: a fault of disk or file system caused ``error``.
+    """
+    if isinstance(error, ClipError):
+        return error
+    if isinstance(error, OccluFaceError):
+        raise error
+    if fault := storage_error(error):
+        raise fault from error
+    return ClipError(UNEXPECTED, f"{type(error).__name__}: {error}")
 
 
 @contextmanager

@@ -37,7 +37,7 @@ def result_table(means: pd.DataFrame, region: str, span: str) -> Table:
     """Means of all methods for one region and span."""
     chosen = means[(means["region"] == region) & (means["span"] == span) & (means["part"] == "all")]
     table = Table(title=f"{REGION_NAMES[region]} occluded {SPAN_NAMES[span]}", title_justify="left")
-    table.add_column("method")
+    table.add_column("method", no_wrap=True)
     for heading in SHOWN.values():
         table.add_column(heading, justify="right")
     for method in dict.fromkeys(chosen["method"]):

@@ -10,13 +10,16 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import logging
 import os
 import shutil
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from functools import partial
 from multiprocessing import get_context
@@ -31,10 +34,12 @@ from dask.callbacks import Callback
 from tqdm import tqdm
 
 from occlufacediff import __version__
-from occlufacediff.errors import AssetError, ClipError, OccluFaceError
+from occlufacediff.errors import UNEXPECTED, AssetError, OccluFaceError
 from occlufacediff.files import new_hdf5, sha256, written_aside
-from occlufacediff.storage import StorageError, faults_named
+from occlufacediff.storage import StorageError, as_clip_error, faults_named
 from occlufacediff.workflow.fingerprint import PACKAGE
+
+LOG = logging.getLogger(__name__)
 
 Row = dict[str, Any]
 Work = Callable[[str, Path], Row]
@@ -67,7 +72,9 @@ def run_shard(
     Args:
         clips: names of the clips, ``<emotion>/<level>/<sentence>``.
         work: writes the part whole or not at all and gives the clip's figures; it is pickled to other processes. A
-            `ClipError` of it becomes a failed row; any other error ends the shard, finished clips are kept.
+            `ClipError` becomes a failed row. So does an unforeseen error, with the reason ``unexpected_error``: its
+            traceback goes to the log, and the next run tries the clip again. Errors of configuration, assets and
+            storage end the shard; finished clips are kept.
         parts: folder of the parts: ``<parts>/<clip><suffix>`` and ``.json``.
         key_of: what the part depends on (`key`), asked in this process before anything runs.
         inputs: files that a clip is made from, as an earlier stage left them. A failure of the clip counts only when
@@ -87,15 +94,19 @@ def run_shard(
     """
     stamps = {clip: {path: _stamp(path) for path in inputs(clip)} for clip in clips}
     keys = {clip: key_of(clip) for clip in clips}
-    waiting = [clip for clip in clips if _finished(parts, clip, suffix, keys[clip]) is None]
+    waiting = [clip for clip in clips if _is_waiting(_finished(parts, clip, suffix, keys[clip]))]
     for clip in waiting:
         part_path(parts, clip, suffix).parent.mkdir(parents=True, exist_ok=True)
+        _record_path(parts, clip).unlink(missing_ok=True)
     jobs = [(work, clip, part_path(parts, clip, suffix), keys[clip], stamps[clip], beside) for clip in waiting]
     with tqdm(total=len(clips), initial=len(clips) - len(jobs), desc=title, unit="clip", mininterval=1.0) as progress:
-        if scheduler is not None:
-            _run_distributed(jobs, suffix, beside, parts, scheduler, progress.update)
-        else:
-            _run_local(jobs, workers, progress.update)
+        try:
+            if scheduler is not None:
+                _run_distributed(jobs, suffix, beside, parts, scheduler, progress.update)
+            else:
+                _run_local(jobs, workers, progress.update)
+        finally:
+            _log_tracebacks(parts, waiting)
     rows = [_finished(parts, clip, suffix, keys[clip]) for clip in clips]
     lost = [clip for clip, row in zip(clips, rows, strict=True) if row is None]
     if lost:
@@ -132,21 +143,39 @@ def _finished(parts: Path, clip: str, suffix: str, wanted: str) -> Row | None:
     return row
 
 
+def _is_waiting(row: Row | None) -> bool:
+    """Whether a clip has to be done: it has no row, or an unforeseen error that may not occur again."""
+    return row is None or row["reason"] == UNEXPECTED
+
+
+def _log_tracebacks(parts: Path, clips: Iterable[str]) -> None:
+    """Log the tracebacks of unforeseen errors, which may have been raised in other processes."""
+    for clip in clips:
+        with suppress(FileNotFoundError, ValueError):
+            record = json.loads(_record_path(parts, clip).read_text(encoding="utf-8"))
+            if trace := record.get("traceback"):
+                LOG.error("%s failed:\n%s", clip, trace)
+
+
 def _one(job: Job) -> str:
     """Do one clip and leave its record; runs in a worker."""
     work, clip, part, made_from, stamps, beside = job
     files: dict[str, int] = {}
+    trace = ""
     row: Row = {"clip": clip, "status": OK, "reason": "", "message": ""}
     try:
         row |= work(clip, part)
         files = {end: part.with_suffix(end).stat().st_size for end in (part.suffix, *beside)}
-    except ClipError as error:
+    except Exception as error:  # noqa: BLE001  as_clip_error raises what is not a failure of the clip
+        failure = as_clip_error(error)
         _require_unchanged(stamps)
         for end in (part.suffix, *beside):
             part.with_suffix(end).unlink(missing_ok=True)
-        row |= {"status": FAILED, "reason": error.reason, "message": " ".join(str(error).split())}
+        row = {"clip": clip, "status": FAILED, "reason": failure.reason, "message": " ".join(str(failure).split())}
+        trace = traceback.format_exc() if failure.reason == UNEXPECTED else ""
     with written_aside(part.with_suffix(".json")) as aside:
-        aside.write_text(json.dumps({"key": made_from, "files": files, "row": row}), encoding="utf-8")
+        record = {"key": made_from, "files": files, "row": row} | ({"traceback": trace} if trace else {})
+        aside.write_text(json.dumps(record), encoding="utf-8")
     return clip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import signal
 import subprocess
 import sys
@@ -14,8 +15,9 @@ from pathlib import Path
 import pytest
 
 from occlufacediff.config.crop import CropSettings
-from occlufacediff.errors import AssetError, ClipError
+from occlufacediff.errors import AssetError, ClipError, ConfigError
 from occlufacediff.files import written_aside
+from occlufacediff.storage import StorageError
 from occlufacediff.workflow import dask_workers
 from occlufacediff.workflow.shards import (
     key,
@@ -76,13 +78,40 @@ def test_rows_in_order_with_failures_and_finished_clips_kept(tmp_path: Path, wor
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_a_fault_of_the_program_stops_the_shard_and_keeps_finished_clips(tmp_path: Path, workers: int) -> None:
-    with pytest.raises(RuntimeError, match="a fault"):
-        run_shard(CLIPS, broken, tmp_path, key, workers=workers)
+def test_an_unforeseen_error_fails_one_clip_and_is_tried_again(
+    tmp_path: Path, workers: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    rows = run_shard(CLIPS, broken, tmp_path, key, workers=workers)
+    assert [row["status"] for row in rows] == ["ok", "ok", "failed", "ok", "ok", "ok", "ok"]
+    assert (rows[2]["reason"], rows[2]["message"]) == ("unexpected_error", "RuntimeError: a fault of the program")
+    assert f"{CLIPS[2]} failed:" in caplog.text
+    assert "Traceback" in caplog.text
+    assert not part_path(tmp_path, CLIPS[2]).exists()
+    again = run_shard(CLIPS, partial(work, tmp_path / "log"), tmp_path, key, workers=workers)
+    assert (tmp_path / "log").read_text().splitlines() == [CLIPS[2]]
+    assert [row["status"] for row in again] == ["ok"] * 7
+
+
+def lost(error: Exception, clip: str, part: Path) -> dict[str, object]:
+    if clip.endswith("002"):
+        raise error
+    part.write_text(clip)
+    return {}
+
+
+@pytest.mark.parametrize(
+    ("error", "raised"),
+    [
+        (ConfigError("a key"), ConfigError),
+        (AssetError("a head"), AssetError),
+        (OSError(errno.ENOSPC, "no space"), StorageError),
+    ],
+)
+def test_errors_that_concern_all_clips_end_the_shard(tmp_path: Path, error: Exception, raised: type[Exception]) -> None:
+    with pytest.raises(raised):
+        run_shard(CLIPS, partial(lost, error), tmp_path, key)
     finished = {path.with_suffix("") for path in tmp_path.rglob("*.json")}
-    assert tmp_path / CLIPS[2] not in finished
-    assert workers > 1 or finished == {tmp_path / clip for clip in CLIPS[:2]}
-    assert finished <= {path.with_suffix("") for path in tmp_path.rglob("*.h5")}
+    assert finished == {tmp_path / clip for clip in CLIPS[:2]}
 
 
 def test_a_running_dask_scheduler_does_the_same(tmp_path: Path) -> None:
