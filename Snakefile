@@ -1,11 +1,7 @@
-# From archives of talking faces to a report on what was recovered of hidden motion; docs/workflow.md explains it.
+# From archives of talking videos to 3D facial motion and a report; see docs/workflow.md.
 from snakemake.utils import min_version
 
 min_version("9.0")
-
-
-# Lies under every file given by --configfile, and under --config.
-configfile: f"{workflow.basedir}/config/default.yaml"
 
 
 include: "rules/common.smk"
@@ -26,7 +22,7 @@ localrules:
 
 rule all:
     input:
-        wanted,
+        f"{RUN}/report.html",
 
 
 include: "rules/targets.smk"
@@ -34,6 +30,7 @@ include: "rules/acquire.smk"
 include: "rules/preprocess.smk"
 include: "rules/reconstruct.smk"
 include: "rules/chunks.smk"
+include: "rules/manifest.smk"
 include: "rules/train.smk"
 include: "rules/evaluate.smk"
 include: "rules/report.smk"

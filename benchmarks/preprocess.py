@@ -45,7 +45,6 @@ from occlufacediff.media.frames import read_frames  # noqa: E402
 from occlufacediff.media.rates import SAMPLES_PER_FRAME  # noqa: E402
 from occlufacediff.stages.acquire import unpack_subject  # noqa: E402
 from occlufacediff.stages.crop import crop_subject  # noqa: E402
-from occlufacediff.stages.crops_ahead import CropsAhead  # noqa: E402
 from occlufacediff.stages.landmarks import detect_subject  # noqa: E402
 from occlufacediff.stages.video import convert_subject  # noqa: E402
 from occlufacediff.workflow.shards import read_index  # noqa: E402
@@ -75,16 +74,14 @@ def took(work: Callable[[], object], repeats: int = 1) -> float:
 def stages(archive: Path, folder: Path) -> dict[str, float]:
     """Our stages from a subject's archive to its clip store in ``folder``: CPU seconds of each."""
     raw, video, boxes, store = folder / "raw", folder / "video25", folder / "landmarks.h5", folder / "clips.h5"
-    index, ahead = video / "index.csv", CropsAhead(store, CropSettings())
+    index = video / "index.csv"
     return {
         "unpack": took(lambda: unpack_subject(SUBJECT, archive, None, raw, raw / "index.csv", view="front")),
         "convert": took(
             lambda: convert_subject(SUBJECT, raw, raw / "index.csv", video, index, settings=VideoSettings())
         ),
         "landmarks": took(
-            lambda: detect_subject(
-                *(SUBJECT, video, index, boxes, folder / "l.csv"), settings=LandmarkSettings(), track=ahead.track
-            )
+            lambda: detect_subject(SUBJECT, video, index, boxes, folder / "l.csv", settings=LandmarkSettings())
         ),
         "crop": took(
             lambda: crop_subject(SUBJECT, video, index, boxes, store, folder / "c.csv", settings=CropSettings())

@@ -1,6 +1,6 @@
-# Archives in MEAD's layout: made here, fetched, or local ones; then unpacked. Licensed files, for the target `fetch`.
-# What a file elsewhere holds depends on its id alone: `code` is the module that knows where files lie, because a
-# change to how they are fetched must not fetch hundreds of gigabytes again.
+# Archives in MEAD's layout (generated, downloaded or local), then unpacked. Licensed files, for the target `fetch`.
+# `code` of the fetch rules is the module of the sources alone: a change of the transfer must not download hundreds of
+# gigabytes again.
 if cfg.source == "download":
 
     localrules:
@@ -51,7 +51,7 @@ else:
             seed=cfg.seed,
             code=fingerprint("occlufacediff.stages.synthesise"),
         message:
-            "{wildcards.subject}: make talking faces and their archives"
+            "{wildcards.subject}: generate clips and archives"
         conda:
             "../envs/synthetic.yaml"
         script:

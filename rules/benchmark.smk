@@ -3,8 +3,8 @@ rule run_benchmark:
     input:
         clips=benchmark_videos,
         head=HEAD,
-        motion_prior=expand(f"{MODELS}/motion_prior/{{file}}", file=NETWORK),
-        denoiser=expand(f"{MODELS}/denoiser/{{file}}", file=NETWORK),
+        motion_prior=network(MODELS, "motion_prior"),
+        denoiser=network(MODELS, "denoiser"),
     output:
         tables=expand(f"{RESULTS}/benchmark/{{table}}.csv", table=["clips", "by_clip", "means", "groups", "gains"]),
         page=report(

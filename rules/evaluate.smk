@@ -1,4 +1,4 @@
-# Hide, sample, compare on the test split.
+# Scores of all methods on the test split with simulated occlusion.
 rule evaluate_methods:
     input:
         manifest=f"{RESULTS}/manifest.csv",
@@ -6,26 +6,26 @@ rule evaluate_methods:
         audio=of_subjects(f"{RESULTS}/audio/{{subject}}.h5"),
         coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),
         head=HEAD,
-        motion_prior=expand(f"{MODELS}/motion_prior/{{file}}", file=NETWORK),
-        denoiser=expand(f"{MODELS}/denoiser/{{file}}", file=NETWORK),
+        motion_prior=network(MODELS, "motion_prior"),
+        denoiser=network(MODELS, "denoiser"),
     output:
         metrics=report(
-            f"{RESULTS}/evaluation/metrics.csv",
+            f"{RUN}/evaluation/metrics.csv",
             caption="../report/metrics.rst",
             category="Results",
-            labels={"table": "all metrics", "dataset": cfg.dataset},
+            labels={"table": "all metrics", "dataset": cfg.dataset, "run": cfg.run.name},
         ),
         metrics_by_clip=report(
-            f"{RESULTS}/evaluation/metrics_by_clip.csv",
+            f"{RUN}/evaluation/metrics_by_clip.csv",
             caption="../report/metrics_by_clip.rst",
             category="Results",
-            labels={"table": "clip by clip", "dataset": cfg.dataset},
+            labels={"table": "clip by clip", "dataset": cfg.dataset, "run": cfg.run.name},
         ),
-        predictions=f"{RESULTS}/evaluation/predictions.h5",
+        predictions=f"{RUN}/evaluation/predictions.h5",
     log:
-        f"{LOGS}/evaluate_methods.log",
+        f"{LOGS}/evaluate_methods/{cfg.run.name}.log",
     benchmark:
-        f"{LOGS}/evaluate_methods.tsv"
+        f"{LOGS}/evaluate_methods/{cfg.run.name}.tsv"
     threads: cores(8)
     resources:
         mem_mb=scaled_by_attempt(4000),
@@ -35,10 +35,10 @@ rule evaluate_methods:
         settings=as_params(cfg.evaluation),
         pictures=occluders_state(cfg.evaluation.occlusion, cfg.evaluation.occlusions),
         reconstruction=as_params(cfg.reconstruction),
-        seed=cfg.seed,
+        seed=RUN_SEED,
         code=fingerprint("occlufacediff.stages.evaluate"),
     message:
-        "Hide parts of the test clips and compare what is recovered"
+        "Occlude the test clips and score all methods"
     conda:
         "../envs/learn.yaml"
     script:

@@ -1,9 +1,9 @@
-# The weights that come with the program, from seeds alone: snakemake open_weights. They depend on no data set.
+# The weights in the package, from seeds alone: snakemake open_weights. They depend on no data set.
 OPEN_WEIGHTS = "results/open_weights"
 SHARDS = shard_names(cfg.open_weights.clips)
-# Figures on real recordings stand beside the packaged weights, where someone measured them. From here, not from the root:
-# a folder that was moved has nothing to do again.
-FIGURES = Path(os.path.relpath(Path(workflow.basedir, "occlufacediff/weights/real_clips.csv")))
+# Scores on real videos, measured with the packaged weights. Relative to the working folder, so that a moved folder reruns
+# nothing.
+FIGURES = Path(os.path.relpath(ROOT / "occlufacediff" / "weights" / "real_clips.csv"))
 
 
 localrules:
@@ -87,7 +87,7 @@ use rule train_denoiser as train_open_denoiser with:
         audio=expand(f"{OPEN_WEIGHTS}/shards/{{shard}}.h5", shard=SHARDS),
         coefficients=expand(f"{OPEN_WEIGHTS}/shards/{{shard}}.h5", shard=SHARDS),
         head=HEAD,
-        motion_prior=expand(f"{OPEN_WEIGHTS}/training/motion_prior/{{file}}", file=NETWORK),
+        motion_prior=network(f"{OPEN_WEIGHTS}/training", "motion_prior"),
     output:
         model=f"{OPEN_WEIGHTS}/training/denoiser/model.safetensors",
         config=f"{OPEN_WEIGHTS}/training/denoiser/config.yaml",
@@ -110,11 +110,11 @@ use rule train_denoiser as train_open_denoiser with:
 
 rule pack_open_weights:
     input:
-        motion_prior=expand(f"{OPEN_WEIGHTS}/training/motion_prior/{{file}}", file=NETWORK),
-        denoiser=expand(f"{OPEN_WEIGHTS}/training/denoiser/{{file}}", file=NETWORK),
+        motion_prior=network(f"{OPEN_WEIGHTS}/training", "motion_prior"),
+        denoiser=network(f"{OPEN_WEIGHTS}/training", "denoiser"),
         head=HEAD,
         held_out=f"{OPEN_WEIGHTS}/shards/{SHARDS[-1]}.h5",
-        figures=[str(FIGURES)] if FIGURES.exists() else [],
+        figures=local(str(FIGURES)) if FIGURES.exists() else [],
     output:
         networks=expand(f"{OPEN_WEIGHTS}/weights/{{network}}/{{file}}", network=NETWORKS, file=NETWORK),
         card=f"{OPEN_WEIGHTS}/weights/MODEL_CARD.md",

@@ -1,4 +1,4 @@
-# 25 fps video, 16 kHz sound, landmarks, crops; then one table of all clips.
+# 25 fps video, 16 kHz audio, landmarks and crops of each subject.
 rule convert_video:
     input:
         index=f"{RESULTS}/raw/{{subject}}/index.csv",
@@ -15,7 +15,6 @@ rule convert_video:
         runtime=240,
     params:
         settings=as_params(cfg.conversion),
-        touched=touched,
         code=fingerprint("occlufacediff.stages.video"),
     message:
         "{wildcards.subject}: video at 25 fps"
@@ -42,10 +41,9 @@ rule extract_audio:
         runtime=60,
     params:
         settings=as_params(cfg.audio),
-        touched=touched,
         code=fingerprint("occlufacediff.stages.audio"),
     message:
-        "{wildcards.subject}: sound at 16 kHz"
+        "{wildcards.subject}: audio at 16 kHz"
     conda:
         "../envs/preprocess.yaml"
     script:
@@ -57,7 +55,7 @@ if cfg.landmarks.source == "emote":
     rule read_emote_landmarks:
         input:
             index=f"{RESULTS}/video25/{{subject}}/index.csv",
-            published=f"{emote_landmarks(cfg)}/{{subject}}/{cfg.acquire.view}",
+            published=local(f"{emote_landmarks(cfg)}/{{subject}}/{cfg.acquire.view}"),
             chunks=of_chunks(f"{RESULTS}/landmarks/{{subject}}.h5", f"{RESULTS}/landmarks/{{subject}}.csv"),
         output:
             landmarks=f"{RESULTS}/landmarks/{{subject}}.h5",
@@ -100,7 +98,6 @@ else:
             runtime=240,
         params:
             settings=as_params(cfg.landmarks),
-            clips=f"{RESULTS}/clips/{{subject}}.h5",
             code=fingerprint("occlufacediff.stages.landmarks"),
         message:
             "{wildcards.subject}: landmarks"
@@ -138,33 +135,3 @@ rule crop_faces:
         "../envs/preprocess.yaml"
     script:
         "../scripts/crop_faces.py"
-
-
-rule build_manifest:
-    input:
-        raw=of_subjects(f"{RESULTS}/raw/{{subject}}/index.csv"),
-        video=of_subjects(f"{RESULTS}/video25/{{subject}}/index.csv"),
-        audio=of_subjects(f"{RESULTS}/audio/{{subject}}.csv"),
-        landmarks=of_subjects(f"{RESULTS}/landmarks/{{subject}}.csv"),
-        clips=of_subjects(f"{RESULTS}/clips/{{subject}}.csv"),
-        coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.csv"),
-        sentences=sentence_tables(),
-    output:
-        manifest=f"{RESULTS}/manifest.csv",
-    log:
-        f"{LOGS}/build_manifest.log",
-    benchmark:
-        f"{LOGS}/build_manifest.tsv"
-    threads: 1
-    resources:
-        mem_mb=scaled_by_attempt(800),
-        runtime=scaled_by_attempt(10),
-    params:
-        settings=as_params(split_settings(cfg)),
-        code=fingerprint("occlufacediff.stages.manifest"),
-    message:
-        "One table of all clips, their splits and failures"
-    conda:
-        "../envs/preprocess.yaml"
-    script:
-        "../scripts/build_manifest.py"

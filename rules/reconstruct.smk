@@ -1,7 +1,7 @@
-# The head model, and its coefficients on every frame by a fit to landmarks.
+# The open head model, and the head model's coefficients for every frame.
 rule build_open_head:
     output:
-        head=str(workflow_head(cfg)),
+        head=OPEN_HEAD,
     log:
         f"{LOGS}/build_open_head.log",
     benchmark:
@@ -28,7 +28,7 @@ if cfg.reconstruction.source == "emote":
         input:
             clips=f"{RESULTS}/clips/{{subject}}.h5",
             head=HEAD,
-            published=f"{emote_coefficients(cfg)}/{{subject}}/{cfg.acquire.view}",
+            published=local(f"{emote_coefficients(cfg)}/{{subject}}/{cfg.acquire.view}"),
             chunks=of_chunks(f"{RESULTS}/coefficients/{{subject}}.h5", f"{RESULTS}/coefficients/{{subject}}.csv"),
         output:
             coefficients=f"{RESULTS}/coefficients/{{subject}}.h5",

@@ -1,10 +1,10 @@
-# One page on what was run and what came out.
+# The report of a run, one HTML file.
 rule make_report:
     input:
         manifest=f"{RESULTS}/manifest.csv",
-        metrics=f"{RESULTS}/evaluation/metrics.csv",
-        metrics_by_clip=f"{RESULTS}/evaluation/metrics_by_clip.csv",
-        predictions=f"{RESULTS}/evaluation/predictions.h5",
+        metrics=f"{RUN}/evaluation/metrics.csv",
+        metrics_by_clip=f"{RUN}/evaluation/metrics_by_clip.csv",
+        predictions=f"{RUN}/evaluation/predictions.h5",
         clips=of_subjects(f"{RESULTS}/clips/{{subject}}.h5"),
         audio=of_subjects(f"{RESULTS}/audio/{{subject}}.h5"),
         coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),
@@ -12,15 +12,15 @@ rule make_report:
         histories=histories(),
     output:
         report=report(
-            f"{RESULTS}/report.html",
+            f"{RUN}/report.html",
             caption="../report/report.rst",
             category="Report",
-            labels={"page": "report", "dataset": cfg.dataset},
+            labels={"page": "report", "dataset": cfg.dataset, "run": cfg.run.name},
         ),
     log:
-        f"{LOGS}/make_report.log",
+        f"{LOGS}/make_report/{cfg.run.name}.log",
     benchmark:
-        f"{LOGS}/make_report.tsv"
+        f"{LOGS}/make_report/{cfg.run.name}.tsv"
     threads: cores(2)
     resources:
         mem_mb=scaled_by_attempt(3000),

@@ -1,4 +1,4 @@
-# Named targets beside `all`, in the order of the data flow.
+# Named targets, in the order of the data flow.
 localrules:
     fetch,
     acquire,
@@ -44,12 +44,12 @@ rule train:
 
 rule evaluate:
     input:
-        f"{RESULTS}/evaluation/metrics.csv",
+        f"{RUN}/evaluation/metrics.csv",
 
 
 rule report:
     input:
-        f"{RESULTS}/report.html",
+        f"{RUN}/report.html",
 
 
 rule predict:

@@ -1,17 +1,17 @@
-# The motion prior, then the denoiser that works in its latents.
+# The motion prior, then the denoiser, which works in its latents.
 rule train_motion_prior:
     input:
         manifest=f"{RESULTS}/manifest.csv",
         coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),
         head=HEAD,
     output:
-        model=f"{RESULTS}/models/motion_prior/model.safetensors",
-        config=f"{RESULTS}/models/motion_prior/config.yaml",
-        history=f"{RESULTS}/models/motion_prior/history.csv",
+        model=f"{RUN}/motion_prior/model.safetensors",
+        config=f"{RUN}/motion_prior/config.yaml",
+        history=f"{RUN}/motion_prior/history.csv",
     log:
-        f"{LOGS}/train_motion_prior.log",
+        f"{LOGS}/train_motion_prior/{cfg.run.name}.log",
     benchmark:
-        f"{LOGS}/train_motion_prior.tsv"
+        f"{LOGS}/train_motion_prior/{cfg.run.name}.tsv"
     threads: cores(8)
     resources:
         mem_mb=scaled_by_attempt(4000),
@@ -19,7 +19,7 @@ rule train_motion_prior:
         gpu=gpus(),
     params:
         settings=as_params(cfg.motion_prior),
-        seed=cfg.seed,
+        seed=RUN_SEED,
         code=fingerprint("occlufacediff.stages.train"),
     message:
         "Train the motion prior"
@@ -36,15 +36,15 @@ rule train_denoiser:
         audio=of_subjects(f"{RESULTS}/audio/{{subject}}.h5"),
         coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),
         head=HEAD,
-        motion_prior=expand(f"{RESULTS}/models/motion_prior/{{file}}", file=NETWORK),
+        motion_prior=network(RUN, "motion_prior"),
     output:
-        model=f"{RESULTS}/models/denoiser/model.safetensors",
-        config=f"{RESULTS}/models/denoiser/config.yaml",
-        history=f"{RESULTS}/models/denoiser/history.csv",
+        model=f"{RUN}/denoiser/model.safetensors",
+        config=f"{RUN}/denoiser/config.yaml",
+        history=f"{RUN}/denoiser/history.csv",
     log:
-        f"{LOGS}/train_denoiser.log",
+        f"{LOGS}/train_denoiser/{cfg.run.name}.log",
     benchmark:
-        f"{LOGS}/train_denoiser.tsv"
+        f"{LOGS}/train_denoiser/{cfg.run.name}.tsv"
     threads: cores(8)
     resources:
         mem_mb=scaled_by_attempt(6000),
@@ -52,7 +52,7 @@ rule train_denoiser:
         gpu=gpus(),
     params:
         settings=as_params(cfg.denoiser),
-        seed=cfg.seed,
+        seed=RUN_SEED,
         code=fingerprint("occlufacediff.stages.train"),
     message:
         "Train the denoiser"

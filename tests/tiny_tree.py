@@ -29,6 +29,11 @@ class Tree:
         """Folder of the data set's results."""
         return self.folder / "results" / "tiny"
 
+    @property
+    def main_run(self) -> Path:
+        """Folder of the run's networks, evaluation and report."""
+        return self.results / "runs" / "main"
+
     def command(self, *arguments: str, config: str | None = None) -> list[str]:
         """Command line of Snakemake on the tiny configuration, or on another one."""
         return [sys.executable, "-m", "snakemake", "--configfile", config or self.config, "--cores", "2", *arguments]

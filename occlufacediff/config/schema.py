@@ -18,6 +18,7 @@ from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.report import ReportSettings
+from occlufacediff.config.run import RunSettings
 from occlufacediff.config.split import SplitSettings
 from occlufacediff.config.synthetic import SyntheticSettings
 from occlufacediff.config.training import DenoiserSettings, MotionPriorSettings
@@ -67,6 +68,7 @@ class Config:
     video: str | None = None
     #: Folder of videos that the target ``benchmark`` works on; null for every other target.
     benchmark_videos: str | None = None
+    run: RunSettings = field(default_factory=RunSettings)
     dask: DaskSettings = field(default_factory=DaskSettings)
     synthetic: SyntheticSettings = field(default_factory=SyntheticSettings)
     open_head: OpenHeadSettings = field(default_factory=OpenHeadSettings)

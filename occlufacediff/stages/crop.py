@@ -24,7 +24,6 @@ from occlufacediff.landmarks.visibility import visible_landmarks
 from occlufacediff.media.frames import read_frames
 from occlufacediff.occlusion.known_frames import known_frames
 from occlufacediff.occlusion.visibility_source import check_source, source_digest, visibility_source
-from occlufacediff.stages.left_crops import drop_left, left_crops
 from occlufacediff.workflow.chunks import of_chunk
 from occlufacediff.workflow.fingerprint import fingerprint
 from occlufacediff.workflow.shards import (
@@ -40,8 +39,8 @@ from occlufacediff.workflow.shards import (
 )
 
 FIGURES = ("frames", "frames_interpolated", "box_px_mean")
-#: Further figures where it is told what is hidden: part of all landmarks hidden, frames whose motion is not known.
-HIDDEN_FIGURES = ("landmarks_hidden", "frames_unknown")
+#: Further figures with a visibility source: part of all landmarks that is occluded, frames whose motion is not known.
+OCCLUSION_FIGURES = ("landmarks_hidden", "frames_unknown")
 
 
 def crop_subject(
@@ -60,19 +59,19 @@ def crop_subject(
 ) -> None:
     """Write the clip store (see `landmarks.store`) of all clips that have landmarks, and the index.
 
-    Frames without a face are interpolated; each frame has its own box. Where ``visibility`` tells what is hidden in the
-    recordings (None: nothing is), the store also says which landmarks are visible and in which frames the motion is
-    known. Reasons: ``broken_video`` when the video does not match its landmarks, ``no_mask``, ``bad_mask``,
-    ``all_hidden``. Figures: `FIGURES`, and `HIDDEN_FIGURES` with visibility.
+    Landmarks of frames without a face are interpolated; each frame has its own box. With a source of ``visibility``
+    (None: no source), the store also holds which landmarks are visible and in which frames the motion is known.
+    Reasons: ``broken_video`` (the video does not match its landmarks), ``no_mask``, ``bad_mask``, ``all_hidden``.
+    Figures: `FIGURES`, and `OCCLUSION_FIGURES` with a source.
 
-    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are done, and their parts are all that is left.
+    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are processed, and only their parts are written.
 
     Raises:
         ConfigError: there is no folder of masks.
         AssetError: the segmentation model is missing or not usable.
     """
-    hiding = visibility or VisibilitySettings()
-    check_source(hiding)
+    visibility = visibility or VisibilitySettings()
+    check_source(visibility)
     videos = {row["clip"]: video_dir / row["video"] for row in usable(read_index(video_index))}
     with h5py.File(landmarks_h5, "r") as file:
         clips = [clip for clip in videos if clip in file]
@@ -81,13 +80,13 @@ def crop_subject(
     parts = parts_folder(clips_h5)
     rows = run_shard(
         of_chunk(clips, chunk),
-        partial(_crop, subject, videos, landmarks_h5, clips_h5, settings, hiding),
+        partial(_crop, subject, videos, landmarks_h5, settings, visibility),
         parts,
         lambda clip: key(
             sha256(videos[clip]) if videos[clip].is_file() else "",
             digests[clip],
             settings,
-            source_digest(hiding, f"{subject}/{clip}"),
+            source_digest(visibility, f"{subject}/{clip}"),
             code,
         ),
         inputs=lambda clip: [videos[clip]],
@@ -97,9 +96,9 @@ def crop_subject(
     )
     attributes = {"subject": subject, "crop_scale": settings.scale}
     figures: tuple[str, ...] = FIGURES
-    if hiding.source != "none":
-        attributes |= {"visibility": hiding.source}
-        figures += HIDDEN_FIGURES
+    if visibility.source != "none":
+        attributes |= {"visibility": visibility.source}
+        figures += OCCLUSION_FIGURES
     if chunk is not None:
         return
     assemble(clips_h5, rows, parts, attributes)
@@ -111,7 +110,6 @@ def _crop(
     subject: str,
     videos: dict[str, Path],
     landmarks_h5: Path,
-    clips_h5: Path,
     settings: CropSettings,
     visibility: VisibilitySettings,
     clip: str,
@@ -126,58 +124,52 @@ def _crop(
     boxes = crop_boxes(landmarks, settings.scale)
     points = to_crop(landmarks, boxes).astype(np.float32)
     cover = visibility_source(visibility, f"{subject}/{clip}", (sizes["width"], sizes["height"]), len(boxes))
-    # Without a word about a clip nothing lies over its face; a frame in which none was found is hidden all the same.
+    # Without a source all landmarks of a found face are visible; in a frame without a face none is.
     visible = np.isfinite(detected[:, :MESH_POINTS]).all(axis=2).astype(np.uint8)
-    left = None if cover is not None and cover.needs_crop else left_crops(clips_h5, clip, videos[clip], boxes, settings)
-    made = _cropped(videos[clip], boxes, settings) if left is None else ((jpeg, None) for jpeg in left)
     jpegs = []
-    for number, (jpeg, crop) in enumerate(made):
-        jpegs.append(jpeg)
+    for number, crop in enumerate(_crops(videos[clip], boxes)):
+        jpegs.append(encode_crop(crop, settings.jpeg_quality))
         if cover is not None:
             hidden = cover.occluded_pixels(number, boxes[number], crop)
             visible[number] *= visible_landmarks(points[number, :MESH_POINTS], ~hidden)
     known = known_frames(visible, detected, visibility.known_part)
-    told = visibility.source != "none"
-    if told and not visible.any():
+    with_source = visibility.source != "none"
+    if with_source and not visible.any():
         raise ClipError(
             "all_hidden",
-            f"{videos[clip]}: the whole face is hidden in every frame by visibility.source '{visibility.source}'; look "
-            "at its mask or the model's categories, or leave the clip out",
+            f"{videos[clip]}: the whole face is occluded in every frame by visibility.source "
+            f"'{visibility.source}'; check its mask or the model's categories, or leave the clip out",
         )
     stored = StoredClip(
         landmarks=points,
         valid_frames_idx=valid.astype(np.int32),
         crop_boxes=boxes.astype(np.float32),
         fps=fps,
-        lmk_visible=visible if told else None,
-        known_frames=known.astype(np.uint8) if told else None,
+        lmk_visible=visible if with_source else None,
+        known_frames=known.astype(np.uint8) if with_source else None,
         **sizes,
     )
     with new_hdf5(part) as file:
         write_clip(file["/"], stored, jpegs)
-    drop_left(clips_h5, clip)
     row = {
         "frames": stored.frames,
         "frames_interpolated": stored.frames - len(valid),
         "box_px_mean": round(float(boxes[:, 2].mean()), 2),
     }
-    if told:
+    if with_source:
         given = np.isfinite(detected[:, :MESH_POINTS]).all(axis=2).any(axis=0)
         row["landmarks_hidden"] = round(1 - float(visible[:, given].mean()), 4)
         row["frames_unknown"] = int((~known).sum())
     return row
 
 
-def _cropped(
-    video: Path, boxes: NDArray[np.floating], settings: CropSettings
-) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
-    """JPEG and picture of the crop of each frame; ClipError at the end of a video of another length than ``boxes``."""
+def _crops(video: Path, boxes: NDArray[np.floating]) -> Iterator[NDArray[np.uint8]]:
+    """Crop of each frame; ClipError at the end of a video of another length than ``boxes``."""
     frames = 0
     for frames, frame in enumerate(read_frames(video, threads=1), start=1):
         if frames <= len(boxes):
-            crop = crop_image(frame, boxes[frames - 1])
-            yield encode_crop(crop, settings.jpeg_quality), crop
+            yield crop_image(frame, boxes[frames - 1])
     if frames != len(boxes):
         raise ClipError(
-            "broken_video", f"{video}: {frames} frames for {len(boxes)} frames of landmarks; convert it anew"
+            "broken_video", f"{video}: {frames} frames for {len(boxes)} frames of landmarks; convert it again"
         )

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.files import sha256
-from occlufacediff.landmarks.detect import Detector, Track, make_detector, track_face
+from occlufacediff.landmarks.detect import Detector, make_detector, track_face
 from occlufacediff.media.frames import read_frames
 from occlufacediff.stages.landmark_part import FIGURES, write_track
 from occlufacediff.workflow.chunks import of_chunk
@@ -34,7 +33,6 @@ def detect_subject(
     index_csv: Path,
     *,
     settings: LandmarkSettings,
-    track: Callable[[str, Path, Detector], Track] | None = None,
     workers: int = 1,
     scheduler: str | None = None,
     chunk: str | None = None,
@@ -46,10 +44,6 @@ def detect_subject(
 
     With ``chunk`` (see `workflow.chunks`) only that chunk's clips are done, and their parts are all that is left.
 
-    Args:
-        track: follows the face of a clip, of that name, through a video; None: `track_face` does and nothing more. It
-            may do something on the side (`stages.crops_ahead`), and is pickled to other processes.
-
     Raises:
         AssetError: the detector is not installed or its weights are missing.
     """
@@ -58,7 +52,7 @@ def detect_subject(
     parts = parts_folder(landmarks_h5)
     rows = run_shard(
         of_chunk(list(sources), chunk),
-        partial(_detect, sources, settings, track or _track),
+        partial(_detect, sources, settings),
         parts,
         lambda clip: key(sha256(sources[clip]) if sources[clip].is_file() else "", settings, code),
         inputs=lambda clip: [sources[clip]],
@@ -79,16 +73,7 @@ def _detector(settings: LandmarkSettings) -> Detector:
     return make_detector(settings)
 
 
-def _track(clip: str, video: Path, detector: Detector) -> Track:
-    return track_face(read_frames(video, threads=1), detector)
-
-
-def _detect(
-    sources: dict[str, Path],
-    settings: LandmarkSettings,
-    track: Callable[[str, Path, Detector], Track],
-    clip: str,
-    part: Path,
-) -> Row:
+def _detect(sources: dict[str, Path], settings: LandmarkSettings, clip: str, part: Path) -> Row:
     source = sources[clip]
-    return write_track(part, track(clip, source, _detector(settings)), source, settings.min_found)
+    track = track_face(read_frames(source, threads=1), _detector(settings))
+    return write_track(part, track, source, settings.min_found)

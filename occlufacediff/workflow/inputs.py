@@ -96,7 +96,7 @@ def check_inputs(config: Config) -> None:
             if not file.is_file():
                 raise ConfigError(
                     f"Configuration, checkpoint: there is no file {file}; train first (`make run` makes "
-                    "results/synthetic/models), or give the folder of another trained model, or null to train here."
+                    "results/synthetic/runs/main), or give the folder of another trained model, or null to train here."
                 )
 
 

@@ -85,7 +85,7 @@ def test_the_whole_chain_runs_as_slurm_jobs(tmp_path: Path) -> None:
         )
         jobs = _jobs()
     assert result.returncode == 0, result.stdout[-6000:]
-    assert (tree / "results/tiny/report.html").stat().st_size > 10_000
+    assert (tree / "results/tiny/runs/main/report.html").stat().st_size > 10_000
 
     done = [job for job in jobs if job["state"] == "COMPLETED"]
     assert len(done) == 7 * SUBJECTS + 6

@@ -33,8 +33,8 @@ def faulty(finished: Tree, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tr
         "source": "local",
         "archives": str(archives),
         "subjects": list(SUBJECTS),
-        "checkpoint": str(finished.results / "models"),
-        "head": str(next(finished.folder.glob("resources/heads/*.npz"))),
+        "checkpoint": str(finished.main_run),
+        "head": str(next((finished.folder / "resources" / "heads").glob("*.npz"))),
         "split": {"rule": "all_test"},
         "evaluation": {"occlusions": ["mouth"], "methods": ["ours", "neutral"], "steps": 2, "max_clips": 2},
     }
@@ -62,7 +62,7 @@ def test_the_manifest_gives_each_clip_its_one_reason(faulty: tuple[Tree, Path, s
 def test_the_report_sums_up_what_was_left_out(faulty: tuple[Tree, Path, str]) -> None:
     tree, _, _ = faulty
     manifest = table_of(tree.results / "manifest.csv").reset_index()
-    page = (tree.results / "report.html").read_text(encoding="utf-8")
+    page = (tree.main_run / "report.html").read_text(encoding="utf-8")
     section = html.unescape(page.split('<section id="failures">')[1].split("</section>")[0])
     failed = manifest[manifest["status"] == "failed"]
     lost = failed[failed["clip"] != "(archive)"]

@@ -211,11 +211,11 @@ def test_a_part_without_its_content_is_done_again(tmp_path: Path) -> None:
 @pytest.mark.long
 @pytest.mark.xdist_group("workflow")
 def test_stages_on_a_full_disk(tree: Tree) -> None:
-    before = digests(tree.results, f"video25/{SUBJECT}/**/*.*", "clips/*", "models/motion_prior/*.safetensors")
+    before = digests(tree.results, f"video25/{SUBJECT}/**/*.*", "clips/*", "runs/main/motion_prior/*.safetensors")
     places = {
         "convert_video": tree.results / "video25" / SUBJECT,
         "crop_faces": tree.results / "clips",
-        "train_motion_prior": tree.results / "models" / "motion_prior",
+        "train_motion_prior": tree.main_run / "motion_prior",
     }
     for place in places.values():
         shutil.rmtree(place)
@@ -241,19 +241,19 @@ def test_stages_on_a_full_disk(tree: Tree) -> None:
 @pytest.mark.long
 @pytest.mark.xdist_group("workflow")
 def test_training_on_a_full_disk(tree: Tree, finished: Tree) -> None:
-    place = tree.results / "models" / "motion_prior"
+    place = tree.main_run / "motion_prior"
     shutil.rmtree(place)
-    target = "results/tiny/models/motion_prior/model.safetensors"
+    target = "results/tiny/runs/main/motion_prior/model.safetensors"
     with small_disk(place, "2m") as disk:
         result = tree.run("--", target)
         assert result.returncode != 0
         (line,) = errors_in(result.stdout)
-        assert re.search(r"models/motion_prior/\S+: .*the disk is full; free some space", line), line
+        assert re.search(r"runs/main/motion_prior/\S+: .*the disk is full; free some space", line), line
         assert not (place / "model.safetensors").exists()
         disk.set("size=80m")
         assert tree.run("--", target).returncode == 0
-        assert digests(tree.results, "models/motion_prior/model.safetensors") == digests(
-            finished.results, "models/motion_prior/model.safetensors"
+        assert digests(tree.results, "runs/main/motion_prior/model.safetensors") == digests(
+            finished.results, "runs/main/motion_prior/model.safetensors"
         )
 
 

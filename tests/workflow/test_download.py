@@ -43,7 +43,7 @@ def configure(tree, server: FaultyServer, **more: object) -> str:
         csv.writer(file).writerows([("subject", "file", "id"), *rows])
     options = "".join(f", {key}: {value}" for key, value in more.items())
     return tree.override(
-        "{dataset: fetched, source: download, checkpoint: results/tiny/models, split: {rule: all_test}, "
+        "{dataset: fetched, source: download, checkpoint: results/tiny/runs/main, split: {rule: all_test}, "
         "evaluation: {occlusions: [mouth], methods: [ours, neutral]}, "
         f"download: {{table: shared.csv, service: '{server.service}', accept_terms: [mead], first_wait_s: 0.1, "
         f"attempts: 6{options}}}}}"
@@ -73,7 +73,7 @@ def test_from_a_faulty_server_to_the_report_without_the_token_anywhere(tree, ser
     result = tree.run(config=config)
     assert result.returncode == 0, result.stdout[-6000:]
     folder = tree.folder / "results/fetched"
-    assert (folder / "report.html").stat().st_size > 0
+    assert (folder / "runs/main/report.html").stat().st_size > 0
     for name in NAMES:
         assert (folder / "archives" / SUBJECT / name).read_bytes() == (
             tree.results / "archives" / SUBJECT / name

@@ -46,10 +46,10 @@ def test_every_file_of_the_contract_is_there(finished):
         f"clips/{SUBJECT}.h5",
         f"coefficients/{SUBJECT}.h5",
         "manifest.csv",
-        "models/motion_prior/model.safetensors",
-        "models/denoiser/history.csv",
-        "evaluation/metrics.csv",
-        "report.html",
+        "runs/main/motion_prior/model.safetensors",
+        "runs/main/denoiser/history.csv",
+        "runs/main/evaluation/metrics.csv",
+        "runs/main/report.html",
     ):
         assert (finished.results / name).stat().st_size > 0, name
 
@@ -60,27 +60,39 @@ def test_every_job_has_log_and_benchmark(finished):
         "fetch_asset",
         "predict_video",
         "run_benchmark",
-        "read_landmarks",
-        "read_coefficients",
+        "read_emote_landmarks",
+        "read_emote_coefficients",
         "draw_landmark_clips",
         "list_landmark_clips",
         "pack_open_weights",
     }
-    for folder, ending in (("logs/tiny", "log"), ("benchmarks/results/tiny", "tsv")):
-        found = {
-            path.relative_to(finished.folder / folder).parts[0] for path in finished.folder.glob(f"{folder}/**/*.*")
-        }
-        assert {name.removesuffix(f".{ending}") for name in found} == jobs
+    folder = finished.folder / "logs/tiny"
+    for ending in ("log", "tsv"):
+        found = {path.relative_to(folder).parts[0].removesuffix(f".{ending}") for path in folder.rglob(f"*.{ending}")}
+        assert found == jobs
 
 
-def test_touched_raw_clip_reruns_its_subject_only(tree):
-    clip = next((tree.results / "raw" / SUBJECT / "video").rglob("*.mp4"))
-    os.utime(clip)
-    stages = ("convert_video", "extract_audio", "detect_landmarks", "crop_faces", "fit_coefficients")
-    assert tree.plan() == dict.fromkeys(stages, 1) | TOGETHER
-    assert tree.run(f"results/tiny/coefficients/{SUBJECT}.csv", f"results/tiny/audio/{SUBJECT}.csv").returncode == 0
-    # The archive is not unpacked again over a clip that someone changed, and the change counts once.
-    assert not set(tree.plan()) & {*stages, "unpack_subject"}
+def test_touched_file_of_the_same_content_reruns_nothing(tree):
+    os.utime(tree.results / f"landmarks/{SUBJECT}.h5")
+    assert tree.plan() == {}
+
+
+def test_another_run_shares_all_preprocessing(tree):
+    runs = tree.override("run: {name: second, seed: 7}")
+    training = {"train_motion_prior": 1, "train_denoiser": 1, "evaluate_methods": 1, "make_report": 1}
+    assert tree.plan(config=runs) == training
+    assert tree.plan() == {}
+
+
+def test_a_head_of_other_settings_lies_beside_the_first_one(tree):
+    heads = tree.folder / "resources/heads"
+    (first,) = heads.glob("open-*.npz")
+    other = tree.override("open_head: {identities: 41}")
+    assert tree.plan(config=other)["build_open_head"] == 1
+    assert tree.run("--until", "build_open_head", config=other).returncode == 0
+    assert len(list(heads.glob("open-*.npz"))) == 2
+    assert first.exists()
+    assert tree.plan() == {}
 
 
 def test_crop_scale_reruns_crop_and_what_follows(tree):
@@ -120,7 +132,7 @@ def test_device_and_workers_change_nothing(tree):
 )
 def test_edited_module_reruns_the_stages_that_use_it(tree, module, starts, follow):
     path = tree.folder / "occlufacediff" / module
-    path.write_text(path.read_text() + "\n# edited\n")
+    path.write_text(path.read_text() + "\nedited = 1\n")
     output = tree.run("--dry-run").stdout
     changed = re.search(r"params have changed since last execution:\n +(.+)", output)
     assert changed is not None, output
@@ -128,30 +140,45 @@ def test_edited_module_reruns_the_stages_that_use_it(tree, module, starts, follo
     assert set(tree.plan()) == starts | follow
 
 
+def test_comment_reruns_nothing(tree):
+    path = tree.folder / "occlufacediff" / "landmarks/detect.py"
+    path.write_text(path.read_text() + "\n# edited\n")
+    assert tree.plan() == {}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        f"landmarks/{SUBJECT}.h5",
+        f"coefficients/{SUBJECT}.csv",
+        f"archives/{SUBJECT}/audio.tar",
+        "runs/main/evaluation/predictions.h5",
+        "runs/main/denoiser/model.safetensors",
+    ],
+)
+def test_deleted_intermediate_is_not_missed_while_the_report_is_up_to_date(tree, name):
+    (tree.results / name).unlink()
+    assert tree.plan() == {}
+
+
 @pytest.mark.parametrize(
     ("name", "rule"),
     [
         (f"landmarks/{SUBJECT}.h5", "detect_landmarks"),
-        (f"coefficients/{SUBJECT}.csv", "fit_coefficients"),
         (f"archives/{SUBJECT}/audio.tar", "synthesise_subject"),
-        ("evaluation/predictions.h5", "evaluate_methods"),
+        ("runs/main/denoiser/model.safetensors", "train_denoiser"),
     ],
 )
-def test_deleted_intermediate_is_made_again_and_nothing_else(tree, name, rule):
+def test_deleted_intermediate_is_made_again_when_asked_for(tree, name, rule):
     (tree.results / name).unlink()
-    assert tree.plan() == {rule: 1}
-
-
-def test_deleted_network_is_trained_again_with_what_follows(tree):
-    (tree.results / "models/denoiser/model.safetensors").unlink()
-    assert tree.plan() == {"train_denoiser": 1, "evaluate_methods": 1, "make_report": 1}
+    assert tree.plan("--", f"results/tiny/{name}") == {rule: 1}
 
 
 def test_deleted_intermediate_comes_back_with_the_same_bytes(tree):
     path = tree.results / f"landmarks/{SUBJECT}.h5"
     before = path.read_bytes()
     path.unlink()
-    result = tree.run()
+    result = tree.run("--", f"results/tiny/landmarks/{SUBJECT}.h5")
     assert result.returncode == 0, result.stdout[-3000:]
     assert path.read_bytes() == before
     assert tree.plan() == {}
@@ -181,7 +208,7 @@ def _wait_for_script(rule: str, folder: Path, snakemake: subprocess.Popen[str]) 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["rule", "everything"])
 def test_kill_9_leaves_nothing_that_looks_finished(tree, whole):
-    shutil.rmtree(tree.results / "models" / "denoiser")
+    shutil.rmtree(tree.main_run / "denoiser")
     begun = subprocess.Popen(
         tree.command(),
         cwd=tree.folder,
@@ -202,12 +229,12 @@ def test_kill_9_leaves_nothing_that_looks_finished(tree, whole):
         if begun.poll() is None:
             os.killpg(begun.pid, signal.SIGKILL)
             begun.wait()
-    assert not (tree.results / "models" / "denoiser" / "model.safetensors").exists()
+    assert not (tree.main_run / "denoiser" / "model.safetensors").exists()
     if whole:
         assert tree.run("--unlock").returncode == 0
     result = tree.run()
     assert result.returncode == 0, result.stdout[-3000:]
-    assert (tree.results / "models" / "denoiser" / "model.safetensors").exists()
+    assert (tree.main_run / "denoiser" / "model.safetensors").exists()
     assert tree.plan() == {}
 
 
