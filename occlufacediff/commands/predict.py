@@ -13,6 +13,7 @@ from rich.table import Table
 
 from occlufacediff.commands.model import find_model
 from occlufacediff.config.adaptation import AdaptationSettings
+from occlufacediff.config.load import check_settings
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.visibility import VisibilitySettings
@@ -94,11 +95,7 @@ def run(
         sampling |= AS_PUBLISHED
     if steps is not None:
         sampling["steps"] = steps
-    try:
-        settings = PredictionSettings(occlusion=occlusion, **sampling)
-    except ValueError as error:
-        name, _, problem = str(error).partition(": ")
-        raise ConfigError(f"--{name.replace('_', '-')}: {problem}") from None
+    settings = check_settings(PredictionSettings(occlusion=occlusion, **sampling), options=True)
     if occluder is not None:
         if occlusion != "none":
             raise ConfigError(f"--occluder: got --occlusion {occlusion} too; leave out one of the two")

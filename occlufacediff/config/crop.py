@@ -1,21 +1,18 @@
-"""Settings of crop and normalisation."""
+"""Settings of cropping."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from occlufacediff.config.constraints import Limits, Section
 
 
 @dataclass(frozen=True)
-class CropSettings:
-    """The 224 x 224 crop around the face and how its pictures are stored."""
+class CropSettings(Section):
+    """The 224 x 224 crop around the face and its compression."""
 
-    #: Crop edge in mean edges (width and height) of the box of the landmarks; 1.1 * 1.35 in the published procedure.
-    scale: float = 1.485
-    #: JPEG quality of the stored pictures, 1 to 100 (4:4:4, no chroma subsampling).
-    jpeg_quality: int = 92
-
-    def __post_init__(self) -> None:
-        if not 0.5 <= self.scale <= 5:
-            raise ValueError(f"scale: got {self.scale}, needs 0.5 to 5")
-        if not 1 <= self.jpeg_quality <= 100:
-            raise ValueError(f"jpeg_quality: got {self.jpeg_quality}, needs 1 to 100")
+    #: Crop edge relative to the mean edge of the landmarks' bounding box; published: 1.1 * 1.35.
+    scale: Annotated[float, Limits(0.5, 5)] = 1.485
+    #: JPEG quality of stored crops, 1 to 100 (4:4:4, no chroma subsampling).
+    jpeg_quality: Annotated[int, Limits(1, 100)] = 92

@@ -3,35 +3,30 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from occlufacediff.config.constraints import Fraction, Limits, Section
 
 
 @dataclass(frozen=True)
-class LandmarkSettings:
-    """Which detector finds the face and what is asked of its result."""
+class LandmarkSettings(Section):
+    """The landmark detector and its limits."""
 
-    #: Where landmarks come from: a detector finds them (``detect``), or EMOTE's files are read (``emote``, see
-    #: ``emote.folder``); of the other keys here only ``min_found`` counts then.
+    #: Source of landmarks: a detector (``detect``), or EMOTE's files (``emote``; of the keys below only ``min_found``
+    #: applies then).
     source: Literal["detect", "emote"] = "detect"
-    #: ``mediapipe``: 478 points, weights in its wheel; ``face_alignment``: 68 points put on the mesh, others unknown.
+    #: ``mediapipe``: 478 points, weights included; ``face_alignment``: 68 points, assigned to mesh points, other
+    #: points are unknown.
     detector: Literal["mediapipe", "face_alignment"] = "mediapipe"
-    #: Every frame on its own (true) or followed from the frame before (false, faster, may lag behind).
+    #: Detect each frame independently (true), or track from the previous frame (false; faster, may lag behind).
     static: bool = True
-    #: Most faces looked for in a frame; the largest is followed.
-    max_faces: int = 3
-    #: Least confidence of the detector, 0 to 1.
-    min_confidence: float = 0.5
-    #: Least part of a clip's frames with a face, 0 to 1; below it the clip fails with ``few_faces``.
-    min_found: float = 0.25
-    #: Torch hub folder with the weights of ``face_alignment`` (in its ``checkpoints``); empty: its own download.
+    #: Maximum number of faces to detect per frame; the largest is tracked.
+    max_faces: Annotated[int, Limits(1, 20)] = 3
+    #: Minimum confidence of a detection, 0 to 1.
+    min_confidence: Fraction = 0.5
+    #: Minimum fraction of frames with a face; a clip with fewer fails with ``few_faces``.
+    min_found: Fraction = 0.25
+    #: Torch hub folder with the weights of ``face_alignment`` (in its ``checkpoints``); empty: download them.
     weights: str = ""
-    #: Where ``face_alignment`` computes.
+    #: Device of ``face_alignment``.
     device: Literal["cpu", "cuda"] = "cpu"
-
-    def __post_init__(self) -> None:
-        if not 1 <= self.max_faces <= 20:
-            raise ValueError(f"max_faces: got {self.max_faces}, needs 1 to 20")
-        for name in ("min_confidence", "min_found"):
-            value = getattr(self, name)
-            if not 0 <= value <= 1:
-                raise ValueError(f"{name}: got {value}, needs 0 to 1")

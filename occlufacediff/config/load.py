@@ -1,105 +1,138 @@
-"""Configuration in: every key checked once, at the start, with one message that names key, value and remedy."""
+"""Validation of the configuration by pydantic; an error is one line that names key, value and remedy."""
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import json
-import math
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, get_type_hints
+from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
 from occlufacediff.config.schema import Config
-from occlufacediff.config.section import section_type
+from occlufacediff.config.section import as_params
 from occlufacediff.errors import ConfigError
 
-#: Where someone may have put the secret itself: their values are never shown.
-_UNSHOWN = ("download.token_command", "download.token_variable", "download.user_variable", "download.password_variable")
+T = TypeVar("T")
+
+#: Keys that may hold a secret by mistake: their values are never shown.
+_SECRET = ("token_command", "token_variable", "user_variable", "password_variable")
 WHERE = "config/README.md explains every key, config/default.yaml has every default"
+#: Keys of earlier versions -> their name now.
+RENAMED = {
+    "clips": "benchmark_videos",
+    "recordings": "benchmark",
+    "recordings.kept_apart": "benchmark.held_out",
+    "benchmark.kept_apart": "benchmark.held_out",
+    "published": "emote",
+    "synthetic.decoy_strength": "synthetic.distractor_strength",
+    "denoiser.augment.decoy": "denoiser.augment.mouth_swap",
+    "open_weights.denoiser.augment.decoy": "open_weights.denoiser.augment.mouth_swap",
+}
+_WORDS = {
+    "greater than or equal to": "at least",
+    "less than or equal to": "at most",
+    "greater than": "more than",
+}
 
 
 def load_config(raw: Mapping[str, Any]) -> Config:
-    """The typed configuration of plain mappings, lists and values, as YAML gives them.
+    """Convert plain mappings, lists and values, as read from YAML, to the typed configuration.
 
-    Every key of the schema must be there (``config/default.yaml`` lies under every other file), and none beside.
+    All keys of the schema are required; ``config/default.yaml`` provides them.
 
     Raises:
         ConfigError: a key is missing, unknown, of the wrong type or out of range.
     """
-    _check_keys(Config, raw, "")
-    _check_finite(raw, "")
     try:
         text = json.dumps(raw)
     except TypeError as error:
         raise ConfigError(f"Configuration: a value has a type that no key takes ({error}). {WHERE}.") from None
+    _demand_keys(_defaults(Config), raw, "")
     try:
-        # JSON's strict mode: lists become tuples, whole numbers become floats, and nothing else is guessed.
-        return _adapter().validate_json(text, strict=True)
+        # Strict JSON: lists become tuples and whole numbers become floats; nothing else is converted.
+        config: Config = _adapter(Config).validate_json(text, strict=True)
     except ValidationError as error:
-        raise ConfigError(_message(error.errors()[0], raw)) from None
+        name, problem = _explained(Config, error.errors()[0], raw)
+        raise ConfigError(f"Configuration, {name}: {problem}. {WHERE}.") from None
+    return config
+
+
+def check_settings(settings: T, *, options: bool = False) -> T:
+    """Validate settings that were built from other sources, such as the command line, like the configuration.
+
+    Args:
+        options: whether the keys are options; an error then says ``--guidance-all`` and not ``guidance_all``.
+
+    Raises:
+        ConfigError: a value has the wrong type or is out of range.
+    """
+    kind: Any = type(settings)
+    text = json.dumps(as_params(settings))
+    try:
+        checked: T = _adapter(kind).validate_json(text, strict=True)
+    except ValidationError as error:
+        name, problem = _explained(kind, error.errors()[0], json.loads(text))
+        raise ConfigError(f"{'--' + name.replace('_', '-') if options else name}: {problem}") from None
+    return checked
 
 
 @cache
-def _adapter() -> TypeAdapter[Config]:
-    return TypeAdapter(Config)
+def _adapter(kind: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(kind)
 
 
-def _message(problem: Any, raw: Mapping[str, Any]) -> str:
-    """One line of the first problem: the key's full name, what was found, what is needed."""
-    keys: list[str] = []
-    value: Any = raw
-    for part in problem["loc"]:
-        # Parts that are no key name a branch of a union.
-        if isinstance(value, Mapping) and part in value:
-            value = value[part]
-            keys.append(f".{part}" if keys else str(part))
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
-            value = value[part]
-            keys.append(f"[{part}]")
-    name = "".join(keys)
-    if problem["type"] == "value_error":
-        # Our own checks name the field, the value and the need.
-        text = str(problem["ctx"]["error"])
-        return f"Configuration, {name}.{text}. {WHERE}." if name else f"Configuration, {text}. {WHERE}."
-    need = problem["msg"][0].lower() + problem["msg"][1:]
-    if name.partition("[")[0] in _UNSHOWN:
-        return f"Configuration, {name}: got something else (not shown here), but {need}. {WHERE}."
-    return f"Configuration, {name}: got {value!r}, but {need}. {WHERE}."
+def _defaults(kind: Any) -> dict[str, Any]:
+    return as_params(kind())
 
 
-def _check_finite(value: Any, name: str) -> None:
-    """Demand that all numbers, however deep, are finite: a comparison with NaN holds for no limit."""
-    if isinstance(value, Mapping):
-        for key, below in value.items():
-            _check_finite(below, f"{name}.{key}" if name else str(key))
-    elif isinstance(value, list | tuple):
-        for place, below in enumerate(value):
-            _check_finite(below, f"{name}[{place}]")
-    elif isinstance(value, float) and not math.isfinite(value):
-        raise ConfigError(f"Configuration, {name}: got {value!r}, needs a finite number. {WHERE}.")
-
-
-def _check_keys(kind: Any, raw: Any, prefix: str) -> None:
-    """Demand exactly the fields of dataclass ``kind``, in it and in all sections below."""
-    if not isinstance(raw, Mapping):
-        raise ConfigError(
-            f"Configuration, {prefix.rstrip('.') or 'the file'}: got {raw!r}, needs keys and values. {WHERE}."
-        )
-    hints = get_type_hints(kind)
-    names = [field.name for field in dataclasses.fields(kind)]
-    for key in raw:
-        if key not in names:
-            near = difflib.get_close_matches(str(key), names, n=1)
-            remedy = f"did you mean {prefix}{near[0]}?" if near else f"the keys are: {', '.join(names)}."
-            raise ConfigError(f"Configuration, {prefix}{key}: there is no such key; {remedy} {WHERE}.")
-    for name in names:
+def _demand_keys(defaults: Mapping[str, Any], raw: Any, prefix: str) -> None:
+    """Require a value for each key; pydantic would use a default in its place."""
+    for name, default in defaults.items() if isinstance(raw, Mapping) else ():
         if name not in raw:
             raise ConfigError(
-                f"Configuration, {prefix}{name}: the key is missing; take it from config/default.yaml. {WHERE}."
+                f"Configuration, {prefix}{name}: the key is missing; copy it from config/default.yaml. {WHERE}."
             )
-        below = section_type(hints[name])
-        if below is not None and raw[name] is not None:
-            _check_keys(below, raw[name], f"{prefix}{name}.")
+        if isinstance(default, Mapping):
+            _demand_keys(default, raw[name], f"{prefix}{name}.")
+
+
+def _explained(kind: type, problem: Any, raw: Any) -> tuple[str, str]:
+    """Full name of the first wrong key, and one line with its value and the remedy."""
+    name, value, defaults, siblings = "", raw, _defaults(kind), _defaults(kind)
+    for part in problem["loc"]:
+        # Other parts of the location name the branch of a union.
+        if isinstance(value, Mapping) and part in value:
+            siblings, value, defaults = defaults, value[part], defaults.get(part) or {}
+            name = f"{name}.{part}" if name else str(part)
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):
+            value, name = value[part], f"{name}[{part}]"
+    got = "something else (not shown here)" if name.partition("[")[0].endswith(_SECRET) else repr(value)
+    match problem["type"]:
+        case "unexpected_keyword_argument":
+            return name, f"there is no such key; {_remedy(name, list(siblings))}"
+        case "dataclass_type":
+            return name or "the file", f"got {got}, needs keys and values"
+        case "value_error" if isinstance(value, Mapping):
+            # From __post_init__, which names the key below this section.
+            key, _, text = str(problem["ctx"]["error"]).partition(": ")
+            return f"{name}.{key}" if name else key, text
+        case "value_error":
+            need = str(problem["ctx"]["error"])
+        case "too_short" | "string_too_short":
+            need = f"at least {problem['ctx']['min_length']} entry"
+        case _:
+            need = problem["msg"].removeprefix("Input should be ")
+            need = need[0].lower() + need[1:]
+            for long, short in _WORDS.items():
+                need = need.replace(long, short)
+    return name, f"got {got}, needs {need}"
+
+
+def _remedy(name: str, known: list[str]) -> str:
+    if name in RENAMED:
+        return f"it is named {RENAMED[name]} now"
+    prefix, _, last = name.rpartition(".")
+    near = difflib.get_close_matches(last, known, n=1)
+    return f"did you mean {prefix}{'.' if prefix else ''}{near[0]}?" if near else f"the keys are: {', '.join(known)}"

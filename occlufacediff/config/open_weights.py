@@ -1,9 +1,11 @@
-"""Settings of the open weights: the unrendered clips they are trained on, and their training."""
+"""Settings of the open weights: the landmark clips they are trained on, and their training."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Annotated
 
+from occlufacediff.config.constraints import Count, Fraction, Limits, NotNegative, Section, Seed
 from occlufacediff.config.occlusion import MaskSettings
 from occlufacediff.config.training import (
     AugmentSettings,
@@ -15,63 +17,57 @@ from occlufacediff.config.training import (
 
 
 @dataclass(frozen=True)
-class LandmarkClipSettings:
-    """Clips drawn as landmarks, sound and coefficients, without a picture: each by a speaker of its own."""
+class LandmarkClipSettings(Section):
+    """Generated clips of landmarks, audio and coefficients without images; each has a new speaker."""
 
-    #: Clips in all, and clips a shard (one job each).
-    clips: int = 2100
-    shard_clips: int = 150
-    #: Number of shards, the last ones, that training is scored on.
-    validation_shards: int = 1
-    #: Shortest and longest clip, seconds.
-    min_seconds: float = 3.0
+    #: Number of clips.
+    clips: Annotated[int, Limits(ge=2)] = 2100
+    #: Clips per shard; each shard is one job.
+    shard_clips: Count = 150
+    #: Number of validation shards (the last ones).
+    validation_shards: Count = 1
+    #: Shortest clip, in seconds.
+    min_seconds: Annotated[float, Limits(ge=3)] = 3.0
+    #: Longest clip, in seconds.
     max_seconds: float = 5.0
-    #: Jaw angle in radians of the most open vowel of a typical speaker, and the typical strength of the lips' actions.
-    opening: float = 0.11
-    lips: float = 0.6
-    #: Spread of a speaker's opening, lips and rounding about the typical one, as a logarithm.
-    habit: float = 0.35
-    #: Spread of a speaker's own viseme targets, and of each sound about these: as a logarithm.
-    targets: float = 0.3
-    tokens: float = 0.25
-    #: Least completeness of p, b, m that a speaker may have.
-    least_closure: float = 0.4
-    #: How much the mouth opens more where speech is louder: exponent of the loudness relative to the clip's.
-    loudness: float = 0.35
-    #: Motion of the mouth that sound does not tell: spread of each facial action, and of the jaw in radians.
-    restless: float = 0.1
-    restless_jaw: float = 0.02
-    #: Spread of the mouth's resting face between speakers, of the same two.
-    resting: float = 0.06
-    resting_jaw: float = 0.025
-    #: Sound is late or early by up to so many frames beyond what an estimate of the offset would find.
-    offset_frames: float = 1.5
-    #: Spread of the head's yaw, degrees; clips differ by a factor of two either way.
-    head_motion_degrees: float = 8.0
-    #: Background noise and rooms, as in ``synthetic``.
-    noise_snr_db: float = 22.0
-    reverberation: float = 0.6
+    #: Jaw angle of an average speaker's most open vowel, in radians.
+    opening: NotNegative = 0.11
+    #: Average strength of the lip actions.
+    lips: NotNegative = 0.6
+    #: Standard deviation of the logarithm of a speaker's opening, lip strength and rounding.
+    habit: NotNegative = 0.35
+    #: Standard deviation of the logarithm of a speaker's viseme targets.
+    targets: NotNegative = 0.3
+    #: Standard deviation of the logarithm of each sound about its target.
+    tokens: NotNegative = 0.25
+    #: Minimum lip closure of a speaker for p, b and m; 1 is complete.
+    least_closure: Fraction = 0.4
+    #: Exponent of the loudness, relative to the clip's mean, by which the mouth opens more.
+    loudness: NotNegative = 0.35
+    #: Standard deviation of mouth motion that is independent of speech, per action.
+    restless: NotNegative = 0.1
+    #: The same for the jaw, in radians.
+    restless_jaw: NotNegative = 0.02
+    #: Standard deviation of the resting mouth between speakers, per action.
+    resting: NotNegative = 0.06
+    #: The same for the jaw, in radians.
+    resting_jaw: NotNegative = 0.025
+    #: Maximum audio offset that remains after its estimation, in frames.
+    offset_frames: NotNegative = 1.5
+    #: Standard deviation of the head's yaw, in degrees; clips differ by up to a factor of two.
+    head_motion_degrees: NotNegative = 8.0
+    #: Background noise, as in ``synthetic``.
+    noise_snr_db: Annotated[float, Limits(0, 100)] = 22.0
+    #: Reverberation, as in ``synthetic``.
+    reverberation: NotNegative = 0.6
 
     def __post_init__(self) -> None:
-        for name, low in (("clips", 2), ("shard_clips", 1), ("validation_shards", 1)):
-            if getattr(self, name) < low:
-                raise ValueError(f"{name}: got {getattr(self, name)}, needs at least {low}")
         if self.validation_shards >= self.shards:
             raise ValueError(
                 f"validation_shards: got {self.validation_shards} of {self.shards} shards, needs fewer than all"
             )
-        if not 3.0 <= self.min_seconds <= self.max_seconds:
-            raise ValueError(f"min_seconds: got {self.min_seconds}, needs 3 to max_seconds ({self.max_seconds})")
-        for name in (
-            "opening", "lips", "habit", "targets", "tokens", "loudness", "restless", "restless_jaw",
-            "resting", "resting_jaw", "offset_frames", "head_motion_degrees", "reverberation",
-        ):  # fmt: skip
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 or more")
-        if not 0 <= self.noise_snr_db <= 100:
-            raise ValueError(f"noise_snr_db: got {self.noise_snr_db}, needs 0 to 100")
-        if not 0 <= self.least_closure <= 1:
-            raise ValueError(f"least_closure: got {self.least_closure}, needs 0 to 1")
+        if self.min_seconds > self.max_seconds:
+            raise ValueError(f"min_seconds: got {self.min_seconds}, needs at most max_seconds ({self.max_seconds})")
 
     @property
     def shards(self) -> int:
@@ -98,11 +94,11 @@ def _denoiser() -> DenoiserSettings:
 
 
 @dataclass(frozen=True)
-class OpenWeightsSettings:
-    """The weights that come with the program: made by ``open_weights`` from seeds alone, its own and the head's."""
+class OpenWeightsSettings(Section):
+    """The open weights: the target ``open_weights`` makes them from seeds alone."""
 
-    #: Seed of clips and trainings, apart from the seed of everything else: all make the same weights.
-    seed: int = 7
+    #: Seed of clips and training, independent of the global seed, so that all users make the same weights.
+    seed: Seed = 7
     clips: LandmarkClipSettings = field(default_factory=LandmarkClipSettings)
     motion_prior: MotionPriorSettings = field(
         default_factory=lambda: MotionPriorSettings(
@@ -110,7 +106,3 @@ class OpenWeightsSettings:
         )
     )
     denoiser: DenoiserSettings = field(default_factory=_denoiser)
-
-    def __post_init__(self) -> None:
-        if self.seed < 0:
-            raise ValueError(f"seed: got {self.seed}, needs 0 or more")

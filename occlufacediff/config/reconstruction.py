@@ -1,84 +1,70 @@
-"""Settings of the landmark fit that gives head-model coefficients."""
+"""Settings of the landmark fit, which computes head-model coefficients."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Literal
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+from occlufacediff.config.constraints import Count, Limits, Positive, Section
+
+Lowest = Annotated[float, Limits(le=0)]
 
 
 @dataclass(frozen=True)
-class ReconstructionSettings:
-    """How closely the head model follows landmarks, and what it holds against them.
+class ReconstructionSettings(Section):
+    """Weights and limits of the landmark fit.
 
-    Each term of the fit is a squared quantity over its standard deviation, so every `..._sd` is in the unit of the
-    thing itself, and a larger one lets it move more freely. Pixels are those of the 224 crop.
+    Each term of the fit is a squared quantity divided by its variance. An ``..._sd`` has the unit of its quantity; a
+    larger value constrains it less. Pixels are those of the 224 x 224 crop.
     """
 
-    #: Where coefficients come from: the fit described here (``fit``), or EMOTE's files are read (``emote``, see
-    #: ``emote.folder``; ``head`` must be FLAME); the other keys then count for evaluation, ``predict`` and
-    #: ``benchmark``.
+    #: Source of coefficients: the landmark fit (``fit``), or EMOTE's files (``emote``; ``head`` must be FLAME). The
+    #: other keys then apply to evaluation, ``predict`` and ``benchmark`` only.
     source: Literal["fit", "emote"] = "fit"
-    #: Standard deviation of a landmark about the model, px. All other `..._sd` act relative to this one.
-    noise_px: float = 1.0
-    #: Residuals much beyond this count linearly, not squared (pseudo-Huber), px.
-    robust_px: float = 1.0
-    #: Weight of lip landmarks relative to others.
-    lip_weight: float = 3.0
-    #: Weight of landmarks of eyelids relative to others.
-    eye_weight: float = 1.5
-    #: Weight of landmarks of the face's outline, which slide along the cheek when the head turns.
-    contour_weight: float = 0.5
-    #: Standard deviation of an identity coefficient about 0 (a basis of unit variance has 1).
-    shape_sd: float = 1.0
-    #: The same where none of the frames that identity is solved on shows a tenth of the face's 68 main landmarks or
-    #: more, as under a mask: errors of model and detector are alike in all frames, so what is seen says less of what is
-    #: not than its number makes believe.
-    shape_sd_unseen: float = 0.25
-    #: Standard deviation of an expression coefficient about 0.
-    exp_sd: float = 0.3
-    #: Standard deviation of the jaw's opening, radians.
-    jaw_sd: float = 0.3
-    #: Standard deviation of the jaw's turn to a side and roll, radians.
-    jaw_side_sd: float = 0.02
-    #: Standard deviation of the second difference between frames of an expression coefficient.
-    exp_smooth_sd: float = 0.2
-    #: The same of the jaw, radians.
-    jaw_smooth_sd: float = 0.1
-    #: The same of the head's rotation, radians.
-    pose_smooth_sd: float = 0.02
-    #: The same of the head's place in the picture, px, and of its size, px over the half width of the crop.
-    cam_smooth_sd: float = 2.0
-    #: Smallest and largest value of a facial action (bases of named actions only; principal components are free). A
-    #: little below 0, because a real face at rest is not exactly the model's.
-    exp_min: float = -0.1
-    exp_max: float = 1.0
-    #: Smallest and largest opening of the jaw, radians.
-    jaw_min: float = -0.02
-    jaw_max: float = 0.7
-    #: Identity is solved on at most this many frames, evenly over those with a face.
-    shape_frames: int = 16
-    #: Steps of the identity phase, all unknowns of these frames together.
-    shape_iterations: int = 4
-    #: Steps of the motion phase, all frames of the clip together, from where the identity phase ended.
-    motion_iterations: int = 3
-    #: Frames solved as one system; longer clips go in overlapping pieces, so memory does not grow with the clip.
-    piece_frames: int = 256
-    #: A clip whose mean landmark error exceeds this is a failure (`bad_fit`), px.
-    bad_fit_px: float = 3.0
-
-    def __post_init__(self) -> None:
-        counts = ("shape_frames", "shape_iterations", "motion_iterations")
-        free = (*counts, "exp_min", "exp_max", "jaw_min", "jaw_max", "piece_frames", "source")
-        for field in fields(self):
-            value = getattr(self, field.name)
-            if field.name not in free and not value > 0:
-                raise ValueError(f"{field.name}: got {value}, needs a number above 0")
-            if field.name in counts and value < 1:
-                raise ValueError(f"{field.name}: got {value}, needs at least 1")
-        if self.piece_frames < 64:
-            raise ValueError(f"piece_frames: got {self.piece_frames}, needs at least 64")
-        for low, high in (("exp_min", "exp_max"), ("jaw_min", "jaw_max")):
-            if not getattr(self, low) <= 0 < getattr(self, high):
-                raise ValueError(
-                    f"{low}, {high}: got {getattr(self, low)}, {getattr(self, high)}, needs low <= 0 < high"
-                )
+    #: Standard deviation of landmark errors, in px; all other ``..._sd`` act relative to it.
+    noise_px: Positive = 1.0
+    #: Residuals above this count linearly instead of squared (pseudo-Huber), in px.
+    robust_px: Positive = 1.0
+    #: Weight of lip landmarks.
+    lip_weight: Positive = 3.0
+    #: Weight of eyelid landmarks.
+    eye_weight: Positive = 1.5
+    #: Weight of the face contour's landmarks, which slide along the cheek when the head turns.
+    contour_weight: Positive = 0.5
+    #: Standard deviation of an identity coefficient (a basis of unit variance has 1).
+    shape_sd: Positive = 1.0
+    #: Replaces ``shape_sd`` if no frame of the identity fit shows a tenth of the 68 main landmarks, for example under
+    #: a face mask: model and detector errors repeat in all frames, so many frames add little information.
+    shape_sd_unseen: Positive = 0.25
+    #: Standard deviation of an expression coefficient.
+    exp_sd: Positive = 0.3
+    #: Standard deviation of the jaw opening, in radians.
+    jaw_sd: Positive = 0.3
+    #: Standard deviation of the jaw's yaw and roll, in radians.
+    jaw_side_sd: Positive = 0.02
+    #: Standard deviation of an expression coefficient's second difference between frames.
+    exp_smooth_sd: Positive = 0.2
+    #: Standard deviation of the jaw's second difference, in radians.
+    jaw_smooth_sd: Positive = 0.1
+    #: Standard deviation of the head rotation's second difference, in radians.
+    pose_smooth_sd: Positive = 0.02
+    #: Standard deviation of the second difference of the head's position and size, in px (size: over half a crop).
+    cam_smooth_sd: Positive = 2.0
+    #: Minimum of an action (bases of named actions only). Below 0, because a real resting face differs from the model.
+    exp_min: Lowest = -0.1
+    #: Maximum of an action.
+    exp_max: Positive = 1.0
+    #: Minimum jaw opening, in radians.
+    jaw_min: Lowest = -0.02
+    #: Maximum jaw opening, in radians.
+    jaw_max: Positive = 0.7
+    #: Maximum number of frames for the identity fit, evenly spaced over those with a face.
+    shape_frames: Count = 16
+    #: Iterations of the identity fit.
+    shape_iterations: Count = 4
+    #: Iterations of the motion fit.
+    motion_iterations: Count = 3
+    #: Frames solved as one system; longer clips are split into overlapping pieces to limit the memory.
+    piece_frames: Annotated[int, Limits(ge=64)] = 256
+    #: Maximum mean landmark error of a clip, in px; a larger one fails with ``bad_fit``.
+    bad_fit_px: Positive = 3.0

@@ -1,13 +1,14 @@
-"""The whole configuration: what is run, where it comes from, and one section a stage. Standard library only."""
+"""The whole configuration: general keys and one section per stage. Standard library only."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Annotated, Literal
 
 from occlufacediff.config.acquire import AcquireSettings, DownloadSettings
 from occlufacediff.config.audio import AudioSettings
 from occlufacediff.config.benchmark import BenchmarkSettings
+from occlufacediff.config.constraints import Count, Limits, Rule, Section, Seed
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.emote import EmoteSettings
 from occlufacediff.config.evaluation import EvaluationSettings
@@ -25,48 +26,47 @@ from occlufacediff.config.training import DenoiserSettings, MotionPriorSettings
 from occlufacediff.config.video import VideoSettings
 from occlufacediff.config.visibility import VisibilitySettings
 
+_NAME_RULE = Rule(lambda name: bool(NAME.fullmatch(name)), "a name of letters, digits, '_', '-' and '.'")
+Name = Annotated[str, _NAME_RULE]
+
 
 @dataclass(frozen=True)
-class DaskSettings:
-    """How the clips of one subject are spread over processes; results do not depend on it."""
+class DaskSettings(Section):
+    """Parallel processing of a subject's clips; results do not depend on it."""
 
-    #: Processes a subject's job; null: the cores given to Snakemake, divided by the number of subjects, at least 1.
-    workers: int | None = None
-    #: Address of a running Dask scheduler that does the work instead, such as ``tcp://node1:8786``; null: none.
+    #: Processes per subject; null: Snakemake's cores divided by the number of subjects, at least 1.
+    workers: Count | None = None
+    #: Address of a running Dask scheduler to use instead, such as ``tcp://node1:8786``; null: none.
     scheduler: str | None = None
 
-    def __post_init__(self) -> None:
-        if self.workers is not None and self.workers < 1:
-            raise ValueError(f"workers: got {self.workers}, needs 1 or more, or null")
-
 
 @dataclass(frozen=True)
-class Config:
+class Config(Section):
     """All keys of the configuration."""
 
-    #: Name of the data set; everything derived goes to ``results/<dataset>/``.
-    dataset: str = "synthetic"
-    #: Seed of every random draw, together with a clip's or subject's name.
-    seed: int = 1
-    #: Where the archives come from: made here (``synthetic``), a folder of archives in MEAD's layout (``local``), or a
-    #: shared folder by the table ``download.table`` (``download``).
+    #: Name of the data set; results go to ``results/<dataset>/``.
+    dataset: Name = "synthetic"
+    #: Seed of all random draws, together with the name of the clip or subject.
+    seed: Seed = 1
+    #: Source of the archives: generated (``synthetic``), a folder in MEAD's layout (``local``), or a shared folder
+    #: listed in ``download.table`` (``download``).
     source: Literal["synthetic", "local", "download"] = "synthetic"
-    #: With source ``local``: folder that holds ``<subject>/video.tar`` and ``<subject>/audio.tar``.
+    #: Folder with ``<subject>/video.tar`` and ``<subject>/audio.tar``, if ``source`` is ``local``.
     archives: str | None = None
-    #: Subjects to use; null: all of the source.
-    subjects: tuple[str, ...] | None = None
-    #: Jobs that each stage of a subject's preprocessing and reconstruction is cut into, for more machines than
-    #: subjects; results do not depend on it, but another number makes finished subjects anew.
-    chunks: int = 1
-    #: Folder with the trained ``motion_prior/`` and ``denoiser/`` to use instead of training here; null: train here.
+    #: Subjects to use; null: all.
+    subjects: Annotated[tuple[Name, ...], Limits(min_length=1)] | None = None
+    #: Jobs per subject and stage of preprocessing and reconstruction, to use more machines than subjects. Results do
+    #: not depend on it, but changing it reruns finished subjects.
+    chunks: Annotated[int, Limits(1, 1000)] = 1
+    #: Folder with trained ``motion_prior/`` and ``denoiser/`` to use; null: train them.
     checkpoint: str | None = None
     #: Head model to use (.npz); null: build the open head in ``resources/heads``.
     head: str | None = None
-    #: Where networks run: ``auto`` takes a GPU when there is one.
+    #: Device of the networks; ``auto``: a GPU if there is one.
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    #: Video that the target ``predict`` works on; null for every other target.
+    #: Video for the target ``predict``; null for other targets.
     video: str | None = None
-    #: Folder of videos that the target ``benchmark`` works on; null for every other target.
+    #: Folder of videos for the target ``benchmark``; null for other targets.
     benchmark_videos: str | None = None
     run: RunSettings = field(default_factory=RunSettings)
     dask: DaskSettings = field(default_factory=DaskSettings)
@@ -91,12 +91,6 @@ class Config:
     report: ReportSettings = field(default_factory=ReportSettings)
 
     def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.dataset):
-            raise ValueError(f"dataset: got {self.dataset!r}, needs letters, digits, '_', '-' and '.'")
-        if self.seed < 0:
-            raise ValueError(f"seed: got {self.seed}, needs 0 or more")
-        if not 1 <= self.chunks <= 1000:
-            raise ValueError(f"chunks: got {self.chunks}, needs 1 to 1000")
         if self.source == "local" and self.archives is None:
             raise ValueError(
                 "archives: got nothing, needs the folder of the archives because source is 'local' "
@@ -114,11 +108,6 @@ class Config:
             )
         if self.open_weights.denoiser.preset != "open":
             raise ValueError(
-                f"open_weights.denoiser.preset: got {self.open_weights.denoiser.preset!r}, needs 'open': clips without "
-                "pictures have spectrum and phones for sound, and nothing else"
+                f"open_weights.denoiser.preset: got {self.open_weights.denoiser.preset!r}, needs 'open': landmark "
+                "clips have audio as spectrum and phones only"
             )
-        for name in self.subjects or ():
-            if not NAME.fullmatch(name):
-                raise ValueError(f"subjects: got {name!r}, needs names of letters, digits, '_', '-' and '.'")
-        if self.subjects is not None and not self.subjects:
-            raise ValueError("subjects: got an empty list, needs names, or null for all subjects of the source")

@@ -1,11 +1,13 @@
-"""Settings of the splits: which subjects and sentences train, validate and test."""
+"""Settings of the splits: subjects and sentences of training, validation and test."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-#: MEAD's published split: subjects by name, sentences by the number of the sentence SPOKEN.
+from occlufacediff.config.constraints import Section
+
+#: MEAD's published split: subjects by name, sentences by the number of the SPOKEN sentence.
 MEAD_TRAIN_SUBJECTS = (
     "M011", "M012", "M013", "M019", "M022", "M023", "M024", "M025", "M026", "M027", "M028", "M029",
     "M030", "M031", "M033", "M034", "M037", "M039", "M040", "M041", "W009", "W014", "W015", "W016",
@@ -19,32 +21,32 @@ SPLITS = ("train", "validation", "test")
 
 
 @dataclass(frozen=True)
-class SplitPart:
-    """Who and what belongs to one split."""
+class SplitPart(Section):
+    """Subjects and sentences of one split."""
 
-    #: Names of subjects.
+    #: Subject names.
     subjects: list[str] = field(default_factory=list)
-    #: Identities of sentences (text, as in ``sentences.csv``, or the file's number without it).
+    #: Sentence ids: the text in ``sentences.csv``, or the file number if there is no such table.
     sentences: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
-class SplitSettings:
-    """How clips are split; a clip whose subject and sentence do not belong together is ``unused``."""
+class SplitSettings(Section):
+    """Assignment of clips to splits; a clip whose subject and sentence are in different splits is ``unused``."""
 
-    #: ``lists``: by the lists below; ``mead``: MEAD's published split; ``all_test``: every clip is a test clip;
+    #: ``lists``: the lists below; ``mead``: MEAD's published split; ``all_test``: every clip is a test clip;
     #: ``all_train``: every clip is a training clip.
     rule: Literal["lists", "mead", "all_test", "all_train"] = "lists"
     #: Training clips (rule ``lists``).
     train: SplitPart = field(default_factory=SplitPart)
-    #: Validation clips (rule ``lists``); with rule ``mead`` subjects and sentences taken out of its training part,
-    #: since the published split has none.
+    #: Validation clips (rule ``lists``); with rule ``mead``: subjects and sentences moved from training to validation,
+    #: because the published split has no validation part.
     validation: SplitPart = field(default_factory=SplitPart)
     #: Test clips (rule ``lists``).
     test: SplitPart = field(default_factory=SplitPart)
-    #: CSV table with the columns ``subject,clip,sentence_id`` (clip as ``happy/level_2/003``): the sentence that is
-    #: SPOKEN, for clips whose number does not tell it (those of MEAD's M003). It goes before ``sentences.csv`` beside
-    #: a subject's archives, which is the same without ``subject``; null: no table.
+    #: CSV table ``subject,clip,sentence_id`` (clip: ``happy/level_2/003``) of the SPOKEN sentences, for clips whose
+    #: file number differs from it (MEAD's M003). It overrides the ``sentences.csv`` next to a subject's archives, which
+    #: has the same columns except ``subject``; null: no table.
     sentence_table: str | None = None
 
     def __post_init__(self) -> None:

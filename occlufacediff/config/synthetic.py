@@ -1,76 +1,58 @@
-"""Settings of the embedded data set: how many speakers and clips, what they say and feel, how they are filmed."""
+"""Settings of the synthetic data set: speakers, clips, sentences, emotions and rendering."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-#: Emotions that `occlufacediff.synthetic.behaviour` can act; `neutral` has one level, the others three.
+from occlufacediff.config.constraints import Count, CountOrZero, EvenPixels, Limits, NotNegative, RateFactor, Section
+
+#: Emotions of `occlufacediff.synthetic.behaviour`; `neutral` has one level, the others have three.
 KNOWN_EMOTIONS = ("neutral", "happy", "angry", "sad", "surprised", "disgusted", "fear", "contempt")
 
 
 @dataclass(frozen=True)
-class SyntheticSettings:
-    """Size, content and picture of the synthetic archives."""
+class SyntheticSettings(Section):
+    """Size and content of the synthetic archives."""
 
-    scale: int = 1
-    """Multiplies the number of subjects of every split: 1 gives 100 clips, 20 gives 2,000."""
-    training_subjects: int = 5
-    """Subjects of the training split (times `scale`)."""
-    validation_subjects: int = 1
-    """Subjects of the validation split (times `scale`)."""
-    test_subjects: int = 2
-    """Subjects of the test split (times `scale`)."""
-    training_clips: int = 14
-    """Clips of each training subject."""
-    held_out_clips: int = 10
-    """Clips of each validation or test subject; also the number of sentences kept apart for each of these splits."""
-    shared_sentences: int = 10
-    """Training sentences spoken by every training subject; a subject's other clips are sentences of its own."""
+    #: Factor of the number of subjects in each split: 1 gives 100 clips, 20 gives 2,000.
+    scale: Count = 1
+    #: Training subjects (times ``scale``).
+    training_subjects: Count = 5
+    #: Validation subjects (times ``scale``).
+    validation_subjects: Count = 1
+    #: Test subjects (times ``scale``).
+    test_subjects: Count = 2
+    #: Clips per training subject.
+    training_clips: Count = 14
+    #: Clips per validation or test subject, and number of held-out sentences of each of these splits.
+    held_out_clips: Count = 10
+    #: Training sentences that all training subjects speak; their other sentences are unique.
+    shared_sentences: CountOrZero = 10
+    #: Emotions; ``neutral`` has level 1 only, the others levels 1 to 3.
     emotions: tuple[str, ...] = ("neutral", "happy", "angry", "sad", "surprised")
-    """Emotions acted; `neutral` with level 1 only, the others with levels 1 to 3."""
-    min_seconds: float = 2.7
-    """Shortest clip in seconds; a shorter one gets a longer silence at its end."""
-    max_seconds: float = 4.0
-    """Longest clip in seconds; a sentence that would last longer is spoken faster."""
-    picture_size: int = 512
-    """Width and height of the picture in pixels."""
-    video_quality: int = 18
-    """Constant rate factor of H.264: 0 is lossless, 18 looks like the original, 51 is worst."""
-    articulation_spread: float = 1.0
-    """How much speakers differ in how they articulate; 0 makes them all alike."""
-    distractor_strength: float = 1.0
-    """Strength of motion of cheeks, nose, eyes and brows that has nothing to do with speech; 0 leaves it out."""
-    head_motion_degrees: float = 6.0
-    """Standard deviation of the head's yaw in degrees; pitch has 0.6 and roll 0.4 of it."""
+    #: Shortest clip, in seconds; shorter sentences are followed by silence.
+    min_seconds: Annotated[float, Limits(ge=1)] = 2.7
+    #: Longest clip, in seconds; longer sentences are spoken faster.
+    max_seconds: Annotated[float, Limits(ge=2.5)] = 4.0
+    #: Width and height of the video, in pixels.
+    picture_size: EvenPixels = 512
+    #: Constant rate factor of H.264: 0 is lossless, 18 visually lossless, 51 the worst.
+    video_quality: RateFactor = 18
+    #: Variation of articulation between speakers; 0: none.
+    articulation_spread: NotNegative = 1.0
+    #: Strength of distractors: motion of cheeks, nose, eyes and brows that is independent of speech; 0: none.
+    distractor_strength: NotNegative = 1.0
+    #: Standard deviation of the head's yaw, in degrees; pitch has 0.6 of it and roll 0.4.
+    head_motion_degrees: NotNegative = 6.0
+    #: Mean signal-to-noise ratio of the audio, in dB; it varies between clips.
     noise_snr_db: float = 32.0
-    """Mean ratio of speech to background noise in decibels; clips differ by a few."""
-    reverberation: float = 0.2
-    """Loudest reverberation that a clip gets, as a share of the direct sound; 0 leaves it out."""
+    #: Maximum reverberation of a clip, relative to the direct sound; 0: none.
+    reverberation: NotNegative = 0.2
 
     def __post_init__(self) -> None:
-        for name, low in (
-            ("scale", 1),
-            ("training_subjects", 1),
-            ("validation_subjects", 1),
-            ("test_subjects", 1),
-            ("training_clips", 1),
-            ("held_out_clips", 1),
-            ("shared_sentences", 0),
-            ("picture_size", 64),
-        ):
-            if getattr(self, name) < low:
-                raise ValueError(f"{name}: got {getattr(self, name)}, needs at least {low}")
-        if self.picture_size % 2:
-            raise ValueError(f"picture_size: got {self.picture_size}, needs an even number (H.264 4:2:0)")
-        if not 0 <= self.video_quality <= 51:
-            raise ValueError(f"video_quality: got {self.video_quality}, needs 0 to 51")
-        if not 1.0 <= self.min_seconds <= self.max_seconds:
-            raise ValueError(f"min_seconds: got {self.min_seconds}, needs 1 to max_seconds ({self.max_seconds})")
-        if self.max_seconds < 2.5:
-            raise ValueError(f"max_seconds: got {self.max_seconds}, needs at least 2.5 to hold a sentence")
+        if self.min_seconds > self.max_seconds:
+            raise ValueError(f"min_seconds: got {self.min_seconds}, needs at most max_seconds ({self.max_seconds})")
         unknown = sorted(set(self.emotions) - set(KNOWN_EMOTIONS))
         if unknown or not self.emotions or len(set(self.emotions)) != len(self.emotions):
             raise ValueError(f"emotions: got {list(self.emotions)}, needs different ones of {list(KNOWN_EMOTIONS)}")
-        for name in ("articulation_spread", "distractor_strength", "head_motion_degrees", "reverberation"):
-            if getattr(self, name) < 0:
-                raise ValueError(f"{name}: got {getattr(self, name)}, needs 0 or more")

@@ -1,39 +1,42 @@
-"""Settings of visibility: what lies over the face in the recordings themselves."""
+"""Settings of visibility: occlusion in the videos themselves."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
+from occlufacediff.config.constraints import Limits, Section
 from occlufacediff.errors import AssetError, ConfigError
 
 
 @dataclass(frozen=True)
-class VisibilitySettings:
-    """What is hidden in the recordings themselves; no landmark detector tells, each sees a mouth behind a hand too."""
+class VisibilitySettings(Section):
+    """Occlusion in the videos themselves.
 
-    #: ``none``: every face is seen whole; ``masks``: mask files tell what is hidden (``masks``); ``segmentation``: a
-    #: segmentation model tells what is face (``model``). What is hidden is not fitted to, not learnt from, not given to
-    #: the network and not scored as truth.
+    Detectors report landmarks even when occluded, so visibility must be given.
+    """
+
+    #: ``none``: nothing is occluded; ``masks``: read mask files (``masks``); ``segmentation``: run a segmentation model
+    #: (``model``). Occluded landmarks are excluded from fits, training, network inputs and ground truth.
     source: Literal["none", "masks", "segmentation"] = "none"
-    #: Folder of mask files, white = hidden: ``<subject>/<emotion>/<level>/<sentence>`` in it is a picture
-    #: (``003.png``) for all frames, a folder of pictures (``003/``), one a frame at 25 fps, or a video (``003.mp4``).
-    #: For the target ``predict`` it is named like the video. Of the video's size, or 224 x 224 over each frame's crop.
+    #: Folder of mask files, white = occluded. ``<subject>/<emotion>/<level>/<sentence>`` in it is a picture for all
+    #: frames (``003.png``), a folder with a picture per frame at 25 fps (``003/``), or a video (``003.mp4``). For the
+    #: target ``predict``, the mask file has the video's name. Masks have the size of the video, or 224 x 224 for the
+    #: crop of each frame.
     masks: str | None = None
-    #: What a clip without a mask file is: an error (``fail``, the clip fails with ``no_mask``), or seen whole
-    #: (``visible``).
+    #: A clip without a mask file fails with ``no_mask`` (``fail``), or counts as fully visible (``visible``).
     without_mask: Literal["fail", "visible"] = "fail"
-    #: Segmentation model for MediaPipe's image segmenter (``.tflite``); it looks at the crop of each frame.
+    #: Model for MediaPipe's image segmenter (``.tflite``); its input is the crop of each frame.
     model: str | None = None
-    #: Categories of the model that count as visible face, by name; by number where a model has no names. The default
-    #: is that of MediaPipe's ``selfie_multiclass``, whose hands are ``body-skin`` and glasses ``others``.
-    visible: tuple[str, ...] = ("face-skin",)
-    #: What the model calls face is widened by so many pixels of the 224 x 224 crop: landmarks lie on its very edge.
-    margin_px: int = 3
-    #: Least part of the lips' landmarks, and of those of eyes and brows, that must be visible for the motion of a frame
-    #: to count as known, 0 to 1. Other frames are not learnt from.
-    known_part: float = 0.75
+    #: Model categories that count as visible face: names, or numbers if the model has no names. The default suits
+    #: MediaPipe's ``selfie_multiclass``, whose hands are ``body-skin`` and glasses ``others``.
+    visible: Annotated[tuple[str, ...], Limits(min_length=1)] = ("face-skin",)
+    #: Dilation of the segmented face, in pixels of the 224 x 224 crop, because landmarks lie on its edge.
+    margin_px: Annotated[int, Limits(0, 50)] = 3
+    #: Minimum visible fraction of the lip landmarks, and of eye and brow landmarks, in a known frame. Other frames are
+    #: not used for training.
+    known_part: Annotated[float, Limits(gt=0, le=1)] = 0.75
 
     def __post_init__(self) -> None:
         if self.source == "masks" and not self.masks:
@@ -43,19 +46,13 @@ class VisibilitySettings:
                 f"model: got {self.model!r}, needs the path of a segmentation model (.tflite) because source is "
                 "'segmentation'"
             )
-        if not self.visible:
-            raise ValueError("visible: got nothing, needs the names of the categories that are visible face")
-        if not 0 <= self.margin_px <= 50:
-            raise ValueError(f"margin_px: got {self.margin_px}, needs 0 to 50")
-        if not 0 < self.known_part <= 1:
-            raise ValueError(f"known_part: got {self.known_part}, needs more than 0, at most 1")
 
 
 def demand_files(settings: VisibilitySettings, section: str = "visibility") -> None:
-    """Look for the folder of masks or the model that the settings name.
+    """Check that the folder of masks or the model exists.
 
     Args:
-        section: what to call the settings in the error.
+        section: name of the settings in the error.
 
     Raises:
         ConfigError: there is no such folder.
@@ -64,7 +61,7 @@ def demand_files(settings: VisibilitySettings, section: str = "visibility") -> N
     if settings.source == "masks" and not Path(settings.masks or "").is_dir():
         raise ConfigError(
             f"{section}.masks: there is no folder {settings.masks}; give the one that holds "
-            "<subject>/<emotion>/<level>/<sentence>.png (or .mp4, or a folder of pictures), white = hidden."
+            "<subject>/<emotion>/<level>/<sentence>.png (or .mp4, or a folder of pictures), white = occluded."
         )
     if settings.source == "segmentation" and not Path(settings.model or "").is_file():
         raise AssetError(

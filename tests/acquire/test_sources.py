@@ -41,8 +41,8 @@ TOKEN = "ya29.loopback-Secret_0123456789"
         (f"download: {{token_variable: {TOKEN}}}", ["download.token_variable", "NAME", "never the secret"]),
         ("download: {service: 'http://example.org'}", ["download.service", "https://"]),
         (f"download: {{service: 'https://me:{TOKEN}@example.org'}}", ["download.service", "password"]),
-        ("download: {attempts: 0}", ["download.attempts", "0", "1 or more"]),
-        ("acquire: {max_members: 0}", ["acquire.max_members", "1 or more"]),
+        ("download: {attempts: 0}", ["download.attempts", "0", "at least 1"]),
+        ("acquire: {max_members: 0}", ["acquire.max_members", "at least 1"]),
     ],
 )
 def test_what_is_missing_is_named_before_anything_is_fetched(tmp_path, options, words):

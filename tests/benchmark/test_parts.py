@@ -28,6 +28,7 @@ from occlufacediff.benchmark.statistics import (
 )
 from occlufacediff.benchmark.videos import find_videos
 from occlufacediff.config.benchmark import BenchmarkSettings
+from occlufacediff.config.load import check_settings
 from occlufacediff.errors import ConfigError
 from occlufacediff.evaluation.baselines import interpolate
 from occlufacediff.face_mesh import IBUG_68, INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
@@ -236,7 +237,7 @@ def test_folders_of_clips(tmp_path: Path) -> None:
 
 
 def test_settings_say_what_is_wrong() -> None:
-    with pytest.raises(ValueError, match="regions: got 'nose'"):
-        BenchmarkSettings(regions=("nose",))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"regions\[0\]: got 'nose'"):
+        check_settings(BenchmarkSettings(regions=("nose",)))  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="needs pictures"):
         BenchmarkSettings(regions=("picture",))

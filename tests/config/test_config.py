@@ -11,8 +11,10 @@ import yaml
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.config.document import documents, keys
-from occlufacediff.config.load import load_config
+from occlufacediff.config.load import RENAMED, check_settings, load_config
+from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.schema import Config
 from occlufacediff.config.section import as_params, from_params
 from occlufacediff.errors import ConfigError
@@ -64,30 +66,36 @@ def test_other_files_hold_known_keys(name):
     ("name", "value", "words"),
     [
         ("seed", "1", ["seed", "'1'", "integer"]),
-        ("seed", -1, ["seed", "-1", "0 or more"]),
+        ("seed", -1, ["seed", "-1", "at least 0"]),
         ("seed", True, ["seed", "True"]),
         ("dataset", "a/b", ["dataset", "a/b", "letters"]),
         ("source", "internet", ["source", "'internet'", "synthetic"]),
-        ("crop.scale", 0, ["crop.scale", "0", "0.5 to 5"]),
+        ("crop.scale", 0, ["crop.scale", "0", "at least 0.5"]),
         ("crop.scale", [1], ["crop.scale", "[1]", "number"]),
         ("crop", 3, ["crop", "3", "keys and values"]),
         ("evaluation.occlusions", ["mouth", "nose"], ["evaluation.occlusions", "nose", "mouth"]),
         ("denoiser.loop.max_steps", 0, ["denoiser.loop.max_steps", "0"]),
         ("open_weights.denoiser.preset", "compact", ["open_weights.denoiser.preset", "'compact'", "needs 'open'"]),
         ("open_weights.clips.clips", 150, ["open_weights.clips", "validation_shards", "fewer than all"]),
-        ("open_weights.seed", -1, ["open_weights.seed", "-1", "0 or more"]),
-        ("open_weights.clips.opening", -1, ["open_weights.clips.opening", "-1", "0 or more"]),
-        ("evaluation.steps", 5000, ["evaluation.steps", "5000", "1 to 1000"]),
-        ("benchmark.steps", 5000, ["benchmark.steps", "5000", "1 to 1000"]),
-        ("prediction.guidance_all", 1e30, ["prediction.guidance_all", "1e+30", "-20 to 20"]),
+        ("open_weights.seed", -1, ["open_weights.seed", "-1", "at least 0"]),
+        ("open_weights.clips.opening", -1, ["open_weights.clips.opening", "-1", "at least 0"]),
+        ("evaluation.steps", 5000, ["evaluation.steps", "5000", "at most 1000"]),
+        ("benchmark.steps", 5000, ["benchmark.steps", "5000", "at most 1000"]),
+        ("prediction.guidance_all", 1e30, ["prediction.guidance_all", "1e+30", "at most 20"]),
         ("prediction.guidance_all", math.nan, ["prediction.guidance_all", "nan", "finite"]),
-        ("prediction.adaptation.gain", -3, ["prediction.adaptation.gain", "-3", "0 to 3"]),
+        ("prediction.adaptation.gain", -3, ["prediction.adaptation.gain", "-3", "at least 0"]),
         ("prediction.adaptation.offset", 100, ["prediction.adaptation.offset", "100", "-8 to 8"]),
         ("denoiser.noise_bias", math.inf, ["denoiser.noise_bias", "inf", "finite"]),
-        ("dask.workers", 0, ["dask.workers", "0", "1 or more"]),
-        ("subjects", [], ["subjects", "empty"]),
+        ("dask.workers", 0, ["dask.workers", "0", "at least 1"]),
+        ("subjects", [], ["subjects", "[]", "at least 1"]),
         ("conversion.crff", 16, ["conversion.crff", "did you mean conversion.crf"]),
         ("colour", "red", ["colour", "no such key", "dataset"]),
+        ("subjects", ["M1", "../M2"], ["subjects[1]", "'../M2'", "letters"]),
+        ("acquire.view", "a/b", ["acquire.view", "'a/b'", "one camera"]),
+        ("report.panel_px", 65, ["report.panel_px", "65", "multiple of 2"]),
+        ("evaluation.occlusion.pictures", "", ["evaluation.occlusion.pictures", "''", "at least 1"]),
+        ("recordings", {}, ["recordings", "no such key", "named benchmark now"]),
+        ("denoiser.augment.decoy", 0.5, ["denoiser.augment.decoy", "named denoiser.augment.mouth_swap now"]),
     ],
 )
 def test_wrong_value_is_named_with_its_remedy(name, value, words):
@@ -97,6 +105,11 @@ def test_wrong_value_is_named_with_its_remedy(name, value, words):
     assert "\n" not in message
     for word in [*words, "config/README.md"]:
         assert word in message
+
+
+def test_new_names_of_renamed_keys_exist():
+    assert set(RENAMED.values()) <= set(NAMES)
+    assert set(RENAMED).isdisjoint(NAMES)
 
 
 @settings(deadline=None)
@@ -128,6 +141,14 @@ def test_a_secret_in_a_wrong_place_is_not_shown(name):
         with pytest.raises(ConfigError, match=rf"download\.{name}") as refused:
             load_config(_with(f"download.{name}", value))
         assert "ya29" not in str(refused.value)
+
+
+def test_settings_of_a_command_are_validated_too():
+    with pytest.raises(ConfigError, match=r"^--guidance-all: got nan, needs a finite number$"):
+        check_settings(PredictionSettings(guidance_all=math.nan), options=True)
+    with pytest.raises(ConfigError, match=r"^adaptation\.samples: got 0, needs at least 1$"):
+        check_settings(PredictionSettings(adaptation=AdaptationSettings(samples=0)))
+    assert check_settings(PredictionSettings()) == PredictionSettings()
 
 
 def test_date_in_yaml_is_refused():

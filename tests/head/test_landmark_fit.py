@@ -10,7 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from moving_head import moving
 
+from occlufacediff.config.load import check_settings
 from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.errors import ConfigError
 from occlufacediff.face_mesh import IBUG_68, LIPS
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.fit import PX, fit_clip
@@ -267,7 +269,7 @@ def test_wrong_input_is_named(basis: LandmarkBasis) -> None:
         fit_clip(basis, np.zeros((5, 468, 2)), settings=SETTINGS, visible=np.ones((4, 468)))
     with pytest.raises(ValueError, match="no frame of 5 has 12 visible"):
         fit_clip(basis, np.full((5, 478, 2), np.nan), settings=SETTINGS)
-    with pytest.raises(ValueError, match="noise_px: got 0"):
-        ReconstructionSettings(noise_px=0)
-    with pytest.raises(ValueError, match="exp_min, exp_max"):
-        ReconstructionSettings(exp_min=0.5)
+    with pytest.raises(ConfigError, match=r"noise_px: got 0\.0, needs more than 0"):
+        check_settings(ReconstructionSettings(noise_px=0.0))
+    with pytest.raises(ConfigError, match=r"exp_min: got 0\.5, needs at most 0"):
+        check_settings(ReconstructionSettings(exp_min=0.5))

@@ -11,6 +11,7 @@ import pytest
 import skimage.data
 from colour_segmenter import write_colour_segmenter
 
+from occlufacediff.config.load import check_settings
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import AssetError, ClipError, ConfigError
 from occlufacediff.occlusion.segment import Segmenter
@@ -135,5 +136,5 @@ def test_visibility_from_mask_files(tmp_path: Path) -> None:
 )
 def test_invalid_settings_are_named_in_the_error(wrong: dict[str, object]) -> None:
     key = {"masks": "masks", "segmentation": "model"}.get(str(wrong.get("source")), next(iter(wrong)))
-    with pytest.raises(ValueError, match=rf"^{key}: got .*needs"):
-        VisibilitySettings(**wrong)  # type: ignore[arg-type]
+    with pytest.raises((ValueError, ConfigError), match=rf"^{key}: got .*needs"):
+        check_settings(VisibilitySettings(**wrong))  # type: ignore[arg-type]

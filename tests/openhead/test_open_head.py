@@ -12,8 +12,9 @@ import numpy as np
 import pytest
 from small_open_head import SEED, SETTINGS
 
+from occlufacediff.config.load import check_settings
 from occlufacediff.config.openhead import OpenHeadSettings
-from occlufacediff.errors import AssetError
+from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.coefficient_groups import is_mouth_action
 from occlufacediff.head.skinning import vertices_numpy
@@ -171,8 +172,8 @@ build_open_head(Path({str(again)!r}), settings={SETTINGS!r}, seed={SEED})
     [{"shape_components": 0}, {"identities": 5, "shape_components": 6}, {"local_spread": 1.5}, {"embedding_size": 10}],
 )
 def test_wrong_settings_are_named(wrong: dict) -> None:
-    with pytest.raises(ValueError, match="needs"):
-        OpenHeadSettings(**wrong)
+    with pytest.raises((ValueError, ConfigError), match="needs"):
+        check_settings(OpenHeadSettings(**wrong))
 
 
 def test_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,8 @@ from hypothesis.extra import numpy as hnp
 from scipy.ndimage import gaussian_filter1d
 
 from occlufacediff.config.adaptation import AdaptationSettings
+from occlufacediff.config.load import check_settings
+from occlufacediff.errors import ConfigError
 from occlufacediff.face_mesh import EYES_AND_BROWS, LIPS
 from occlufacediff.prediction.adaptation import adapt, visible_coefficients
 
@@ -243,5 +245,5 @@ def test_a_detector_with_fewer_points_tells_of_the_mouth_too() -> None:
 
 @pytest.mark.parametrize(("name", "value"), [("apart_share", 1.5), ("rules_share", -0.1), ("beside_sd", -1.0)])
 def test_impossible_settings_are_named(name: str, value: float) -> None:
-    with pytest.raises(ValueError, match=f"{name}: got {value}, needs"):
-        AdaptationSettings(**{name: value})
+    with pytest.raises(ConfigError, match=f"^{name}: got {value}, needs"):
+        check_settings(AdaptationSettings(**{name: value}))

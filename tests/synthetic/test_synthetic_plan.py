@@ -11,7 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from occlufacediff.config.load import check_settings
 from occlufacediff.config.synthetic import KNOWN_EMOTIONS, SyntheticSettings
+from occlufacediff.errors import ConfigError
 from occlufacediff.synthetic import plan, sentences
 
 
@@ -110,8 +112,8 @@ def test_unknown_subject_is_named_with_the_known_ones() -> None:
     ],
 )
 def test_bad_settings_name_the_field(field: str, value: object) -> None:
-    with pytest.raises(ValueError, match=r"seconds|" + field):
-        SyntheticSettings(**{field: value})
+    with pytest.raises((ValueError, ConfigError), match=r"seconds|" + field):
+        check_settings(SyntheticSettings(**{field: value}))
 
 
 def test_the_plan_needs_the_standard_library_only() -> None:

@@ -21,6 +21,7 @@ from small_data import Files, write_small_data
 from small_head import small_head
 
 from occlufacediff.config.evaluation import EvaluationSettings
+from occlufacediff.config.load import check_settings
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
@@ -275,5 +276,5 @@ def test_mouth_swap_move_visible_points_only_where_the_mouth_is_hidden(files: Fi
     ],
 )
 def test_settings_out_of_range_are_refused(make: object, field: str) -> None:
-    with pytest.raises(ValueError, match=f"{field}: got"):
-        make()  # type: ignore[operator]
+    with pytest.raises(ConfigError, match=rf"^{field}(\[0\])?: got"):
+        check_settings(make())  # type: ignore[operator]
