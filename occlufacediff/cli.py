@@ -105,7 +105,8 @@ def main() -> None:
     is_flag=True,
     help="Sample as published: DDIM, 100 steps, windows side by side, all sound heard, nothing adapted or fitted.",
 )
-@click.option("--profile", is_flag=True, help="Print how long each step took.")
+@click.option("--overwrite", is_flag=True, help="Replace results of another video with the same file name.")
+@click.option("--profile", is_flag=True, help="Print the time of each step.")
 def predict(
     video: Path,
     out: Path,
@@ -122,6 +123,7 @@ def predict(
     guidance_all: float | None,
     guidance_audio: float | None,
     as_published: bool,
+    overwrite: bool,
     profile: bool,
 ) -> None:
     """Turn VIDEO into facial motion (motion.npz) and a picture of it (animation.mp4)."""
@@ -142,6 +144,7 @@ def predict(
         steps=steps,
         guidance=(guidance_all, guidance_audio),
         as_published=as_published,
+        overwrite=overwrite,
         profile=profile,
     )
 

@@ -18,8 +18,10 @@ from occlufacediff.head.fit import FitResult, fit_clip, well_seen
 from occlufacediff.head.follow import follow_visible
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.rates import FPS
-from occlufacediff.prediction.adaptation import Adapted
-from occlufacediff.prediction.motion import Heard, Networks, Sampling, infer
+from occlufacediff.prediction.adaptation import AdaptedMotion
+from occlufacediff.prediction.motion import Sampling, predict_motion
+from occlufacediff.prediction.networks import Networks
+from occlufacediff.prediction.speech import Speech
 
 Float = NDArray[np.float32]
 
@@ -74,7 +76,7 @@ class MethodMotions:
     """
 
     motions: dict[str, Float]
-    ours: Adapted
+    ours: AdaptedMotion
     fit: FitResult
     nothing_visible: bool
 
@@ -83,8 +85,8 @@ def run_methods(
     recording: Recording,
     name: str,
     occluded: OccludedRecording,
-    heard: Heard,
-    other: Heard | None,
+    speech: Speech,
+    other: Speech | None,
     basis: LandmarkBasis,
     networks: Networks,
     *,
@@ -98,7 +100,7 @@ def run_methods(
         recording: the clip.
         name: its name, part of the seed.
         occluded: what is occluded.
-        heard: its audio.
+        speech: its audio.
         other: audio of another clip, of the same length; None omits the method ``ours_other_audio``.
         basis: head model at its landmarks.
         networks: motion prior and denoiser.
@@ -114,26 +116,26 @@ def run_methods(
     frames = occluded.frames & (occluded.scored.any(axis=1) | ~recording.known.any(axis=1))
     fitted = np.concatenate([fit.exp, fit.jaw], axis=1)
 
-    def ours(audio: Heard, use_audio: bool = True) -> Adapted:
-        return infer(
+    def ours(audio: Speech, use_audio: bool = True) -> AdaptedMotion:
+        return predict_motion(
             networks,
             basis,
             recording.lmk_2d,
             visible,
             fit,
             audio,
-            use_sound=use_audio,
+            use_audio=use_audio,
             clip_id=name,
             seed=seed,
             sampling=Sampling(settings.solver, settings.steps),
             adaptation=settings.adaptation,
         )
 
-    adapted = ours(heard)
+    adapted = ours(speech)
 
     def phone_rules() -> Float:
         motion = phone_rules_motion(
-            heard.phones, recording.log_mel, fitted, frames, basis, fit.shape, most_offset=settings.max_offset_frames
+            speech.phones, recording.log_mel, fitted, frames, basis, fit.shape, most_offset=settings.max_offset_frames
         )
         # The difference to the visible frames decays inside the span, as in `bridge`.
         residual = np.where(frames[:, None], 0, fitted - motion).astype(np.float32)
@@ -141,7 +143,7 @@ def run_methods(
 
     methods: dict[BenchmarkMethod, Callable[[], Float]] = {
         "ours": lambda: adapted.motion,
-        "ours_without_audio": lambda: ours(heard, use_audio=False).motion,
+        "ours_without_audio": lambda: ours(speech, use_audio=False).motion,
         "fit_alone": lambda: neutral(fitted) if nothing_visible else fitted,
         "interpolation": lambda: interpolate(fitted, frames),
         "hold": lambda: hold(fitted, frames),

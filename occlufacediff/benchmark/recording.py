@@ -22,7 +22,9 @@ from occlufacediff.head.fit import fit_clip
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.probe import probe
 from occlufacediff.media.sound import level_db
-from occlufacediff.prediction.observe import listen, observe
+from occlufacediff.prediction.observation import observe
+from occlufacediff.prediction.progress import no_progress
+from occlufacediff.prediction.speech import read_audio
 
 Float = NDArray[np.float32]
 
@@ -82,11 +84,11 @@ def make_recording(
         landmarks=landmarks,
         crop=crop,
         min_seconds=settings.min_seconds,
-        progress=lambda step, done, total: None,
+        progress=no_progress,
     )
-    sound = listen(info, seen.frames, silence_db=settings.silence_db)
-    level = level_db(sound.waveform)
-    if not sound.heard:
+    audio = read_audio(info, seen.frames, silence_db=settings.silence_db)
+    level = level_db(audio.waveform)
+    if not audio.audible:
         raise ClipError(
             "silent",
             f"{video}: the loudest 20 ms reach {level:.0f} dB, below benchmark.silence_db ({settings.silence_db:g})",
@@ -102,8 +104,8 @@ def make_recording(
         lmk_2d=seen.lmk_2d,
         known=seen.known,
         boxes=seen.boxes,
-        log_mel=sound.log_mel,
-        waveform=sound.waveform,
+        log_mel=audio.log_mel,
+        waveform=audio.waveform,
         motion=np.concatenate([fit.exp, fit.jaw], axis=1),
         shape=fit.shape,
         global_pose=fit.global_pose,

@@ -1,4 +1,4 @@
-"""What `occlufacediff predict` does on the console: progress, notes, the timing table."""
+"""The command `occlufacediff predict`: progress, notes and the timing table."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import ConfigError
-from occlufacediff.prediction.predictor import Prediction
+from occlufacediff.prediction.progress import StepTimer
 from occlufacediff.stages.predict import ANIMATION, MOTION, predict_video
 
-#: The published way to sample: every window on its own, whatever sounds, and the denoiser's motion as it is.
+#: The published sampling: separate windows, any audio, no adaptation and no refinement.
 AS_PUBLISHED = {
     "solver": "ddim",
     "steps": 100,
@@ -33,11 +33,11 @@ AS_PUBLISHED = {
 
 
 class ConsoleProgress:
-    """Shows the steps of a prediction as bars; called with a step's name, what is done and what there is to do."""
+    """Shows a progress bar for each step; called with its name, the work done and the work in total."""
 
     def __init__(self, console: Console) -> None:
         columns = (
-            TextColumn("{task.description:<10}"),
+            TextColumn("{task.description:<11}"),
             BarColumn(),
             TextColumn("{task.completed}"),
             TimeElapsedColumn(),
@@ -46,23 +46,27 @@ class ConsoleProgress:
         self._tasks: dict[str, TaskID] = {}
 
     def __call__(self, step: str, done: int, total: int | None) -> None:
-        """Show that ``done`` of ``total`` (None: unknown) of a step are done."""
+        """Show that ``done`` of ``total`` (None: unknown) units of a step are done."""
         if step not in self._tasks:
             self._tasks[step] = self.bars.add_task(step, total=total)
         self.bars.update(self._tasks[step], completed=done, total=total if total is None else max(total, done))
 
 
-def timing_table(prediction: Prediction) -> Table:
-    """Seconds of each step, its share, and frames a second."""
-    table = Table(
-        title=f"{len(prediction.exp)} frames, {len(prediction.exp) / prediction.fps:.1f} s", title_justify="left"
-    )
+def timing_table(frames: int, fps: int, seconds: dict[str, float]) -> Table:
+    """Seconds of each step, its share, and frames a second.
+
+    Args:
+        frames: length of the video.
+        fps: its frames a second.
+        seconds: of each step.
+    """
+    table = Table(title=f"{frames} frames, {frames / fps:.1f} s", title_justify="left")
     for name in ("step", "seconds", "share", "frames/s"):
         table.add_column(name, justify="left" if name == "step" else "right")
-    total = sum(prediction.seconds.values())
-    for step, seconds in [*prediction.seconds.items(), ("total", total)]:
-        rate = len(prediction.exp) / seconds if seconds > 0 else float("inf")
-        table.add_row(step, f"{seconds:.2f}", f"{100 * seconds / max(total, 1e-9):.0f} %", f"{rate:.0f}")
+    total = sum(seconds.values())
+    for step, spent in [*seconds.items(), ("total", total)]:
+        rate = frames / spent if spent > 0 else float("inf")
+        table.add_row(step, f"{spent:.2f}", f"{100 * spent / max(total, 1e-9):.0f} %", f"{rate:.0f}")
     return table
 
 
@@ -82,12 +86,13 @@ def run(
     steps: int | None,
     guidance: tuple[float | None, float | None],
     as_published: bool,
+    overwrite: bool,
     profile: bool,
 ) -> None:
-    """Predict one video, with progress on the error stream and the results' paths on the output.
+    """Predict one video. Progress and notes go to stderr, the paths of the results to stdout.
 
     Raises:
-        ConfigError: an occluder's picture together with another occlusion; a weight that no network can be guided by.
+        ConfigError: an occluder together with another occlusion, or an option out of range.
         OccluFaceError: see `stages.predict.predict_video`.
     """
     sampling: dict[str, Any] = {"guidance_all": guidance[0], "guidance_audio": guidance[1]}
@@ -98,16 +103,17 @@ def run(
     settings = check_settings(PredictionSettings(occlusion=occlusion, **sampling), options=True)
     if occluder is not None:
         if occlusion != "none":
-            raise ConfigError(f"--occluder: got --occlusion {occlusion} too; leave out one of the two")
+            raise ConfigError(f"--occluder: got --occlusion {occlusion} as well; give only one of them")
         settings = replace(settings, occlusion="picture", region=OcclusionSettings(pictures=str(occluder)))
-    told = VisibilitySettings()
+    source = VisibilitySettings()
     if visible and segmentation is None:
-        raise ConfigError(f"--visible: got {', '.join(visible)}, which only a --segmentation model tells; give one")
+        raise ConfigError(f"--visible: got {', '.join(visible)}, which needs a segmentation model; give --segmentation")
     if segmentation is not None:
-        told = VisibilitySettings(source="segmentation", model=str(segmentation), visible=visible or told.visible)
+        categories = visible or source.visible
+        source = VisibilitySettings(source="segmentation", model=str(segmentation), visible=categories)
     errors, console = Console(stderr=True, highlight=False), Console(highlight=False)
     checkpoint, head = find_model(checkpoint, head, errors)
-    shown = ConsoleProgress(errors)
+    shown, timer = ConsoleProgress(errors), StepTimer()
     with shown.bars:
         prediction = predict_video(
             video,
@@ -118,12 +124,14 @@ def run(
             seed=seed,
             device=device,
             mask=mask,
-            visibility=told,
+            visibility=source,
+            overwrite=overwrite,
             progress=shown,
+            timer=timer,
         )
     for note in prediction.notes:
         errors.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
     if profile:
-        console.print(timing_table(prediction))
+        console.print(timing_table(len(prediction.exp), prediction.fps, timer.seconds))
     for name in (ANIMATION, MOTION):
         console.print(str(out / video.stem / name), soft_wrap=True, markup=False)

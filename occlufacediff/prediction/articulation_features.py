@@ -1,4 +1,4 @@
-"""What a motion does in a few words: how far jaw and lips open, close, round, spread and bare the teeth."""
+"""Articulation of a motion in a few columns: opening of jaw and lips, closing, rounding, spreading, bared teeth."""
 
 from __future__ import annotations
 
@@ -10,31 +10,33 @@ from occlufacediff.prediction.offset import moved
 
 #: Column of the jaw's opening in a motion (T, E + 3).
 JAW_OPENING = -3
-#: Actions that do the same thing.
-_ALIKE = (
+#: Groups of actions with the same articulation.
+_GROUPS = (
     ("mouthClose",),
     ("mouthPucker", "mouthFunnel"),
     ("mouthStretchLeft", "mouthStretchRight", "mouthSmileLeft", "mouthSmileRight"),
     ("mouthLowerDownLeft", "mouthLowerDownRight", "mouthUpperUpLeft", "mouthUpperUpRight"),
 )
-#: Speakers are late or early with one thing beside another by so many frames.
+#: Frames by which one articulation may precede or follow another; it differs between speakers.
 _LAGS = (-2, 0, 2)
-#: A thing that hardly moves is not blown up: least spread over the clip, in units of the coefficients' own.
+#: Least spread of a column over the clip, in units of the coefficients' spread: small movements are not amplified.
 _LEAST_SPREAD = 0.3
 
 
 def articulation_columns(motion: NDArray[np.floating], names: tuple[str, ...], spread: Array) -> Array:
-    """What a motion (T, E + 3) of expression ``names`` and jaw does (T, K), and two frames before and after.
+    """Articulation (T, K) of a motion, and the same two frames before and after.
 
-    Each is about its mean over the clip and of about unit spread. Every coefficient may go with any of it: one speaker
-    opens the jaw where another draws the lips apart.
+    Each column is about its mean over the clip and has about unit spread. Any coefficient may depend on any column: one
+    speaker opens the jaw where another draws the lips apart.
 
     Args:
-        spread: (E + 3,) usual spread of the coefficients.
+        motion: (T, E + 3) expression and jaw.
+        names: names of the E expression coefficients.
+        spread: (E + 3,) standard deviation of the coefficients over all speakers.
     """
-    known = [tuple(names.index(name) for name in alike if name in names) for alike in _ALIKE]
-    parts = [(motion.shape[1] + JAW_OPENING,), *(columns for columns in known if columns)]
-    done = np.stack([(motion[:, part] / spread[list(part)]).mean(axis=1) for part in parts], axis=1)
-    done = done - done.mean(axis=0)
-    done /= np.maximum(done.std(axis=0), _LEAST_SPREAD)
-    return np.concatenate([moved(done, lag) for lag in _LAGS], axis=1)
+    groups = [tuple(names.index(name) for name in group if name in names) for group in _GROUPS]
+    parts = [(motion.shape[1] + JAW_OPENING,), *(columns for columns in groups if columns)]
+    columns = np.stack([(motion[:, part] / spread[list(part)]).mean(axis=1) for part in parts], axis=1)
+    columns = columns - columns.mean(axis=0)
+    columns /= np.maximum(columns.std(axis=0), _LEAST_SPREAD)
+    return np.concatenate([moved(columns, lag) for lag in _LAGS], axis=1)

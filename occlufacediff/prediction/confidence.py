@@ -1,4 +1,4 @@
-"""How far each frame of a predicted motion is to be trusted."""
+"""Confidence: how reliable the mouth is in each frame, 0 to 1."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from occlufacediff.head.coefficient_groups import mouth_columns
 
 Float = NDArray[np.float32]
 
-#: Turns of the head, in degrees, up to which landmarks tell of the mouth, and from which they tell nothing of it.
+#: Angles of the head, degrees, up to which landmarks determine the mouth, and from which they do not.
 YAW_DEG = (45.0, 75.0)
 PITCH_DEG = (40.0, 65.0)
 
@@ -24,31 +24,31 @@ def confidence(
     global_pose: Float,
     names: tuple[str, ...],
 ) -> Float:
-    """Confidence (T,) in the mouth of each frame, 0 to 1.
+    """Confidence (T,) in the mouth of each frame.
 
-    It is 1 where all of the lips is visible and ``1 - mean(min(1, (spread / usual)^2))`` over the coefficients of mouth
-    and jaw where some of it is hidden, 0 there if the spread is not known; times `facing`; 0 in frames without a face
-    and, where no frame shows any of the face, in all of them.
+    It is 1 where all lip landmarks are visible. Elsewhere it is ``1 - mean(min(1, (spread / usual)^2))`` over the
+    coefficients of mouth and jaw, or 0 if the spread is not known. Both are multiplied by `facing`. Frames without a
+    face have 0, and all frames if none shows any landmark.
 
     Args:
         visible: (T, 468) 1 where a landmark is visible.
-        known: (T, 468) True where the detector gave the point in this very frame.
-        spread: (T, E + 3) of the motion; NaN where it is not known.
-        usual: (E + 3,) spread of the motion of all speakers, from which one knows nothing of a face.
+        known: (T, 468) True where the detector gave the point in this frame.
+        spread: (T, E + 3) standard deviation of the motion; NaN where it is not known.
+        usual: (E + 3,) standard deviation of the motion over all speakers.
         global_pose: (T, 3) axis-angle, radians.
-        names: of the E expression coefficients.
+        names: names of the E expression coefficients.
     """
-    lips = np.array(LIPS)[known[:, LIPS].any(axis=0)]  # some detectors never give some of the points
-    hidden = (visible[:, lips] == 0).any(axis=1) if len(lips) else np.ones(len(visible), np.bool_)
+    lips = np.array(LIPS)[known[:, LIPS].any(axis=0)]  # some detectors never give all of them
+    occluded = (visible[:, lips] == 0).any(axis=1) if len(lips) else np.ones(len(visible), np.bool_)
     columns = np.flatnonzero(mouth_columns(names) & (usual > 0))
     left = np.minimum((spread[:, columns] / usual[columns]) ** 2, 1.0)
     sure = 1.0 - np.nan_to_num(left, nan=1.0).mean(axis=1)
     found = known.any(axis=1) & bool((visible > 0).any())
-    return np.where(found, np.where(hidden, sure, 1.0) * facing(global_pose), 0.0).astype(np.float32)
+    return np.where(found, np.where(occluded, sure, 1.0) * facing(global_pose), 0.0).astype(np.float32)
 
 
 def facing(global_pose: Float) -> NDArray[np.float64]:
-    """Factor (T,) that falls from 1 to 0 while a head turns aside (`YAW_DEG`) and up or down (`PITCH_DEG`).
+    """Factor (T,) that falls linearly from 1 to 0 with yaw (`YAW_DEG`) and pitch (`PITCH_DEG`) of the head.
 
     Args:
         global_pose: (T, 3) axis-angle, radians.

@@ -1,4 +1,4 @@
-"""From visible landmarks and sound to motion: samples of the networks, phones by rules, adapted to the clip at hand."""
+"""Step 5, motion: samples of the networks and viseme rules, adapted to the clip, then refined by visible landmarks."""
 
 from __future__ import annotations
 
@@ -11,258 +11,299 @@ import torch
 from numpy.typing import NDArray
 
 from occlufacediff.config.adaptation import AdaptationSettings
-from occlufacediff.datasets.clips import normalised_waveform
+from occlufacediff.config.prediction import PredictionSettings
+from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.head.coefficient_groups import upper_columns
 from occlufacediff.head.fit import FitResult
+from occlufacediff.head.follow import follow_visible
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME
-from occlufacediff.models.denoiser import Denoiser
-from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import Guidance, sample_motion
-from occlufacediff.prediction.adaptation import Adapted, adapt, beside, in_units, visible_coefficients
+from occlufacediff.prediction.adaptation import AdaptedMotion, adapt, in_units, visible_coefficients, visible_columns
 from occlufacediff.prediction.articulation_features import JAW_OPENING, articulation_columns
+from occlufacediff.prediction.confidence import confidence
 from occlufacediff.prediction.gaussian_process import Array
+from occlufacediff.prediction.networks import Networks
+from occlufacediff.prediction.observation import Observation
 from occlufacediff.prediction.offset import NO_OFFSET, Offset, find_offset
-from occlufacediff.prediction.spread import opened
-from occlufacediff.speech.feature_columns import padding_row
-from occlufacediff.speech.features import speech_features
-from occlufacediff.speech.phones import Phones
+from occlufacediff.prediction.speech import Speech
+from occlufacediff.prediction.spread import opening_factors
+from occlufacediff.prediction.visibility import Visibility
 from occlufacediff.speech.prosody import articulation_strength, prosody
-from occlufacediff.speech.recognition import recognise_phones, recognise_words
 from occlufacediff.speech.viseme_rules import mean_viseme_motion, viseme_shares
 
 Float = NDArray[np.float32]
 
 
-@dataclass(frozen=True, eq=False)
-class Networks:
-    """What samples our motion."""
-
-    denoiser: Denoiser
-    prior: MotionPrior
-    device: torch.device
-
-    @property
-    def adaptable(self) -> bool:
-        """Whether the prior knows the mean and the spread of its motion, which an adaptation needs."""
-        return bool((self.prior.motion_std != 1).any())
-
-    @property
-    def hears_phones(self) -> bool:
-        """Whether spectrum and phones are heard, as by the weights that come with the program."""
-        return self.denoiser.config.audio == "speech"
-
-
-@dataclass(frozen=True, eq=False)
-class Heard:
-    """The sound of T frames.
-
-    Attributes:
-        waveform: (640 T,) at 16 kHz. log_mel: (4 T, 80).
-        spoken: what is said, heard by phones and perhaps by words, if anyone asked.
-        features: (4 T, 60) of `speech_features`, None for networks that take none.
-    """
-
-    waveform: Float
-    log_mel: Float
-    spoken: tuple[Phones, ...] = ()
-    features: Float | None = None
-
-    @classmethod
-    def of(
-        cls,
-        waveform: Float,
-        log_mel: Float,
-        networks: Networks,
-        adaptation: AdaptationSettings,
-        *,
-        phones: Phones | None = None,
-    ) -> Heard:
-        """Hear what ``networks`` need, and words where they are adapted; ``phones`` if they are there already."""
-        if not networks.hears_phones:
-            return cls(waveform, log_mel, () if phones is None else (phones,))
-        phones = recognise_phones(waveform) if phones is None else phones
-        words = adaptation.enabled and adaptation.words and networks.adaptable
-        spoken = (phones, recognise_words(waveform)) if words else (phones,)
-        return cls(waveform, log_mel, spoken, speech_features(waveform, log_mel, phones))
-
-    @property
-    def phones(self) -> Phones:
-        """What is said, heard by phones alone.
-
-        Raises:
-            ValueError: nobody listened.
-        """
-        if not self.spoken:
-            raise ValueError("spoken: got nothing, needs the phones heard")
-        return self.spoken[0]
-
-    def condition(self, networks: Networks, late: int = 0) -> torch.Tensor:
-        """What the denoiser is told; of phones and spectrum, which come ``late`` by so many frames, in step."""
-        if networks.denoiser.config.audio == "wav2vec2":
-            return torch.from_numpy(normalised_waveform(self.waveform))
-        if not networks.hears_phones:
-            return torch.from_numpy(np.ascontiguousarray(self.log_mel))
-        if self.features is None:
-            raise ValueError("features: got None, needs those of `Heard.of` for networks that hear phones")
-        rows = np.arange(len(self.features)) + late * MEL_ROWS_PER_FRAME
-        there = (rows >= 0) & (rows < len(self.features))
-        told = np.where(there[:, None], self.features[np.where(there, rows, 0)], padding_row(self.features))
-        return torch.from_numpy(np.ascontiguousarray(told))
-
-
 @dataclass(frozen=True)
 class Sampling:
-    """How the reverse diffusion is run."""
+    """How the reverse diffusion is run.
+
+    Attributes:
+        solver: solver of the reverse diffusion.
+        steps: number of solver steps.
+        guidance: weights for all conditions and for audio; None for no guidance.
+        hop: frames between the starts of neighbouring windows.
+    """
 
     solver: Literal["dpmpp", "ddim"] = "dpmpp"
     steps: int = 10
     guidance: Guidance | None = None
     hop: int = 32
 
+    @classmethod
+    def of(cls, settings: PredictionSettings) -> Sampling:
+        """Sampling by the settings of prediction."""
+        weights = (settings.guidance_all, settings.guidance_audio)
+        return cls(settings.solver, settings.steps, None if weights == (None, None) else weights, settings.window_hop)
 
-def infer(
+
+@dataclass(frozen=True, eq=False)
+class Motion:
+    """Predicted motion of T frames.
+
+    Attributes:
+        values: (T, E + 3) float32, expression and jaw.
+        spread: (T, E + 3) float32, standard deviation; NaN where it is not known.
+        confidence: (T,) float32, 0 to 1, reliability of the mouth.
+        audio_offset: frames by which the audio lags the video; 0 unless it is nearly certain.
+    """
+
+    values: Float
+    spread: Float
+    confidence: Float
+    audio_offset: int
+
+
+def reconstruct_motion(
+    networks: Networks,
+    basis: LandmarkBasis,
+    observation: Observation,
+    visibility: Visibility,
+    fit: FitResult,
+    speech: Speech,
+    *,
+    use_audio: bool,
+    clip_id: str,
+    seed: int,
+    settings: PredictionSettings,
+    reconstruction: ReconstructionSettings,
+) -> Motion:
+    """Sample, adapt and refine the motion of a video, and rate its confidence.
+
+    Args:
+        networks: motion prior and denoiser, trained with the head of ``basis``.
+        basis: the head model at its landmarks.
+        observation: landmarks and crop boxes.
+        visibility: visible landmarks.
+        fit: fit of the head model to the visible landmarks.
+        speech: audio condition.
+        use_audio: False leaves the audio condition out.
+        clip_id: name of the clip, part of the seed of the noise.
+        seed: seed of the noise.
+        settings: sampling, adaptation and refinement.
+        reconstruction: settings of the fit, used by the refinement.
+    """
+    lmk_2d, lmk_mask = observation.lmk_2d, visibility.lmk_mask
+    adapted = predict_motion(
+        networks,
+        basis,
+        lmk_2d,
+        lmk_mask,
+        fit,
+        speech,
+        use_audio=use_audio,
+        clip_id=clip_id,
+        seed=seed,
+        sampling=Sampling.of(settings),
+        adaptation=settings.adaptation,
+    )
+    motion = adapted.motion
+    if settings.follow_visible:
+        motion = follow_visible(
+            basis,
+            motion,
+            lmk_2d,
+            lmk_mask,
+            fit.shape,
+            settings=reconstruction,
+            boxes=observation.boxes,
+            joined=adapted.adapted,
+        )
+    reliable = confidence(
+        lmk_mask,
+        observation.known,
+        adapted.spread,
+        networks.prior.motion_std.cpu().numpy(),
+        fit.global_pose,
+        basis.expression_names,
+    )
+    return Motion(motion, adapted.spread, reliable, adapted.offset)
+
+
+def predict_motion(
     networks: Networks,
     basis: LandmarkBasis,
     lmk_2d: Float,
     visible: Float,
     fit: FitResult,
-    heard: Heard,
+    speech: Speech,
     *,
-    use_sound: bool,
+    use_audio: bool,
     clip_id: str,
     seed: int,
     sampling: Sampling,
     adaptation: AdaptationSettings,
-) -> Adapted:
-    """Motion of a clip of T frames.
+) -> AdaptedMotion:
+    """Sample the motion of a clip of T frames and adapt it to the visible frames.
 
     Args:
-        networks: motion prior and denoiser, for the head of ``basis``.
-        basis: the head at its landmarks.
-        lmk_2d: (T, 468, 2) crop coordinates. visible: (T, 468) 1 where a landmark is visible.
-        fit: of the head to the visible landmarks, right where they tell.
-        heard: its sound.
-        use_sound: false leaves the sound out.
-        clip_id, seed: of the noise.
-        sampling: of the networks.
-        adaptation: to the visible frames. Without it, or with networks that are not adaptable, the first sample is the
-            motion, and its spread is not known: NaN.
+        networks: motion prior and denoiser, trained with the head of ``basis``.
+        basis: the head model at its landmarks.
+        lmk_2d: (T, 468, 2) crop coordinates.
+        visible: (T, 468) 1 where a landmark is visible.
+        fit: fit of the head model; its motion is used in visible frames only.
+        speech: audio condition.
+        use_audio: False leaves the audio condition out.
+        clip_id: name of the clip, part of the seed of the noise.
+        seed: seed of the noise.
+        sampling: how the networks are sampled.
+        adaptation: settings of the adaptation. Without it, or with networks that are not adaptable, the first sample
+            is returned, and its spread is NaN.
 
     Raises:
-        ValueError: the sound is not as long as the motion, or was not heard as the networks need it.
+        ValueError: audio and landmarks differ in length, or ``speech`` lacks what the networks need.
     """
-    if len(heard.log_mel) != MEL_ROWS_PER_FRAME * len(lmk_2d):
+    if len(speech.log_mel) != MEL_ROWS_PER_FRAME * len(lmk_2d):
         raise ValueError(
-            f"log_mel: got {len(heard.log_mel)} rows, needs {MEL_ROWS_PER_FRAME} for each of {len(lmk_2d)}"
+            f"log_mel: got {len(speech.log_mel)} rows, needs {MEL_ROWS_PER_FRAME} for each of {len(lmk_2d)}"
         )
     adapts = adaptation.enabled and networks.adaptable
-    seen, pose = np.concatenate([fit.exp, fit.jaw], axis=1, dtype=np.float64), fit.global_pose
-    told = visible_coefficients(visible, basis.expression_names)
+    shown, pose = np.concatenate([fit.exp, fit.jaw], axis=1, dtype=np.float64), fit.global_pose
+    known = visible_coefficients(visible, basis.expression_names)
+    upper = upper_columns(basis.expression_names)
     mean, spread = (
         values.cpu().numpy().astype(np.float64) for values in (networks.prior.motion_mean, networks.prior.motion_std)
     )
-    ruled, columns, offset = None, None, NO_OFFSET
-    if adapts and use_sound:
-        columns = adaptation.sound_sd * prosody(heard.log_mel)
-        if networks.hears_phones:
-            ruled = mean_viseme_motion(
-                heard.spoken, len(seen), basis.expression_names, strength=articulation_strength(heard.log_mel)
-            )
-            offset = _offset(
-                ruled,
+    by_rules, columns, offset = None, None, NO_OFFSET
+    if adapts and use_audio:
+        columns = adaptation.sound_sd * prosody(speech.log_mel)
+        if networks.uses_phones:
+            loud = articulation_strength(speech.log_mel)
+            by_rules = mean_viseme_motion(speech.transcripts, len(shown), basis.expression_names, strength=loud)
+            offset = _find_offset(
+                by_rules,
                 columns,
                 pose=pose,
-                seen=seen,
-                told=told,
+                shown=shown,
+                known=known,
                 mean=mean,
                 spread=spread,
-                upper=upper_columns(basis.expression_names),
+                upper=upper,
                 settings=adaptation,
             )
-            visemes = adaptation.viseme_sd * viseme_shares(heard.spoken, len(seen))
-            ruled, columns = offset.of_picture(ruled), offset.of_picture(np.concatenate([columns, visemes], axis=1))
+            visemes = adaptation.viseme_sd * viseme_shares(speech.transcripts, len(shown))
+            by_rules = offset.at_video(by_rules)
+            columns = offset.at_video(np.concatenate([columns, visemes], axis=1))
     samples = sample_motion(
         networks.denoiser,
         networks.prior,
         torch.from_numpy(lmk_2d),
         torch.from_numpy(visible),
-        heard.condition(networks, offset.likeliest),
+        speech.condition(networks, offset.likeliest),
         seed=seed,
         clip_id=clip_id,
         solver=sampling.solver,
         steps=sampling.steps,
         guidance=sampling.guidance,
-        use_audio=use_sound,
+        use_audio=use_audio,
         samples=adaptation.samples if adapts else 1,
         hop=sampling.hop,
         device=networks.device,
     ).numpy()
     if not adapts:
-        return Adapted(np.ascontiguousarray(samples[0]), np.full_like(samples[0], np.nan), 0, adapted=False)
-    guide, apart, follow = _mixed(samples, ruled, upper_columns(basis.expression_names), adaptation)
+        return AdaptedMotion(np.ascontiguousarray(samples[0]), np.full_like(samples[0], np.nan), 0, adapted=False)
+    guide, disagreement, follow = _combine(samples, by_rules, upper, adaptation)
     if columns is not None:
-        made = articulation_columns(guide, basis.expression_names, spread)
-        columns = np.concatenate([columns, adaptation.articulation_sd * made], axis=1)
-    if not use_sound or (ruled is not None and not np.ptp(ruled, axis=0).any()):
+        articulation = articulation_columns(guide, basis.expression_names, spread)
+        columns = np.concatenate([columns, adaptation.articulation_sd * articulation], axis=1)
+    if not use_audio or (by_rules is not None and not np.ptp(by_rules, axis=0).any()):
         fast = math.hypot(adaptation.fast_sd, adaptation.unheard_sd)
         adaptation = replace(adaptation, gain=adaptation.unheard_gain, fast_sd=fast)
     adapted = adapt(
         guide,
-        seen,
-        told,
+        shown,
+        known,
         columns,
         pose=pose,
-        apart=apart,
+        disagreement=disagreement,
         follow=follow,
         mean=mean,
         spread=spread,
         settings=adaptation,
     )
-    factors = opened(basis, fit.shape, adapted.motion, adaptation.opening_power)
-    mouth = ~told & ~upper_columns(basis.expression_names)
-    spread = np.where(mouth, factors[:, None], 1.0) * adapted.spread
-    return replace(adapted, spread=spread.astype(np.float32), offset=offset.told)
+    factors = opening_factors(basis, fit.shape, adapted.motion, adaptation.opening_power)
+    occluded_mouth = ~known & ~upper
+    spread = np.where(occluded_mouth, factors[:, None], 1.0) * adapted.spread
+    return replace(adapted, spread=spread.astype(np.float32), offset=offset.reported)
 
 
-def _mixed(
-    samples: Float, ruled: Array | None, upper: NDArray[np.bool_], settings: AdaptationSettings
+def _combine(
+    samples: Float, by_rules: Array | None, upper: NDArray[np.bool_], settings: AdaptationSettings
 ) -> tuple[Array, Array, Array | None]:
-    """Motion (T, M) of samples (S, T, M) and rules (T, M), how far they lie apart, and how far it is followed (M,).
+    """Combine samples and viseme rules.
 
-    ``upper`` (M,) are coefficients of brows, lids and eyes.
+    Args:
+        samples: (S, T, M) by the networks.
+        by_rules: (T, M) by the viseme rules; None without phones.
+        upper: (M,) True for coefficients of brows, lids and eyes.
+        settings: weights.
+
+    Returns:
+        The combined motion (T, M); its disagreement (T, M), the standard deviation over samples and rules; factors on
+        the gain (M,) by which each coefficient follows it, None for 1.
     """
-    guide, apart = samples.mean(axis=0, dtype=np.float64), samples.std(axis=0, dtype=np.float64)
-    if ruled is None:
-        return guide, apart, None
-    by_rules = np.ptp(ruled, axis=0) > 0
-    # Their errors differ: the network knows sounds it heard spoken by synthetic voices, the rules only the phones.
-    share = np.where(by_rules, settings.rules_share, 0.0)
-    guide = (1 - share) * guide + share * ruled
-    apart = np.where(by_rules, np.concatenate([samples, ruled[None]]).std(axis=0), apart)
-    if not by_rules[:-3].any():
-        return guide, apart, None  # nothing is said, or the head has no actions that rules know
-    unheard = settings.unheard_gain / settings.gain if settings.gain > 0 else 0.0
-    follow = np.where(by_rules, settings.lips_share, np.where(upper, unheard, 0.0))
+    guide, disagreement = samples.mean(axis=0, dtype=np.float64), samples.std(axis=0, dtype=np.float64)
+    if by_rules is None:
+        return guide, disagreement, None
+    ruled = np.ptp(by_rules, axis=0) > 0
+    # Network and rules err differently: one learned from synthetic voices, the other knows the phones only.
+    share = np.where(ruled, settings.rules_share, 0.0)
+    guide = (1 - share) * guide + share * by_rules
+    disagreement = np.where(ruled, np.concatenate([samples, by_rules[None]]).std(axis=0), disagreement)
+    if not ruled[:-3].any():
+        return guide, disagreement, None  # nothing is said, or the head has no actions that the rules move
+    without_audio = settings.unheard_gain / settings.gain if settings.gain > 0 else 0.0
+    follow = np.where(ruled, settings.lips_share, np.where(upper, without_audio, 0.0))
     follow[JAW_OPENING] = 1.0
-    return guide, np.where(follow > 0, apart, 0.0), follow
+    return guide, np.where(follow > 0, disagreement, 0.0), follow
 
 
-def _offset(
-    ruled: Array,
-    heard: Array,
+def _find_offset(
+    by_rules: Array,
+    audio_columns: Array,
     *,
     pose: Float,
-    seen: Array,
-    told: NDArray[np.bool_],
+    shown: Array,
+    known: NDArray[np.bool_],
     mean: Array,
     spread: Array,
     upper: NDArray[np.bool_],
     settings: AdaptationSettings,
 ) -> Offset:
-    """By how much the sound comes late, told by what is seen when the jaw is, of all but the ``upper`` face (M,)."""
-    pattern = told[:, JAW_OPENING]
-    columns = np.flatnonzero((told == pattern[:, None]).all(axis=0) & ~upper)
-    unit, shown = in_units(seen, pattern, columns, mean, spread)
-    visible = beside(pose, seen, told, columns, spread, settings)
-    return find_offset(ruled[:, columns] / unit, heard, visible, shown, pattern, settings)
+    """Audio offset by the coefficients of the lower face that are visible whenever the jaw is.
+
+    Args:
+        by_rules: (T, M) motion by the viseme rules.
+        audio_columns: (T, K) loudness and timbre.
+        pose: (T, 3) head rotation, axis-angle, radians.
+        shown: (T, M) motion of the fit, valid where ``known`` (T, M).
+        mean, spread: (M,) statistics of the motion of all speakers.
+        upper: (M,) True for coefficients of brows, lids and eyes.
+        settings: settings of the adaptation.
+    """
+    frames = known[:, JAW_OPENING]
+    columns = np.flatnonzero((known == frames[:, None]).all(axis=0) & ~upper)
+    unit, scaled = in_units(shown, frames, columns, mean, spread)
+    visible = visible_columns(pose, shown, known, columns, spread, settings)
+    return find_offset(by_rules[:, columns] / unit, audio_columns, visible, scaled, frames, settings)

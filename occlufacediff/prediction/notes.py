@@ -1,54 +1,79 @@
-"""What a user should know of a video and of what was made of it, in a line each."""
+"""Remarks for the user about a video and its prediction, one line each."""
 
 from __future__ import annotations
 
 import numpy as np
 
 from occlufacediff.media.rates import FPS
-from occlufacediff.prediction.observe import Observation
+from occlufacediff.prediction.head_fit import HeadFit
+from occlufacediff.prediction.observation import Observation
 
-#: Parts of the crop by which no face moves from a frame to the next, and the logarithm of a growth that none has.
-_MOVED = 0.25
-_GROWN = 0.2
-#: Leaps that are told with their times.
-_MOST_TOLD = 3
-#: Fewer frames than this between sound and picture nobody sees.
-_SEEN_OFFSET = 2
+#: Movement between two frames that no face makes: in edges of the crop, and as the logarithm of the change of size.
+_JUMP_MOVE = 0.25
+_JUMP_SIZE = 0.2
+#: Largest number of jumps that are listed with their times.
+_MAX_LISTED = 3
+#: Smallest audio offset that viewers notice, frames.
+_NOTICEABLE_OFFSET = 2
 
 
-def notes_of_faces(seen: Observation) -> list[str]:
-    """Damaged frames, those without a face, with several, and those in which it leaps."""
+def notes_of_faces(observation: Observation) -> list[str]:
+    """Notes on damaged frames, frames without a face or with several, and jumps of the face."""
     notes = []
-    if seen.damaged:
-        notes.append(f"{seen.damaged} pictures of the file are damaged; those after them may be smeared")
-    missing = int((~seen.known.any(axis=1)).sum())
+    if observation.damaged:
+        notes.append(f"{observation.damaged} packets of the file are damaged; the frames after them may be smeared")
+    missing = int((~observation.found).sum())
     if missing:
-        notes.append(f"no face in {missing} of {seen.frames} frames; they count as hidden")
-    if seen.n_faces.max() > 1:
-        several = int((seen.n_faces > 1).sum())
-        notes.append(f"up to {seen.n_faces.max()} faces (in {several} frames); the largest is followed")
-    if jumps := _jumps(seen):
-        told = ", ".join(f"{at / FPS:.2f}" for at in jumps[:_MOST_TOLD]) + (" ..." if len(jumps) > _MOST_TOLD else "")
+        notes.append(f"no face in {missing} of {observation.frames} frames; they count as occluded")
+    if observation.n_faces.max() > 1:
+        several = int((observation.n_faces > 1).sum())
+        notes.append(f"up to {observation.n_faces.max()} faces (in {several} frames); the largest is followed")
+    if jumps := _jumps(observation):
+        times = ", ".join(f"{at / FPS:.2f}" for at in jumps[:_MAX_LISTED])
+        times += " ..." if len(jumps) > _MAX_LISTED else ""
         notes.append(
-            f"the face leaps at {told} s (a cut?); identity and habits are taken to be those of one person, so predict "
-            "each shot by itself"
+            f"the face jumps at {times} s (a cut?); identity and adaptation assume one person, so predict each shot "
+            "separately"
         )
     return notes
 
 
-def _jumps(seen: Observation) -> list[int]:
-    """Frames in which the face is suddenly elsewhere, or of another size, than in the frame before."""
-    found = seen.known.any(axis=1)
-    centre, size = seen.boxes[:, :2] + seen.boxes[:, 2:] / 2, seen.boxes[:, 2]
+def _jumps(observation: Observation) -> list[int]:
+    """Frames in which the face has another place or size than in the frame before."""
+    found = observation.found
+    centre, size = observation.boxes[:, :2] + observation.boxes[:, 2:] / 2, observation.boxes[:, 2]
     moved = np.linalg.norm(np.diff(centre, axis=0), axis=1) / np.minimum(size[1:], size[:-1])
     grown = np.abs(np.diff(np.log(size)))
-    leaps = found[1:] & found[:-1] & ((moved > _MOVED) | (grown > _GROWN))
-    return [int(number) + 1 for number in np.flatnonzero(leaps)]
+    jumps = found[1:] & found[:-1] & ((moved > _JUMP_MOVE) | (grown > _JUMP_SIZE))
+    return [int(number) + 1 for number in np.flatnonzero(jumps)]
 
 
-def notes_of_offset(frames: int) -> list[str]:
-    """Sound that comes so many frames late, or early if negative."""
-    if abs(frames) < _SEEN_OFFSET:
+def notes_of_speech(audible: bool, use_audio: bool) -> list[str]:
+    """Note on audible audio that is not used."""
+    if use_audio or not audible:
         return []
-    late = f"about {1000 * abs(frames) // FPS} ms {'later' if frames > 0 else 'earlier'} than the picture"
-    return [f"the sound seems to come {late}; a hidden mouth moves in step with the picture"]
+    return ["the audio is not speech (music or noise?); occluded motion is predicted from the video alone"]
+
+
+def notes_of_fit(fit: HeadFit, use_audio: bool) -> list[str]:
+    """Notes on a clip whose face is occluded in all frames."""
+    if fit.landmarks == "visible":
+        return []
+    audio_only = "the motion is predicted from the audio alone"
+    notes = [audio_only if use_audio else "no usable audio either: the motion is the average motion of any face"]
+    if fit.landmarks == "video":
+        notes.append("the face is occluded in all frames: identity, head pose and camera come from all landmarks")
+    else:
+        notes.append(
+            "no frame shows any of the face: identity is the average one; pose and camera come from the detected "
+            "landmarks"
+        )
+    return notes
+
+
+def notes_of_offset(offset: int) -> list[str]:
+    """Note on an audio offset, frames; positive if the audio lags the video."""
+    if abs(offset) < _NOTICEABLE_OFFSET:
+        return []
+    late = f"{1000 * abs(offset) // FPS} ms {'later' if offset > 0 else 'earlier'} than the video"
+    return [f"the audio seems to come about {late}; occluded motion follows the video's timing"]

@@ -1,4 +1,4 @@
-"""Where a motion errs more than elsewhere: factors on its spread."""
+"""Factors on the spread for frames in which the motion errs more, or less, than on average."""
 
 from __future__ import annotations
 
@@ -11,36 +11,46 @@ from occlufacediff.head.lip_opening import has_opening, opening
 
 Array = NDArray[np.float64]
 
-#: Metres by which lips are apart at a factor of 1, and which are added to all openings: closed lips err too.
+#: Lip opening with a factor of 1, and the value added to all openings because closed lips err too; metres.
 _USUAL_M, _CLOSED_M = 0.007, 0.003
-#: The opening is smoothed by a Gaussian of so many frames.
+#: Standard deviation of the smoothing of the opening, frames.
 _SMOOTH_FRAMES = 2.0
 
 
-def uneven(apart: NDArray[np.floating] | None, run: NDArray[np.intp], columns: NDArray[np.intp], share: float) -> Array:
-    """Factors (R, N), 1 in the mean square, that follow how far guesses lie apart in the frames of a run.
+def disagreement_factors(
+    disagreement: NDArray[np.floating] | None, run: NDArray[np.intp], columns: NDArray[np.intp], share: float
+) -> Array:
+    """Factors (R, N), with a mean square of 1 over a run, that follow the disagreement of samples and rules.
 
-    Guesses that agree throughout tell nothing: all factors are 1.
+    All are 1 where samples and rules agree in the whole run.
 
     Args:
-        apart: (T, M) how far guesses lie apart; None where there is but one.
-        run: (R,) frames. columns: (N,) coefficients.
-        share: of the variance that follows them.
+        disagreement: (T, M) standard deviation over samples and rules; None for a single sample.
+        run: (R,) frames.
+        columns: (N,) coefficients.
+        share: share of the variance that follows the disagreement.
     """
-    if apart is None:
+    if disagreement is None:
         return np.ones((len(run), len(columns)))
-    variance = np.asarray(apart, np.float64)[np.ix_(run, columns)] ** 2
+    variance = np.asarray(disagreement, np.float64)[np.ix_(run, columns)] ** 2
     mean = np.broadcast_to(variance.mean(axis=0), variance.shape)
-    # Equal guesses lie apart by what float32 rounds.
-    even = np.divide(variance, mean, out=np.ones_like(variance), where=mean > 1e-12)
-    return np.asarray(np.sqrt(1 - share + share * even))
+    # Equal samples differ by rounding to float32.
+    relative = np.divide(variance, mean, out=np.ones_like(variance), where=mean > 1e-12)
+    return np.asarray(np.sqrt(1 - share + share * relative))
 
 
-def opened(basis: LandmarkBasis, shape: NDArray[np.floating], motion: NDArray[np.floating], power: float) -> Array:
-    """Factors (T,) by which lips that are far apart err more than closed ones, in the frames of one clip.
+def opening_factors(
+    basis: LandmarkBasis, shape: NDArray[np.floating], motion: NDArray[np.floating], power: float
+) -> Array:
+    """Factors (T,) ``((opening + 3 mm) / 10 mm) ** power``: open lips err more than closed ones.
 
-    They are ``((gap + 3 mm) / 10 mm) ** power``, the gap being that of a motion (T, E + 3) on an identity (S,); all 1
-    for a head without landmarks at the inner lips.
+    All are 1 for a head model without landmarks at the inner lips.
+
+    Args:
+        basis: the head model at its landmarks.
+        shape: (S,) identity.
+        motion: (T, E + 3) expression and jaw.
+        power: exponent.
     """
     if not has_opening(basis):
         return np.ones(len(motion))

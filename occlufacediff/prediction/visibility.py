@@ -1,58 +1,117 @@
-"""What is hidden in a video itself, kept for all its frames."""
+"""Step 2, visibility: which landmarks and pixels are occluded, in the video itself or by a simulated occlusion."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from occlufacediff.landmarks.crop import crop_image
+from occlufacediff.config.occlusion import OcclusionSettings
+from occlufacediff.errors import ClipError
 from occlufacediff.landmarks.normalise import CROP_PX
-from occlufacediff.media.frames import read_frames
-from occlufacediff.occlusion.visibility_source import VisibilitySource
-from occlufacediff.prediction.observe import Progress
+from occlufacediff.landmarks.visibility import to_pixels
+from occlufacediff.occlusion.mask_files import MaskImages, MaskVideo
+from occlufacediff.occlusion.occlude import Occlusion, occlude
+from occlufacediff.occlusion.regions import missing_to_nan
+from occlufacediff.occlusion.visibility_source import MaskVisibility
+from occlufacediff.prediction.crop_masks import CropMasks, packed
+from occlufacediff.prediction.observation import Observation
+
+Float = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+MaskSource = MaskImages | MaskVideo | MaskVisibility
 
 
-class Covered:
-    """Masks (224, 224) of T frames, True where hidden, a bit a pixel: ``covered[frame]``.
+@dataclass(frozen=True, eq=False)
+class Visibility:
+    """Visible landmarks and occluded pixels of T frames.
 
-    Args:
-        frames: number of frames T.
+    Attributes:
+        lmk_mask: (T, 468) float32, 1 where the landmark is given to the network.
+        lmk_mask_video: (T, 468) float32, 1 where the video itself shows the landmark; without simulated occlusion.
+        occlusion: the simulated occlusion.
+        masks: occluded pixels of the video itself; None if neither masks nor a segmentation model are given.
+        found: (T,) True where the face was found.
     """
 
-    def __init__(self, frames: int) -> None:
-        self._bits = np.zeros((frames, CROP_PX * CROP_PX // 8), np.uint8)
+    lmk_mask: Float
+    lmk_mask_video: Float
+    occlusion: Occlusion
+    masks: CropMasks | None
+    found: Mask
 
-    def __getitem__(self, frame: int) -> NDArray[np.bool_]:
-        return np.unpackbits(self._bits[frame]).reshape(CROP_PX, CROP_PX).astype(bool)
+    def crop_mask(self, frame: int) -> Mask:
+        """(224, 224) True where the crop of a frame is occluded; everywhere if no face was found."""
+        if not self.found[frame]:
+            return np.ones((CROP_PX, CROP_PX), dtype=bool)
+        mask = self.occlusion.image_mask(slice(frame, frame + 1))[0]
+        return mask if self.masks is None else mask | self.masks[frame]
 
-    def add(self, frame: int, mask: NDArray[np.bool_]) -> None:
-        """Hide what a mask (224, 224) hides, beside what is hidden already."""
-        self._bits[frame] |= np.packbits(mask)
+    def occluder(self, frame: int) -> NDArray[np.uint8] | None:
+        """(224, 224, 4) RGBA image of the simulated occluder in a frame; None where none is shown."""
+        return self.occlusion.picture if self.occlusion.frames[frame] else None
 
 
-def look_at(
-    video: Path, boxes: NDArray[np.floating], covers: Sequence[VisibilitySource], progress: Progress
-) -> Covered:
-    """Ask all covers about every frame; the video is decoded again only where one looks at pictures.
+def find_visibility(
+    video: Path,
+    observation: Observation,
+    masks: Sequence[MaskSource],
+    *,
+    kind: str,
+    settings: OcclusionSettings,
+    seed: int,
+) -> Visibility:
+    """Combine masks, segmentation and a simulated occlusion to the visibility of each landmark.
 
     Args:
-        video: with T frames at 25 fps.
-        boxes: (T, 3) crop boxes ``(x0, y0, size)``, source pixels.
-        covers: whatever one of them hides is hidden.
-        progress: told of every frame.
+        video: the source; its stem is part of the seed, its path of messages.
+        observation: landmarks, and segmentation masks where a model was given.
+        masks: mask files; a pixel is occluded where any of them, or the segmentation model, says so.
+        kind: kind of the simulated occlusion.
+        settings: settings of the simulated occlusion.
+        seed: seed of the simulated occlusion.
+
+    Raises:
+        ClipError: the detector gives no landmark of the region to occlude.
+        ConfigError: the occluder is not a usable image, or a mask cannot be read.
     """
-    covered = Covered(len(boxes))
-    if not any(cover.needs_crop for cover in covers):
-        for frame, box in enumerate(boxes):
-            for cover in covers:
-                covered.add(frame, cover.occluded_pixels(frame, box, None))
-        return covered
-    for frame, (picture, box) in enumerate(zip(read_frames(video), boxes, strict=True)):
-        crop = crop_image(picture, box)
-        for cover in covers:
-            covered.add(frame, cover.occluded_pixels(frame, box, crop))
-        progress("visibility", frame + 1, len(boxes))
-    return covered
+    occluded = _crop_masks(observation, masks)
+    rng = np.random.default_rng([seed, *video.stem.encode()])
+    try:
+        occlusion = occlude(kind, missing_to_nan(observation.lmk_2d, observation.known), rng, settings)
+    except ClipError as error:
+        raise ClipError(error.reason, f"{video}: {error}") from error
+    lmk_mask_video = _visible_landmarks(observation, occluded)
+    return Visibility(
+        lmk_mask=occlusion.lmk_mask(observation.lmk_2d) * lmk_mask_video,
+        lmk_mask_video=lmk_mask_video,
+        occlusion=occlusion,
+        masks=occluded,
+        found=observation.found,
+    )
+
+
+def _crop_masks(observation: Observation, sources: Sequence[MaskSource]) -> CropMasks | None:
+    """Union of mask files and segmentation, on each frame's crop; None without either."""
+    if not sources:
+        return observation.segmented
+    frames = []
+    for number, box in enumerate(observation.boxes):
+        mask = np.any([source.occluded_pixels(number, box) for source in sources], axis=0)
+        if observation.segmented is not None:
+            mask |= observation.segmented[number]
+        frames.append(packed(mask))
+    return CropMasks(tuple(frames))
+
+
+def _visible_landmarks(observation: Observation, masks: CropMasks | None) -> Float:
+    """(T, 468) 1 where the landmark was found and its pixel is not occluded in the video itself."""
+    visible = observation.known.astype(np.float32)
+    if masks is not None:
+        pixels = np.clip(to_pixels(observation.lmk_2d), 0, CROP_PX - 1)
+        for frame, (x, y) in enumerate(pixels.transpose(0, 2, 1)):
+            visible[frame] *= ~masks[frame][y, x]
+    return visible

@@ -40,7 +40,8 @@ from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.sound import log_mel
 from occlufacediff.models.checkpoint import checkpoint_files, load_networks
 from occlufacediff.occlusion.occluder_images import occluder_digests
-from occlufacediff.prediction.motion import Heard, Networks
+from occlufacediff.prediction.networks import Networks
+from occlufacediff.prediction.speech import recognise_speech
 from occlufacediff.speech.recognition import recognise_phones
 from occlufacediff.speech.voice_activity import detect_voice_activity
 from occlufacediff.storage import faults_named
@@ -217,13 +218,13 @@ def _compare(parts: dict[str, Path], partners: dict[str, Path], inputs: Benchmar
     asset, basis = _head(inputs.head)
     recording, settings = read_recording(parts[clip]), inputs.settings
     networks = _networks(inputs.head, inputs.checkpoint, inputs.device)
-    # `Heard.of` recognises phones itself where the networks need them.
+    # `recognise_speech` recognises phones itself where the networks need them.
     phones = recognise_phones(recording.waveform) if "phone_rules" in settings.methods else None
-    heard = Heard.of(recording.waveform, recording.log_mel, networks, settings.adaptation, phones=phones)
+    speech = recognise_speech(recording.waveform, recording.log_mel, networks, settings.adaptation, phones=phones)
     other = None
     if clip in partners:
         waveform = repeat_to_length(read_recording(partners[clip]).waveform, len(recording.waveform))
-        other = Heard.of(waveform, log_mel(waveform), networks, settings.adaptation)
+        other = recognise_speech(waveform, log_mel(waveform), networks, settings.adaptation)
     offsets: list[int] = []
     with new_hdf5(part) as file:
         for span, region in product(settings.spans, settings.regions):
@@ -232,7 +233,7 @@ def _compare(parts: dict[str, Path], partners: dict[str, Path], inputs: Benchmar
                 recording,
                 clip,
                 occluded,
-                heard,
+                speech,
                 other,
                 basis,
                 networks,

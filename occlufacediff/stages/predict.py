@@ -1,9 +1,11 @@
-"""Prediction of one video: the files that `occlufacediff predict` and the rule `predict_video` leave."""
+"""Prediction of one video: writes the files of `occlufacediff predict` and of the rule `predict_video`."""
 
 from __future__ import annotations
 
 import os
+import zipfile
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,35 +16,76 @@ from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import AssetError, ConfigError
-from occlufacediff.files import written_aside
-from occlufacediff.prediction.observe import Progress
-from occlufacediff.prediction.predictor import Prediction, Predictor
+from occlufacediff.files import sha256, written_aside
+from occlufacediff.prediction.pipeline import Prediction, Predictor
+from occlufacediff.prediction.progress import Progress, StepTimer, no_progress
 
-#: What a video becomes.
+#: Files in the result folder of a video.
 MOTION, ANIMATION = "motion.npz", "animation.mp4"
+#: Entries of `MOTION` that identify the source video.
+SOURCE_NAME, SOURCE_DIGEST = "source_name", "source_digest"
 
 
-def _quiet(step: str, done: int, total: int | None) -> None:
-    """Progress that nobody watches."""
+@dataclass(frozen=True)
+class Source:
+    """The source video of a result: its file name, and its SHA-256 in hex digits."""
+
+    name: str
+    digest: str
+
+    @classmethod
+    def of(cls, video: Path) -> Source:
+        """Identify a video file; an empty digest if it cannot be read, which the decoder reports later."""
+        return cls(video.name, sha256(video) if video.is_file() else "")
+
+    @classmethod
+    def read(cls, motion: Path) -> Source | None:
+        """The source that an existing ``motion.npz`` names; None if it names none."""
+        try:
+            with np.load(motion, allow_pickle=False) as entries:
+                return cls(str(entries[SOURCE_NAME]), str(entries[SOURCE_DIGEST]))
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
+            return None
+
+    def __str__(self) -> str:
+        return f"{self.name} (SHA-256 {self.digest[:12]})"
 
 
-def _check_before_work(checkpoint_dir: Path, out_dir: Path, video: Path) -> None:
-    """Refuse what cannot end well before anything is loaded."""
+def _check_before_work(checkpoint_dir: Path, out_dir: Path, video: Path, source: Source, overwrite: bool) -> None:
+    """Report wrong inputs and outputs before anything is loaded."""
     for name in ("motion_prior", "denoiser"):
         if not (checkpoint_dir / name).exists():
             raise AssetError(
-                f"checkpoint {checkpoint_dir}: there is no {name} in it; train the networks with `make run` (data and "
-                "head model are made too), or give the folder of trained ones with --checkpoint"
+                f"checkpoint {checkpoint_dir}: it has no folder {name}; train the networks with `make run` (this also "
+                "makes the data and the head model), or give a checkpoint with --checkpoint"
             )
-    place = next(folder for folder in (out_dir, *out_dir.absolute().parents) if folder.exists())
-    if not (place.is_dir() and os.access(place, os.W_OK)):
-        raise ConfigError(f"out {out_dir}: {place} is no folder that can be written to; give another one with --out")
+    parent = next(folder for folder in (out_dir, *out_dir.absolute().parents) if folder.exists())
+    if not (parent.is_dir() and os.access(parent, os.W_OK)):
+        raise ConfigError(f"out {out_dir}: {parent} is not a writable folder; give another one with --out")
     folder = out_dir / video.stem
     if folder.exists() and not folder.is_dir():
-        raise ConfigError(f"out {out_dir}: {folder} is a file, and results go to a folder of that name; give --out")
+        raise ConfigError(f"out {out_dir}: {folder} is a file, but results go to a folder of that name; give --out")
     for file in (folder / MOTION, folder / ANIMATION):
         if file.is_dir():
-            raise ConfigError(f"out {out_dir}: {file} is a folder, where a file is to be written; move it away")
+            raise ConfigError(f"out {out_dir}: {file} is a folder, but a file is written there; move it away")
+    if (folder / MOTION).exists() and not overwrite:
+        _check_source(folder / MOTION, video, source)
+
+
+def _check_source(motion: Path, video: Path, source: Source) -> None:
+    """Refuse to replace the results of another video.
+
+    Raises:
+        ConfigError: ``motion`` was predicted from another file than ``video``.
+    """
+    existing = Source.read(motion)
+    if existing is None or existing.digest != source.digest:
+        other = "an unknown video" if existing is None else f"another video, {existing}"
+        raise ConfigError(
+            f"out {motion.parent.parent}: {motion.parent} holds the results of {other}; those of {video}, {source}, "
+            "have the same folder name: rename the video, give another folder with --out, or replace the results with "
+            "--overwrite"
+        )
 
 
 def predict_video(
@@ -59,50 +102,61 @@ def predict_video(
     crop: CropSettings | None = None,
     reconstruction: ReconstructionSettings | None = None,
     visibility: VisibilitySettings | None = None,
-    progress: Progress = _quiet,
+    overwrite: bool = False,
+    progress: Progress = no_progress,
+    timer: StepTimer | None = None,
 ) -> Prediction:
-    """Turn a video into ``out_dir/<stem>/motion.npz`` and ``animation.mp4``; on an error neither appears.
+    """Predict a video and write ``out_dir/<stem>/motion.npz`` and ``animation.mp4``; after an error neither exists.
 
     Args:
-        video: any file with a picture track; sound is used if there is one.
+        video: any file with a video track; its audio is used if there is any.
         checkpoint_dir: folder with ``motion_prior/`` and ``denoiser/``.
         head: head model (.npz) that the checkpoint was trained with.
-        out_dir: results go to a folder in it, named like the video without suffix.
-        settings: what to hide, how to sample and draw.
-        seed: of the occlusion and of sampling.
+        out_dir: folder of the result folder, which is named like the video without suffix.
+        settings: simulated occlusion, sampling and animation.
+        seed: seed of the simulated occlusion and of sampling.
         device: ``auto``, ``cpu`` or ``cuda``.
-        mask: mask picture, folder of them or video, white = hidden.
+        mask: mask image, folder of mask images, or mask video, white = occluded.
         landmarks: settings of the detector; None for the defaults.
         crop: settings of the crop; None for the defaults.
         reconstruction: settings of the fit of identity, pose and camera; None for the defaults.
-        visibility: what tells what is hidden in the video itself (with source ``masks`` by the video's name without
-            suffix); None for nothing.
-        progress: told of every step.
+        visibility: source of visibility (source ``masks`` finds masks by the video's name without suffix); None for
+            no source.
+        overwrite: replace existing results of another video.
+        progress: called during each step.
+        timer: measures each step.
 
     Raises:
         ClipError: the video cannot be used; its ``reason`` is one word.
-        AssetError: checkpoint or head model are missing, damaged or do not belong together.
-        ConfigError: the mask does not fit the video, an occluder is no usable picture, a device is asked for that is
-            not there, or ``out_dir`` cannot be written to.
+        AssetError: checkpoint or head model is missing or damaged, or they do not belong together.
+        ConfigError: the mask does not match the video, an occluder is not a usable image, the device does not exist,
+            ``out_dir`` is not writable, or it holds the results of another video of the same stem.
     """
-    _check_before_work(checkpoint_dir, out_dir, video)
-    predictor = Predictor(
-        checkpoint_dir,
-        head,
-        settings=settings,
-        device=device,
-        landmarks=landmarks,
-        crop=crop,
-        reconstruction=reconstruction,
-        visibility=visibility,
-    )
-    prediction, draw = predictor.predict(video, mask=mask, seed=seed, progress=progress)
+    timer = timer or StepTimer()
+    source = Source.of(video)
+    _check_before_work(checkpoint_dir, out_dir, video, source, overwrite)
+    with timer.step("loading"):
+        predictor = Predictor(
+            checkpoint_dir,
+            head,
+            settings=settings,
+            device=device,
+            landmarks=landmarks,
+            crop=crop,
+            reconstruction=reconstruction,
+            visibility=visibility,
+        )
+    prediction = predictor.predict(video, mask=mask, seed=seed, progress=progress, timer=timer)
+    arrays = prediction.arrays() | {
+        SOURCE_NAME: np.asarray(source.name),
+        SOURCE_DIGEST: np.asarray(source.digest),
+    }
     folder = out_dir / video.stem
     try:
         with written_aside(folder / MOTION) as motion, written_aside(folder / ANIMATION) as animation:
             with motion.open("wb") as file:
-                np.savez_compressed(file, **prediction.arrays())
-            draw(animation)
+                np.savez_compressed(file, **arrays)
+            predictor.animate(prediction, animation, progress=progress, timer=timer)
     except BaseException:
         with suppress(OSError):
             folder.rmdir()

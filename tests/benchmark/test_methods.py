@@ -22,7 +22,8 @@ from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
-from occlufacediff.prediction.motion import Heard, Networks
+from occlufacediff.prediction.networks import Networks
+from occlufacediff.prediction.speech import Speech
 
 FRAMES = 40
 BASIS = LandmarkBasis.of(small_head())
@@ -72,7 +73,7 @@ def test_frames_without_a_face_reveal_no_motion(recording: Recording) -> None:
         adaptation=AdaptationSettings(samples=2),
     )  # fmt: skip
     motions = run_methods(
-        watched, "clip", drawn, Heard(recording.waveform, recording.log_mel), None, BASIS, _networks(True),
+        watched, "clip", drawn, Speech(recording.waveform, recording.log_mel), None, BASIS, _networks(True),
         settings=settings, reconstruction=ReconstructionSettings(), seed=0,
     ).motions  # fmt: skip
     for method in ("interpolation", "hold", "visible_mean", "bridge"):
@@ -90,7 +91,7 @@ def test_motion_without_adaptation_is_fitted_to_visible_landmarks_as_in_predict(
         methods=("ours", "interpolation"), steps=2, adaptation=AdaptationSettings(enabled=enabled, samples=2)
     )
     result = run_methods(
-        recording, "clip", occluded, Heard(recording.waveform, recording.log_mel), None, BASIS, networks,
+        recording, "clip", occluded, Speech(recording.waveform, recording.log_mel), None, BASIS, networks,
         settings=settings, reconstruction=ReconstructionSettings(), seed=0,
     )  # fmt: skip
     assert result.ours.adapted == adapted

@@ -20,7 +20,7 @@ from occlufacediff.models.checkpoint import CheckpointInfo
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
 from occlufacediff.models.sample import SampleInput, sample_clips
-from occlufacediff.prediction.observe import listen
+from occlufacediff.prediction.speech import read_audio
 
 FRAMES = 40
 
@@ -78,11 +78,11 @@ def test_sound_is_brought_to_the_picture_and_it_is_said(tmp_path: Path, seconds:
     _write_wav(sound_only, tone)
     both = tmp_path / "both.mkv"
     _join(path, sound_only, both)
-    sound = listen(probe(both), 50, silence_db=-60.0)
-    assert len(sound.waveform) == 50 * 640
-    assert sound.heard
-    assert [note for note in sound.notes if "than the picture" in note] == (
-        [f"the sound is {words} than the picture"] if words else []
+    audio = read_audio(probe(both), 50, silence_db=-60.0)
+    assert len(audio.waveform) == 50 * 640
+    assert audio.audible
+    assert [note for note in audio.notes if "than the video" in note] == (
+        [f"the audio is {words} than the video"] if words else []
     )
 
 

@@ -28,7 +28,7 @@ def smooth(rng: np.random.Generator, shape: tuple[int, ...], seconds: float = 0.
     return moved / moved.std(axis=0)
 
 
-def told(hidden: slice) -> np.ndarray:
+def known_outside(hidden: slice) -> np.ndarray:
     mask = np.ones((FRAMES, VALUES), bool)
     mask[hidden] = False
     return mask
@@ -39,14 +39,14 @@ def turned(pose, settings):
     return settings.turned_sd * gaussian_filter1d((pose - pose.mean(axis=0)) / np.radians(10), 2.0, axis=0)
 
 
-def adapted(guide, seen, mask, heard=None, settings=PLAIN, **more):
+def adapted(guide, seen, mask, audio=None, settings=PLAIN, **more):
     mean = np.zeros(guide.shape[1])
-    return adapt(guide, seen, mask, heard, mean=mean, spread=np.ones(guide.shape[1]), settings=settings, **more)
+    return adapt(guide, seen, mask, audio, mean=mean, spread=np.ones(guide.shape[1]), settings=settings, **more)
 
 
 def test_visible_frames_stay_as_they_are_seen() -> None:
     rng = np.random.default_rng(0)
-    seen, mask = smooth(rng, (FRAMES, VALUES)), told(slice(40, 120))
+    seen, mask = smooth(rng, (FRAMES, VALUES)), known_outside(slice(40, 120))
     found = adapted(smooth(rng, (FRAMES, VALUES)), seen, mask)
     np.testing.assert_array_equal(found.motion[mask], seen.astype(np.float32)[mask])
     assert found.spread[mask].max() < found.spread[~mask].min()
@@ -55,7 +55,7 @@ def test_visible_frames_stay_as_they_are_seen() -> None:
 def test_hidden_frames_leave_the_visible_ones_without_a_jump() -> None:
     seen = np.full((FRAMES, VALUES), 2.0)
     seen[40:120] = 99.0  # what stands in hidden frames counts for nothing
-    found = adapted(np.zeros((FRAMES, VALUES)), seen, told(slice(40, 120)))
+    found = adapted(np.zeros((FRAMES, VALUES)), seen, known_outside(slice(40, 120)))
     assert np.abs(np.diff(found.motion, axis=0)).max() < 0.3
     assert found.spread[41].max() < found.spread[80].max()
 
@@ -63,7 +63,7 @@ def test_hidden_frames_leave_the_visible_ones_without_a_jump() -> None:
 def test_gain_and_rest_come_from_the_visible_frames() -> None:
     rng = np.random.default_rng(1)
     guide = smooth(rng, (FRAMES, VALUES))
-    seen, mask = 1.4 * guide + 0.7, told(slice(60, 100))
+    seen, mask = 1.4 * guide + 0.7, known_outside(slice(60, 100))
     found = adapted(guide, seen, mask)
     usual = adapted(guide, seen, np.zeros_like(mask))
     assert np.abs(found.motion - seen)[~mask].mean() < 0.4 * np.abs(usual.motion - seen)[~mask].mean()
@@ -71,7 +71,7 @@ def test_gain_and_rest_come_from_the_visible_frames() -> None:
 
 def test_a_guide_that_proved_wrong_is_followed_less() -> None:
     rng = np.random.default_rng(2)
-    guide, other, mask = smooth(rng, (FRAMES, VALUES)), smooth(rng, (FRAMES, VALUES)), told(slice(60, 100))
+    guide, other, mask = smooth(rng, (FRAMES, VALUES)), smooth(rng, (FRAMES, VALUES)), known_outside(slice(60, 100))
     right = adapted(guide, guide, mask).motion[~mask].std()
     wrong = adapted(guide, -other, mask).motion[~mask].std()
     assert wrong < 0.75 * right
@@ -84,7 +84,7 @@ def test_with_nothing_visible_it_is_the_mean_and_the_expected_gain() -> None:
     np.testing.assert_allclose(found.motion, PLAIN.gain * (guide - guide.mean(axis=0)), atol=1e-5)
 
 
-@pytest.mark.parametrize("terms", [(), ("pose",), ("heard",), ("pose", "heard")])
+@pytest.mark.parametrize("terms", [(), ("pose",), ("audio",), ("pose", "audio")])
 def test_intervals_cover_what_the_process_makes(terms: tuple[str, ...]) -> None:
     """Truths drawn from the very process: 50 % and 90 % intervals hold about so many of them."""
     rng = np.random.default_rng(6)
@@ -103,13 +103,13 @@ def test_intervals_cover_what_the_process_makes(terms: tuple[str, ...]) -> None:
         gain = s.gain + s.gain_sd * rng.standard_normal()
         truth = root @ rng.standard_normal((frames, 1)) + gain * (guide - guide.mean())
         pose = smooth(rng, (frames, 3), seconds=0.3) * np.radians(3 * strong) if "pose" in terms else None
-        heard = smooth(rng, (frames, 2)) * 0.15 * strong if "heard" in terms else None
+        audio = smooth(rng, (frames, 2)) * 0.15 * strong if "audio" in terms else None
         if pose is not None:
             truth += turned(pose, s) @ rng.standard_normal((3, 1))
-        if heard is not None:
-            truth += heard @ rng.standard_normal((2, 1))
+        if audio is not None:
+            truth += audio @ rng.standard_normal((2, 1))
         seen = truth + s.noise_sd * rng.standard_normal(truth.shape)
-        found = adapted(guide, seen, mask, heard, s, pose=pose)
+        found = adapted(guide, seen, mask, audio, s, pose=pose)
         for bound, hits in inside.items():
             hits.append((np.abs(found.motion - truth) < bound * found.spread)[~mask].mean())
     # the clip's own spread takes the place of 1, which blurs both a little
@@ -119,11 +119,11 @@ def test_intervals_cover_what_the_process_makes(terms: tuple[str, ...]) -> None:
 
 def test_with_nothing_visible_the_spread_is_that_of_all_terms() -> None:
     rng = np.random.default_rng(11)
-    guide, heard, pose = smooth(rng, (FRAMES, VALUES)), smooth(rng, (FRAMES, 2)), 0.2 * smooth(rng, (FRAMES, 3), 0.3)
+    guide, audio, pose = smooth(rng, (FRAMES, VALUES)), smooth(rng, (FRAMES, 2)), 0.2 * smooth(rng, (FRAMES, 3), 0.3)
     s, never = PLAIN, np.zeros((FRAMES, VALUES), bool)
-    found = adapted(guide, np.zeros((FRAMES, VALUES)), never, heard, pose=pose)
+    found = adapted(guide, np.zeros((FRAMES, VALUES)), never, audio, pose=pose)
     variance = s.rest_sd**2 + s.slow_sd**2 + s.fast_sd**2 + s.gain_sd**2 * (guide - guide.mean(axis=0)) ** 2
-    variance += ((heard**2).sum(axis=1) + (turned(pose, s) ** 2).sum(axis=1))[:, None]
+    variance += ((audio**2).sum(axis=1) + (turned(pose, s) ** 2).sum(axis=1))[:, None]
     np.testing.assert_allclose(found.spread, np.sqrt(variance), rtol=1e-5)
 
 
@@ -131,7 +131,8 @@ def test_the_spread_is_larger_where_samples_lie_apart() -> None:
     rng = np.random.default_rng(7)
     apart = np.ones((FRAMES, VALUES))
     apart[60:80] = 3.0
-    found = adapted(smooth(rng, (FRAMES, VALUES)), smooth(rng, (FRAMES, VALUES)), told(slice(40, 120)), apart=apart)
+    sampled, shown = smooth(rng, (FRAMES, VALUES)), smooth(rng, (FRAMES, VALUES))
+    found = adapted(sampled, shown, known_outside(slice(40, 120)), disagreement=apart)
     assert found.spread[60:80].mean() > 1.5 * found.spread[85:100].mean()
 
 
@@ -140,8 +141,8 @@ def test_where_guesses_agree_throughout_the_spread_is_as_without_them() -> None:
     rng = np.random.default_rng(7)
     guide, seen, apart = smooth(rng, (FRAMES, VALUES)), smooth(rng, (FRAMES, VALUES)), np.zeros((FRAMES, VALUES))
     apart[:, 0] = rng.uniform(0.5, 2.0, FRAMES)
-    mask = told(slice(40, 120))
-    uneven, even = (adapted(guide, seen, mask, apart=one).spread[40:120] ** 2 for one in (apart, None))
+    mask = known_outside(slice(40, 120))
+    uneven, even = (adapted(guide, seen, mask, disagreement=one).spread[40:120] ** 2 for one in (apart, None))
     np.testing.assert_allclose(uneven[:, 1:], even[:, 1:], rtol=1e-5)
     assert (uneven[:, 0] / even[:, 0]).mean() == pytest.approx(1, rel=1e-5)
     assert np.ptp(uneven[:, 0] / even[:, 0]) > 0.5
@@ -150,11 +151,11 @@ def test_where_guesses_agree_throughout_the_spread_is_as_without_them() -> None:
 def test_mouth_and_eyes_hidden_at_different_times_are_adapted_each_on_its_own() -> None:
     rng = np.random.default_rng(8)
     truth, apart = smooth(rng, (FRAMES, 4)), rng.uniform(0.5, 2.0, (FRAMES, 4))
-    guide, heard, mask = smooth(rng, (FRAMES, 4)), smooth(rng, (FRAMES, 1)), np.ones((FRAMES, 4), bool)
+    guide, audio, mask = smooth(rng, (FRAMES, 4)), smooth(rng, (FRAMES, 1)), np.ones((FRAMES, 4), bool)
     mask[60:100, :2] = mask[80:120, 2:] = False
-    both = adapted(guide, truth, mask, heard, apart=apart)
+    both = adapted(guide, truth, mask, audio, disagreement=apart)
     for group in (slice(0, 2), slice(2, 4)):
-        alone = adapted(guide[:, group], truth[:, group], mask[:, group], heard, apart=apart[:, group])
+        alone = adapted(guide[:, group], truth[:, group], mask[:, group], audio, disagreement=apart[:, group])
         np.testing.assert_allclose(both.motion[:, group], alone.motion, atol=1e-6)
         np.testing.assert_allclose(both.spread[:, group], alone.spread, atol=1e-6)
 
@@ -162,7 +163,7 @@ def test_mouth_and_eyes_hidden_at_different_times_are_adapted_each_on_its_own() 
 def test_a_mouth_that_moves_with_the_heads_turns_is_followed_where_it_is_hidden() -> None:
     rng = np.random.default_rng(9)
     turn = smooth(rng, (FRAMES, 3), seconds=0.5) * np.radians(10)
-    seen, mask = np.repeat(turn[:, 1:2] / np.radians(10), VALUES, axis=1), told(slice(60, 100))
+    seen, mask = np.repeat(turn[:, 1:2] / np.radians(10), VALUES, axis=1), known_outside(slice(60, 100))
     still = np.zeros_like(seen)
     without, with_pose = (adapted(still, seen, mask, pose=pose) for pose in (None, turn))
     missed = [np.abs(one.motion - seen)[~mask].mean() for one in (without, with_pose)]
@@ -206,7 +207,7 @@ def test_trembling_of_pose_and_of_what_is_beside_tells_nothing() -> None:
         np.testing.assert_allclose(other.spread[60:100, 0], found[0].spread[60:100, 0], rtol=5e-3)
 
 
-def test_a_long_clip_is_told_by_its_neighbourhood_only() -> None:
+def test_a_long_clip_uses_the_nearest_known_frames_only() -> None:
     frames = 6000
     seen = np.zeros((frames, 1))
     seen[3000:] = 5.0

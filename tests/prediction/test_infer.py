@@ -16,10 +16,13 @@ from occlufacediff.head.fit import FitResult
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
-from occlufacediff.prediction import motion as module
-from occlufacediff.prediction.adaptation import Adapted
-from occlufacediff.prediction.motion import Heard, Networks, Sampling, infer
-from occlufacediff.prediction.spread import opened
+from occlufacediff.prediction import motion as motion_step
+from occlufacediff.prediction import speech as speech_step
+from occlufacediff.prediction.adaptation import AdaptedMotion
+from occlufacediff.prediction.motion import Sampling, predict_motion
+from occlufacediff.prediction.networks import Networks
+from occlufacediff.prediction.speech import Speech, recognise_speech
+from occlufacediff.prediction.spread import opening_factors
 from occlufacediff.speech.feature_columns import N_FEATURES
 from occlufacediff.speech.phones import Phones
 from occlufacediff.speech.prosody import articulation_strength, prosody
@@ -44,65 +47,65 @@ def networks() -> Networks:
 
 
 @pytest.fixture(scope="module")
-def heard() -> Heard:
+def speech() -> Speech:
     """Rounded and open vowels between closed lips, at changing loudness."""
     names = ("M", "UW", "B", "AA", "P") * 4
     edges = np.linspace(0, FRAMES / 25, len(names) + 1)
     rng = np.random.default_rng(0)
     log_mel = np.repeat(rng.normal(-3, 1, (FRAMES, 1)), 4, axis=0) + np.zeros((1, 80))
-    return Heard(
+    return Speech(
         waveform=np.zeros(640 * FRAMES, np.float32),
         log_mel=log_mel.astype(np.float32),
-        spoken=(Phones(names, edges[:-1], edges[1:]),),
+        transcripts=(Phones(names, edges[:-1], edges[1:]),),
         features=np.repeat(np.arange(4 * FRAMES, dtype=np.float32)[:, None], N_FEATURES, axis=1),
     )
 
 
 @pytest.fixture
-def inferred(networks: Networks, heard: Heard, monkeypatch: pytest.MonkeyPatch) -> Any:
+def inferred(networks: Networks, speech: Speech, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Motion of a clip whose lips are hidden in ``hidden`` frames, by samples that are all alike."""
 
-    def alike(*told: Any, samples: int, **_: Any) -> torch.Tensor:
-        run.sound = told[4].numpy()
+    def alike(*arguments: Any, samples: int, **_: Any) -> torch.Tensor:
+        run.audio = arguments[4].numpy()
         return torch.from_numpy(SAMPLED).expand(samples, FRAMES, VALUES)
 
-    monkeypatch.setattr(module, "sample_motion", alike)
+    monkeypatch.setattr(motion_step, "sample_motion", alike)
 
     def run(
         settings: AdaptationSettings = SETTINGS,
         pose: np.ndarray | None = None,
         hidden: slice = HIDDEN,
         motion: np.ndarray | None = None,
-        heard: Heard = heard,
+        speech: Speech = speech,
         basis: LandmarkBasis = BASIS,
         networks: Networks = networks,
         eyes_too: bool = False,
         **options: Any,
-    ) -> Adapted:
+    ) -> AdaptedMotion:
         turn = np.zeros((FRAMES, 3), np.float32) if pose is None else pose
         motion = np.tile(turn[:, 1:2], (1, VALUES)) if motion is None else motion
         points = np.zeros((FRAMES, 468, 2), np.float32)
         fit = FitResult(
-            np.zeros(N_SHAPE, np.float32), motion[:, :-3], motion[:, -3:], options.pop("told_pose", turn),
+            np.zeros(N_SHAPE, np.float32), motion[:, :-3], motion[:, -3:], options.pop("fit_pose", turn),
             np.zeros((FRAMES, 3), np.float32), points, 0.0, 0.0, 0.0,
         )  # fmt: skip
         visible = np.ones((FRAMES, 468), np.float32)
         visible[hidden, list(LIPS)] = 0
         if eyes_too:
             visible[hidden, list(EYES_AND_BROWS)] = 0
-        given = {"use_sound": True, "clip_id": "clip", "seed": 0, "sampling": Sampling()} | options
-        return infer(networks, basis, points, visible, fit, heard, adaptation=settings, **given)
+        given = {"use_audio": True, "clip_id": "clip", "seed": 0, "sampling": Sampling()} | options
+        return predict_motion(networks, basis, points, visible, fit, speech, adaptation=settings, **given)
 
     return run
 
 
-def ruled(heard: Heard) -> np.ndarray:
-    return mean_viseme_motion(heard.spoken, FRAMES, NAMES, strength=articulation_strength(heard.log_mel))
+def ruled(speech: Speech) -> np.ndarray:
+    return mean_viseme_motion(speech.transcripts, FRAMES, NAMES, strength=articulation_strength(speech.log_mel))
 
 
-def test_the_spread_is_larger_where_the_rules_lie_apart_from_the_samples(inferred: Any, heard: Heard) -> None:
-    rules = ruled(heard)[HIDDEN]
-    moved = np.ptp(ruled(heard), axis=0) > 0
+def test_the_spread_is_larger_where_the_rules_lie_apart_from_the_samples(inferred: Any, speech: Speech) -> None:
+    rules = ruled(speech)[HIDDEN]
+    moved = np.ptp(ruled(speech), axis=0) > 0
     assert moved.tolist() == [False, False, True, True, False, False, True, False, False]
     uneven, even = (inferred(replace(SETTINGS, apart_share=share)).spread[HIDDEN] for share in (0.8, 0.0))
     apart = (rules - SAMPLED[HIDDEN]) ** 2
@@ -112,13 +115,13 @@ def test_the_spread_is_larger_where_the_rules_lie_apart_from_the_samples(inferre
 
 
 def test_without_sound_nothing_is_moved_by_rules(inferred: Any) -> None:
-    uneven, even = (inferred(replace(SETTINGS, apart_share=one), use_sound=False) for one in (0.8, 0.0))
+    uneven, even = (inferred(replace(SETTINGS, apart_share=one), use_audio=False) for one in (0.8, 0.0))
     np.testing.assert_allclose(uneven.spread, even.spread, rtol=1e-6)
     assert uneven.offset == 0
 
 
-def test_with_the_mouth_hidden_throughout_it_moves_by_samples_and_rules(inferred: Any, heard: Heard) -> None:
-    found, rules = inferred(replace(SETTINGS, rules_share=0.3), hidden=slice(None)), ruled(heard)
+def test_with_the_mouth_hidden_throughout_it_moves_by_samples_and_rules(inferred: Any, speech: Speech) -> None:
+    found, rules = inferred(replace(SETTINGS, rules_share=0.3), hidden=slice(None)), ruled(speech)
     share = np.where(np.ptp(rules, axis=0) > 0, 0.3, 0.0)
     both = share * rules + (1 - share) * SAMPLED
     # What no rule moves does not follow the network either, and lips less than the jaw's opening.
@@ -129,10 +132,10 @@ def test_with_the_mouth_hidden_throughout_it_moves_by_samples_and_rules(inferred
 
 
 def test_without_sound_it_is_followed_less_and_trusted_less(inferred: Any) -> None:
-    silent = inferred(hidden=slice(None), use_sound=False)
+    silent = inferred(hidden=slice(None), use_audio=False)
     expected = 0.05 + SETTINGS.unheard_gain * (SAMPLED - SAMPLED.mean())
     np.testing.assert_allclose(silent.motion[:, 2:], np.tile(expected, (1, VALUES - 2)), atol=1e-5)
-    surer = inferred(replace(SETTINGS, unheard_sd=0.0), hidden=slice(None), use_sound=False)
+    surer = inferred(replace(SETTINGS, unheard_sd=0.0), hidden=slice(None), use_audio=False)
     assert (silent.spread[:, 2:] > surer.spread[:, 2:]).all()
 
 
@@ -147,24 +150,24 @@ def test_the_pose_tells_of_the_hidden_mouth(inferred: Any) -> None:
     still = replace(SETTINGS, gain=0.0, gain_sd=0.0)
     pose = np.zeros((FRAMES, 3), np.float32)
     pose[:, 1] = np.radians(12) * np.sin(np.arange(FRAMES) / 7)
-    told, untold = (inferred(still, pose, told_pose=one) for one in (pose, np.zeros_like(pose)))
+    told, untold = (inferred(still, pose, fit_pose=one) for one in (pose, np.zeros_like(pose)))
     missed = [np.abs(one.motion[HIDDEN, 2:] - pose[HIDDEN, 1:2]).mean() for one in (told, untold)]
     assert missed[0] < 0.5 * missed[1]
 
 
 @pytest.mark.parametrize("late", [-2, 0, 4])
-def test_sound_that_comes_late_is_put_in_step_with_the_picture(inferred: Any, heard: Heard, late: int) -> None:
+def test_sound_that_comes_late_is_put_in_step_with_the_picture(inferred: Any, speech: Speech, late: int) -> None:
     """For rules and networks alike: these follow what they see, and would never tell of it by themselves."""
-    rules = ruled(heard)
+    rules = ruled(speech)
     seen = rules[np.clip(np.arange(FRAMES) + late, 0, FRAMES - 1)].astype(np.float32)
     settings = replace(SETTINGS, max_offset=8, rules_share=1.0)
     found = inferred(settings, motion=seen)
     assert found.offset == late
     rows = np.arange(4 * FRAMES) + 4 * late
     inside = (rows >= 0) & (rows < 4 * FRAMES)
-    np.testing.assert_array_equal(inferred.sound[inside, 0], rows[inside])
-    assert (inferred.sound[~inside, :20] == 0).all()  # of the spectrum the least value, of phones silence
-    assert (inferred.sound[~inside, -1] == 1).all()
+    np.testing.assert_array_equal(inferred.audio[inside, 0], rows[inside])
+    assert (inferred.audio[~inside, :20] == 0).all()  # of the spectrum the least value, of phones silence
+    assert (inferred.audio[~inside, -1] == 1).all()
     jaw = np.corrcoef(found.motion[HIDDEN, -3], seen[HIDDEN, -3])[0, 1]
     assert jaw > 0.98
     if late:
@@ -172,25 +175,25 @@ def test_sound_that_comes_late_is_put_in_step_with_the_picture(inferred: Any, he
         assert np.corrcoef(unmoved.motion[HIDDEN, -3], seen[HIDDEN, -3])[0, 1] < jaw - 0.04
 
 
-def test_what_is_heard_in_two_ways_counts_half_each(inferred: Any, heard: Heard) -> None:
+def test_what_is_heard_in_two_ways_counts_half_each(inferred: Any, speech: Speech) -> None:
     silence = Phones(("SIL",), np.zeros(1), np.full(1, FRAMES / 25))
-    twice = replace(heard, spoken=(*heard.spoken, silence))
+    twice = replace(speech, transcripts=(*speech.transcripts, silence))
     settings = replace(SETTINGS, rules_share=1.0)
-    found, one = (inferred(settings, hidden=slice(None), heard=each) for each in (twice, heard))
-    rest = ruled(replace(heard, spoken=(silence,)))[:, -3]
-    moved = 0.5 * (ruled(heard)[:, -3] + rest)
+    found, one = (inferred(settings, hidden=slice(None), speech=each) for each in (twice, speech))
+    rest = ruled(replace(speech, transcripts=(silence,)))[:, -3]
+    moved = 0.5 * (ruled(speech)[:, -3] + rest)
     np.testing.assert_allclose(found.motion[:, -3], 0.05 + SETTINGS.gain * (moved - moved.mean()), atol=1e-5)
     assert np.abs(found.motion - one.motion).max() > 0.01
 
 
 @pytest.mark.parametrize("late", [0, 4])
 @pytest.mark.parametrize("term", ["viseme_sd", "sound_sd"])
-def test_what_sounds_tells_of_what_no_rule_moves(inferred: Any, heard: Heard, term: str, late: int) -> None:
+def test_what_sounds_tells_of_what_no_rule_moves(inferred: Any, speech: Speech, term: str, late: int) -> None:
     """The visible frames show that the mouth goes aside with a viseme, or with loudness, as late as these come."""
-    columns = viseme_shares(heard.spoken, FRAMES) if term == "viseme_sd" else prosody(heard.log_mel)
+    columns = viseme_shares(speech.transcripts, FRAMES) if term == "viseme_sd" else prosody(speech.log_mel)
     told = columns[:, columns.std(axis=0).argmax()]
     at = np.clip(np.arange(FRAMES) + late, 0, FRAMES - 1)
-    seen = ruled(heard)[at].astype(np.float32)
+    seen = ruled(speech)[at].astype(np.float32)
     aside = NAMES.index("mouthLeft")
     seen[:, aside] = 0.3 * told[at]
     bare = replace(SETTINGS, max_offset=8, sound_sd=0.0, viseme_sd=0.0, articulation_sd=0.0)
@@ -200,51 +203,52 @@ def test_what_sounds_tells_of_what_no_rule_moves(inferred: Any, heard: Heard, te
     assert missed[0] < 0.4 * missed[1]
 
 
-def test_phones_at_hand_are_nothing_to_networks_that_hear_none(inferred: Any, heard: Heard, networks: Networks) -> None:
+def test_networks_without_phones_ignore_given_phones(inferred: Any, speech: Speech, networks: Networks) -> None:
     deaf = replace(networks, denoiser=Denoiser(DenoiserConfig.compact(networks.prior.config.latent_dim)))
-    rules = ruled(heard)
+    rules = ruled(speech)
     seen = rules[np.clip(np.arange(FRAMES) + 4, 0, FRAMES - 1)].astype(np.float32)
     settings = replace(SETTINGS, max_offset=8)
     one, other = (
-        inferred(settings, motion=seen, networks=deaf, heard=replace(heard, spoken=each)) for each in (heard.spoken, ())
+        inferred(settings, motion=seen, networks=deaf, speech=replace(speech, transcripts=each))
+        for each in (speech.transcripts, ())
     )
     assert one.offset == other.offset == 0
     np.testing.assert_array_equal(one.motion, other.motion)
-    np.testing.assert_array_equal(inferred.sound, heard.log_mel)
+    np.testing.assert_array_equal(inferred.audio, speech.log_mel)
 
 
-def test_without_sound_nothing_of_it_tells(inferred: Any, heard: Heard) -> None:
+def test_without_sound_nothing_of_it_tells(inferred: Any, speech: Speech) -> None:
     settings = replace(SETTINGS, articulation_sd=0.5, viseme_sd=0.5, sound_sd=0.5)
     bare = replace(settings, articulation_sd=0.0, viseme_sd=0.0, sound_sd=0.0)
-    one, other = (inferred(each, motion=ruled(heard).astype(np.float32), use_sound=False) for each in (settings, bare))
+    one, other = (inferred(each, motion=ruled(speech).astype(np.float32), use_audio=False) for each in (settings, bare))
     np.testing.assert_array_equal(one.motion, other.motion)
 
 
-def test_where_nothing_is_said_it_is_as_without_sound(inferred: Any, heard: Heard) -> None:
-    silence = replace(heard, spoken=(Phones(("SIL",), np.zeros(1), np.full(1, FRAMES / 25)),))
+def test_where_nothing_is_said_it_is_as_without_sound(inferred: Any, speech: Speech) -> None:
+    silence = replace(speech, transcripts=(Phones(("SIL",), np.zeros(1), np.full(1, FRAMES / 25)),))
     settings = replace(SETTINGS, sound_sd=0.0, viseme_sd=0.0, articulation_sd=0.0)
-    quiet = inferred(settings, hidden=slice(None), heard=silence)
-    unheard = inferred(settings, hidden=slice(None), use_sound=False)
+    quiet = inferred(settings, hidden=slice(None), speech=silence)
+    unheard = inferred(settings, hidden=slice(None), use_audio=False)
     np.testing.assert_allclose(quiet.motion, unheard.motion, atol=1e-6)
     np.testing.assert_allclose(quiet.spread, unheard.spread, rtol=1e-6)
 
 
 def test_brows_and_lids_follow_as_without_sound(inferred: Any) -> None:
     """No rule moves them, and sound says as little of them as silence."""
-    with_sound, without = (inferred(hidden=slice(None), eyes_too=True, use_sound=one) for one in (True, False))
+    with_sound, without = (inferred(hidden=slice(None), eyes_too=True, use_audio=one) for one in (True, False))
     np.testing.assert_allclose(with_sound.motion[:, :2], without.motion[:, :2], atol=1e-6)
     assert with_sound.motion[:, 0].std() > 0.01
 
 
-def test_a_head_without_named_actions_follows_the_network(inferred: Any, heard: Heard) -> None:
+def test_a_head_without_named_actions_follows_the_network(inferred: Any, speech: Speech) -> None:
     numbered = replace(BASIS, expression_names=tuple(f"exp_{number}" for number in range(N_EXP)))
     found = inferred(hidden=slice(None), basis=numbered)
     expected = 0.05 + SETTINGS.gain * (SAMPLED - SAMPLED.mean())
     np.testing.assert_allclose(found.motion[:, :N_EXP], np.tile(expected, (1, N_EXP)), atol=1e-5)
 
 
-def test_the_offset_is_told_by_the_mouth_whatever_else_is_hidden(inferred: Any, heard: Heard) -> None:
-    rules = ruled(heard)
+def test_the_offset_is_told_by_the_mouth_whatever_else_is_hidden(inferred: Any, speech: Speech) -> None:
+    rules = ruled(speech)
     seen = rules[np.clip(np.arange(FRAMES) + 3, 0, FRAMES - 1)].astype(np.float32)
     # Brows that go with another offset.
     seen[:, 0] = 20 * rules[np.clip(np.arange(FRAMES) - 4, 0, FRAMES - 1), -3]
@@ -252,41 +256,46 @@ def test_the_offset_is_told_by_the_mouth_whatever_else_is_hidden(inferred: Any, 
     assert [inferred(settings, motion=seen, eyes_too=one).offset for one in (False, True)] == [3, 3]
 
 
-@pytest.mark.parametrize("what", ["log_mel", "spoken", "features"])
-def test_sound_that_was_not_heard_as_needed_is_refused(inferred: Any, heard: Heard, what: str) -> None:
-    wrong = {"log_mel": heard.log_mel[:-4], "spoken": (), "features": None}[what]
-    with pytest.raises(ValueError, match={"spoken": "recognitions"}.get(what, what) + ": got"):
-        inferred(heard=replace(heard, **{what: wrong}))
+@pytest.mark.parametrize("what", ["log_mel", "transcripts", "features"])
+def test_sound_that_was_not_heard_as_needed_is_refused(inferred: Any, speech: Speech, what: str) -> None:
+    wrong = {"log_mel": speech.log_mel[:-4], "transcripts": (), "features": None}[what]
+    with pytest.raises(ValueError, match={"transcripts": "recognitions"}.get(what, what) + ": got"):
+        inferred(speech=replace(speech, **{what: wrong}))
 
 
 def test_words_are_heard_where_they_move_something(
-    networks: Networks, heard: Heard, monkeypatch: pytest.MonkeyPatch
+    networks: Networks, speech: Speech, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = Phones(("AA",), np.zeros(1), np.full(1, FRAMES / 25))
-    monkeypatch.setattr(module, "recognise_phones", lambda waveform: heard.phones)
-    monkeypatch.setattr(module, "recognise_words", lambda waveform: words)
-    told: list[Phones] = []
-    monkeypatch.setattr(module, "speech_features", lambda waveform, mel, phones: told.append(phones) or heard.features)
+    monkeypatch.setattr(speech_step, "recognise_phones", lambda waveform: speech.phones)
+    monkeypatch.setattr(speech_step, "recognise_words", lambda waveform: words)
+    given: list[Phones] = []
+
+    def features(waveform: np.ndarray, mel: np.ndarray, phones: Phones) -> np.ndarray | None:
+        given.append(phones)
+        return speech.features
+
+    monkeypatch.setattr(speech_step, "speech_features", features)
     prior = MotionPrior(MotionPriorConfig.compact(VALUES))  # knows no spread
     deaf = replace(networks, denoiser=Denoiser(DenoiserConfig.compact(prior.config.latent_dim)))
 
     def spoken(settings: AdaptationSettings, by: Networks = networks, **more: Any) -> tuple[Phones, ...]:
-        return Heard.of(heard.waveform, heard.log_mel, by, settings, **more).spoken
+        return recognise_speech(speech.waveform, speech.log_mel, by, settings, **more).transcripts
 
-    assert spoken(SETTINGS) == (heard.phones, words)
-    assert spoken(replace(SETTINGS, words=False)) == (heard.phones,)
-    assert spoken(replace(SETTINGS, enabled=False)) == (heard.phones,)
-    assert spoken(SETTINGS, replace(networks, prior=prior)) == (heard.phones,)
+    assert spoken(SETTINGS) == (speech.phones, words)
+    assert spoken(replace(SETTINGS, words=False)) == (speech.phones,)
+    assert spoken(replace(SETTINGS, enabled=False)) == (speech.phones,)
+    assert spoken(SETTINGS, replace(networks, prior=prior)) == (speech.phones,)
     assert spoken(SETTINGS, deaf) == ()
     assert spoken(SETTINGS, deaf, phones=words) == (words,)
-    assert told == [heard.phones] * 4  # the networks are told of phones, as in their training
+    assert given == [speech.phones] * 4  # words are not a condition of the networks, as in their training
 
 
-def test_a_speaker_who_draws_the_lips_aside_for_an_open_jaw_is_known_by_it(inferred: Any, heard: Heard) -> None:
+def test_a_speaker_who_draws_the_lips_aside_for_an_open_jaw_is_known_by_it(inferred: Any, speech: Speech) -> None:
     """No rule moves the mouth aside; the visible frames show that it goes with the jaw."""
     seen = np.zeros((FRAMES, VALUES), np.float32)
-    seen[:, NAMES.index("mouthLeft")] = ruled(heard)[:, -3]
-    seen[:, -3] = ruled(heard)[:, -3]
+    seen[:, NAMES.index("mouthLeft")] = ruled(speech)[:, -3]
+    seen[:, -3] = ruled(speech)[:, -3]
     still = replace(SETTINGS, rules_share=1.0, sound_sd=0.0, viseme_sd=0.0)
     told, untold = (inferred(replace(still, articulation_sd=much), motion=seen) for much in (0.5, 0.0))
     missed = [np.abs(one.motion - seen)[HIDDEN, NAMES.index("mouthLeft")].mean() for one in (told, untold)]
@@ -310,7 +319,7 @@ def test_the_spread_of_a_hidden_mouth_grows_with_its_opening(inferred: Any) -> N
     basis = replace(BASIS, points=replace(BASIS.points, base=base, exp=exp))
     grown, even = (inferred(replace(SETTINGS, opening_power=power), basis=basis) for power in (0.5, 0.0))
     np.testing.assert_array_equal(grown.motion, even.motion)
-    factors = opened(basis, np.zeros(N_SHAPE), even.motion, 0.5)
+    factors = opening_factors(basis, np.zeros(N_SHAPE), even.motion, 0.5)
     hidden = np.zeros(FRAMES, bool)
     hidden[HIDDEN] = True
     brows = np.array([name.startswith(("brow", "eye")) for name in NAMES] + [False] * 3)

@@ -12,7 +12,7 @@ SETTINGS = AdaptationSettings()
 NOTHING = np.zeros((FRAMES, 0))
 
 
-def told(hidden: slice) -> np.ndarray:
+def known_outside(hidden: slice) -> np.ndarray:
     mask = np.ones(FRAMES, bool)
     mask[hidden] = False
     return mask
@@ -21,19 +21,20 @@ def told(hidden: slice) -> np.ndarray:
 @pytest.mark.parametrize("late", [-3, 0, 2, 5, 7])
 def test_the_offset_of_sound_and_picture_is_found(late: int) -> None:
     rng = np.random.default_rng(4)
-    truth, mask = smooth(rng, (FRAMES, 3)), told(slice(70, 110))
+    truth, mask = smooth(rng, (FRAMES, 3)), known_outside(slice(70, 110))
     ruled = np.roll(truth, late, axis=0)
     shown = np.where(mask[:, None], truth, 99.0)  # what stands in hidden frames counts for nothing
     found = find_offset(ruled, NOTHING, NOTHING, shown, mask, SETTINGS)
     assert found.likeliest == late
     assert found.weights.sum() == pytest.approx(1)
-    assert np.corrcoef(found.of_picture(ruled)[10:-10, 0], truth[10:-10, 0])[0, 1] > 0.95
+    assert np.corrcoef(found.at_video(ruled)[10:-10, 0], truth[10:-10, 0])[0, 1] > 0.95
 
 
 def test_loudness_tells_of_it_too() -> None:
     rng = np.random.default_rng(6)
     loud = smooth(rng, (FRAMES, 1))
-    shown, mask, ruled = 3 * loud @ rng.standard_normal((1, 3)), told(slice(70, 110)), 0.1 * smooth(rng, (FRAMES, 3))
+    shown, ruled = 3 * loud @ rng.standard_normal((1, 3)), 0.1 * smooth(rng, (FRAMES, 3))
+    mask = known_outside(slice(70, 110))
     found = find_offset(ruled, np.roll(loud, 3, axis=0), NOTHING, shown, mask, SETTINGS)
     assert found.likeliest == 3
 
@@ -41,7 +42,7 @@ def test_loudness_tells_of_it_too() -> None:
 def test_what_the_picture_tells_by_itself_is_not_moved() -> None:
     """Else every offset would cost what the head's turns explain at none."""
     rng = np.random.default_rng(7)
-    turn, ruled, mask = 4 * smooth(rng, (FRAMES, 1)), smooth(rng, (FRAMES, 3)), told(slice(70, 110))
+    turn, ruled, mask = 4 * smooth(rng, (FRAMES, 1)), smooth(rng, (FRAMES, 3)), known_outside(slice(70, 110))
     shown, any_will_do = 0.6 * moved(ruled, 4) + turn @ rng.standard_normal((1, 3)), AdaptationSettings(offset_sd=10)
     assert find_offset(ruled, NOTHING, turn, shown, mask, any_will_do).likeliest == 4
     with_sound = find_offset(ruled, turn, NOTHING, shown, mask, any_will_do)  # as if it came of the sound
@@ -56,14 +57,14 @@ def test_no_offset_where_nothing_tells_of_it(hidden: slice, still: bool, most: i
     rng = np.random.default_rng(5)
     truth = smooth(rng, (FRAMES, 3))
     ruled = np.zeros_like(truth) if still else np.roll(truth, 4, axis=0)
-    found = find_offset(ruled, NOTHING, NOTHING, truth, told(hidden), AdaptationSettings(max_offset=most))
+    found = find_offset(ruled, NOTHING, NOTHING, truth, known_outside(hidden), AdaptationSettings(max_offset=most))
     assert found is NO_OFFSET
-    np.testing.assert_array_equal(found.of_picture(truth), truth)
+    np.testing.assert_array_equal(found.at_video(truth), truth)
 
 
 def test_noise_leaves_it_where_offsets_usually_are_and_in_doubt() -> None:
     rng = np.random.default_rng(8)
-    few = told(slice(30, FRAMES))
+    few = known_outside(slice(30, FRAMES))
     doubts = []
     for _ in range(20):
         ruled, shown = smooth(rng, (FRAMES, 1)), smooth(rng, (FRAMES, 1))
@@ -76,13 +77,13 @@ def test_noise_leaves_it_where_offsets_usually_are_and_in_doubt() -> None:
 def test_what_comes_of_the_sound_is_the_mean_over_the_offsets() -> None:
     offset = Offset(np.array([-1, 0, 2]), np.array([0.25, 0.0, 0.75]))
     assert offset.likeliest == 2
-    found = offset.of_picture(np.arange(6.0)[:, None]).ravel()
+    found = offset.at_video(np.arange(6.0)[:, None]).ravel()
     assert found.tolist() == [1.5, 2.25, 3.25, 4.25, 4.5, 4.75]
     assert moved(np.arange(6.0)[:, None], 2).ravel().tolist() == [2, 3, 4, 5, 5, 5]
 
 
 @pytest.mark.parametrize(
-    ("weights", "told"),
+    ("weights", "reported"),
     [
         ([0.45, 0.25, 0.1, 0.2, 0.0], 0),  # as likely late as early
         ([0.0, 0.0, 0.3, 0.4, 0.3], 0),  # perhaps in step
@@ -90,8 +91,8 @@ def test_what_comes_of_the_sound_is_the_mean_over_the_offsets() -> None:
         ([0.8, 0.15, 0.05, 0.0, 0.0], -3),
     ],
 )
-def test_people_are_told_of_an_offset_that_is_nearly_certain(weights: list[float], told: int) -> None:
-    assert Offset(np.array([-3, -1, 0, 2, 4]), np.array(weights)).told == told
+def test_an_offset_is_reported_if_its_sign_is_nearly_certain(weights: list[float], reported: int) -> None:
+    assert Offset(np.array([-3, -1, 0, 2, 4]), np.array(weights)).reported == reported
 
 
 def test_where_the_picture_tells_nothing_offsets_are_as_usual() -> None:

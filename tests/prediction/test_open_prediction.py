@@ -106,7 +106,7 @@ def masks(stage: Path) -> Path:
 def spoken(motion_of: Callable[..., tuple[dict[str, np.ndarray], str]], masks: Path) -> dict[str, np.ndarray]:
     motion, output = motion_of("speech.mp4", "--mask", str(masks))
     assert "note:" not in output
-    for step in ("activity", "phones", "sampling", "following"):
+    for step in ("observation", "visibility", "fit", "speech", "motion", "animation"):
         assert step in output
     return motion
 
@@ -141,14 +141,14 @@ def test_only_adapted_motion_joins_what_is_visible_by_itself(
         joined.append(options["joined"])
         return follow_visible(*arguments, **options)
 
-    monkeypatch.setattr("occlufacediff.prediction.predictor.follow_visible", follow)
-    monkeypatch.setattr("occlufacediff.prediction.motion.Networks.adaptable", adaptable)
+    monkeypatch.setattr("occlufacediff.prediction.motion.follow_visible", follow)
+    monkeypatch.setattr("occlufacediff.prediction.networks.Networks.adaptable", adaptable)
     motion, _ = motion_of("silence.mp4")
     assert joined == [adaptable]
     assert np.isfinite(motion["spread"]).all() == adaptable
 
 
-@pytest.mark.parametrize(("video", "words"), [("music.mp4", "is no speech"), ("silence.mp4", "is silent")])
+@pytest.mark.parametrize(("video", "words"), [("music.mp4", "is not speech"), ("silence.mp4", "is silent")])
 def test_sound_that_is_no_speech_is_left_out_and_said(
     motion_of: Callable[..., tuple[dict[str, np.ndarray], str]], masks: Path, video: str, words: str
 ) -> None:
@@ -187,14 +187,15 @@ def test_a_face_that_is_away_for_longer_than_a_piece_of_the_fit(
         seed=0,
         device="cpu",
     )
+    arrays = prediction.arrays()
     without = ~np.isin(np.arange(frames), np.arange(*away))
-    assert f"no face in {away[1] - away[0]} of {frames} frames; they count as hidden" in prediction.notes
-    np.testing.assert_array_equal(prediction.lmk_mask.any(axis=1), without)
-    np.testing.assert_array_equal(prediction.confidence > 0, without & (facing(prediction.global_pose) > 0))
+    assert f"no face in {away[1] - away[0]} of {frames} frames; they count as occluded" in prediction.notes
+    np.testing.assert_array_equal(prediction.visibility.lmk_mask.any(axis=1), without)
+    np.testing.assert_array_equal(prediction.confidence > 0, without & (facing(prediction.fit.result.global_pose) > 0))
     for name in ("exp", "jaw", "global_pose", "cam", "spread"):
-        assert np.isfinite(getattr(prediction, name)).all(), name
+        assert np.isfinite(arrays[name]).all(), name
     # The photograph does not move, so neither does the head, seen or not.
-    assert np.abs(np.diff(prediction.global_pose, axis=0)).max() < 0.02
+    assert np.abs(np.diff(prediction.fit.result.global_pose, axis=0)).max() < 0.02
     assert sum(1 for _ in read_frames(tmp_path / "out/away/animation.mp4")) == frames
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 import shutil
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +29,10 @@ from occlufacediff.media.probe import probe
 from occlufacediff.media.sound import fit_to_frames, log_mel, read_waveform
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.models.sample import sample_motion
-from occlufacediff.prediction import predictor
-from occlufacediff.prediction.observe import Observation, listen, observe
-from occlufacediff.prediction.predictor import Predictor
+from occlufacediff.prediction import pipeline
+from occlufacediff.prediction.observation import Observation, observe
+from occlufacediff.prediction.pipeline import Predictor
+from occlufacediff.prediction.speech import read_audio
 
 # Fixtures are costly: all tests of the file on one worker.
 pytestmark = pytest.mark.xdist_group("predict")
@@ -43,17 +46,17 @@ def talk(predict: Callable[..., tuple[int, str]], tmp_path_factory: pytest.TempP
     out = tmp_path_factory.mktemp("out")
     status, output = predict("talk.mp4", out, "--occlusion", "mouth", "--profile")
     assert status == 0, output
-    assert "sampling" in output
+    assert "motion" in output
     return out / "talk"
 
 
-def test_motion_and_animation(talk: Path) -> None:
+def test_motion_and_animation(talk: Path, folder: Path) -> None:
     with np.load(talk / "motion.npz", allow_pickle=False) as motion:
         shapes = {name: motion[name].shape for name in motion.files}
         assert set(shapes) == {
             "exp", "jaw", "global_pose", "cam", "shape", "lmk_2d", "lmk_mask", "crop_boxes", "n_faces",
             "confidence", "spread", "fit_exp", "fit_jaw", "expression_names", "head_name", "head_digest", "fps",
-            "notes",
+            "notes", "source_name", "source_digest",
         }  # fmt: skip
         assert shapes["exp"] == shapes["fit_exp"] == (FRAMES, N_EXP)
         assert shapes["jaw"] == shapes["global_pose"] == shapes["cam"] == shapes["crop_boxes"] == (FRAMES, 3)
@@ -64,6 +67,8 @@ def test_motion_and_animation(talk: Path) -> None:
         assert motion["fps"] == 25
         assert motion["head_name"] == "small"
         assert motion["head_digest"] == small_head().digest
+        assert motion["source_name"] == "talk.mp4"
+        assert motion["source_digest"] == hashlib.sha256((folder / "talk.mp4").read_bytes()).hexdigest()
         assert (motion["n_faces"] == 1).all()
         # These networks do not know the spread of their motion.
         assert np.isnan(motion["spread"]).all()
@@ -96,7 +101,7 @@ def test_points_that_the_detector_never_gives_do_not_move_what_is_hidden(
         seen.known[:, others], seen.lmk_2d[:, others] = False, 0
         return seen
 
-    monkeypatch.setattr(predictor, "observe", observe_68)
+    monkeypatch.setattr(pipeline, "observe", observe_68)
     assert predict("talk.mp4", tmp_path, "--occlusion", "upper")[0] == 0
     with np.load(tmp_path / "talk/motion.npz") as motion:
         nose, eyes = motion["lmk_mask"][:, [197, 5]], motion["lmk_mask"][:, [160, 385]]
@@ -112,7 +117,7 @@ def test_a_region_of_which_the_detector_gives_nothing_is_one_line_with_the_video
         seen.known[:, list(LIPS)] = False
         return seen
 
-    monkeypatch.setattr(predictor, "observe", observe_no_lips)
+    monkeypatch.setattr(pipeline, "observe", observe_no_lips)
     status, output = predict("talk.mp4", tmp_path, "--occlusion", "mouth")
     assert status == 2
     assert re.search(r"talk\.mp4: occlusion: the detector gives no landmark of the .*lips", " ".join(output.split()))
@@ -144,9 +149,9 @@ def test_as_published(predict: Callable[..., tuple[int, str]], folder: Path, tmp
 def test_a_mute_video_works_and_says_so(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     status, output = predict("mute.mp4", tmp_path, "--occlusion", "audio_driven")
     assert status == 0
-    assert "the video has no sound" in output
-    assert "everything is hidden" in output
-    assert "nothing is heard either: the motion is that of any face" in output
+    assert "the video has no audio track" in output
+    assert "the face is occluded in all frames" in output
+    assert "no usable audio either: the motion is the average motion of any face" in output
 
 
 def test_a_mask_of_a_user_hides_landmarks(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
@@ -164,7 +169,7 @@ def test_a_mask_of_a_user_hides_landmarks(predict: Callable[..., tuple[int, str]
     Image.fromarray(np.full((240, 240), 255, np.uint8)).save(tmp_path / "all.png")
     status, output = predict("mute.mp4", tmp_path / "none", "--mask", str(tmp_path / "all.png"))
     assert status == 0
-    assert "nothing of the face is visible in any frame" in output
+    assert "no frame shows any of the face" in output
     with np.load(tmp_path / "none" / "mute" / "motion.npz") as motion:
         assert (motion["shape"] == 0).all()
         assert (motion["fit_jaw"] == 0).all()
@@ -239,7 +244,7 @@ def test_an_occluder_hides_what_lies_under_it_and_is_shown(
     assert not magenta[:160].any()
     status, output = predict("mute.mp4", tmp_path / "both", "--occluder", "half.png", "--occlusion", "mouth")
     assert status == 2
-    assert "leave out one of the two" in output
+    assert "--occluder: got --occlusion mouth as well; give only one of them" in output
 
 
 @pytest.mark.parametrize(
@@ -252,7 +257,7 @@ def test_an_occluder_hides_what_lies_under_it_and_is_shown(
         ("talk.mp4", ("--mask", "missing.png"), "no file or folder missing.png"),
         ("talk.mp4", ("--segmentation", "missing.tflite"), "visibility.model: there is no file missing.tflite"),
         ("", (), "is a folder; give a video"),
-        ("talk.mp4", ("--visible", "hand"), "--visible: got hand, which only a --segmentation model tells"),
+        ("talk.mp4", ("--visible", "hand"), "--visible: got hand, which needs a segmentation model"),
         ("talk.mp4", ("--occluder", "missing.png"), "no file or folder missing.png"),
         ("talk.mp4", ("--checkpoint", "missing"), "train the networks with `make run`"),
         ("talk.mp4", ("--head", "missing.npz"), "no such file"),
@@ -282,7 +287,7 @@ def test_sound_hours_after_the_picture_is_refused(folder: Path, tmp_path: Path) 
     command = [ffmpeg_binary(), "-loglevel", "error", "-i", talk, "-itsoffset", "36000", "-i", talk]
     subprocess.run([*command, "-map", "0:v", "-map", "1:a", "-c", "copy", str(late)], check=True)
     with pytest.raises(ClipError, match=r"late\.mkv: its sound begins 36000\.\d s after its picture") as refused:
-        listen(probe(late), FRAMES, silence_db=-60)
+        read_audio(probe(late), FRAMES, silence_db=-60)
     assert refused.value.reason == "broken_audio"
 
 
@@ -322,6 +327,40 @@ def test_what_stands_in_the_results_place_is_said_before_the_work(
     assert sorted(tmp_path.rglob("*")) == before
 
 
+def test_results_of_another_video_are_not_replaced_without_a_word(
+    predict: Callable[..., tuple[int, str]], folder: Path, tmp_path: Path
+) -> None:
+    """Two videos of equal stem share a result folder; the same video may be predicted again."""
+    (folder / "other").mkdir(exist_ok=True)
+    shutil.copy(folder / "mute.mp4", folder / "twin.mp4")
+    shutil.copy(folder / "talk.mp4", folder / "other/twin.mov")
+    assert predict("twin.mp4", tmp_path)[0] == 0
+    motion = tmp_path / "twin/motion.npz"
+    first = motion.read_bytes()
+    assert predict("twin.mp4", tmp_path)[0] == 0
+    assert motion.read_bytes() == first
+    status, output = predict("other/twin.mov", tmp_path)
+    assert status == 2
+    digest = hashlib.sha256((folder / "mute.mp4").read_bytes()).hexdigest()
+    assert f"{tmp_path / 'twin'} holds the results of another video, twin.mp4 (SHA-256 {digest[:12]})" in output
+    assert f"those of {folder / 'other/twin.mov'}, twin.mov (SHA-256 " in output and "--overwrite" in output
+    assert motion.read_bytes() == first
+    assert predict("other/twin.mov", tmp_path, "--overwrite")[0] == 0
+    with np.load(motion) as replaced:
+        assert replaced["source_name"] == "twin.mov"
+
+
+def test_results_that_name_no_video_are_not_replaced_without_a_word(
+    predict: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    (tmp_path / "mute").mkdir()
+    (tmp_path / "mute/motion.npz").write_bytes(b"no archive")
+    status, output = predict("mute.mp4", tmp_path)
+    assert status == 2
+    assert f"{tmp_path / 'mute'} holds the results of an unknown video" in output
+    assert (tmp_path / "mute/motion.npz").read_bytes() == b"no archive"
+
+
 def test_names_are_printed_as_they_are(predict: Callable[..., tuple[int, str]], folder: Path, tmp_path: Path) -> None:
     shutil.copy(folder / "mute.mp4", folder / "Talk [dQw4w9WgXcQ].mp4")
     status, output = predict("Talk [dQw4w9WgXcQ].mp4", tmp_path)
@@ -334,9 +373,10 @@ def test_names_are_printed_as_they_are(predict: Callable[..., tuple[int, str]], 
 def test_a_checkpoint_of_another_head_is_refused(
     folder: Path, predict: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
-    other = small_head()
-    object.__setattr__(other, "name", "other")
+    head = small_head()
+    other = replace(head, name="other", v_template=head.v_template + np.float32(0.001))
     other.save(tmp_path / "other.npz")
     status, output = predict("talk.mp4", tmp_path / "out", "--head", str(tmp_path / "other.npz"))
     assert status == 2
-    assert "trained on the head model 'small'" in output
+    for model in (head, other):
+        assert f"'{model.name}' (digest {model.digest[:12]})" in output

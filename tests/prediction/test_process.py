@@ -25,7 +25,7 @@ def whole(process: Process, frames: np.ndarray, column: int) -> np.ndarray:
 def test_the_variance_is_the_diagonal_of_the_covariance() -> None:
     covariance = PROCESS.covariance(ROWS, ROWS)
     np.testing.assert_allclose(PROCESS.variance(ROWS), np.diag(covariance), rtol=1e-12)
-    without, columns = replace(PROCESS, telling=PROCESS.telling[:, :0]), PROCESS.telling[ROWS]
+    without, columns = replace(PROCESS, columns=PROCESS.columns[:, :0]), PROCESS.columns[ROWS]
     np.testing.assert_allclose(covariance - without.covariance(ROWS, ROWS), columns @ columns.T, atol=1e-12)
 
 

@@ -11,7 +11,7 @@ from small_head import small_head
 from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.lip_opening import has_opening, opening
-from occlufacediff.prediction.spread import opened
+from occlufacediff.prediction.spread import opening_factors
 
 FRAMES = 60
 
@@ -40,20 +40,20 @@ def motion_of(parted: float) -> np.ndarray:
 def test_lips_that_are_further_apart_err_more() -> None:
     shape, motion = np.zeros(BASIS.n_shape, np.float32), motion_of(1.0)
     gap = opening(BASIS, shape, motion)
-    factors = opened(BASIS, shape, motion, 0.5)
+    factors = opening_factors(BASIS, shape, motion, 0.5)
     assert gap[50] > gap[10] + 0.009
     # Where the mouth stays as it is, by the formula; between, no jump.
     still = np.r_[:20, 50:60]
     np.testing.assert_allclose(factors[still], np.sqrt((np.maximum(gap[still], 0) + 0.003) / 0.010), rtol=1e-3)
     assert np.abs(np.diff(factors)).max() < 0.2
-    np.testing.assert_array_equal(opened(BASIS, shape, motion, 0.0), 1.0)
+    np.testing.assert_array_equal(opening_factors(BASIS, shape, motion, 0.0), 1.0)
 
 
 def test_closed_lips_err_by_a_part_of_the_usual() -> None:
     shape = np.zeros(BASIS.n_shape, np.float32)
     motion = motion_of(-1.0)  # lips pressed through each other
     assert opening(BASIS, shape, motion)[50] < 0
-    assert opened(BASIS, shape, motion, 0.5)[50] == pytest.approx(np.sqrt(0.3))
+    assert opening_factors(BASIS, shape, motion, 0.5)[50] == pytest.approx(np.sqrt(0.3))
 
 
 def test_a_head_without_inner_lips_has_no_opening() -> None:
@@ -62,6 +62,6 @@ def test_a_head_without_inner_lips_has_no_opening() -> None:
     without = replace(BASIS, indices=indices)
     assert has_opening(BASIS) and not has_opening(without)
     shape, motion = np.zeros(BASIS.n_shape, np.float32), motion_of(1.0)
-    np.testing.assert_array_equal(opened(without, shape, motion, 0.5), 1.0)
+    np.testing.assert_array_equal(opening_factors(without, shape, motion, 0.5), 1.0)
     with pytest.raises(ValueError, match="inner lips"):
         opening(without, shape, motion)

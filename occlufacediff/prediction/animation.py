@@ -1,8 +1,8 @@
-"""Second pass over a video: the four-panel animation."""
+"""Step 6, animation: the second pass over a video, which draws its four panels."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Literal
@@ -12,42 +12,63 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.fit import FitResult
 from occlufacediff.head.skinning import vertices_numpy
 from occlufacediff.landmarks import topology
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.media.frames import read_frames
+from occlufacediff.media.probe import MediaInfo
 from occlufacediff.media.rates import FPS
 from occlufacediff.occlusion.occlude import OPAQUE
-from occlufacediff.prediction.observe import Progress
+from occlufacediff.prediction.motion import Motion
+from occlufacediff.prediction.observation import Observation
+from occlufacediff.prediction.progress import Progress
+from occlufacediff.prediction.speech import Audio
+from occlufacediff.prediction.visibility import Visibility
 from occlufacediff.rendering import animation
 from occlufacediff.rendering.overlay import MeshOverlay
 
 TITLES = ("input", "seen by the network", "recovered motion (bar: confidence)", "landmarks")
-#: Closed rings of mesh points that are drawn stronger.
+#: Closed rings of mesh points that are drawn with stronger lines.
 RINGS = (topology.CONTOUR, topology.LIPS_OUTER, topology.LIPS_INNER, topology.RIGHT_EYE, topology.LEFT_EYE)
 BROWS = (topology.RIGHT_BROW, topology.LEFT_BROW)
-#: Frames whose vertices are held at once.
+#: Number of frames whose vertices are held in memory.
 PIECE = 32
 
 
 def outline_edges() -> NDArray[np.intp]:
-    """(N, 2) pairs of points along face oval, lips, eyes and brows."""
+    """(N, 2) pairs of mesh points along face oval, lips, eyes and brows."""
     pairs = [np.stack([np.array(ring), np.roll(ring, -1)], axis=1) for ring in RINGS]
-    # A brow's table is its lower row and then its upper row, five points each.
+    # The five points of a brow's lower row come before those of its upper row.
     for brow in BROWS:
         for row in (brow[:5], brow[5:]):
             pairs.append(np.stack([row[:-1], row[1:]], axis=1))
     return np.concatenate(pairs)
 
 
-def _seen(
+@dataclass(frozen=True, eq=False)
+class AnimatedMotion:
+    """Motion and fit of T frames, as the mesh is posed by them."""
+
+    motion: Motion
+    fit: FitResult
+
+    def vertices(self, head: HeadAsset, frames: slice) -> NDArray[np.float32]:
+        """Vertices (F, V, 3) of some frames, metres."""
+        values = self.motion.values[frames]
+        return vertices_numpy(
+            head, self.fit.shape, exp=values[:, :-3], global_pose=self.fit.global_pose[frames], jaw=values[:, -3:]
+        )
+
+
+def _network_input(
     picture: NDArray[np.uint8],
     mask: NDArray[np.bool_],
     occluder: NDArray[np.uint8] | None,
     box: NDArray[np.float32],
     view: NDArray[np.float32],
 ) -> NDArray[np.uint8]:
-    """A panel picture with what is hidden: under the occluder's picture, if there is one, else hatched."""
+    """Panel (P, P, 3) that shows the occluder's image, if there is one, and hatches all other occluded pixels."""
     panel = picture.shape[0]
     if occluder is None:
         return animation.hide(picture, animation.hidden_on_panel(mask, box, view, panel))
@@ -58,57 +79,47 @@ def _seen(
 
 def write_animation(
     path: Path,
-    video: Path,
+    info: MediaInfo,
     head: HeadAsset,
-    motion: dict[str, NDArray[np.float32]],
-    lmk_2d: NDArray[np.float32],
-    lmk_mask: NDArray[np.float32],
-    boxes: NDArray[np.float32],
-    confidence: NDArray[np.float32],
-    hidden: Callable[[int], NDArray[np.bool_]],
-    waveform: NDArray[np.float32] | None,
+    motion: AnimatedMotion,
+    observation: Observation,
+    visibility: Visibility,
+    audio: Audio,
     *,
-    occluder: tuple[NDArray[np.uint8], NDArray[np.bool_]] | None = None,
     settings: PredictionSettings,
     device: Literal["cpu", "cuda"],
     progress: Progress,
 ) -> None:
-    """Decode a video again and write input | occluded input | mesh over the picture | landmarks at 25 fps.
+    """Decode the video again and write four panels: input, input of the network, mesh, landmarks; 25 fps.
 
     Args:
         path: the mp4 file.
-        video: the source, of the same T frames as in the first pass.
+        info: the probed video.
         head: the head model.
-        motion: ``exp`` (T, E), ``jaw``, ``global_pose``, ``cam`` (T, 3) and ``shape`` (S,).
-        lmk_2d: (T, 468, 2) crop coordinates.
-        lmk_mask: (T, 468) 1 = visible.
-        boxes: (T, 3) crop boxes, source pixels.
-        confidence: (T,) 0 to 1.
-        hidden: gives a frame's mask on the crop (224, 224), True = hidden.
-        waveform: (T * 640,) at 16 kHz, None for a silent animation.
-        occluder: a picture (224, 224, 4) RGBA over the crop, and the frames (T,) that show it instead of hatching.
+        motion: motion, pose and camera of T frames.
+        observation: landmarks and crop boxes.
+        visibility: visible landmarks and occluded pixels.
+        audio: the animation is silent if it has no track.
         settings: sizes and looks.
         device: where the mesh is drawn.
-        progress: told of every frame.
+        progress: called after every frame with the step ``animation``.
     """
-    frames, panel = len(boxes), settings.panel_px
+    boxes, panel, frames = observation.boxes, settings.panel_px, observation.frames
     views = animation.steady_views(boxes, settings.view_scale, settings.view_smoothing_s * FPS)
     net, outlines = topology.mesh_edges(), outline_edges()
     mesh = MeshOverlay(head, panel, settings.mesh_region, device)
     vertices = np.empty((0, 0, 3), dtype=np.float32)
+    waveform = audio.waveform if audio.has_track else None
     with VideoWriter(path, FPS, animation.size_of(len(TITLES), panel), audio=waveform) as writer:
-        for number, frame in enumerate(islice(read_frames(video), frames)):
+        for number, frame in enumerate(islice(read_frames(info.path), frames)):
             if number % PIECE == 0:
-                piece = slice(number, number + PIECE)
-                per_frame = {name: motion[name][piece] for name in ("exp", "global_pose", "jaw")}
-                vertices = vertices_numpy(head, motion["shape"], **per_frame)
-            view, box, mask = views[number], boxes[number], hidden(number)
+                vertices = motion.vertices(head, slice(number, number + PIECE))
+            view, box, mask = views[number], boxes[number], visibility.crop_mask(number)
             picture = animation.view_picture(frame, view, panel)
-            points = animation.crop_to_panel(lmk_2d[number], box, view, panel)
-            visible = lmk_mask[number] > 0
+            points = animation.crop_to_panel(observation.lmk_2d[number], box, view, panel)
             drawn = mesh.draw(
                 vertices[number % PIECE],
-                motion["cam"][number],
+                motion.fit.cam[number],
                 box,
                 view,
                 picture,
@@ -117,9 +128,9 @@ def write_animation(
             )
             panels = [
                 picture,
-                _seen(picture, mask, None if occluder is None or not occluder[1][number] else occluder[0], box, view),
-                animation.confidence_bar(drawn, float(confidence[number])),
-                animation.landmark_picture(points, visible, net, outlines, panel),
+                _network_input(picture, mask, visibility.occluder(number), box, view),
+                animation.confidence_bar(drawn, float(motion.motion.confidence[number])),
+                animation.landmark_picture(points, visibility.lmk_mask[number] > 0, net, outlines, panel),
             ]
             writer.write(animation.side_by_side(panels, TITLES))
             progress("animation", number + 1, frames)

@@ -1,0 +1,160 @@
+"""Step 1, observation: the first pass over a video. It gives landmarks, crop boxes and segmentation masks.
+
+Frames are decoded one at a time and not kept, so memory does not depend on the size of the pictures.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.config.crop import CropSettings
+from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.errors import ClipError
+from occlufacediff.landmarks.crop import crop_image
+from occlufacediff.landmarks.detect import Detector, make_detector, track_face
+from occlufacediff.landmarks.interpolate import fill_missing
+from occlufacediff.landmarks.normalise import crop_boxes, to_crop
+from occlufacediff.landmarks.topology import MESH_POINTS
+from occlufacediff.media.frames import read_frames
+from occlufacediff.media.probe import MediaInfo
+from occlufacediff.media.rates import FPS
+from occlufacediff.occlusion.visibility_source import SegmentationVisibility
+from occlufacediff.prediction.crop_masks import CropMasks, packed
+from occlufacediff.prediction.progress import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Observation:
+    """The followed face in a video of T frames at 25 fps.
+
+    Attributes:
+        lmk_2d: (T, 468, 2) float32, crop coordinates, gaps interpolated; 0 for points that the detector never gives.
+        boxes: (T, 3) float32, crop boxes ``(x0, y0, size)``, source pixels.
+        known: (T, 468) bool, True where the detector gave the point in this frame.
+        n_faces: (T,) int32, number of faces found.
+        damaged: number of packets that could not be decoded.
+        segmented: occluded pixels of each crop by the segmentation model; None without one.
+    """
+
+    lmk_2d: NDArray[np.float32]
+    boxes: NDArray[np.float32]
+    known: NDArray[np.bool_]
+    n_faces: NDArray[np.int32]
+    damaged: int = 0
+    segmented: CropMasks | None = None
+
+    @property
+    def frames(self) -> int:
+        """Number of frames T."""
+        return len(self.known)
+
+    @property
+    def found(self) -> NDArray[np.bool_]:
+        """(T,) True where the face was found."""
+        return np.asarray(self.known.any(axis=1))
+
+
+class _FaceSegmentation:
+    """Applies a segmentation model to the crop of every detected face.
+
+    Which face is followed is known only after the last frame, so the masks of all faces are kept until then.
+
+    Args:
+        detector: finds the faces.
+        source: the segmentation model.
+        scale: edge of the crop in mean edges of the landmarks' bounding box.
+    """
+
+    def __init__(self, detector: Detector, source: SegmentationVisibility, scale: float) -> None:
+        self._detector, self._source, self._scale = detector, source, scale
+        self._masks: list[list[bytes]] = []
+
+    def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Faces (n, 478, 2) of a frame; see `Detector`."""
+        faces = self._detector.detect(frame)
+        masks = []
+        # The box of a found face depends on this frame alone: the crop is that of `Observation.boxes`.
+        for box in crop_boxes(faces, self._scale).astype(np.float32) if len(faces) else ():
+            masks.append(packed(self._source.occluded_pixels(len(self._masks), box, crop_image(frame, box))))
+        self._masks.append(masks)
+        return faces
+
+    def reset(self) -> None:
+        """Start another clip."""
+        self._masks.clear()
+        self._detector.reset()
+
+    def __enter__(self) -> Self:
+        self._detector.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._detector.__exit__(kind, error, trace)
+
+    def of_faces(self, face_index: NDArray[np.int32]) -> CropMasks:
+        """Masks of one face per frame (T,); -1 where it was not found."""
+        chosen = zip(self._masks, face_index, strict=True)
+        return CropMasks(tuple(masks[face] if face >= 0 else None for masks, face in chosen))
+
+
+def observe(
+    info: MediaInfo,
+    *,
+    landmarks: LandmarkSettings,
+    crop: CropSettings,
+    min_seconds: float,
+    progress: Progress,
+    segmentation: SegmentationVisibility | None = None,
+) -> Observation:
+    """Find the face in every frame of a video and follow the largest one.
+
+    Args:
+        info: the probed video.
+        landmarks: settings of the detector.
+        crop: settings of the crop.
+        min_seconds: shortest video that is accepted.
+        progress: called after every frame with the step ``observation``.
+        segmentation: model that decides which pixels of the crop are occluded.
+
+    Raises:
+        ClipError: ``no_video``, ``broken_video``, ``too_short`` or ``no_face``; the message names the file.
+    """
+    video, track = info.path, info.require_video()
+    expected = round(track.duration_s * FPS) if track.duration_s else None
+    damaged: list[None] = []
+
+    def frames() -> Iterator[NDArray[np.uint8]]:
+        for number, frame in enumerate(read_frames(video, damage=lambda: damaged.append(None))):
+            yield frame
+            progress("observation", number + 1, expected)
+
+    detector = make_detector(landmarks)
+    segmenting = None if segmentation is None else _FaceSegmentation(detector, segmentation, crop.scale)
+    with segmenting or detector as active:
+        face = track_face(frames(), active)
+    count = len(face.landmarks)
+    if count < min_seconds * FPS:
+        raise ClipError(
+            "too_short", f"{video}: lasts {count / FPS:.2f} s; give a video of at least {min_seconds:g} s of picture"
+        )
+    if not face.found.any():
+        raise ClipError("no_face", f"{video}: no face was found in its {count} frames; give a video that shows one")
+    filled, _ = fill_missing(face.landmarks)
+    boxes = crop_boxes(filled, crop.scale)
+    lmk_2d = to_crop(filled[:, :MESH_POINTS], boxes)
+    return Observation(
+        lmk_2d=np.nan_to_num(lmk_2d).astype(np.float32),
+        boxes=boxes.astype(np.float32),
+        known=np.isfinite(face.landmarks[:, :MESH_POINTS]).all(axis=2),
+        n_faces=face.n_faces,
+        damaged=len(damaged),
+        segmented=None if segmenting is None else segmenting.of_faces(face.face_index),
+    )

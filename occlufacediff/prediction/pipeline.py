@@ -1,0 +1,297 @@
+"""The prediction pipeline: from a video to facial motion and its animation.
+
+The steps run in this order; each is a function of its own module with a typed record as its result:
+
+1. ``observation``: `observe` gives landmarks, crop boxes and segmentation masks (`Observation`)
+2. ``visibility``: `find_visibility` gives visible landmarks and occluded pixels (`Visibility`)
+3. ``fit``: `fit_head` gives identity, pose and camera (`HeadFit`)
+4. ``speech``: `read_audio` and `recognise_speech` give the audio condition (`Audio`, `Speech`)
+5. ``motion``: `reconstruct_motion` samples, adapts and refines (`Motion`)
+6. ``animation``: `write_animation` draws the video of four panels
+
+The video is probed once and decoded twice: in steps 1 and 6.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.config.crop import CropSettings
+from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.config.prediction import PredictionSettings
+from occlufacediff.config.reconstruction import ReconstructionSettings
+from occlufacediff.config.visibility import VisibilitySettings
+from occlufacediff.device import pick_device
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.media.probe import MediaInfo, probe
+from occlufacediff.media.rates import FPS
+from occlufacediff.models.checkpoint import load_networks
+from occlufacediff.occlusion.mask_files import open_masks
+from occlufacediff.occlusion.occluder_images import occluder_files
+from occlufacediff.occlusion.visibility_source import (
+    MaskVisibility,
+    SegmentationVisibility,
+    check_source,
+    visibility_source,
+)
+from occlufacediff.prediction.animation import AnimatedMotion, write_animation
+from occlufacediff.prediction.head_fit import HeadFit, fit_head
+from occlufacediff.prediction.motion import Motion, reconstruct_motion
+from occlufacediff.prediction.networks import Networks
+from occlufacediff.prediction.notes import notes_of_faces, notes_of_fit, notes_of_offset, notes_of_speech
+from occlufacediff.prediction.observation import Observation, observe
+from occlufacediff.prediction.progress import Progress, StepTimer, no_progress
+from occlufacediff.prediction.speech import Audio, is_speech, read_audio, recognise_speech
+from occlufacediff.prediction.visibility import MaskSource, Visibility, find_visibility
+from occlufacediff.rendering.overlay import check_overlay
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Results of the steps 1 to 5 for a video of T frames at 25 fps.
+
+    Attributes:
+        info: the probed video.
+        observation: landmarks and crop boxes.
+        visibility: visible landmarks.
+        fit: fit of the head model to visible landmarks.
+        audio: audio of the video.
+        motion: predicted motion, spread and confidence.
+        expression_names: names of the E expression coefficients.
+        head_name: name of the head model.
+        head_digest: digest of the head model, 64 hex digits.
+        notes: remarks for the user.
+        fps: frames a second.
+    """
+
+    info: MediaInfo
+    observation: Observation
+    visibility: Visibility
+    fit: HeadFit
+    audio: Audio
+    motion: Motion
+    expression_names: tuple[str, ...]
+    head_name: str
+    head_digest: str
+    notes: tuple[str, ...] = ()
+    fps: int = FPS
+
+    @property
+    def exp(self) -> Floats:
+        """(T, E) expression."""
+        return self.motion.values[:, :-3]
+
+    @property
+    def jaw(self) -> Floats:
+        """(T, 3) jaw rotation, axis-angle, radians."""
+        return self.motion.values[:, -3:]
+
+    @property
+    def confidence(self) -> Floats:
+        """(T,) reliability of the mouth, 0 to 1."""
+        return self.motion.confidence
+
+    def arrays(self) -> dict[str, NDArray[Any]]:
+        """Content of ``motion.npz``; `docs/predict.md` lists shapes and units."""
+        fit = self.fit.result
+        return {
+            "exp": self.exp,
+            "jaw": self.jaw,
+            "global_pose": fit.global_pose,
+            "cam": fit.cam,
+            "shape": fit.shape,
+            "lmk_2d": self.observation.lmk_2d,
+            "lmk_mask": self.visibility.lmk_mask,
+            "crop_boxes": self.observation.boxes,
+            "n_faces": self.observation.n_faces,
+            "confidence": self.confidence,
+            "spread": self.motion.spread,
+            "fit_exp": fit.exp,
+            "fit_jaw": fit.jaw,
+            "expression_names": np.asarray(self.expression_names, dtype=np.str_),
+            "fps": np.asarray(self.fps),
+            "head_name": np.asarray(self.head_name),
+            "head_digest": np.asarray(self.head_digest),
+            "notes": np.asarray(self.notes, dtype=np.str_),
+        }
+
+
+class Predictor:
+    """Networks and head model, loaded once for any number of videos.
+
+    Args:
+        checkpoint_dir: folder with ``motion_prior/`` and ``denoiser/``.
+        head: head model (.npz).
+        settings: simulated occlusion, sampling and animation.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        landmarks: settings of the detector; None for the defaults.
+        crop: settings of the crop; None for the defaults.
+        reconstruction: settings of the fit; None for the defaults.
+        visibility: source of visibility; None for no source.
+
+    Raises:
+        AssetError: a file is missing or damaged, or the checkpoint belongs to another head model.
+        ConfigError: the device does not exist, or the head model has no region ``mesh_region``.
+    """
+
+    def __init__(
+        self,
+        checkpoint_dir: Path,
+        head: Path,
+        *,
+        settings: PredictionSettings,
+        device: str = "auto",
+        landmarks: LandmarkSettings | None = None,
+        crop: CropSettings | None = None,
+        reconstruction: ReconstructionSettings | None = None,
+        visibility: VisibilitySettings | None = None,
+    ) -> None:
+        self.settings = settings
+        self.landmarks = landmarks or LandmarkSettings()
+        self.crop = crop or CropSettings()
+        self.reconstruction = reconstruction or ReconstructionSettings()
+        self.visibility = visibility or VisibilitySettings()
+        check_source(self.visibility)
+        torch_device = pick_device(device)
+        self.head = HeadAsset.load(head)
+        self.basis = LandmarkBasis.of(self.head)
+        (prior, _), (denoiser, _) = load_networks(
+            checkpoint_dir / "motion_prior", checkpoint_dir / "denoiser", self.head, device=torch_device
+        )
+        self.networks = Networks(denoiser, prior, torch_device)
+        self.drawing_device = _drawing_device(settings.renderer, torch_device.type)
+        check_overlay(self.head, settings.mesh_region, self.drawing_device)
+
+    def predict(
+        self,
+        video: Path,
+        *,
+        mask: Path | None = None,
+        seed: int = 0,
+        progress: Progress = no_progress,
+        timer: StepTimer | None = None,
+    ) -> Prediction:
+        """Run the steps 1 to 5 on a video.
+
+        Args:
+            video: any file with a video track.
+            mask: mask image, folder of mask images, or mask video, white = occluded; added to ``visibility``.
+            seed: seed of the simulated occlusion and of sampling.
+            progress: called during each step.
+            timer: measures each step; None measures nothing.
+
+        Raises:
+            ClipError: the video cannot be used, or the detector gives no landmark of the region to occlude.
+            ConfigError: the mask does not match the video, or the occluder is not a usable image.
+        """
+        timer, settings = timer or StepTimer(), self.settings
+        if settings.occlusion == "picture" and settings.region.pictures is not None:
+            occluder_files(Path(settings.region.pictures))  # reports a wrong path before minutes of work
+        with timer.step("observation"):
+            info = probe(video)
+            track = info.require_video()
+            size = track.width, track.height
+            given_masks = None if mask is None else open_masks(mask, size)
+            segmented = self.visibility.source == "segmentation"
+            observation = observe(
+                info,
+                landmarks=self.landmarks,
+                crop=self.crop,
+                min_seconds=settings.min_seconds,
+                progress=progress,
+                segmentation=SegmentationVisibility(self.visibility) if segmented else None,
+            )
+        with timer.step("visibility"):
+            masks: list[MaskSource] = []
+            if given_masks is not None:
+                given_masks.check_frame_count(observation.frames)
+                masks.append(given_masks)
+            configured = None if segmented else visibility_source(self.visibility, video.stem, size, observation.frames)
+            if isinstance(configured, MaskVisibility):
+                masks.append(configured)
+            visibility = find_visibility(
+                video, observation, masks, kind=settings.occlusion, settings=settings.region, seed=seed
+            )
+        with timer.step("fit"):
+            progress("fit", 0, 1)
+            fit = fit_head(self.basis, observation, visibility, settings=self.reconstruction)
+            progress("fit", 1, 1)
+        with timer.step("speech"):
+            progress("speech", 0, 1)
+            audio = read_audio(info, observation.frames, silence_db=settings.silence_db)
+            use_audio = audio.audible and not (
+                settings.only_speech and not is_speech(audio, silence_db=settings.silence_db)
+            )
+            # Phones of audio that is not used are not recognised: the networks get silence.
+            waveform = audio.waveform if use_audio else np.zeros_like(audio.waveform)
+            speech = recognise_speech(waveform, audio.log_mel, self.networks, settings.adaptation)
+            progress("speech", 1, 1)
+        with timer.step("motion"):
+            progress("motion", 0, 1)
+            motion = reconstruct_motion(
+                self.networks,
+                self.basis,
+                observation,
+                visibility,
+                fit.result,
+                speech,
+                use_audio=use_audio,
+                clip_id=video.stem,
+                seed=seed,
+                settings=settings,
+                reconstruction=self.reconstruction,
+            )
+            progress("motion", 1, 1)
+        notes = [*audio.notes, *notes_of_faces(observation), *notes_of_speech(audio.audible, use_audio)]
+        notes += [*notes_of_fit(fit, use_audio), *notes_of_offset(motion.audio_offset)]
+        return Prediction(
+            info=info,
+            observation=observation,
+            visibility=visibility,
+            fit=fit,
+            audio=audio,
+            motion=motion,
+            expression_names=self.head.expression_names,
+            head_name=self.head.name,
+            head_digest=self.head.digest,
+            notes=tuple(notes),
+        )
+
+    def animate(
+        self,
+        prediction: Prediction,
+        path: Path,
+        *,
+        progress: Progress = no_progress,
+        timer: StepTimer | None = None,
+    ) -> None:
+        """Run step 6: write the animation of a prediction to ``path`` (.mp4)."""
+        with (timer or StepTimer()).step("animation"):
+            write_animation(
+                path,
+                prediction.info,
+                self.head,
+                AnimatedMotion(prediction.motion, prediction.fit.result),
+                prediction.observation,
+                prediction.visibility,
+                prediction.audio,
+                settings=self.settings,
+                device=self.drawing_device,
+                progress=progress,
+            )
+
+
+def _drawing_device(renderer: Literal["auto", "vtk", "pytorch3d"], device: str) -> Literal["cpu", "cuda"]:
+    """Device that draws the mesh: pytorch3d on a GPU, VTK on the CPU."""
+    if renderer == "auto":
+        return "cuda" if device == "cuda" and find_spec("pytorch3d") is not None else "cpu"
+    return "cuda" if renderer == "pytorch3d" else "cpu"
