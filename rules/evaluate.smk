@@ -22,6 +22,7 @@ rule evaluate_methods:
             labels={"table": "clip by clip", "dataset": cfg.dataset, "run": cfg.run.name},
         ),
         predictions=f"{RUN}/evaluation/predictions.h5",
+        failures=f"{RUN}/evaluation/failures.csv",
     log:
         f"{LOGS}/evaluate_methods/{cfg.run.name}.log",
     benchmark:

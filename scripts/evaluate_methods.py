@@ -1,4 +1,4 @@
-"""Hide parts of the test clips, let every method fill them in, and measure."""
+"""Occlude the test clips, reconstruct them by every method, and score."""
 
 from pathlib import Path
 
@@ -21,6 +21,7 @@ with logged(snakemake):
         Path(snakemake.output.metrics),
         Path(snakemake.output.metrics_by_clip),
         Path(snakemake.output.predictions),
+        Path(snakemake.output.failures),
         settings=from_params(EvaluationSettings, snakemake.params.settings),
         reconstruction=from_params(ReconstructionSettings, snakemake.params.reconstruction),
         seed=snakemake.params.seed,

@@ -1,20 +1,21 @@
-"""The test protocol: every occlusion meets every method on every clip of a split."""
+"""The test protocol: every method reconstructs every clip of a split under every occlusion."""
 
 from __future__ import annotations
 
+import logging
 import zlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from occlufacediff.config.evaluation import EvaluationSettings
-from occlufacediff.config.occlusion import OCCLUSION_KINDS
+from occlufacediff.config.evaluation import EvaluationSettings, Method
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.datasets.clips import Clip, ClipStore
-from occlufacediff.errors import AssetError, ClipError
+from occlufacediff.errors import UNEXPECTED
 from occlufacediff.evaluation.baselines import interpolate, neutral
 from occlufacediff.evaluation.scores import Surface, score, surface
 from occlufacediff.head.asset import HeadAsset
@@ -24,8 +25,11 @@ from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import SampleInput, sample_clips
 from occlufacediff.occlusion.occlude import Occlusion, occlude
+from occlufacediff.storage import as_clip_error
 
 Float = NDArray[np.float32]
+
+LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,40 +43,63 @@ class Result:
     metrics: dict[str, float]
 
 
+@dataclass(frozen=True)
+class Failure:
+    """A clip that could not be scored under an occlusion."""
+
+    occlusion: str
+    clip_id: str
+    reason: str
+    message: str
+
+
 @dataclass(frozen=True, eq=False)
 class Case:
-    """A clip under an occlusion: what is hidden, and the landmarks (T, 468) that neither it nor the recording hides."""
+    """A clip under an occlusion, with its visible landmarks.
+
+    Attributes:
+        clip_id: ``<subject>/<clip>``.
+        clip: the clip.
+        occlusion: what is occluded.
+        visible: (T, 468) 1 where a landmark is occluded neither by the occlusion nor in the recording itself.
+    """
 
     clip_id: str
     clip: Clip
-    hidden: Occlusion
+    occlusion: Occlusion
     visible: Float
 
 
+@dataclass(frozen=True, eq=False)
+class Round:
+    """All methods on all clips under one occlusion. A clip that fails for one method is left out for all methods."""
+
+    occlusion: str
+    cases: list[Case]
+    results: list[Result]
+    failures: list[Failure]
+
+
 def chosen_clips(store: ClipStore, most: int | None) -> list[int]:
-    """Numbers of the clips to score: all, or ``most`` evenly over the split."""
+    """Indices of the clips to score: all, or ``most`` evenly over the split."""
     if most is None or most >= len(store):
         return list(range(len(store)))
     return np.unique(np.linspace(0, len(store) - 1, most).round().astype(int)).tolist()
 
 
 def make_case(clip_id: str, clip: Clip, kind: str, settings: EvaluationSettings, seed: int) -> Case:
-    """Hide a part of a clip; the draw depends on seed, clip and occlusion alone.
+    """Occlude part of a clip. The random draw depends on the seed and the names of clip and occlusion kind only.
 
     Raises:
         ValueError: the clip has no landmarks.
-        AssetError: none of the region that is to be hidden is known: the clip cannot be compared under this occlusion.
+        ClipError: ``no_region``, no landmark of the region to occlude is known.
     """
     if clip.lmk_2d is None:
         raise ValueError(f"{clip_id}: got no landmarks, needs lmk_2d")
-    rng = np.random.default_rng([seed, zlib.crc32(clip_id.encode()), OCCLUSION_KINDS.index(kind)])
-    try:
-        hidden = occlude(kind, clip.lmk_2d, rng, settings.occlusion)
-    except ClipError as error:
-        # A clip's fault would become a row, as in the stages; a comparison needs the same clips for all.
-        raise AssetError(f"{clip_id}: {error}") from error
-    visible = hidden.lmk_mask(clip.lmk_2d)
-    return Case(clip_id, clip, hidden, visible if clip.lmk_visible is None else visible * clip.lmk_visible)
+    rng = np.random.default_rng([seed, zlib.crc32(clip_id.encode()), zlib.crc32(kind.encode())])
+    occlusion = occlude(kind, clip.lmk_2d, rng, settings.occlusion)
+    visible = occlusion.lmk_mask(clip.lmk_2d)
+    return Case(clip_id, clip, occlusion, visible if clip.lmk_visible is None else visible * clip.lmk_visible)
 
 
 def sampled(
@@ -88,8 +115,8 @@ def sampled(
     """Motion (T, E + 3) of each case by the denoiser, the mean of ``settings.samples`` samples."""
     inputs = []
     for case in cases:
-        sound = case.clip.log_mel if case.clip.log_mel is not None else case.clip.waveform
-        arrays = (case.clip.lmk_2d, case.visible, sound)
+        audio = case.clip.log_mel if case.clip.log_mel is not None else case.clip.waveform
+        arrays = (case.clip.lmk_2d, case.visible, audio)
         inputs.append(SampleInput(case.clip_id, *(torch.from_numpy(np.ascontiguousarray(part)) for part in arrays)))
     guidance = (settings.guidance_all, settings.guidance_audio)
     motions = sample_clips(
@@ -108,74 +135,144 @@ def sampled(
     return [motion.mean(0).numpy() for motion in motions]
 
 
-def run_protocol(
-    store: ClipStore,
-    asset: HeadAsset,
-    denoiser: Denoiser,
-    prior: MotionPrior,
-    *,
-    settings: EvaluationSettings,
-    reconstruction: ReconstructionSettings,
-    seed: int,
-    device: torch.device,
-) -> Iterator[tuple[list[Case], list[Result]]]:
-    """Hide, fill in and score; gives the cases and results of one occlusion after the other.
+@dataclass(frozen=True, eq=False)
+class Protocol:
+    """The test protocol for one model and one split.
 
-    For fairness all methods get the true identity, pose and camera, as published; the landmarks, where visible, reach
-    only ours. Interpolation gets the true motion of the visible frames; what the recording itself hides is
-    not given.
+    All methods receive the true identity, pose and camera, as published. Only ours receive the visible landmarks.
+    Interpolation receives the true motion of the visible frames, but not of frames that the recording itself occludes.
 
-    Args:
-        store: the split's clips, with landmarks and sound.
-        asset: the head model.
-        denoiser: the network, on ``device``.
+    Attributes:
+        store: clips of the split, with landmarks and audio.
+        asset: head model.
+        denoiser: the denoiser, on ``device``.
         prior: its motion prior, on ``device``.
         settings: of the protocol.
-        reconstruction: of the fit to visible landmarks that ends our methods.
+        reconstruction: of the final fit of our motion to the visible landmarks.
         seed: of occlusions and sampling.
         device: where to sample.
     """
-    basis = LandmarkBasis.of(asset)
-    numbers = chosen_clips(store, settings.max_clips)
-    clips = {store.clip_id(number): store[number] for number in numbers}
-    # Truth and the neutral face stay the same under all occlusions.
-    truths = {clip_id: surface(asset, clip, clip.motion) for clip_id, clip in clips.items()}
-    neutrals = {clip_id: surface(asset, clip, neutral(clip.motion)) for clip_id, clip in clips.items()}
-    for kind in settings.occlusions:
-        cases = [make_case(clip_id, clip, kind, settings, seed) for clip_id, clip in clips.items()]
-        results = []
-        for method in settings.methods:
-            if method == "neutral":
-                motions = [neutral(case.clip.motion) for case in cases]
-            elif method == "interpolation":
-                motions = [interpolate(case.clip.motion, unknown_frames(case)) for case in cases]
-            else:
-                use_audio = method == "ours"
-                motions = sampled(
-                    cases, denoiser, prior, use_audio=use_audio, settings=settings, seed=seed, device=device
-                )
-                if settings.follow_visible:
-                    motions = [
-                        _followed(basis, case, motion, reconstruction)
-                        for case, motion in zip(cases, motions, strict=True)
-                    ]
-            for case, motion in zip(cases, motions, strict=True):
-                made = neutrals[case.clip_id] if method == "neutral" else surface(asset, case.clip, motion)
-                values = _scored(asset, case, truths[case.clip_id], made, motion)
-                results.append(Result(kind, method, case.clip_id, motion, values))
-        yield cases, results
+
+    store: ClipStore
+    asset: HeadAsset
+    denoiser: Denoiser
+    prior: MotionPrior
+    settings: EvaluationSettings
+    reconstruction: ReconstructionSettings
+    seed: int
+    device: torch.device
+
+    def rounds(self, kinds: Sequence[str]) -> Iterator[Round]:
+        """Occlude, reconstruct and score: one round per occlusion kind.
+
+        A clip that raises an error becomes a failure, and the others continue.
+
+        Raises:
+            OccluFaceError: an error that concerns more than one clip: storage, configuration, assets.
+        """
+        basis = LandmarkBasis.of(self.asset)
+        unreadable: list[Failure] = []
+        clips: dict[str, Clip] = {}
+        # The surfaces of truth and neutral face are the same under all occlusions.
+        truths: dict[str, Surface] = {}
+        neutrals: dict[str, Surface] = {}
+        for number in chosen_clips(self.store, self.settings.max_clips):
+            clip_id = self.store.clip_id(number)
+            with _failure_to(unreadable, "", clip_id):
+                clip = self.store[number]
+                truths[clip_id] = surface(self.asset, clip, clip.motion)
+                neutrals[clip_id] = surface(self.asset, clip, neutral(clip.motion))
+                clips[clip_id] = clip
+        for kind in kinds:
+            failures = [replace(failure, occlusion=kind) for failure in unreadable]
+            cases: list[Case] = []
+            for clip_id, clip in clips.items():
+                with _failure_to(failures, kind, clip_id):
+                    cases.append(make_case(clip_id, clip, kind, self.settings, self.seed))
+            results: list[Result] = []
+            for method in self.settings.methods:
+                for case, motion in self._motions(method, cases, basis, failures):
+                    with _failure_to(failures, kind, case.clip_id):
+                        made = neutrals[case.clip_id] if method == "neutral" else surface(self.asset, case.clip, motion)
+                        truth, frames = truths[case.clip_id], case.occlusion.frames
+                        metrics = score(self.asset, case.clip, truth, made, motion, case.visible, frames)
+                        results.append(Result(kind, method, case.clip_id, motion, metrics))
+            first = {failure.clip_id: failure for failure in reversed(failures)}
+            yield Round(
+                kind,
+                [case for case in cases if case.clip_id not in first],
+                [result for result in results if result.clip_id not in first],
+                [failure for failure in failures if first[failure.clip_id] is failure],
+            )
+
+    def _motions(
+        self, method: Method, cases: list[Case], basis: LandmarkBasis, failures: list[Failure]
+    ) -> Iterator[tuple[Case, Float]]:
+        """Motion of each case by a method; cases that fail are left out."""
+        if method == "neutral":
+            yield from ((case, neutral(case.clip.motion)) for case in cases)
+        elif method == "interpolation":
+            yield from ((case, interpolate(case.clip.motion, unknown_frames(case))) for case in cases)
+        elif self.settings.follow_visible:
+            for case, motion in self._sampled(cases, method == "ours", failures):
+                fitted: list[tuple[Case, Float]] = []
+                with _failure_to(failures, case.occlusion.kind, case.clip_id):
+                    fitted.append((case, _fit_to_visible(basis, case, motion, self.reconstruction)))
+                yield from fitted
+        else:
+            yield from self._sampled(cases, method == "ours", failures)
+
+    def _sampled(self, cases: list[Case], use_audio: bool, failures: list[Failure]) -> list[tuple[Case, Float]]:
+        """Sample all cases as one batch. If the batch fails, sample each case alone to find the clips that fail."""
+
+        def sample(some: list[Case]) -> list[tuple[Case, Float]]:
+            motions = sampled(
+                some,
+                self.denoiser,
+                self.prior,
+                use_audio=use_audio,
+                settings=self.settings,
+                seed=self.seed,
+                device=self.device,
+            )
+            return list(zip(some, motions, strict=True))
+
+        if not cases:
+            return []
+        try:
+            return sample(cases)
+        except Exception as error:
+            as_clip_error(error)  # raises errors that concern more than one clip
+            LOG.exception("sampling %d clips at once failed; sampling them one by one", len(cases))
+        found = []
+        for case in cases:
+            with _failure_to(failures, case.occlusion.kind, case.clip_id):
+                found += sample([case])
+        return found
+
+
+@contextmanager
+def _failure_to(failures: list[Failure], occlusion: str, clip_id: str) -> Iterator[None]:
+    """Add an error of the block to ``failures`` and continue after the block.
+
+    Raises:
+        OccluFaceError: the error concerns more than this clip.
+    """
+    try:
+        yield
+    except Exception as error:
+        failure = as_clip_error(error)
+        if failure.reason == UNEXPECTED:
+            LOG.exception("%s failed under the occlusion %s", clip_id, occlusion or "(all)")
+        failures.append(Failure(occlusion, clip_id, failure.reason, " ".join(str(failure).split())))
 
 
 def unknown_frames(case: Case) -> NDArray[np.bool_]:
-    """Frames (T,) in which something is hidden on purpose, or whose motion the recording does not tell."""
-    return case.hidden.frames if case.clip.known is None else case.hidden.frames | ~case.clip.known
+    """Frames (T,) in which something is occluded, or whose motion the recording does not show."""
+    return case.occlusion.frames if case.clip.known is None else case.occlusion.frames | ~case.clip.known
 
 
-def _followed(basis: LandmarkBasis, case: Case, motion: Float, settings: ReconstructionSettings) -> Float:
+def _fit_to_visible(basis: LandmarkBasis, case: Case, motion: Float, settings: ReconstructionSettings) -> Float:
     lmk_2d = case.clip.lmk_2d
-    assert lmk_2d is not None  # make_case asks for landmarks
+    assert lmk_2d is not None  # make_case requires landmarks
     return follow_visible(basis, motion, lmk_2d, case.visible, case.clip.shape, settings=settings)
-
-
-def _scored(asset: HeadAsset, case: Case, truth: Surface, made: Surface, motion: Float) -> dict[str, float]:
-    return score(asset, case.clip, truth, made, motion, case.visible, case.hidden.frames)

@@ -1,10 +1,9 @@
-"""The evaluation stage: the test protocol, its tables and its predictions."""
+"""Stage: score all methods on a split, and store metrics and predictions."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
-from functools import partial
+import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import h5py
@@ -15,8 +14,9 @@ from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.datasets.clips import SOUND, ClipStore
 from occlufacediff.device import pick_device
-from occlufacediff.evaluation.predictions import write_hidden, write_motion
-from occlufacediff.evaluation.protocol import Case, Result, run_protocol
+from occlufacediff.errors import AssetError
+from occlufacediff.evaluation.predictions import write_motion, write_occlusion
+from occlufacediff.evaluation.protocol import Protocol, Round
 from occlufacediff.evaluation.scores import unit_of
 from occlufacediff.files import new_hdf5, sha256, written_aside
 from occlufacediff.head.asset import HeadAsset
@@ -24,7 +24,12 @@ from occlufacediff.head.digest import head_attributes
 from occlufacediff.models.checkpoint import checkpoint_files, load_networks
 from occlufacediff.occlusion.occluder_images import occluder_digests
 from occlufacediff.workflow.fingerprint import fingerprint
-from occlufacediff.workflow.shards import Row, key, part_path, parts_folder, remove_parts, run_shard
+from occlufacediff.workflow.shards import FAILED, Row, key, part_path, parts_folder, remove_parts, run_shard
+
+LOG = logging.getLogger(__name__)
+
+BY_CLIP_COLUMNS = ["method", "occlusion", "subject", "clip", "metric", "unit", "value"]
+FAILURE_COLUMNS = ["occlusion", "subject", "clip", "reason", "message"]
 
 
 def evaluate(
@@ -38,6 +43,7 @@ def evaluate(
     metrics_csv: Path,
     metrics_by_clip_csv: Path,
     predictions_h5: Path,
+    failures_csv: Path,
     *,
     settings: EvaluationSettings,
     reconstruction: ReconstructionSettings,
@@ -46,35 +52,38 @@ def evaluate(
 ) -> None:
     """Score all methods under all occlusions on a split.
 
-    Writes ``metrics_csv`` (``method, occlusion, metric, unit, mean, n``: means over clips, n of them),
-    ``metrics_by_clip_csv`` (``method, occlusion, subject, clip, metric, unit, value``) and ``predictions_h5``. The
-    headline is ``lve``: over all frames of a clip, as published; ``lve_hidden`` is over the hidden frames only.
-    Occlusions that a killed run finished lie beside ``predictions_h5`` and are taken over.
+    Writes ``metrics_csv`` (``method, occlusion, metric, unit, mean, n``: means over n clips), ``metrics_by_clip_csv``
+    (`BY_CLIP_COLUMNS`), ``predictions_h5`` and ``failures_csv`` (`FAILURE_COLUMNS`). The headline is ``lve``: over all
+    frames of a clip, as published; ``lve_hidden`` is over the occluded frames only.
+
+    A clip that raises an error is left out under that occlusion, for all methods, and listed in ``failures_csv``.
+    Occlusions that a killed run finished are stored beside ``predictions_h5`` and reused.
 
     Args:
-        manifest: the data set's manifest.
+        manifest: manifest of the data set.
         clips: clip stores of all subjects.
-        audio: sound of all subjects.
-        coefficients: coefficients of all subjects, taken as truth.
-        head: the head asset.
+        audio: audio of all subjects.
+        coefficients: coefficients of all subjects; they are the truth.
+        head: head model.
         motion_prior_dir: checkpoint of the motion prior.
         denoiser_dir: checkpoint of the denoiser.
         metrics_csv: means.
-        metrics_by_clip_csv: one row a clip, method, occlusion and metric.
-        predictions_h5: motions and what was hidden (see `evaluation.predictions`).
+        metrics_by_clip_csv: one row per clip, method, occlusion and metric.
+        predictions_h5: motions and occlusions (see `evaluation.predictions`).
+        failures_csv: clips that failed.
         settings: of the protocol.
-        reconstruction: of the fit to visible landmarks that ends our methods.
+        reconstruction: of the final fit of our motion to the visible landmarks.
         seed: of occlusions and sampling.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        AssetError: a file is missing or does not fit, the checkpoint belongs to another head model, or a clip lacks
-            the landmarks of a region that is to be hidden.
+        AssetError: a file is missing or does not fit, the checkpoint belongs to another head model, or every clip
+            failed.
+        StorageError: a file cannot be read or written.
     """
     where = pick_device(device)
     asset = HeadAsset.load(head)
     (prior, _), (denoiser, _) = load_networks(motion_prior_dir, denoiser_dir, asset, device=where)
-    sound = SOUND[denoiser.config.audio]
     store = ClipStore(
         manifest,
         settings.split,
@@ -82,76 +91,78 @@ def evaluate(
         coefficients=coefficients,
         clips=clips,
         audio=audio,
-        sound=sound,
+        sound=SOUND[denoiser.config.audio],
         memory_mib=0,
     )
-    protocol = partial(
-        run_protocol, store, asset, denoiser, prior, reconstruction=reconstruction, seed=seed, device=where
-    )
-    rounds = _Rounds(protocol, settings)
+    protocol = Protocol(store, asset, denoiser, prior, settings, reconstruction, seed, where)
     parts = parts_folder(predictions_h5)
-    made_from = _key(
-        store,
-        [head, *checkpoint_files(motion_prior_dir), *checkpoint_files(denoiser_dir)],
-        settings,
-        reconstruction,
-        seed,
-        where,
-    )
-    done = run_shard(settings.occlusions, rounds.write, parts, lambda kind: made_from, title="occlusions")
+    checkpoints = [*checkpoint_files(motion_prior_dir), *checkpoint_files(denoiser_dir)]
+    made_from = _key(protocol, [head, *checkpoints])
+    done = run_shard(settings.occlusions, _Rounds(protocol).write, parts, lambda kind: made_from, title="occlusions")
+    for row in done:
+        if row["status"] == FAILED:
+            raise AssetError(f"evaluation: the occlusion {row['clip']} failed ({row['reason']}: {row['message']})")
+    failures = pd.DataFrame([line for row in done for line in row["failures"]], columns=FAILURE_COLUMNS)
+    by_clip = pd.DataFrame([line for row in done for line in row["scores"]], columns=BY_CLIP_COLUMNS)
+    if by_clip.empty:
+        first = failures.iloc[0]
+        raise AssetError(
+            f"evaluation: all {failures.groupby(['subject', 'clip']).ngroups} clips failed (first "
+            f"{first['subject']}/{first['clip']}: {first['reason']}: {first['message']})"
+        )
+    for _, line in failures.iterrows():
+        LOG.warning("%s/%s failed: %s: %s", line["subject"], line["clip"], line["reason"], line["message"])
     with new_hdf5(predictions_h5) as file:
         file.attrs.update(head_attributes(asset))
         for row in done:
             _append(file, part_path(parts, row["clip"]))
-    rows = [score for row in done for score in row["scores"]]
-    by_clip = pd.DataFrame(rows, columns=["method", "occlusion", "subject", "clip", "metric", "unit", "value"])
     groups = by_clip.groupby(["method", "occlusion", "metric", "unit"], sort=False)["value"]
     means = groups.agg(mean="mean", n="size").reset_index()
-    for path, table in ((metrics_csv, means), (metrics_by_clip_csv, by_clip)):
+    for path, table in ((metrics_csv, means), (metrics_by_clip_csv, by_clip), (failures_csv, failures)):
         with written_aside(path) as aside:
             table.to_csv(aside, index=False, float_format="%.6g", lineterminator="\n")
     remove_parts(parts)
 
 
 class _Rounds:
-    """The protocol, one occlusion at a time as the shard's runner asks for them, in their order."""
+    """Rounds of the protocol in the order in which the shard runner requests them."""
 
-    def __init__(
-        self, protocol: Callable[..., Iterator[tuple[list[Case], list[Result]]]], settings: EvaluationSettings
-    ) -> None:
+    def __init__(self, protocol: Protocol) -> None:
         self._protocol = protocol
-        self._settings = settings
-        self._ahead: Sequence[str] = ()
-        self._results: Iterator[tuple[list[Case], list[Result]]] = iter(())
+        self._kinds: list[str] = []
+        self._rounds: Iterator[Round] = iter(())
 
     def write(self, kind: str, part: Path) -> Row:
-        """Write what was hidden and recovered under one occlusion; the figure ``scores`` has its rows by clip."""
-        if kind not in self._ahead:
-            kinds = self._settings.occlusions
-            left = kinds[list[str](kinds).index(kind) :]
-            # One protocol for all that is left: it draws the truth's surfaces once.
-            self._ahead, self._results = left, self._protocol(settings=replace(self._settings, occlusions=left))
+        """Write the round of one occlusion kind; ``scores`` and ``failures`` of the row are lines of the tables."""
+        if kind not in self._kinds:
+            kinds: list[str] = list(self._protocol.settings.occlusions)
+            # One iterator for all remaining kinds, so that surfaces of the truth are computed once.
+            self._kinds = kinds[kinds.index(kind) :]
+            self._rounds = self._protocol.rounds(self._kinds)
         while True:
-            passed, *self._ahead = self._ahead
-            cases, results = next(self._results)
-            if passed == kind:
+            next_kind, *self._kinds = self._kinds
+            done = next(self._rounds)
+            if next_kind == kind:
                 break
         with new_hdf5(part) as file:
-            for case in cases:
-                write_hidden(file, case.clip_id, case.hidden, case.visible)
-            for result in results:
+            for case in done.cases:
+                write_occlusion(file, case.clip_id, case.occlusion, case.visible)
+            for result in done.results:
                 write_motion(file, result.occlusion, result.method, result.clip_id, result.motion)
         return {
             "scores": [
                 (result.method, result.occlusion, *result.clip_id.split("/", 1), metric, unit_of(metric), float(value))
-                for result in results
+                for result in done.results
                 for metric, value in result.metrics.items()
-            ]
+            ],
+            "failures": [
+                (kind, *failure.clip_id.split("/", 1), failure.reason, failure.message) for failure in done.failures
+            ],
         }
 
 
 def _append(file: h5py.File, path: Path) -> None:
-    """Copy all that a part holds, data set by data set: a group copied whole carries bytes that were never set."""
+    """Copy a part one data set at a time. Copying whole groups would copy uninitialised bytes, which differ."""
 
     def add(name: str, thing: h5py.Group | h5py.Dataset) -> None:
         if isinstance(thing, h5py.Dataset):
@@ -165,15 +176,9 @@ def _append(file: h5py.File, path: Path) -> None:
         part.visititems(add)
 
 
-def _key(
-    store: ClipStore,
-    small: Sequence[Path],
-    settings: EvaluationSettings,
-    reconstruction: ReconstructionSettings,
-    seed: int,
-    device: torch.device,
-) -> str:
-    """Digest of all that a round depends on."""
-    digests = [*map(sha256, small), *occluder_digests(settings.occlusion.pictures, settings.occlusions)]
+def _key(protocol: Protocol, files: Sequence[Path]) -> str:
+    """Digest of everything that a round depends on."""
+    settings, device = protocol.settings, torch.device(protocol.device)
+    digests = [*map(sha256, files), *occluder_digests(settings.occlusion.pictures, settings.occlusions)]
     code = fingerprint("occlufacediff.stages.evaluate")
-    return key(settings, reconstruction, seed, device.type, digests, store.digest(), code)
+    return key(settings, protocol.reconstruction, protocol.seed, device.type, digests, protocol.store.digest(), code)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from occlufacediff.config.report import ReportSettings
-from occlufacediff.evaluation.predictions import read_hidden, read_motion, require_head_of
+from occlufacediff.evaluation.predictions import read_motion, read_occlusion, require_head_of
 from occlufacediff.files import written_aside
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.reporting import plots, report_parts, sources
@@ -130,7 +130,7 @@ def _video(
     most = round(settings.video_seconds * report_parts.FPS)
     clip_id = f"{subject}/{clip}"
     motion = read_motion(predictions, settings.video_occlusion, "ours", clip_id)
-    occlusion, _ = read_hidden(predictions, settings.video_occlusion, clip_id)
+    occlusion, _ = read_occlusion(predictions, settings.video_occlusion, clip_id)
     shown = sources.result_clip(
         clip,
         sources.by_subject(clips)[subject],

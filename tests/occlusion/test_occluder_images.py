@@ -13,7 +13,7 @@ from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.errors import ConfigError
-from occlufacediff.evaluation.predictions import read_hidden, write_hidden
+from occlufacediff.evaluation.predictions import read_occlusion, write_occlusion
 from occlufacediff.files import sha256
 from occlufacediff.landmarks.visibility import visible_landmarks
 from occlufacediff.occlusion.occlude import occlude
@@ -126,7 +126,7 @@ def test_predictions_store_the_occluder_image(tmp_path: Path) -> None:
     settings = OcclusionSettings(pictures=str(occluder(tmp_path / "a.png", (40, 120, 200, 250))))
     occlusion = occlude("picture", lmk, np.random.default_rng(1), settings)
     with h5py.File(tmp_path / "predictions.h5", "w") as file:
-        write_hidden(file, "A/happy/level_1/000", occlusion, occlusion.lmk_mask(lmk))
-    kept, visible = read_hidden(tmp_path / "predictions.h5", "picture", "A/happy/level_1/000")
+        write_occlusion(file, "A/happy/level_1/000", occlusion, occlusion.lmk_mask(lmk))
+    kept, visible = read_occlusion(tmp_path / "predictions.h5", "picture", "A/happy/level_1/000")
     np.testing.assert_array_equal(kept.image_mask(), occlusion.image_mask())
     np.testing.assert_array_equal(visible, occlusion.lmk_mask(lmk))

@@ -18,7 +18,7 @@ from small_head import N_EXP, N_SHAPE, small_head
 
 from occlufacediff.config.report import ReportSettings
 from occlufacediff.errors import AssetError, ConfigError
-from occlufacediff.evaluation.predictions import write_hidden, write_motion
+from occlufacediff.evaluation.predictions import write_motion, write_occlusion
 from occlufacediff.files import new_hdf5
 from occlufacediff.landmarks.store import StoredClip, encode_crop, write_clip
 from occlufacediff.occlusion.occlude import Occlusion
@@ -70,7 +70,7 @@ def fabricate(folder: Path) -> dict[str, Any]:
         for name, motion in motions.items():
             boxes = np.tile(np.array([40, 110, 180, 223]), (FRAMES, 1))
             hidden = Occlusion("mouth", boxes, np.arange(FRAMES) > 4)
-            write_hidden(file, name, hidden, np.ones((FRAMES, 468), np.float32))
+            write_occlusion(file, name, hidden, np.ones((FRAMES, 468), np.float32))
             write_motion(file, "mouth", "ours", name, motion * 0.7)
     rows = [
         (method, occlusion, *name.split("/", 1), metric, "mm", value + rng.normal(0, 0.3) + (occlusion == "mouth"))

@@ -139,7 +139,7 @@ def scores_of(asset: HeadAsset, clip: Clip, kind: str = "mouth", noise: float = 
         points[~clip.lmk_visible] += noise * rng.normal(size=points[~clip.lmk_visible].shape)
         truth = replace(truth, vertices=vertices, landmarks=landmarks)
         clip = replace(clip, lmk_2d=points)
-    return score(asset, clip, truth, made, 0 * clip.motion, case.visible, case.hidden.frames)
+    return score(asset, clip, truth, made, 0 * clip.motion, case.visible, case.occlusion.frames)
 
 
 def test_all_visible_scores_as_if_nobody_had_told(files: Files, clip: Clip) -> None:

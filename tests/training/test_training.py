@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 import shutil
 import sys
 from dataclasses import replace
@@ -27,7 +28,7 @@ from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
 from occlufacediff.device import pick_device
 from occlufacediff.errors import AssetError, ConfigError
-from occlufacediff.evaluation.predictions import read_hidden, read_motion
+from occlufacediff.evaluation.predictions import read_motion, read_occlusion
 from occlufacediff.face_mesh import LIPS
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.stages.evaluate import evaluate
@@ -157,8 +158,8 @@ def test_dropping_sound_and_landmarks_trains_the_branches_of_guidance(
 
 
 def evaluated(files: Files, prior: Path, denoiser: Path, out: Path, settings: EvaluationSettings) -> list[Path]:
-    """Means, values by clip and predictions, written into ``out``."""
-    outputs = [out / name for name in ("m.csv", "c.csv", "p.h5")]
+    """Means, values by clip, predictions and failures, written into ``out``."""
+    outputs = [out / name for name in ("m.csv", "c.csv", "p.h5", "f.csv")]
     evaluate(
         files.manifest,
         files.clips,
@@ -201,17 +202,17 @@ def test_the_protocol_scores_every_method_and_occlusion(
     exp, jaw = read_motion(outputs[0][2], "mouth", "ours", "C1/happy/level_1/000")
     assert exp.shape == (70, 6)
     assert jaw.shape == (70, 3)
-    occlusion, visible = read_hidden(outputs[0][2], "audio_driven", "C1/happy/level_1/000")
+    occlusion, visible = read_occlusion(outputs[0][2], "audio_driven", "C1/happy/level_1/000")
     assert occlusion.frames.all()
     assert not visible.any()
-    occlusion, visible = read_hidden(outputs[0][2], "picture", "C1/happy/level_1/000")
+    occlusion, visible = read_occlusion(outputs[0][2], "picture", "C1/happy/level_1/000")
     assert np.array_equal(occlusion.picture, picture)
     assert 0 < visible.mean() < 1
     with pytest.raises(AssetError, match="mouth/theirs"):
         read_motion(outputs[0][2], "mouth", "theirs", "C1/happy/level_1/000")
 
 
-def test_a_clip_without_the_region_ends_the_comparison_by_name(
+def test_a_clip_without_the_region_fails_and_the_others_are_scored(
     files: Files, prior: Path, denoiser: Path, tmp_path: Path
 ) -> None:
     clips = tmp_path / "C1.h5"
@@ -222,9 +223,14 @@ def test_a_clip_without_the_region_ends_the_comparison_by_name(
         points[:, LIPS] = np.nan
         landmarks[...] = points
     settings = EvaluationSettings(occlusions=("none", "mouth", "upper"), methods=("neutral",), steps=2)
-    said = r"C1/happy/level_1/001: occlusion: the detector gives no landmark of the .*lips.* in 50 of 50 frames"
-    with pytest.raises(AssetError, match=said):
-        evaluated(replace(files, clips=[*files.clips[:-1], clips]), prior, denoiser, tmp_path / "out", settings)
+    outputs = evaluated(replace(files, clips=[*files.clips[:-1], clips]), prior, denoiser, tmp_path / "out", settings)
+    counts = pd.read_csv(outputs[0]).groupby("occlusion")["n"].max().to_dict()
+    assert counts == {"none": 2, "mouth": 1, "upper": 2}
+    failures = pd.read_csv(outputs[3], dtype=str)
+    assert failures[["occlusion", "subject", "clip", "reason"]].values.tolist() == [
+        ["mouth", "C1", "happy/level_1/001", "no_region"]
+    ]
+    assert re.search("the detector gives no landmark of the .*lips.* in 50 of 50 frames", failures["message"][0])
 
 
 def test_bad_devices_are_named() -> None:
