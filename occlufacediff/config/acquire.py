@@ -45,23 +45,23 @@ class DownloadSettings(Section):
     #: Terms that you have read and accept: mead, flame, emote, emoca, occlufacediff (see docs/mead.md). Files under
     #: other terms are not downloaded.
     accept_terms: tuple[str, ...] = ()
-    #: CSV table of the archives in the shared folder, with the columns ``subject,file,id`` and optionally
-    #: ``size,sha256``; ``file`` is video.tar, audio.tar or sentences.csv. Required if ``source`` is ``download``.
+    #: CSV table of the archives in the shared folder: ``subject,file,id`` and optionally ``size,sha256``; ``file`` is
+    #: video.tar, audio.tar or sentences.csv.
     table: str | None = None
     #: Address of the shared folder's service; requests go to
     #: ``<service>/files/<id>?alt=media&supportsAllDrives=true``.
     service: str = "https://www.googleapis.com/drive/v3"
     #: Name of the environment variable with the bearer token of the shared folder, not the token itself.
     token_variable: VariableName = "MEAD_TOKEN"
-    #: Command that prints a token, as a list of words: [gcloud, auth, print-access-token]. It runs without a shell,
-    #: if the environment variable is not set and when a token has expired.
+    #: Command that prints a token, such as [gcloud, auth, print-access-token]. It runs, without a shell, if the
+    #: variable is not set or the token has expired.
     token_command: Annotated[
         tuple[str, ...],
         Rule(lambda words: not words or bool(words[0].strip()), "a program and its arguments"),
     ] = ()
     #: Licensed files for the target ``fetch``, such as flame2020 or flint; docs/mead.md lists them.
     assets: tuple[str, ...] = ()
-    #: CSV table that replaces the built-in table of licensed files: ``asset,file,address,login,terms`` and optionally
+    #: CSV table of licensed files that replaces the built-in one: ``asset,file,address,login,terms`` and optionally
     #: ``size,sha256``.
     assets_table: str | None = None
     #: Name of the environment variable with the user name on the owner's site.
@@ -78,10 +78,10 @@ class DownloadSettings(Section):
     slowest_bytes_s: CountOrZero = 1000
     #: Give up a file after this many consecutive failures without a new byte.
     attempts: Count = 8
-    #: Wait before the first retry, in seconds; doubled at each further one. A wait that the server requests has
+    #: Wait before the first retry; doubled at each further one. A wait that the server requests has
     #: precedence.
     first_wait_s: Positive = 1.0
-    #: Longest wait between two retries, in seconds.
+    #: Longest wait between two retries.
     longest_wait_s: float = 300.0
 
     def __post_init__(self) -> None:

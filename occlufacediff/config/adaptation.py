@@ -30,14 +30,14 @@ class AdaptationSettings(Section):
     rules_share: Fraction = 0.65
     #: Expected gain of the sampled motion about its mean.
     gain: Gain = 0.75
-    #: Standard deviation of the gain.
+    #: SD of the gain.
     gain_sd: NotNegative = 0.4
     #: Gain of the viseme rules' other coefficients relative to the jaw opening, for networks with phones as input.
     #: Coefficients without a rule, brows and eyelids are treated as without audio.
     lips_share: Fraction = 0.6
     #: Gain without audio or without speech.
     unheard_gain: Gain = 0.35
-    #: Without audio or without speech: standard deviation of the fast motion that audio would have explained.
+    #: Without audio or without speech: SD of the fast motion that audio would have explained.
     unheard_sd: NotNegative = 0.65
     #: Direct effect of loudness and timbre on a coefficient.
     sound_sd: NotNegative = 0.1
@@ -49,27 +49,27 @@ class AdaptationSettings(Section):
     turned_sd: NotNegative = 0.6
     #: Direct effect of other coefficients that stay visible, at their own standard deviation.
     beside_sd: NotNegative = 0.15
-    #: Standard deviation of the resting face.
+    #: SD of the resting face.
     rest_sd: NotNegative = 1.5
-    #: Standard deviation of slow drift.
+    #: SD of slow drift.
     slow_sd: NotNegative = 0.4
-    #: Time constant of slow drift, in seconds.
+    #: Time constant of slow drift.
     slow_s: Positive = 1.0
-    #: Standard deviation of unexplained fast motion.
+    #: SD of unexplained fast motion.
     fast_sd: NotNegative = 0.75
-    #: Time constant of fast motion, in seconds.
+    #: Time constant of fast motion.
     fast_s: Positive = 0.1
     #: How much the spread follows the disagreement of samples and rules: 0 not at all, 1 as much as their variance.
     apart_share: Fraction = 0.4
     #: Growth of an occluded mouth's spread with the lip gap: exponent of (gap + 3 mm) / 10 mm; 0: none.
     opening_power: Fraction = 0.5
-    #: Standard deviation of the measurement noise of visible frames.
+    #: SD of the measurement noise of visible frames.
     noise_sd: Positive = 0.15
     #: Largest audio offset considered, in frames, for networks with phones as input; 0: do not estimate it.
     max_offset: Annotated[int, Limits(0, 25)] = 8
     #: Expected audio offset, in frames.
     offset: float = 0.3
-    #: Standard deviation of the audio offset, in frames.
+    #: SD of the audio offset, in frames.
     offset_sd: Positive = 1.0
     #: Number of visible frames used on each side of an occluded stretch; twice as many for the audio offset.
     context: Annotated[int, Limits(10, 1000)] = 150

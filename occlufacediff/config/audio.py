@@ -12,7 +12,7 @@ from occlufacediff.config.constraints import Limits, NotNegative, Section
 class AudioSettings(Section):
     """Checks of a clip's audio; the models fix the rate (16 kHz mono) and the log-mel (80 bands, 100 Hz)."""
 
-    #: Largest difference of audio and video duration, in seconds; a larger one fails with ``audio_mismatch``. Audio is
+    #: Largest difference of audio and video duration; a larger one fails with ``audio_mismatch``. Audio is
     #: padded or cut at its end, never stretched.
     max_mismatch_s: NotNegative = 1.0
     #: Level below which audio counts as silent, in dB relative to full scale; recorded, not rejected.

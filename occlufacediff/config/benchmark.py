@@ -54,13 +54,13 @@ class BenchmarkSettings(Section):
     steps: SolverSteps = 10
     #: Adaptation to the visible frames.
     adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
-    #: Shortest video used, in seconds.
+    #: Shortest video used.
     min_seconds: Annotated[float, Limits(ge=0.4)] = 1.0
     #: A video has no audible audio if its loudest 20 ms are below this level, in dB relative to full scale.
     silence_db: Annotated[float, Limits(-120, 0)] = -45.0
     #: Largest audio offset that the method ``phone_rules`` considers, in frames; ours use ``adaptation``.
     max_offset_frames: Annotated[int, Limits(0, 25)] = 8
-    #: Method ``bridge``: time constant of the transition from the last visible face to the visible mean, in seconds.
+    #: Method ``bridge``: time constant of the transition from the last visible face to the visible mean.
     bridge_s: Positive = 0.2
     #: Number of bootstrap samples of clips for the confidence intervals.
     bootstrap: Annotated[int, Limits(ge=100)] = 2000

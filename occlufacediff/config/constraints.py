@@ -7,6 +7,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any
 
+from occlufacediff.config.names import NAME
+
 
 class Section:
     """Base of all settings: unknown keys and numbers that are not finite are errors."""
@@ -63,3 +65,5 @@ EvenPixels = Annotated[int, Limits(ge=64, multiple_of=2)]
 SolverSteps = Annotated[int, Limits(1, 1000)]
 GuidanceWeight = Annotated[float, Limits(-20, 20)]
 Seed = CountOrZero
+#: A name of a data set, subject or run, which becomes a folder or file.
+Name = Annotated[str, Rule(lambda name: bool(NAME.fullmatch(name)), "a name of letters, digits, '_', '-' and '.'")]

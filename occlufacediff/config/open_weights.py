@@ -26,35 +26,35 @@ class LandmarkClipSettings(Section):
     shard_clips: Count = 150
     #: Number of validation shards (the last ones).
     validation_shards: Count = 1
-    #: Shortest clip, in seconds.
+    #: Shortest clip.
     min_seconds: Annotated[float, Limits(ge=3)] = 3.0
-    #: Longest clip, in seconds.
+    #: Longest clip.
     max_seconds: float = 5.0
     #: Jaw angle of an average speaker's most open vowel, in radians.
     opening: NotNegative = 0.11
     #: Average strength of the lip actions.
     lips: NotNegative = 0.6
-    #: Standard deviation of the logarithm of a speaker's opening, lip strength and rounding.
+    #: SD of the logarithm of a speaker's opening, lip strength and rounding.
     habit: NotNegative = 0.35
-    #: Standard deviation of the logarithm of a speaker's viseme targets.
+    #: SD of the logarithm of a speaker's viseme targets.
     targets: NotNegative = 0.3
-    #: Standard deviation of the logarithm of each sound about its target.
+    #: SD of the logarithm of each sound about its target.
     tokens: NotNegative = 0.25
     #: Minimum lip closure of a speaker for p, b and m; 1 is complete.
     least_closure: Fraction = 0.4
     #: Exponent of the loudness, relative to the clip's mean, by which the mouth opens more.
     loudness: NotNegative = 0.35
-    #: Standard deviation of mouth motion that is independent of speech, per action.
+    #: SD of mouth motion that is independent of speech, per action.
     restless: NotNegative = 0.1
     #: The same for the jaw, in radians.
     restless_jaw: NotNegative = 0.02
-    #: Standard deviation of the resting mouth between speakers, per action.
+    #: SD of the resting mouth between speakers, per action.
     resting: NotNegative = 0.06
     #: The same for the jaw, in radians.
     resting_jaw: NotNegative = 0.025
     #: Maximum audio offset that remains after its estimation, in frames.
     offset_frames: NotNegative = 1.5
-    #: Standard deviation of the head's yaw, in degrees; clips differ by up to a factor of two.
+    #: SD of the head's yaw, in degrees; clips differ by up to a factor of two.
     head_motion_degrees: NotNegative = 8.0
     #: Background noise, as in ``synthetic``.
     noise_snr_db: Annotated[float, Limits(0, 100)] = 22.0

@@ -21,11 +21,11 @@ class OpenHeadSettings(Section):
     detail_components: Annotated[int, Limits(0, 300)] = 150
     #: Length scale of the details, in metres.
     detail_length: Annotated[float, Limits(0.015, 0.1)] = 0.02
-    #: Standard deviation of the details at a point of the face, in metres.
+    #: SD of the details at a point of the face, in metres.
     detail_spread: Annotated[float, Limits(0.0001, 0.02)] = 0.004
     #: Number of heads sampled for the principal components; at least ``shape_components``.
     identities: Annotated[int, Limits(2, 100_000)] = 600
-    #: Standard deviation of each local shape change (1: MakeHuman's full slider).
+    #: SD of each local shape change (1: MakeHuman's full slider).
     local_spread: Fraction = 0.3
     #: Restrict mouth and jaw actions to the skin below the nose, so that visible points do not reveal an occluded
     #: mouth.

@@ -20,7 +20,7 @@ class PredictionSettings(Section):
     occlusion: OcclusionKind = "none"
     #: Size and duration of the simulated occlusion.
     region: OcclusionSettings = field(default_factory=OcclusionSettings)
-    #: Shortest video accepted, in seconds.
+    #: Shortest video accepted.
     min_seconds: Annotated[float, Limits(ge=0.4)] = 1.0
     #: Diffusion solver: ``dpmpp`` (needs few steps) or ``ddim``.
     solver: Literal["dpmpp", "ddim"] = "dpmpp"
@@ -44,7 +44,7 @@ class PredictionSettings(Section):
     panel_px: EvenPixels = 360
     #: Edge of the area shown in a panel, relative to the crop; above 1 shows surroundings.
     view_scale: Annotated[float, Limits(0.5, 4)] = 1.15
-    #: Standard deviation of the temporal smoothing of the view, in seconds; reduces jitter.
+    #: SD of the temporal smoothing of the view; reduces jitter.
     view_smoothing_s: Annotated[float, Limits(0, 5)] = 0.4
     #: Opacity of the mesh over the video, up to 1.
     mesh_opacity: Annotated[float, Limits(gt=0, le=1)] = 0.88

@@ -21,7 +21,7 @@ class ReconstructionSettings(Section):
     #: Source of coefficients: the landmark fit (``fit``), or EMOTE's files (``emote``; ``head`` must be FLAME). The
     #: other keys then apply to evaluation, ``predict`` and ``benchmark`` only.
     source: Literal["fit", "emote"] = "fit"
-    #: Standard deviation of landmark errors, in px; all other ``..._sd`` act relative to it.
+    #: SD of landmark errors, in px; all other ``..._sd`` act relative to it.
     noise_px: Positive = 1.0
     #: Residuals above this count linearly instead of squared (pseudo-Huber), in px.
     robust_px: Positive = 1.0
@@ -31,24 +31,24 @@ class ReconstructionSettings(Section):
     eye_weight: Positive = 1.5
     #: Weight of the face contour's landmarks, which slide along the cheek when the head turns.
     contour_weight: Positive = 0.5
-    #: Standard deviation of an identity coefficient (a basis of unit variance has 1).
+    #: SD of an identity coefficient (a basis of unit variance has 1).
     shape_sd: Positive = 1.0
-    #: Replaces ``shape_sd`` if no frame of the identity fit shows a tenth of the 68 main landmarks, for example under
-    #: a face mask: model and detector errors repeat in all frames, so many frames add little information.
+    #: Replaces ``shape_sd`` if no frame of the identity fit shows a tenth of the 68 main landmarks: errors repeat in
+    #: all frames, so many frames add little information.
     shape_sd_unseen: Positive = 0.25
-    #: Standard deviation of an expression coefficient.
+    #: SD of an expression coefficient.
     exp_sd: Positive = 0.3
-    #: Standard deviation of the jaw opening, in radians.
+    #: SD of the jaw opening, in radians.
     jaw_sd: Positive = 0.3
-    #: Standard deviation of the jaw's yaw and roll, in radians.
+    #: SD of the jaw's yaw and roll, in radians.
     jaw_side_sd: Positive = 0.02
-    #: Standard deviation of an expression coefficient's second difference between frames.
+    #: SD of an expression coefficient's second difference between frames.
     exp_smooth_sd: Positive = 0.2
-    #: Standard deviation of the jaw's second difference, in radians.
+    #: SD of the jaw's second difference, in radians.
     jaw_smooth_sd: Positive = 0.1
-    #: Standard deviation of the head rotation's second difference, in radians.
+    #: SD of the head rotation's second difference, in radians.
     pose_smooth_sd: Positive = 0.02
-    #: Standard deviation of the second difference of the head's position and size, in px (size: over half a crop).
+    #: SD of the second difference of the head's position and size, in px (size: over half a crop).
     cam_smooth_sd: Positive = 2.0
     #: Minimum of an action (bases of named actions only). Below 0, because a real resting face differs from the model.
     exp_min: Lowest = -0.1

@@ -14,7 +14,7 @@ class ReportSettings(Section):
 
     #: Number of result videos.
     videos: Annotated[int, Limits(0, 12)] = 2
-    #: Maximum duration of a video, in seconds.
+    #: Maximum duration of a video.
     video_seconds: Annotated[float, Limits(0.4, 60)] = 4.0
     #: Occlusion kind of the videos.
     video_occlusion: str = "mouth"

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from occlufacediff.config.names import NAME
+from occlufacediff.config.constraints import Name, Section, Seed
 
 
 @dataclass(frozen=True)
-class RunSettings:
-    """Which run of the data set is made. All runs share the data set's preprocessing."""
+class RunSettings(Section):
+    """The run to train and evaluate; all runs share the data set's preprocessing."""
 
     #: Name of the run; its models, evaluation and report go to ``results/<dataset>/runs/<name>/``.
-    name: str = "main"
-    #: Seed of training and evaluation; null: the key ``seed``.
-    seed: int | None = None
-
-    def __post_init__(self) -> None:
-        if not NAME.fullmatch(self.name):
-            raise ValueError(f"name: got {self.name!r}, needs letters, digits, '_', '-' and '.'")
-        if self.seed is not None and self.seed < 0:
-            raise ValueError(f"seed: got {self.seed}, needs 0 or more, or null")
+    name: Name = "main"
+    #: Seed of training and evaluation; null: the global ``seed``.
+    seed: Seed | None = None

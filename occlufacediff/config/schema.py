@@ -8,12 +8,11 @@ from typing import Annotated, Literal
 from occlufacediff.config.acquire import AcquireSettings, DownloadSettings
 from occlufacediff.config.audio import AudioSettings
 from occlufacediff.config.benchmark import BenchmarkSettings
-from occlufacediff.config.constraints import Count, Limits, Rule, Section, Seed
+from occlufacediff.config.constraints import Count, Limits, Name, Section, Seed
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.emote import EmoteSettings
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.landmarks import LandmarkSettings
-from occlufacediff.config.names import NAME
 from occlufacediff.config.open_weights import OpenWeightsSettings
 from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.config.prediction import PredictionSettings
@@ -25,9 +24,6 @@ from occlufacediff.config.synthetic import SyntheticSettings
 from occlufacediff.config.training import DenoiserSettings, MotionPriorSettings
 from occlufacediff.config.video import VideoSettings
 from occlufacediff.config.visibility import VisibilitySettings
-
-_NAME_RULE = Rule(lambda name: bool(NAME.fullmatch(name)), "a name of letters, digits, '_', '-' and '.'")
-Name = Annotated[str, _NAME_RULE]
 
 
 @dataclass(frozen=True)
@@ -55,8 +51,8 @@ class Config(Section):
     archives: str | None = None
     #: Subjects to use; null: all.
     subjects: Annotated[tuple[Name, ...], Limits(min_length=1)] | None = None
-    #: Jobs per subject and stage of preprocessing and reconstruction, to use more machines than subjects. Results do
-    #: not depend on it, but changing it reruns finished subjects.
+    #: Jobs per subject and stage, to use more machines than subjects. Results do not depend on it, but a change reruns
+    #: finished subjects.
     chunks: Annotated[int, Limits(1, 1000)] = 1
     #: Folder with trained ``motion_prior/`` and ``denoiser/`` to use; null: train them.
     checkpoint: str | None = None

@@ -1,4 +1,4 @@
-"""Sections of the configuration as plain values and back; standard library only, every script needs it."""
+"""Conversion of configuration sections to plain values and back. Standard library only: every script needs it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ T = TypeVar("T")
 
 
 def as_params(settings: Any) -> dict[str, Any]:
-    """A section (a dataclass) as plain values for a rule's params: Snakemake compares these to decide about a rerun."""
+    """Convert a section (a dataclass) to plain values for a rule's params, which trigger reruns when they change."""
     return dataclasses.asdict(settings)
 
 
 def from_params(kind: type[T], params: Mapping[str, Any]) -> T:
-    """A section of type ``kind`` from what :func:`as_params` gave, whether or not its tuples have become lists."""
+    """Convert the values of :func:`as_params` to a section of type ``kind``; lists become tuples."""
     hints = get_type_hints(kind)
     values: dict[str, Any] = {}
     for name, value in params.items():
@@ -28,7 +28,7 @@ def from_params(kind: type[T], params: Mapping[str, Any]) -> T:
 
 
 def section_type(hint: Any) -> type | None:
-    """The dataclass in the type of a field (``X`` or ``X | None``); none where the field holds a value."""
+    """The dataclass in the type of a field (``X`` or ``X | None``); None if the field is a plain value."""
     for part in (hint, *get_args(hint)):
         if isinstance(part, type) and dataclasses.is_dataclass(part):
             return part

@@ -31,9 +31,9 @@ class SyntheticSettings(Section):
     shared_sentences: CountOrZero = 10
     #: Emotions; ``neutral`` has level 1 only, the others levels 1 to 3.
     emotions: tuple[str, ...] = ("neutral", "happy", "angry", "sad", "surprised")
-    #: Shortest clip, in seconds; shorter sentences are followed by silence.
+    #: Shortest clip; shorter sentences are followed by silence.
     min_seconds: Annotated[float, Limits(ge=1)] = 2.7
-    #: Longest clip, in seconds; longer sentences are spoken faster.
+    #: Longest clip; longer sentences are spoken faster.
     max_seconds: Annotated[float, Limits(ge=2.5)] = 4.0
     #: Width and height of the video, in pixels.
     picture_size: EvenPixels = 512
@@ -43,7 +43,7 @@ class SyntheticSettings(Section):
     articulation_spread: NotNegative = 1.0
     #: Strength of distractors: motion of cheeks, nose, eyes and brows that is independent of speech; 0: none.
     distractor_strength: NotNegative = 1.0
-    #: Standard deviation of the head's yaw, in degrees; pitch has 0.6 of it and roll 0.4.
+    #: SD of the head's yaw, in degrees; pitch has 0.6 of it and roll 0.4.
     head_motion_degrees: NotNegative = 6.0
     #: Mean signal-to-noise ratio of the audio, in dB; it varies between clips.
     noise_snr_db: float = 32.0

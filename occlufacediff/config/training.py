@@ -72,29 +72,29 @@ class AugmentSettings(Section):
 
     #: Maximum relative change of speed of motion, landmarks and audio.
     tempo: BelowOne = 0.12
-    #: Standard deviation of a window's rotation, in degrees.
+    #: SD of a window's rotation, in degrees.
     rotation: NotNegative = 3.0
-    #: Standard deviation of a window's scale. The crop follows the whole face, chin included: without this
+    #: SD of a window's scale. The crop follows the whole face, chin included: without this
     #: augmentation, its size reveals how far the mouth is open.
     scale: NotNegative = 0.06
-    #: Standard deviation of a slow change of scale within a window.
+    #: SD of a slow change of scale within a window.
     scale_drift: NotNegative = 0.03
-    #: Standard deviation of a window's position, in half crops.
+    #: SD of a window's position, in half crops.
     shift: NotNegative = 0.06
-    #: Standard deviation of a slow change of position within a window, in half crops.
+    #: SD of a slow change of position within a window, in half crops.
     shift_drift: NotNegative = 0.03
-    #: Standard deviation of landmark noise per frame, in pixels of the 224 x 224 crop; a window's constant noise has
+    #: SD of landmark noise per frame, in crop pixels; a window's constant noise has
     #: half of it.
     noise_px: NotNegative = 0.5
     #: Probability of a mouth swap: visible landmarks move with another clip's mouth while the mouth is occluded.
     mouth_swap: Fraction = 0.5
-    #: Standard deviation of loudness, relative to the log-mel's standard deviation.
+    #: SD of loudness, relative to the log-mel's standard deviation.
     loudness: NotNegative = 0.4
-    #: Standard deviation of a slope over the mel bands, in the same unit.
+    #: SD of a slope over the mel bands, in the same unit.
     slope: NotNegative = 0.3
     #: Maximum relative stretch of the mel bands, which imitates other voices.
     voice: BelowOne = 0.12
-    #: Standard deviation of noise on the log-mel.
+    #: SD of noise on the log-mel.
     mel_noise: NotNegative = 0.2
     #: Probability that phones are missing in part of a window (preset ``open``).
     phones_lost: Fraction = 0.15

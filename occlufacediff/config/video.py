@@ -18,9 +18,9 @@ class VideoSettings(Section):
     crf: RateFactor = 18
     #: Speed preset of x264; faster presets give larger files.
     preset: Preset = "ultrafast"
-    #: Shortest clip accepted, in seconds; a shorter one fails with ``too_short``.
+    #: Shortest clip accepted; a shorter one fails with ``too_short``.
     min_seconds: Annotated[float, Limits(ge=0.04)] = 1.0
-    #: Longest clip accepted, in seconds; a longer one fails with ``too_long``. Damaged time stamps can claim hours.
+    #: Longest clip accepted; a longer one fails with ``too_long``. Damaged time stamps can claim hours.
     max_seconds: float = 600.0
 
     def __post_init__(self) -> None:

@@ -32,7 +32,7 @@ class VisibilitySettings(Section):
     #: Model categories that count as visible face: names, or numbers if the model has no names. The default suits
     #: MediaPipe's ``selfie_multiclass``, whose hands are ``body-skin`` and glasses ``others``.
     visible: Annotated[tuple[str, ...], Limits(min_length=1)] = ("face-skin",)
-    #: Dilation of the segmented face, in pixels of the 224 x 224 crop, because landmarks lie on its edge.
+    #: Dilation of the segmented face, in crop pixels, because landmarks lie on its edge.
     margin_px: Annotated[int, Limits(0, 50)] = 3
     #: Minimum visible fraction of the lip landmarks, and of eye and brow landmarks, in a known frame. Other frames are
     #: not used for training.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import math
+import re
 from pathlib import Path
 
 import pytest
@@ -35,16 +36,37 @@ def _with(name: str, value: object) -> dict:
     return config
 
 
+def _at(config: dict, name: str) -> object:
+    for part in name.split("."):
+        config = config[part]
+    return config
+
+
 def test_written_files_agree_with_the_schema():
     for path, text in documents().items():
         assert path.read_text(encoding="utf-8") == text, f"{path.name} is out of date: run `make config`"
 
 
 def test_readme_explains_every_key():
-    text = (FOLDER / "README.md").read_text()
-    for key in keys():
-        assert f"`{key.name}`" in text
-        assert key.text, f"{key.name} has no explanation in its dataclass"
+    tables = re.split(r"^### ", (FOLDER / "README.md").read_text(), flags=re.M)[1:]
+    texts = {heading.strip("`"): text for heading, _, text in (table.partition("\n") for table in tables)}
+    explained = {
+        f"{section}.{name}".removeprefix("General.")
+        for section, text in texts.items()
+        for name in re.findall(r"^`(\w+)` \|", text, re.M)
+    } | set(texts)
+    for section, other, changes in [
+        (f"{section}.{name}".removeprefix("General."), other, changes)
+        for section, text in texts.items()
+        for name, other, changes in re.findall(r"^`(\w+)` \| \| Same keys as `([\w.]+)`(.*)$", text, re.M)
+    ]:
+        explained |= {
+            f"{section}{key.name.removeprefix(other)}" for key in keys() if f"{key.name}.".startswith(f"{other}.")
+        }
+        for name, value in re.findall(r"`([\w.]+): ([^`]*)`", changes):
+            assert _at(DEFAULT, f"{section}.{name}") == yaml.safe_load(value) != _at(DEFAULT, f"{other}.{name}")
+    assert explained - {"General"} == set(NAMES)
+    assert [key.name for key in keys() if not key.text] == []
 
 
 def test_default_file_is_the_default():
