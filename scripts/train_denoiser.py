@@ -7,6 +7,7 @@ from occlufacediff.workflow.job_log import logged
 with logged(snakemake):
     from occlufacediff.config.section import from_params
     from occlufacediff.config.training import DenoiserSettings
+    from occlufacediff.models.provenance import TrainingOrigin
     from occlufacediff.stages.train import train_denoiser
 
     train_denoiser(
@@ -18,6 +19,7 @@ with logged(snakemake):
         Path(snakemake.input.motion_prior[0]).parent,
         Path(snakemake.output.model).parent,
         settings=from_params(DenoiserSettings, snakemake.params.settings),
+        origin=TrainingOrigin(**snakemake.params.origin),
         seed=snakemake.params.seed,
         device=snakemake.config["device"],
     )

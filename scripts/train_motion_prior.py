@@ -7,6 +7,7 @@ from occlufacediff.workflow.job_log import logged
 with logged(snakemake):
     from occlufacediff.config.section import from_params
     from occlufacediff.config.training import MotionPriorSettings
+    from occlufacediff.models.provenance import TrainingOrigin
     from occlufacediff.stages.train import train_motion_prior
 
     train_motion_prior(
@@ -15,6 +16,7 @@ with logged(snakemake):
         Path(snakemake.input.head),
         Path(snakemake.output.model).parent,
         settings=from_params(MotionPriorSettings, snakemake.params.settings),
+        origin=TrainingOrigin(**snakemake.params.origin),
         seed=snakemake.params.seed,
         device=snakemake.config["device"],
     )

@@ -153,6 +153,9 @@ class ClipStore:
         self.split = split
         self.sound = sound
         self.rows: list[tuple[str, str]] = list(zip(table["subject"], table["clip"], strict=True))
+        # Manifests of generated clips list no sentences.
+        sentences = table["sentence_id"] if "sentence_id" in table.columns else [""] * len(table)
+        self._sentences = dict(zip(self.rows, sentences, strict=True))
         given = {"coefficients": coefficients, "clips": clips, "audio": audio}
         self._files = {kind: self._of_subjects(kind, files) for kind, files in given.items() if files is not None}
         if head is not None:
@@ -177,6 +180,10 @@ class ClipStore:
     def clip_id(self, index: int) -> str:
         """`<subject>/<clip>`."""
         return "/".join(self.rows[index])
+
+    def clip_sentences(self) -> dict[str, str]:
+        """Sentence identity of each clip by its id; empty where the manifest has none."""
+        return {"/".join(row): self._sentences[row] for row in self.rows}
 
     def digest(self) -> str:
         """Changes when the split's rows or files of its subjects change.

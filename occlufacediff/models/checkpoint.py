@@ -1,4 +1,4 @@
-"""Checkpoints: weights as safetensors beside a YAML of what they are; whole or not at all, never an unsafe pickle."""
+"""Checkpoints: weights as safetensors with a YAML description; written whole or not at all, never as a pickle."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.digest import HEAD_DIGEST, HEAD_NAME, described
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
+from occlufacediff.models.provenance import Provenance
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.yaml"
@@ -28,15 +29,16 @@ _KINDS: dict[type[nn.Module], str] = {MotionPrior: "motion_prior", Denoiser: "de
 
 @dataclass(frozen=True)
 class CheckpointInfo:
-    """What a checkpoint says of itself.
+    """The description of a checkpoint.
 
     Attributes:
-        folder: where it lies; its weights' file, where it was given as a file.
+        folder: its folder; or its weights file, if it was given as a file.
         head_name: name of the head model that its motion belongs to.
         head_digest: digest of that head model (`HeadAsset.digest`); None where it is not known.
         expression_names: names of the expression coefficients, in order.
         version: version of the package that wrote it.
         training: the resolved training settings and figures, as given on saving.
+        provenance: what it was trained on; None for converted and old checkpoints, which do not record it.
     """
 
     folder: Path
@@ -45,6 +47,7 @@ class CheckpointInfo:
     expression_names: tuple[str, ...]
     version: str
     training: dict[str, Any] = field(default_factory=dict)
+    provenance: Provenance | None = None
 
     def require_head(self, head: HeadAsset) -> None:
         """Refuse a head model that is not the checkpoint's.
@@ -67,11 +70,11 @@ class CheckpointInfo:
 
 
 def checkpoint_files(path: Path | str) -> tuple[Path, Path]:
-    """Weights and configuration of a checkpoint.
+    """Weights file and YAML file of a checkpoint.
 
     Args:
-        path: folder with ``model.safetensors`` and ``config.yaml``; or a file ``NAME.safetensors`` with ``NAME.yaml``
-            beside it (``config.yaml`` for one that is called ``model.safetensors``).
+        path: folder with ``model.safetensors`` and ``config.yaml``; or a file ``NAME.safetensors`` whose description
+            is ``NAME.yaml`` in the same folder (``config.yaml`` for ``model.safetensors``).
     """
     path = Path(path)
     if path.suffix != ".safetensors":
@@ -87,17 +90,19 @@ def save_checkpoint(
     head_digest: str | None,
     expression_names: tuple[str, ...] | list[str],
     training: dict[str, Any] | None = None,
+    provenance: Provenance | None = None,
     precision: Literal["float32", "float16"] = "float32",
 ) -> None:
-    """Write ``model.safetensors`` and ``config.yaml`` into ``folder``, the YAML last and with the weights' digest.
+    """Write ``model.safetensors``, then ``config.yaml`` with the digest of the weights.
 
     Args:
-        folder: is made if missing; or a ``.safetensors`` file, see `checkpoint_files`.
-        model: its state is written in the order of its entries.
+        folder: created if missing; or a ``.safetensors`` file, see `checkpoint_files`.
+        model: the network.
         head_name: name of the head model.
         head_digest: `HeadAsset.digest` of the head model; None where only its name is known.
         expression_names: names of the expression coefficients.
         training: plain values to keep beside it (resolved settings, figures).
+        provenance: what the network was trained on; None where that is not known.
         precision: ``float16`` halves the file: matrices are rounded, see `rounded`; loading gives float32 modules.
 
     Raises:
@@ -118,13 +123,14 @@ def save_checkpoint(
         "weights_sha256": sha256(weights),
         "model": model.config.to_dict(),
         "training": training or {},
+        "provenance": None if provenance is None else provenance.to_dict(),
     }
     with written_aside(config) as aside:
         aside.write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
 
 
 def rounded(state: dict[str, Tensor]) -> dict[str, Tensor]:
-    """A state with its matrices in float16; biases, means and spreads are few, differ much in size, and stay exact.
+    """A state with its matrices in float16; biases, means and spreads differ much in magnitude and stay float32.
 
     Raises:
         ValueError: a value that float16 cannot hold.
@@ -144,7 +150,7 @@ def checkpoint_info(folder: Path | str) -> CheckpointInfo:
 
 
 def load_motion_prior(folder: Path | str, *, device: torch.device | str = "cpu") -> tuple[MotionPrior, CheckpointInfo]:
-    """A motion prior in evaluation mode and what its checkpoint says of itself; raises AssetError.
+    """A motion prior in eval mode and the description of its checkpoint; raises AssetError.
 
     ``folder`` may be a ``.safetensors`` file, see `checkpoint_files`.
     """
@@ -162,7 +168,7 @@ def load_motion_prior(folder: Path | str, *, device: torch.device | str = "cpu")
 def load_networks(
     motion_prior: Path | str, denoiser: Path | str, asset: HeadAsset, *, device: torch.device | str = "cpu"
 ) -> tuple[tuple[MotionPrior, CheckpointInfo], tuple[Denoiser, CheckpointInfo]]:
-    """Both networks and what their checkpoints say of themselves, made for the head ``asset``; raises AssetError."""
+    """Both networks of a head model and the descriptions of their checkpoints; raises AssetError."""
     networks = load_motion_prior(motion_prior, device=device), load_denoiser(denoiser, device=device)
     for _, info in networks:
         info.require_head(asset)
@@ -170,7 +176,7 @@ def load_networks(
 
 
 def load_denoiser(folder: Path | str, *, device: torch.device | str = "cpu") -> tuple[Denoiser, CheckpointInfo]:
-    """A denoiser in evaluation mode and what its checkpoint says of itself; raises AssetError.
+    """A denoiser in eval mode and the description of its checkpoint; raises AssetError.
 
     ``folder`` may be a ``.safetensors`` file, see `checkpoint_files`.
     """
@@ -186,18 +192,18 @@ def load_denoiser(folder: Path | str, *, device: torch.device | str = "cpu") -> 
 
 
 def read_weights(path: Path | str) -> dict[str, Tensor]:
-    """The entries of a safetensors file; raises AssetError where it is missing, damaged or something else."""
+    """The entries of a safetensors file; raises AssetError if it is missing, damaged or another kind of file."""
     path = Path(path)
     if not path.is_file():
         raise AssetError(f"{path} is missing; train the model or give another folder")
     try:
         return load_file(path)
     except SafetensorError as error:
-        raise AssetError(f"{path} is no whole safetensors file ({error}); write it again") from error
+        raise AssetError(f"{path} is damaged or not a safetensors file ({error}); write it again") from error
 
 
 def fill_state(model: nn.Module, entries: dict[str, Tensor], source: Path | str) -> None:
-    """Copy entries into the model; each must be there with its shape, and no other.
+    """Copy entries into the model; their names and shapes must be those of the model.
 
     Raises:
         AssetError: names the source, the entry and what was expected.
@@ -220,11 +226,11 @@ def _described(folder: Path, *kinds: str) -> dict[str, Any]:
     """The entries of the YAML file of a checkpoint of one of ``kinds``."""
     path = checkpoint_files(folder)[1]
     if not path.is_file():
-        raise AssetError(f"{path} is missing; {folder} is no checkpoint of a {' or '.join(kinds).replace('_', ' ')}")
+        raise AssetError(f"{path} is missing; {folder} is not a checkpoint of a {' or '.join(kinds).replace('_', ' ')}")
     try:
         described = yaml.safe_load(path.read_text(encoding="utf-8"))
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise AssetError(f"{path} is no readable YAML: {error}") from error
+        raise AssetError(f"{path} is not readable YAML: {error}") from error
     if isinstance(described, dict) and HEAD_NAME not in described:
         # The key's name before heads had digests.
         described[HEAD_NAME] = described.pop("head_model", None)
@@ -241,7 +247,7 @@ def _described(folder: Path, *kinds: str) -> dict[str, Any]:
         raise AssetError(f"{path} holds no entries; expected {', '.join(needed)}")
     for name, expected in needed.items():
         if not isinstance(described.get(name), expected):
-            raise AssetError(f"{path}: entry '{name}' is missing or no {expected.__name__}")
+            raise AssetError(f"{path}: entry '{name}' is missing or not of type {expected.__name__}")
     if described["kind"] not in kinds:
         raise AssetError(f"{path}: entry 'kind' is '{described['kind']}', expected '{' or '.join(kinds)}'")
     return described
@@ -253,8 +259,8 @@ def _filled(model: _Model, folder: Path, described: dict[str, Any], device: torc
     fill_state(model, entries, weights)
     if sha256(weights) != described["weights_sha256"]:
         raise AssetError(
-            f"{weights} is not the file that {config.name} beside it describes (entry 'weights_sha256'); "
-            "the two were written apart, train again or restore both"
+            f"{weights} has another digest than 'weights_sha256' in {config}: the two files do not belong together; "
+            "restore both or train again"
         )
     return model.eval().to(device)
 
@@ -267,4 +273,16 @@ def _info(folder: Path, described: dict[str, Any]) -> CheckpointInfo:
         expression_names=tuple(described["expression_names"]),
         version=described["version"],
         training=described["training"],
+        provenance=_provenance(checkpoint_files(folder)[1], described.get("provenance")),
     )
+
+
+def _provenance(config: Path, entry: Any) -> Provenance | None:
+    if entry is None:
+        return None
+    try:
+        return Provenance.from_dict(entry)
+    except (ValueError, TypeError) as error:
+        raise AssetError(
+            f"{config}: entry 'provenance' is damaged: {error}; restore the file or train again"
+        ) from error

@@ -98,6 +98,7 @@ def pack_open_weights(
             head_digest=info.head_digest,
             expression_names=info.expression_names,
             training=info.training,
+            provenance=info.provenance,
             precision=precision,
         )
     size = sum((out_dir / name / WEIGHTS).stat().st_size for name, *_ in packed)

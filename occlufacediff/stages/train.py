@@ -1,25 +1,27 @@
-"""The training stages: motion prior, then denoiser."""
+"""Stages: training of the motion prior, then of the denoiser."""
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
+from occlufacediff.config.training import DenoiserSettings, MotionPriorSettings
 from occlufacediff.datasets.clips import SOUND, ClipStore
 from occlufacediff.device import pick_device
 from occlufacediff.files import sha256
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.models.checkpoint import checkpoint_files, load_motion_prior, save_checkpoint
+from occlufacediff.models.denoiser import Denoiser
+from occlufacediff.models.motion_prior import MotionPrior
+from occlufacediff.models.provenance import Provenance, TrainingOrigin
 from occlufacediff.training.denoiser import denoiser_config, fit_denoiser
-from occlufacediff.training.loop import CLOCK_COLUMNS, Row, forget_state
+from occlufacediff.training.loop import CLOCK_COLUMNS, TrainingRecord
 from occlufacediff.training.motion_prior import fit_motion_prior
+from occlufacediff.training.state import Course
 from occlufacediff.workflow.fingerprint import fingerprint
 
 
@@ -30,25 +32,28 @@ def train_motion_prior(
     out_dir: Path,
     *,
     settings: MotionPriorSettings,
+    origin: TrainingOrigin,
     seed: int,
     device: str,
 ) -> None:
     """Train the motion prior; ``out_dir`` gets ``model.safetensors``, ``config.yaml``, ``history.csv``.
 
-    A state for a resume lies in ``out_dir/resume`` until the end.
+    The last state is kept in ``out_dir/resume``: a killed training resumes from it, and a finished one is extended from
+    it by a larger ``loop.max_steps``.
 
     Args:
         manifest: the data set's manifest.
         coefficients: coefficients of all subjects.
         head: the head asset.
-        out_dir: the checkpoint.
+        out_dir: folder of the checkpoint.
         settings: of the training.
-        seed: of everything random.
+        origin: names of data set, split rule and run, for the checkpoint's provenance.
+        seed: of all random draws.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        AssetError: a file is missing or does not fit, or the loss is not finite.
-        ConfigError: settings that do not fit the head or the machine.
+        AssetError: a file is missing or does not fit the others, or the loss is not finite.
+        ConfigError: the settings do not fit the head model or the machine.
     """
     where = pick_device(device)
     asset = HeadAsset.load(head)
@@ -57,11 +62,12 @@ def train_motion_prior(
         ClipStore(manifest, split, coefficients=coefficients, head=asset, memory_mib=memory, known_only=True)
         for split in ("train", "validation")
     )
-    key = _key(settings, seed, where, training, validation, head)
-    prior, rows = fit_motion_prior(
-        training, validation, asset, out_dir, settings=settings, key=key, seed=seed, device=where
+    course = _course(settings, seed, where, training, validation, head)
+    prior, record = fit_motion_prior(
+        training, validation, asset, out_dir, settings=settings, course=course, seed=seed, device=where
     )
-    _save(out_dir, prior, asset, settings, seed, where, rows)
+    provenance = Provenance.of(origin, training.clip_sentences(), seed)
+    _save(out_dir, prior, asset, settings, provenance, where, record)
 
 
 def train_denoiser(
@@ -74,6 +80,7 @@ def train_denoiser(
     out_dir: Path,
     *,
     settings: DenoiserSettings,
+    origin: TrainingOrigin,
     seed: int,
     device: str,
 ) -> None:
@@ -82,18 +89,19 @@ def train_denoiser(
     Args:
         manifest: the data set's manifest.
         clips: clip stores of all subjects.
-        audio: sound of all subjects.
+        audio: audio of all subjects.
         coefficients: coefficients of all subjects.
         head: the head asset.
         motion_prior_dir: checkpoint of the motion prior.
-        out_dir: the checkpoint.
+        out_dir: folder of the checkpoint.
         settings: of the training.
-        seed: of everything random.
+        origin: names of data set, split rule and run, for the checkpoint's provenance.
+        seed: of all random draws.
         device: ``auto``, ``cpu`` or ``cuda``.
 
     Raises:
-        AssetError: a file is missing or does not fit, or the loss is not finite.
-        ConfigError: settings that do not fit head, prior or machine.
+        AssetError: a file is missing or does not fit the others, or the loss is not finite.
+        ConfigError: the settings do not fit head model, motion prior or machine.
     """
     where = pick_device(device)
     asset = HeadAsset.load(head)
@@ -113,34 +121,56 @@ def train_denoiser(
         )
         for split in ("train", "validation")
     )
-    key = _key(settings, seed, where, training, validation, head, *checkpoint_files(motion_prior_dir))
-    denoiser, rows = fit_denoiser(
-        training, validation, asset, prior, out_dir, settings=settings, key=key, seed=seed, device=where
+    weights = checkpoint_files(motion_prior_dir)[0]
+    course = _course(settings, seed, where, training, validation, head, motion_prior=weights)
+    denoiser, record = fit_denoiser(
+        training, validation, asset, prior, out_dir, settings=settings, course=course, seed=seed, device=where
     )
-    _save(out_dir, denoiser, asset, settings, seed, where, rows)
+    provenance = Provenance.of(origin, training.clip_sentences(), seed)
+    _save(out_dir, denoiser, asset, settings, provenance, where, record)
 
 
-def _key(
-    settings: Any, seed: int, device: torch.device, training: ClipStore, validation: ClipStore, *files: Path
-) -> str:
-    """Digest of all that a training depends on: a saved state of another key is not resumed."""
-    parts = [json.dumps(asdict(settings), sort_keys=True), str(seed), device.type, fingerprint(__name__)]
-    parts += [training.digest(), validation.digest(), *(sha256(file) for file in files)]
-    return hashlib.sha256("\n".join(parts).encode()).hexdigest()
+def _course(
+    settings: MotionPriorSettings | DenoiserSettings,
+    seed: int,
+    device: torch.device,
+    training: ClipStore,
+    validation: ClipStore,
+    head: Path,
+    *,
+    motion_prior: Path | None = None,
+) -> Course:
+    """All that determines the weights of a training, and the data of its history."""
+    inputs = {
+        "seed": str(seed),
+        "device": device.type,
+        "code": fingerprint(__name__),
+        "training clips": training.digest(),
+        "validation clips": validation.digest(),
+        "head model": sha256(head),
+    }
+    if motion_prior is not None:
+        inputs["motion prior"] = sha256(motion_prior)
+    return Course.of(settings, inputs)
 
 
 def _save(
-    out_dir: Path, model: Any, asset: HeadAsset, settings: Any, seed: int, device: torch.device, rows: list[Row]
+    out_dir: Path,
+    model: MotionPrior | Denoiser,
+    asset: HeadAsset,
+    settings: MotionPriorSettings | DenoiserSettings,
+    provenance: Provenance,
+    device: torch.device,
+    record: TrainingRecord,
 ) -> None:
-    """Write the checkpoint with the resolved settings and last figures, then drop the state for a resume."""
-    loop: LoopSettings = settings.loop
-    figures = {name: value for name, value in rows[-1].items() if name not in CLOCK_COLUMNS}
+    """Write the checkpoint with the resolved settings, the last figures and the provenance."""
     training = {
         "settings": json.loads(json.dumps(asdict(settings))),
-        "seed": seed,
+        "seed": provenance.seed,
         "device": device.type,
-        "precision": loop.precision,
-        "last": figures,
+        "precision": settings.loop.precision,
+        "schedule": record.schedule,
+        "last": {name: value for name, value in record.rows[-1].items() if name not in CLOCK_COLUMNS},
     }
     save_checkpoint(
         out_dir,
@@ -149,5 +179,5 @@ def _save(
         head_digest=asset.digest,
         expression_names=asset.expression_names,
         training=training,
+        provenance=provenance,
     )
-    forget_state(out_dir)

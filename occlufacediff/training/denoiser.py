@@ -17,10 +17,11 @@ from occlufacediff.models.audio_encoder import LogMelEncoder
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.schedule import NoiseSchedule
-from occlufacediff.training.loop import Batch, Losses, Row, autocast, train
+from occlufacediff.training.loop import Batch, Losses, TrainingRecord, autocast, train
 from occlufacediff.training.motion_prior import motion_of
 from occlufacediff.training.mouth_swap import MouthSwap
 from occlufacediff.training.objective import HeadTerms
+from occlufacediff.training.state import Course
 from occlufacediff.training.windows import WindowDataset, batches, fixed_windows
 
 
@@ -131,10 +132,10 @@ def fit_denoiser(
     out_dir: Path,
     *,
     settings: DenoiserSettings,
-    key: str,
+    course: Course,
     seed: int,
     device: torch.device,
-) -> tuple[Denoiser, list[Row]]:
+) -> tuple[Denoiser, TrainingRecord]:
     """Train a denoiser on the latents (means, without noise) of a frozen motion prior.
 
     Every sample has its own mask; its sound and all of its landmarks are dropped with odds of their own, so that
@@ -145,10 +146,10 @@ def fit_denoiser(
         validation: clips to be scored on.
         asset: the head model.
         prior: the motion prior; it is not changed.
-        out_dir: gets history.csv, and the state for a resume.
+        out_dir: gets history.csv and ``resume/``.
         settings: sizes, weights, odds.
-        key: what the training depends on.
-        seed: of everything random.
+        course: what determines the weights, see `Course`.
+        seed: of all random draws.
         device: where to train.
     """
     torch.manual_seed(seed)
@@ -169,7 +170,7 @@ def fit_denoiser(
     dataset = WindowDataset(
         training, seed=seed, augment=settings.augment, masks=settings.masks, tempo=settings.augment.tempo
     )
-    rows = train(
+    record = train(
         denoiser,
         batches=lambda first, last: batches(
             dataset, first=first, last=last, size=settings.loop.batch_size, workers=settings.loop.loader_workers
@@ -178,9 +179,9 @@ def fit_denoiser(
         validate=lambda: losses(held_out),
         settings=settings.loop,
         out_dir=out_dir,
-        key=key,
+        course=course,
         seed=seed,
         device=device,
         label="denoiser",
     )
-    return denoiser, rows
+    return denoiser, record

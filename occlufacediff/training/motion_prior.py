@@ -14,8 +14,9 @@ from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.models.layers import FRAMES_PER_LATENT
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
-from occlufacediff.training.loop import Batch, Losses, Row, autocast, train
+from occlufacediff.training.loop import Batch, Losses, TrainingRecord, autocast, train
 from occlufacediff.training.objective import HeadTerms
+from occlufacediff.training.state import Course
 from occlufacediff.training.windows import WindowDataset, batches, fixed_windows
 
 
@@ -89,20 +90,20 @@ def fit_motion_prior(
     out_dir: Path,
     *,
     settings: MotionPriorSettings,
-    key: str,
+    course: Course,
     seed: int,
     device: torch.device,
-) -> tuple[MotionPrior, list[Row]]:
+) -> tuple[MotionPrior, TrainingRecord]:
     """Train a motion prior; its latents have zero mean and unit spread over the training split.
 
     Args:
         training: clips to learn from.
         validation: clips to be scored on.
         asset: the head model.
-        out_dir: gets history.csv, and the state for a resume.
+        out_dir: gets history.csv and ``resume/``.
         settings: sizes and weights.
-        key: what the training depends on.
-        seed: of everything random.
+        course: what determines the weights, see `Course`.
+        seed: of all random draws.
         device: where to train.
     """
     torch.manual_seed(seed)
@@ -143,7 +144,7 @@ def fit_motion_prior(
     held_out = fixed_windows(validation, settings.loop.validation_windows, None, seed)
     held_out = {name: value.to(device) for name, value in held_out.items()}
     dataset = WindowDataset(training, seed=seed, tempo=settings.tempo)
-    rows = train(
+    record = train(
         prior,
         batches=lambda first, last: batches(
             dataset, first=first, last=last, size=settings.loop.batch_size, workers=settings.loop.loader_workers
@@ -152,11 +153,11 @@ def fit_motion_prior(
         validate=lambda: losses(held_out),
         settings=settings.loop,
         out_dir=out_dir,
-        key=key,
+        course=course,
         seed=seed,
         device=device,
         label="motion prior",
     )
     if settings.preset == "compact":
         prior.set_latent_statistics(*latent_statistics(prior, training, seed, device))
-    return prior, rows
+    return prior, record

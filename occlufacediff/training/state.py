@@ -1,0 +1,143 @@
+"""The saved state of a training, and whether another training may resume from it."""
+
+from __future__ import annotations
+
+import pickle
+import sys
+import zipfile
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from occlufacediff.files import written_aside
+from occlufacediff.storage import faults_named
+
+Row = dict[str, float]
+
+#: Folder of the state in a checkpoint's folder.
+RESUME = "resume"
+#: Settings of the loop that leave the course of the weights unchanged. ``max_steps`` is compared separately.
+FREE_SETTINGS = ("max_steps", "max_minutes", "validate_every", "save_every", "loader_workers", "memory_mib")
+
+
+@dataclass(frozen=True)
+class Course:
+    """All that determines the weights after a number of steps; a state is resumed only on an equal course.
+
+    Attributes:
+        settings: values by dotted name, without `FREE_SETTINGS`.
+        inputs: digests by what they are of: clips, head, code, ...
+    """
+
+    settings: dict[str, str]
+    inputs: dict[str, str]
+
+    @classmethod
+    def of(cls, settings: Any, inputs: Mapping[str, str]) -> Course:
+        """The course of a training with the settings ``settings``, a dataclass with a field ``loop``."""
+        free = {f"loop.{name}" for name in FREE_SETTINGS}
+        values = {name: repr(value) for name, value in _flat(asdict(settings)).items() if name not in free}
+        return cls(values, dict(inputs))
+
+    def changes(self, before: Course) -> list[str]:
+        """How this course differs from an earlier one, one phrase each."""
+        names = sorted(set(self.settings) | set(before.settings))
+        found = [
+            f"{name} is {self.settings.get(name)}, was {before.settings.get(name)}"
+            for name in names
+            if self.settings.get(name) != before.settings.get(name)
+        ]
+        inputs = sorted(set(self.inputs) | set(before.inputs))
+        return found + [f"other {name}" for name in inputs if self.inputs.get(name) != before.inputs.get(name)]
+
+
+@dataclass
+class Progress:
+    """How far a training has come.
+
+    Attributes:
+        step: steps taken.
+        elapsed: seconds spent on them.
+        sums: sums of the loss terms since the last row.
+        rows: rows of history.csv.
+        schedule: ``from_step`` and ``max_steps`` of each learning-rate schedule used; more than one where the training
+            was extended.
+    """
+
+    step: int = 0
+    elapsed: float = 0.0
+    sums: Row = field(default_factory=dict)
+    rows: list[Row] = field(default_factory=list)
+    schedule: list[dict[str, int]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class State:
+    """A training that can be resumed: its progress, and the states of model, EMA and optimizer."""
+
+    progress: Progress
+    model: dict[str, Tensor]
+    ema: dict[str, Tensor]
+    optimizer: dict[str, Any]
+
+
+def state_path(out_dir: Path) -> Path:
+    """File of the state of the training whose checkpoint is written to ``out_dir``."""
+    return out_dir / RESUME / "state.pt"
+
+
+def save_state(path: Path, course: Course, state: State) -> None:
+    """Write a state; it appears whole or not at all."""
+    content = {"course": asdict(course), "progress": asdict(state.progress)}
+    content |= {"model": state.model, "ema": state.ema, "optimizer": state.optimizer}
+    with written_aside(path) as aside:
+        torch.save(content, aside)
+
+
+def load_state(path: Path, course: Course, max_steps: int, device: torch.device) -> State | None:
+    """The saved state, or None where there is none to resume from; the reason is printed.
+
+    A state resumes on an equal `Course`. A larger ``max_steps`` than before extends the training: the steps already
+    taken stay, and the learning rate follows the longer schedule from there on.
+
+    Args:
+        path: see `state_path`.
+        course: of the training that wants to resume.
+        max_steps: of the training that wants to resume.
+        device: where the tensors go.
+
+    Raises:
+        StorageError: the disk cannot be read; it may still hold hours of training.
+    """
+    if not path.is_file():
+        return None
+    try:
+        with faults_named(path):
+            # For other files torch tries an old format, whose reader fails in many ways.
+            if not zipfile.is_zipfile(path):
+                raise ValueError("it is not an archive of tensors")
+            content = torch.load(path, map_location=device, weights_only=True)
+        reasons = course.changes(Course(**content["course"]))
+        progress = Progress(**content["progress"])
+        before = progress.schedule[-1]["max_steps"]
+        if max_steps < before:
+            reasons.append(f"loop.max_steps is {max_steps}, was {before}: only a larger number extends a training")
+        if not reasons:
+            return State(progress, content["model"], content["ema"], content["optimizer"])
+        reason = "; ".join(reasons)
+    except (RuntimeError, EOFError, LookupError, TypeError, OSError, ValueError, pickle.UnpicklingError) as error:
+        reason = f"it cannot be read ({error})"
+    print(f"{path}: not used, training starts from the beginning: {reason}", file=sys.stderr, flush=True)
+    return None
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested values by dotted names."""
+    flat: dict[str, Any] = {}
+    for name, value in values.items():
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, Mapping) else {prefix + name: value}
+    return flat
