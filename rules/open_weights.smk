@@ -1,6 +1,7 @@
 # The weights in the package, from seeds alone: snakemake open_weights. They depend on no data set.
 OPEN_WEIGHTS = "results/open_weights"
 SHARDS = shard_names(cfg.open_weights.clips)
+OPEN_ORIGIN = dict(dataset="generated landmark clips", split_rule="validation_shards", run="open_weights")
 # Scores on real videos, measured with the packaged weights. Relative to the working folder, so that a moved folder reruns
 # nothing.
 FIGURES = Path(os.path.relpath(ROOT / "occlufacediff" / "weights" / "real_clips.csv"))
@@ -74,6 +75,7 @@ use rule train_motion_prior as train_open_motion_prior with:
         f"{LOGS}/train_open_motion_prior.tsv"
     params:
         settings=as_params(cfg.open_weights.motion_prior),
+        origin=OPEN_ORIGIN,
         seed=cfg.open_weights.seed,
         code=fingerprint("occlufacediff.stages.train"),
     message:
@@ -102,6 +104,7 @@ use rule train_denoiser as train_open_denoiser with:
         gpu=gpus(),
     params:
         settings=as_params(cfg.open_weights.denoiser),
+        origin=OPEN_ORIGIN,
         seed=cfg.open_weights.seed,
         code=fingerprint("occlufacediff.stages.train"),
     message:

@@ -19,6 +19,7 @@ rule train_motion_prior:
         gpu=gpus(),
     params:
         settings=as_params(cfg.motion_prior),
+        origin=dict(dataset=cfg.dataset, split_rule=cfg.split.rule, run=cfg.run.name),
         seed=RUN_SEED,
         code=fingerprint("occlufacediff.stages.train"),
     message:
@@ -52,6 +53,7 @@ rule train_denoiser:
         gpu=gpus(),
     params:
         settings=as_params(cfg.denoiser),
+        origin=dict(dataset=cfg.dataset, split_rule=cfg.split.rule, run=cfg.run.name),
         seed=RUN_SEED,
         code=fingerprint("occlufacediff.stages.train"),
     message:

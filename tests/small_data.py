@@ -63,8 +63,8 @@ def write_small_data(folder: Path, clips: int = 2, frames: tuple[int, ...] = (70
                 store[f"{clip}/landmarks"] = np.concatenate([lmk, lmk[:, :10]], 1).astype(np.float32)
                 audio[f"{clip}/log_mel"] = mel
                 audio[f"{clip}/waveform"] = rng.standard_normal(640 * count).astype(np.float32)
-                rows.append((subject, clip, split, "ok", ""))
-        rows.append((subject, "sad/level_1/009", split, "failed", "no_face"))
-    columns = ["subject", "clip", "split", "status", "reason"]
+                rows.append((subject, clip, split, "ok", "", f"s{index}"))
+        rows.append((subject, "sad/level_1/009", split, "failed", "no_face", "s9"))
+    columns = ["subject", "clip", "split", "status", "reason", "sentence_id"]
     pd.DataFrame(rows, columns=columns).to_csv(folder / "manifest.csv", index=False)
     return Files(folder / "manifest.csv", paths["clips"], paths["audio"], paths["coefficients"], folder / "head.npz")

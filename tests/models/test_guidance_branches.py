@@ -46,6 +46,7 @@ def prior(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Path:
         files.head,
         folder,
         settings=MotionPriorSettings(loop=replace(LOOP, max_steps=10, validate_every=10, save_every=10)),
+        origin=TrainingOrigin(dataset="small", split_rule="lists", run="main"),
         seed=1,
         device="cpu",
     )
@@ -63,6 +64,7 @@ def trained(files: Files, prior: Path, folder: Path, odds: float, steps: int) ->
         prior,
         folder,
         settings=DenoiserSettings(loop=loop, audio_dropout=odds, landmark_dropout=odds),
+        origin=TrainingOrigin(dataset="small", split_rule="lists", run="main"),
         seed=1,
         device="cpu",
     )

@@ -95,7 +95,7 @@ def test_stages_that_join_subjects(tree: Tree, finished: Tree) -> None:
     assert process.returncode == 0, (tree.folder / "run.log").read_text()[-4000:]
     assert set(killer.kept) == set(TOGETHER)
     for network in ("motion_prior", "denoiser"):
-        assert "goes on from step 2 of 4" in (tree.folder / f"logs/tiny/train_{network}/main.log").read_text()
+        assert "resumes from step 2 of 4" in (tree.folder / f"logs/tiny/train_{network}/main.log").read_text()
         assert _history(tree, network) == _history(finished, network)
     assert _first_progress(tree.folder / "logs/tiny/evaluate_methods/main.log") == 1
     patterns = [
