@@ -18,6 +18,7 @@ from occlufacediff.datasets.clips import ClipStore
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
+from occlufacediff.models.provenance import TrainingOrigin
 from occlufacediff.models.schedule import NoiseSchedule
 from occlufacediff.stages.train import train_denoiser, train_motion_prior
 
