@@ -30,6 +30,7 @@ from occlufacediff.workflow.fingerprint import fingerprint
 from occlufacediff.workflow.inputs import (
     audio_archive,
     check_inputs,
+    check_splits,
     emote_coefficients,
     emote_landmarks,
     masks_state,
@@ -101,6 +102,17 @@ def require_writable():
 def of_subjects(pattern):
     """One file per subject, in the order of subjects."""
     return expand(pattern, subject=SUBJECTS)
+
+
+def manifest_with(*splits):
+    """Input function: the manifest. A configuration that leaves one of ``splits`` without clips is refused."""
+
+    @one_line_errors()
+    def manifest(wildcards):
+        check_splits(cfg, splits)
+        return f"{RESULTS}/manifest.csv"
+
+    return manifest
 
 
 def network(folder, name):

@@ -1,7 +1,7 @@
 # Scores of all methods on the test split with simulated occlusion.
 rule evaluate_methods:
     input:
-        manifest=f"{RESULTS}/manifest.csv",
+        manifest=manifest_with("test"),
         clips=of_subjects(f"{RESULTS}/clips/{{subject}}.h5"),
         audio=of_subjects(f"{RESULTS}/audio/{{subject}}.h5"),
         coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),

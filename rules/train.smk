@@ -1,7 +1,7 @@
 # The motion prior, then the denoiser, which works in its latents.
 rule train_motion_prior:
     input:
-        manifest=f"{RESULTS}/manifest.csv",
+        manifest=manifest_with("train", "validation"),
         coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),
         head=HEAD,
     output:
@@ -32,7 +32,7 @@ rule train_motion_prior:
 
 rule train_denoiser:
     input:
-        manifest=f"{RESULTS}/manifest.csv",
+        manifest=manifest_with("train", "validation"),
         clips=of_subjects(f"{RESULTS}/clips/{{subject}}.h5"),
         audio=of_subjects(f"{RESULTS}/audio/{{subject}}.h5"),
         coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),

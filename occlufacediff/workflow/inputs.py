@@ -17,7 +17,13 @@ from occlufacediff.config.benchmark import BenchmarkSettings
 from occlufacediff.config.names import NAME
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.schema import Config
-from occlufacediff.config.split import SplitPart, SplitSettings
+from occlufacediff.config.split import (
+    MEAD_TEST_SUBJECTS,
+    MEAD_TRAIN_SUBJECTS,
+    SPLITS,
+    SplitPart,
+    SplitSettings,
+)
 from occlufacediff.config.visibility import VisibilitySettings, demand_files
 from occlufacediff.errors import ConfigError
 from occlufacediff.synthetic.plan import split_sentences, split_subjects, subject_names
@@ -172,6 +178,51 @@ def split_settings(config: Config) -> SplitSettings:
     names, sentences = split_subjects(config.synthetic), split_sentences(config.synthetic)
     parts = {split: SplitPart(names[split], [str(number) for number in sentences[split]]) for split in names}
     return replace(config.split, train=parts["train"], validation=parts["validation"], test=parts["test"])
+
+
+def check_splits(config: Config, needed: Collection[str]) -> None:
+    """Refuse a configuration whose splits are empty, before any clip is processed.
+
+    Only what the configuration determines is checked: which subjects and sentences belong to a split. Whether a subject
+    has clips of these sentences is known after unpacking.
+
+    Args:
+        needed: splits that must not be empty, among ``train``, ``validation`` and ``test``.
+
+    Raises:
+        ConfigError: a needed split has no subject of the data set, or no sentence.
+    """
+    settings, known = split_settings(config), subjects(config)
+    for split in needed:
+        lack = _lack(split, settings, known)
+        if lack:
+            use = "evaluation" if split == "test" else "training"
+            raise ConfigError(
+                f"Configuration, split.{split}: {lack}, but {use} needs {split} clips; list subjects and sentences "
+                "in split (config/mead.yaml is an example), or give a trained model as checkpoint."
+            )
+
+
+def _lack(split: str, settings: SplitSettings, known: Collection[str]) -> str:
+    """What leaves a split without clips, or an empty text."""
+    if settings.rule in ("all_test", "all_train"):
+        only = settings.rule.removeprefix("all_")
+        return "" if split == only else f"the rule {settings.rule!r} makes every clip a {only} clip"
+    parts = {name: getattr(settings, name) for name in SPLITS}
+    part: SplitPart = parts[split]
+    if settings.rule == "mead" and split != "validation":
+        names = MEAD_TRAIN_SUBJECTS if split == "train" else MEAD_TEST_SUBJECTS
+        # The sentences of the published split are given by their number.
+        theirs, sentences = set(names) - set(parts["validation"].subjects), True
+    else:
+        theirs, sentences = set(part.subjects), bool(part.sentences)
+    if not theirs:
+        return "no subject is listed"
+    if not sentences:
+        return "no sentence is listed"
+    if not theirs & set(known):
+        return f"none of its subjects {sorted(theirs)} is in the data set, which has {sorted(known)}"
+    return ""
 
 
 def video_archive(folder: str, subject: str) -> list[str]:

@@ -19,6 +19,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
         (["--config", "head=nowhere.npz"], ["head", "nowhere.npz"]),
         (["--config", "visibility={source: masks, masks: nowhere}"], ["visibility.masks", "nowhere", "white = hidden"]),
         (["--config", "visibility={source: segmentation, model: no.tflite}"], ["visibility.model", "no.tflite"]),
+        (["--config", "split={rule: all_test}"], ["split.train", "every clip a test clip", "config/mead.yaml"]),
         (["predict"], ["video", "--config video=FILE"]),
         (["predict", "--config", "video=nowhere.mp4"], ["video", "nowhere.mp4"]),
     ],
