@@ -2,7 +2,7 @@
 import os
 import shutil
 import sys
-from contextlib import contextmanager
+from functools import wraps
 from pathlib import Path
 
 import yaml
@@ -35,6 +35,7 @@ from occlufacediff.workflow.inputs import (
     emote_landmarks,
     masks_state,
     occluders_state,
+    refuse_braces,
     sentence_table,
     split_settings,
     subjects,
@@ -42,13 +43,17 @@ from occlufacediff.workflow.inputs import (
 )
 
 
-@contextmanager
-def one_line_errors():
-    """Turn an error meant for users into Snakemake's own, which is shown without a traceback. Also a decorator."""
-    try:
-        yield
-    except OccluFaceError as error:
-        raise WorkflowError(str(error)) from None
+def one_line_errors(function):
+    """Decorate an input or params function: an error meant for users is shown without a traceback."""
+
+    @wraps(function)
+    def reporting(*arguments):
+        try:
+            return function(*arguments)
+        except OccluFaceError as error:
+            raise WorkflowError(str(error)) from None
+
+    return reporting
 
 
 # The defaults lie below --configfile and --config, and below the configuration that another workflow gives to `module`.
@@ -56,12 +61,14 @@ defaults = yaml.safe_load((ROOT / "config" / "default.yaml").read_text(encoding=
 update_config(defaults, config)
 config.update(defaults)
 
-with one_line_errors():
+try:
     cfg = load_config(config)
     SUBJECTS = subjects(cfg)
     check_inputs(cfg)
     # Archives in the shared folder: (subject, file) -> its location.
     REMOTE = archives(cfg.download) if cfg.source == "download" else {}
+except OccluFaceError as error:
+    raise WorkflowError(str(error)) from None
 
 # Paths of the user's files are marked with local(): a `module` with `prefix` must not change them.
 RESULTS = f"results/{cfg.dataset}"
@@ -155,12 +162,7 @@ def gpus():
     return int(cfg.device == "cuda" or (cfg.device == "auto" and shutil.which("nvidia-smi") is not None))
 
 
-def video_of_prediction(wildcards):
-    """The configured video. A function, because Snakemake does not read braces in its result as wildcards."""
-    return local(cfg.video) if cfg.video else []
-
-
-@one_line_errors()
+@one_line_errors
 def predicted(wildcards):
     """Results of the target `predict` for the configured video."""
     if cfg.video is None:
@@ -172,21 +174,24 @@ def predicted(wildcards):
 def predicting(name):
     """Input function: files of a network that predicts, trained here or of the open weights."""
 
-    @one_line_errors()
+    @one_line_errors
     def files(wildcards):
         return network(open_weights() if cfg.prediction.weights == "open" else MODELS, name)
 
     return files
 
 
-@one_line_errors()
+@one_line_errors
 def benchmark_videos(wildcards):
     """Videos of the target `benchmark`."""
     if cfg.benchmark_videos is None:
         raise ConfigError(
             "Configuration, benchmark_videos: benchmark needs videos; give --config benchmark_videos=FOLDER."
         )
-    return local([str(path) for path in find_videos(Path(cfg.benchmark_videos)).values()])
+    videos = [str(path) for path in find_videos(Path(cfg.benchmark_videos)).values()]
+    for path in videos:
+        refuse_braces("benchmark_videos", path)
+    return local(videos)
 
 
 def histories():
@@ -219,7 +224,7 @@ def sentence_tables(wildcards):
     return local([path for subject in SUBJECTS for path in sentence_table(ARCHIVES, subject)]) + own
 
 
-@one_line_errors()
+@one_line_errors
 def fetched_from(wildcards):
     """Identity of an archive's content in the shared folder."""
     if (wildcards.subject, wildcards.archive) not in REMOTE:
@@ -229,7 +234,7 @@ def fetched_from(wildcards):
     return REMOTE[wildcards.subject, wildcards.archive].identity
 
 
-@one_line_errors()
+@one_line_errors
 def asset_from(wildcards):
     """Terms of a licensed asset, then the identities of its files."""
     files = asset(cfg.download, wildcards.asset).values()
@@ -237,7 +242,7 @@ def asset_from(wildcards):
     return [notice(terms), *(remote.identity for remote in files)]
 
 
-@one_line_errors()
+@one_line_errors
 def licensed(wildcards):
     """Results of the target `fetch`."""
     if not cfg.download.assets:

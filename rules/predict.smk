@@ -1,7 +1,7 @@
 # Any video to motion and an animation: snakemake predict --config video=FILE
 rule predict_video:
     input:
-        video=video_of_prediction,
+        video=local(cfg.video) if cfg.video else [],
         model=SEGMENTATION,
         head=HEAD,
         motion_prior=predicting("motion_prior"),

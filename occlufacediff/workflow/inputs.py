@@ -68,12 +68,37 @@ def _known(config: Config) -> tuple[list[str], str]:
     return _archived(config.archives), f"the folder {config.archives}"
 
 
-def check_inputs(config: Config) -> None:
-    """Look for the files that the configuration names and no rule makes, and for consent to what is to be fetched.
+def refuse_braces(key: str, path: str | None) -> None:
+    """Refuse a path that Snakemake cannot use as an input file.
 
     Raises:
-        ConfigError: a file or folder is missing, an asset is unknown, or terms that apply are not accepted.
+        ConfigError: there is a brace in it.
     """
+    if path is not None and re.search("[{}]", path):
+        raise ConfigError(
+            f"Configuration, {key}: got {path!r}, but Snakemake reads braces in a path as wildcards; rename the file "
+            "or folder, or use the commands `occlufacediff predict` and `occlufacediff benchmark`, which accept it."
+        )
+
+
+def check_inputs(config: Config) -> None:
+    """Check the user's files that the configuration names, and the consent to terms of what is downloaded.
+
+    Raises:
+        ConfigError: a file or folder is missing or has a brace in its path, an asset is unknown, or terms that apply
+            are not accepted.
+    """
+    for key, path in {
+        "archives": config.archives,
+        "checkpoint": config.checkpoint,
+        "head": config.head,
+        "video": config.video,
+        "benchmark_videos": config.benchmark_videos,
+        "emote.folder": config.emote.folder,
+        "visibility.model": config.visibility.model,
+        "split.sentence_table": config.split.sentence_table,
+    }.items():
+        refuse_braces(key, path)
     if config.source == "download":
         demand_consent(("mead",), config.download.accept_terms, "the data set")
     for name in config.download.assets:

@@ -1,8 +1,8 @@
-"""Runs a stage over the clips of one subject: by Dask, keeping finished clips, with failures as rows.
+"""Runs a stage on the clips of one subject with Dask; finished clips are kept, failures become rows.
 
-A finished clip is its part file in the parts folder, files beside it where a stage writes some, and a JSON record
-``{"key", "files", "row"}``, ``files`` being their sizes by suffix. A shard that was killed finds them again and redoes
-only clips whose key (source, settings, code) has changed.
+A finished clip has a part file in the parts folder, further files with other suffixes where a stage writes some, and a
+JSON record ``{"key", "files", "row"}`` with the size of each file by suffix. A shard that was killed finds them again
+and processes only clips whose key (source, settings, code) has changed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ Job = tuple[Work, str, Path, str, Stamps, tuple[str, ...]]
 #: Columns that every index has, in this order; figures follow.
 COLUMNS = ("clip", "status", "reason", "message")
 OK, FAILED = "ok", "failed"
-#: How long the file system may take to show what a Dask worker elsewhere wrote, seconds.
+#: How long the file system may take to show files of a Dask worker on another machine, seconds.
 _SEEN_WITHIN_S = 60.0
 
 
@@ -71,26 +71,26 @@ def run_shard(
 
     Args:
         clips: names of the clips, ``<emotion>/<level>/<sentence>``.
-        work: writes the part whole or not at all and gives the clip's figures; it is pickled to other processes. A
+        work: writes the whole part or nothing and returns the clip's figures; it is pickled to other processes. A
             `ClipError` becomes a failed row. So does an unforeseen error, with the reason ``unexpected_error``: its
             traceback goes to the log, and the next run tries the clip again. Errors of configuration, assets and
             storage end the shard; finished clips are kept.
         parts: folder of the parts: ``<parts>/<clip><suffix>`` and ``.json``.
-        key_of: what the part depends on (`key`), asked in this process before anything runs.
-        inputs: files that a clip is made from, as an earlier stage left them. A failure of the clip counts only when
-            they are still there as they were: a lost mount must not turn clips into failed rows.
+        key_of: what the part depends on (`key`); called in this process before any clip is processed.
+        inputs: files that a clip is made from. A failure of the clip counts only if these files still exist unchanged:
+            a lost mount must not turn clips into failed rows.
         workers: 1 runs in this process, more in that many processes; not used with a ``scheduler``.
         scheduler: address of a Dask scheduler whose workers share this file system, or None.
         suffix: of the part files.
-        beside: suffixes of files that ``work`` writes beside each part; a clip without them is not finished.
-        title: of the progress bar, on the error output.
+        beside: suffixes of further files that ``work`` writes for each clip; a clip without them is not finished.
+        title: of the progress bar, which is written to stderr.
 
     Returns:
-        one row a clip in the order of ``clips``: ``clip status reason message`` and the figures.
+        one row per clip in the order of ``clips``: ``clip status reason message`` and the figures.
 
     Raises:
-        StorageError: a file of ``inputs`` is gone or changed meanwhile, the disk is full, a folder is read-only.
-        OccluFaceError: a worker process was killed.
+        StorageError: a file of ``inputs`` was deleted or changed, the disk is full, a folder is read-only.
+        OccluFaceError: a worker process was killed, or every one of several clips failed with an unforeseen error.
     """
     stamps = {clip: {path: _stamp(path) for path in inputs(clip)} for clip in clips}
     keys = {clip: key_of(clip) for clip in clips}
@@ -111,17 +111,24 @@ def run_shard(
     lost = [clip for clip, row in zip(clips, rows, strict=True) if row is None]
     if lost:
         raise AssetError(f"{parts}: the part of {lost[0]} vanished; do all Dask workers share this folder?")
-    return [row for row in rows if row is not None]
+    finished = [row for row in rows if row is not None]
+    if len(finished) > 1 and all(row["reason"] == UNEXPECTED for row in finished):
+        raise OccluFaceError(
+            f"{title}: all {len(finished)} clips failed with an unexpected error, the first with "
+            f"{finished[0]['message']!r}; this is a fault of the program or its installation and not of the clips: see "
+            "the tracebacks in the log"
+        )
+    return finished
 
 
 def key(*of: object) -> str:
-    """Digest of what a part depends on: strings, numbers, dataclasses of settings, in order."""
+    """Digest of all that a part depends on: strings, numbers and settings (dataclasses), in order."""
     plain = [asdict(thing) if is_dataclass(thing) and not isinstance(thing, type) else thing for thing in of]
     return hashlib.sha256(json.dumps(plain, sort_keys=True).encode()).hexdigest()
 
 
 def part_path(parts: Path, clip: str, suffix: str = ".h5") -> Path:
-    """Where the part of a clip lies."""
+    """Path of the part of a clip."""
     return parts / f"{clip}{suffix}"
 
 
@@ -130,11 +137,11 @@ def _record_path(parts: Path, clip: str) -> Path:
 
 
 def _finished(parts: Path, clip: str, suffix: str, wanted: str) -> Row | None:
-    """The row of a finished clip; None when it is not finished, was made from something else, or its part is gone."""
+    """The row of a finished clip; None if it is not finished, its key differs, or a file of it is missing."""
     try:
         record = json.loads(_record_path(parts, clip).read_text(encoding="utf-8"))
         row: Row = record["row"]
-        # After a loss of power a file may lack its content; what another machine wrote may be seen late.
+        # After a power failure a file may be empty; files that another machine wrote may appear late.
         sizes = {end: part_path(parts, clip, end).stat().st_size for end in record["files"]}
         if record["key"] != wanted or sizes != record["files"] or (row["status"] == OK and suffix not in sizes):
             return None
@@ -158,7 +165,7 @@ def _log_tracebacks(parts: Path, clips: Iterable[str]) -> None:
 
 
 def _one(job: Job) -> str:
-    """Do one clip and leave its record; runs in a worker."""
+    """Process one clip and write its record; runs in a worker."""
     work, clip, part, made_from, stamps, beside = job
     files: dict[str, int] = {}
     trace = ""
@@ -185,14 +192,14 @@ def _stamp(path: Path) -> tuple[int, int]:
             found = path.stat()
         except FileNotFoundError as error:
             raise StorageError(
-                f"{path}: is gone, though an earlier stage wrote it; if its disk or network mount was lost, bring it "
-                "back; if it was deleted, delete the index.csv of its subject too: the next run makes both anew"
+                f"{path}: does not exist, although an earlier stage wrote it; if its disk or network mount was lost, "
+                "mount it again; if it was deleted, delete the index.csv of its subject too: the next run makes both"
             ) from error
     return found.st_size, found.st_mtime_ns
 
 
 def _require_unchanged(stamps: Stamps) -> None:
-    """Read the files a failed clip was made from once more: the fault may lie with disk or mount and not with them."""
+    """Read the inputs of a failed clip again: the disk or mount may have failed, not the clip."""
     for path, stamp in stamps.items():
         if _stamp(path) != stamp:
             raise StorageError(f"{path}: changed while it was read; run again when nothing else writes to it")
@@ -201,7 +208,7 @@ def _require_unchanged(stamps: Stamps) -> None:
 
 
 def _run_local(jobs: list[Job], workers: int, done: Callable[[], object]) -> None:
-    # Dask takes the last name first: named so that the clips are done in their order.
+    # Dask starts with the last name: these names keep the order of the clips.
     tasks = [dask.delayed(_one)(job, dask_key_name=f"{len(jobs) - place:08d}") for place, job in enumerate(jobs)]
     with Callback(posttask=lambda *_: done()):
         if min(workers, len(jobs)) <= 1:
@@ -212,20 +219,20 @@ def _run_local(jobs: list[Job], workers: int, done: Callable[[], object]) -> Non
             dask.compute(*tasks, scheduler="processes", pool=pool, chunksize=1, optimize_graph=False)
         except BrokenProcessPool as error:
             raise OccluFaceError(
-                f"one of {min(workers, len(jobs))} worker processes was killed, most often for want of memory; "
-                "finished clips are kept: run again, with fewer processes (dask.workers) or more memory"
+                f"one of {min(workers, len(jobs))} worker processes was killed, most often because memory ran out; "
+                "finished clips are kept: run again with fewer processes (dask.workers) or more memory"
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def _worker_pool(workers: int) -> ProcessPoolExecutor:
-    """Fresh processes (MediaPipe does not live through a fork), all started, each computing on one thread."""
+    """New processes (MediaPipe does not survive a fork), all started, each computing with one thread."""
     pool = ProcessPoolExecutor(
         workers, mp_context=get_context("spawn"), initializer=_end_as_orphan, initargs=(os.getpid(),)
     )
     main, environment = sys.modules["__main__"], dict(os.environ)
-    # A fresh process would run the calling script again, and libraries read their number of threads on import.
+    # A new process would run the calling script again, and libraries read their number of threads on import.
     sys.modules["__main__"] = ModuleType("__main__")
     os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
     os.environ["LP_NUM_THREADS"] = "0"
@@ -255,7 +262,7 @@ def _run_distributed(
         module=module if module.partition(".")[0] == PACKAGE else __name__,
         done=done,
     )
-    # Another machine's new files may take a while to be seen here.
+    # New files of another machine may take a while to appear here.
     deadline = time.monotonic() + _SEEN_WITHIN_S
     for clip, made_from, _ in items:
         while _finished(parts, clip, suffix, made_from) is None and time.monotonic() < deadline:
@@ -265,14 +272,14 @@ def _run_distributed(
 def _one_elsewhere(
     work: Work, parts: Path, suffix: str, beside: tuple[str, ...], item: tuple[str, str, Stamps]
 ) -> None:
-    """Do one clip unless it is finished: the worker that did it may have died before it could say so."""
+    """Process one clip unless it is finished: its worker may have died before it could report the result."""
     clip, made_from, stamps = item
     if _finished(parts, clip, suffix, made_from) is None:
         _one((work, clip, part_path(parts, clip, suffix), made_from, stamps, beside))
 
 
 def _end_as_orphan(parent: int) -> None:
-    """Make a worker end with its parent: when the shard is killed, it would wait for its next clip for ever."""
+    """End a worker with its parent: if the shard is killed, the worker would wait for its next clip forever."""
     Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
@@ -283,15 +290,15 @@ def _end_with(parent: int) -> None:
 
 
 def parts_folder(output: Path) -> Path:
-    """Folder of the parts of an output, beside it: ``.<name>.parts``."""
+    """Folder of the parts of an output, in the output's folder: ``.<name>.parts``."""
     return output.parent / f".{output.name}.parts"
 
 
 def assemble(path: Path | str, rows: Iterable[Row], parts: Path, attributes: Mapping[str, Any]) -> None:
-    """Join the HDF5 parts of the usable clips into one file, a group a clip in the rows' order, written aside.
+    """Join the HDF5 parts of the usable clips into one file with one group per clip, in the order of the rows.
 
     Args:
-        attributes: of the whole file; the program's version is added.
+        attributes: of the file; the program's version is added.
     """
     with new_hdf5(path) as file:
         for name, value in {**attributes, "version": __version__}.items():
@@ -316,12 +323,12 @@ def clips_with(file: h5py.File, dataset: str) -> list[str]:
 
 
 def remove_parts(parts: Path) -> None:
-    """Remove the parts once the assembled output and the index are in place."""
+    """Remove the parts after the assembled output and the index are written."""
     shutil.rmtree(parts, ignore_errors=True)
 
 
 def write_index(path: Path | str, rows: Iterable[Mapping[str, Any]], figures: Sequence[str] = ()) -> None:
-    """Write an index: `COLUMNS`, then the named figures; a figure a row does not have is empty. Written aside."""
+    """Write an index: `COLUMNS`, then the named figures; missing figures are empty."""
     with written_aside(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, [*COLUMNS, *figures], restval="", extrasaction="raise", lineterminator="\n")
         writer.writeheader()
@@ -329,7 +336,7 @@ def write_index(path: Path | str, rows: Iterable[Mapping[str, Any]], figures: Se
 
 
 def read_index(path: Path | str) -> list[dict[str, str]]:
-    """Rows of an index as text; AssetError when it is missing or has other columns."""
+    """Rows of an index as text; AssetError if it is missing or has other columns."""
     path = Path(path)
     try:
         with path.open(newline="", encoding="utf-8") as file:

@@ -240,7 +240,7 @@ def test_coefficients_that_vanish_do_not_turn_a_clip_into_a_failure(
 
     monkeypatch.setattr(emote_coefficients, "read_emote_coefficients", lost)
     outputs = tmp_path / "a.h5", tmp_path / "a.csv"
-    with pytest.raises(StorageError, match="is gone"):
+    with pytest.raises(StorageError, match="does not exist"):
         read_emote_coefficients_subject("M003", store, head, tmp_path / "front", *outputs, settings=EmoteSettings())
     assert not outputs[1].exists()
 
@@ -289,7 +289,7 @@ def plain_config(**changes: Any) -> dict[str, Any]:
 
 
 def test_the_configuration_demands_what_published_data_need(tmp_path: Path, head: Path) -> None:
-    with pytest.raises(ConfigError, match=r"published\.folder"):
+    with pytest.raises(ConfigError, match=r"emote\.folder"):
         load_config(plain_config(landmarks={"source": "emote"}))
     folder = {"folder": str(tmp_path)}
     with pytest.raises(ConfigError, match=r"head: .*convert"):
@@ -304,7 +304,7 @@ def test_the_workflow_plans_to_read_published_data(tmp_path: Path, head: Path) -
     for path in ("landmarks_original/mediapipe", "reconstructions/EMICA-MEAD_flame2020"):
         (tmp_path / path / "M101" / "front").mkdir(parents=True)
     config = ["subjects=[M101]", f"head={head}", "dataset=published_plan", f"emote={{folder: {tmp_path}}}"]
-    config += ["landmarks={source: published}", "reconstruction={source: published}"]
+    config += ["landmarks={source: emote}", "reconstruction={source: emote}"]
     command = [sys.executable, "-m", "snakemake", "-s", str(root / "Snakefile"), "-d", str(tmp_path), "--dry-run"]
     done = subprocess.run(
         [*command, "--cores", "1", "--config", *config],
@@ -315,5 +315,5 @@ def test_the_workflow_plans_to_read_published_data(tmp_path: Path, head: Path) -
     )
     text = done.stdout + done.stderr
     assert done.returncode == 0, text
-    assert "read_landmarks" in text and "read_coefficients" in text
+    assert "read_emote_landmarks" in text and "read_emote_coefficients" in text
     assert "detect_landmarks" not in text and "fit_coefficients" not in text

@@ -143,7 +143,7 @@ def test_published_landmarks_that_vanish_do_not_turn_clips_into_failures(
         return found
 
     monkeypatch.setattr(emote_landmarks, "read_emote_landmarks", read_and_lose)
-    with pytest.raises(StorageError, match=rf"002/{LANDMARKS_FILE}: is gone, though .*bring it back"):
+    with pytest.raises(StorageError, match=rf"002/{LANDMARKS_FILE}: does not exist, although .*mount it again"):
         run()
     assert not any(path.exists() for path in outputs)
     monkeypatch.undo()

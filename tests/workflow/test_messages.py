@@ -22,6 +22,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
         (["--config", "split={rule: all_test}"], ["split.train", "every clip a test clip", "config/mead.yaml"]),
         (["predict"], ["video", "--config video=FILE"]),
         (["predict", "--config", "video=nowhere.mp4"], ["video", "nowhere.mp4"]),
+        (["predict", "--config", "video=talk{1}.mp4"], ["video", "talk{1}.mp4", "wildcards", "rename"]),
+        (["benchmark"], ["benchmark_videos", "--config benchmark_videos=FOLDER"]),
+        (["fetch"], ["download.assets", "[flame2020]"]),
+        (["resources/licensed/unknown/index.csv"], ["download.assets", "'unknown'", "flame2020"]),
+        (["--config", "run={name: a/b}"], ["run.name", "'a/b'", "letters"]),
     ],
 )
 def test_message_names_key_value_and_remedy(bare, arguments, words):
@@ -32,3 +37,17 @@ def test_message_names_key_value_and_remedy(bare, arguments, words):
         assert word in message, result.stdout
     assert "most recent call last" not in result.stdout
     assert result.stdout.count("Configuration, ") == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "words"), [("nowhere", ["nowhere", "there is no folder"]), ("videos", ["{1}.mp4", "rename"])]
+)
+def test_message_of_an_input_function_is_one_line(bare, tmp_path, name, words):
+    if name == "videos":
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "talk{1}.mp4").touch()
+    result = bare.run("--dry-run", "benchmark", "--config", f"benchmark_videos={tmp_path / name}")
+    assert result.returncode != 0
+    (line,) = [line for line in result.stdout.splitlines() if all(word in line for word in words)]
+    assert "benchmark" in line
+    assert "most recent call last" not in result.stdout

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from occlufacediff.config.crop import CropSettings
-from occlufacediff.errors import AssetError, ClipError, ConfigError
+from occlufacediff.errors import AssetError, ClipError, ConfigError, OccluFaceError
 from occlufacediff.files import written_aside
 from occlufacediff.storage import StorageError
 from occlufacediff.workflow import dask_workers
@@ -90,6 +90,25 @@ def test_an_unforeseen_error_fails_one_clip_and_is_tried_again(
     again = run_shard(CLIPS, partial(work, tmp_path / "log"), tmp_path, key, workers=workers)
     assert (tmp_path / "log").read_text().splitlines() == [CLIPS[2]]
     assert [row["status"] for row in again] == ["ok"] * 7
+
+
+def never(clip: str, part: Path) -> dict[str, object]:
+    raise KeyError(clip)
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_an_unforeseen_error_of_every_clip_ends_the_stage_and_keeps_the_rows(
+    tmp_path: Path, workers: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(OccluFaceError, match=r"all 7 clips failed with an unexpected error.*KeyError.*tracebacks"):
+        run_shard(CLIPS, never, tmp_path, key, workers=workers)
+    assert len(list(tmp_path.rglob("*.json"))) == 7
+    assert caplog.text.count("Traceback") == 7
+
+
+def test_an_unforeseen_error_of_the_only_clip_is_a_row(tmp_path: Path) -> None:
+    (row,) = run_shard(CLIPS[:1], never, tmp_path, key)
+    assert row["reason"] == "unexpected_error"
 
 
 def lost(error: Exception, clip: str, part: Path) -> dict[str, object]:
