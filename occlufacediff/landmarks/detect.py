@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -13,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.config.landmarks import LandmarkSettings
-from occlufacediff.landmarks.native_output import silence_native_output
+from occlufacediff.landmarks.native_output import filter_native_output
 from occlufacediff.landmarks.topology import ALL_POINTS
 
 #: Largest movement of a face between two detections, as a fraction of its box edge.
@@ -80,17 +78,13 @@ class MediaPipeDetector:
     def __init__(self, settings: LandmarkSettings) -> None:
         self._settings = settings
         self._mesh: Any = None
-        self._face_seen = False
 
     def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Detect the faces of a frame (H, W, 3) RGB: (n, 478, 2) float32 px."""
         frame = np.ascontiguousarray(frame)
-        # The library logs while it loads its models, and again at the first detected face.
-        with nullcontext() if self._face_seen else silence_native_output():
-            if self._mesh is None:
-                self._mesh = _face_mesh(self._settings)
-            result = self._mesh.process(frame)
-        self._face_seen = self._face_seen or bool(result.multi_face_landmarks)
+        if self._mesh is None:
+            self._mesh = _face_mesh(self._settings)
+        result = self._mesh.process(frame)
         size = np.array([frame.shape[1], frame.shape[0]], np.float32)
         faces = [[(point.x, point.y) for point in face.landmark] for face in result.multi_face_landmarks or ()]
         return np.asarray(faces, np.float32).reshape(-1, ALL_POINTS, 2) * size
@@ -98,8 +92,7 @@ class MediaPipeDetector:
     def reset(self) -> None:
         """Drop the tracking state; does nothing in static mode, which detects every frame independently."""
         if self._mesh is not None and not self._settings.static:
-            with silence_native_output():
-                self._mesh.reset()
+            self._mesh.reset()
 
     def __enter__(self) -> Self:
         return self
@@ -109,13 +102,11 @@ class MediaPipeDetector:
     ) -> None:
         if self._mesh is not None:
             self._mesh.close()
-            self._mesh, self._face_seen = None, False
+            self._mesh = None
 
 
 def _face_mesh(settings: LandmarkSettings) -> Any:
-    # Set before the import, because the library reads them only once.
-    os.environ.setdefault("GLOG_minloglevel", "3")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    filter_native_output()
     from mediapipe.python.solutions.face_mesh import FaceMesh
 
     return FaceMesh(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from functools import cache
 from pathlib import Path
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import AssetError
-from occlufacediff.landmarks.native_output import silence_native_output
+from occlufacediff.landmarks.native_output import filter_native_output
 from occlufacediff.landmarks.normalise import CROP_PX
 
 #: Confidence from which a pixel belongs to the only category of a single-category model.
@@ -44,9 +43,8 @@ class Segmenter:
             raise AssetError(
                 f"visibility.model: {self._path} cannot be read ({error.strerror}); use a segmentation model (.tflite)"
             ) from error
-        with silence_native_output():
-            self._network, self._image = _load(content, self._path)
-            outputs = self._outputs(np.zeros((CROP_PX, CROP_PX, 3), np.uint8))
+        self._network, self._image = _load(content, self._path)
+        outputs = self._outputs(np.zeros((CROP_PX, CROP_PX, 3), np.uint8))
         labels: list[str] = list(self._network.labels)
         if len(outputs) == 1 and (outputs.min() < 0 or outputs.max() > 1):
             raise AssetError(
@@ -77,9 +75,7 @@ def segmenter(settings: VisibilitySettings) -> Segmenter:
 
 def _load(content: bytes, path: Path) -> tuple[Any, Any]:
     """The network, and the function that wraps an image for it."""
-    # Set before the import, because the library reads them only once.
-    os.environ.setdefault("GLOG_minloglevel", "3")
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    filter_native_output()
     import mediapipe
     from mediapipe.tasks.python.core.base_options import BaseOptions
     from mediapipe.tasks.python.vision import ImageSegmenter, ImageSegmenterOptions

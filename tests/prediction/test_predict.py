@@ -6,6 +6,7 @@ import hashlib
 import re
 import shutil
 import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -359,6 +360,23 @@ def test_results_that_name_no_video_are_not_replaced_without_a_word(
     assert status == 2
     assert f"{tmp_path / 'mute'} holds the results of an unknown video" in output
     assert (tmp_path / "mute/motion.npz").read_bytes() == b"no archive"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("video", ["talk.mp4", "nobody.mp4"])
+def test_the_error_output_of_the_command_is_ours_alone(folder: Path, tmp_path: Path, video: str) -> None:
+    arguments = ["predict", str(folder / video), "--out", str(tmp_path), "--device", "cpu"]
+    arguments += ["--checkpoint", str(folder / "models"), "--head", str(folder / "head.npz"), "--occlusion", "mouth"]
+    done = subprocess.run(
+        [sys.executable, "-m", "occlufacediff", *arguments], capture_output=True, text=True, timeout=300
+    )
+    errors = done.stderr.splitlines()
+    if video == "talk.mp4":
+        assert (done.returncode, errors) == (0, ["note: the audio is not speech (music or noise?); occluded motion is "
+                                                 "predicted from the video alone"])  # fmt: skip
+    else:
+        assert done.returncode == 2 and len(errors) == 1
+        assert errors[0].startswith(f"occlufacediff: {folder / video}: no face was found in its 26 frames")
 
 
 def test_names_are_printed_as_they_are(predict: Callable[..., tuple[int, str]], folder: Path, tmp_path: Path) -> None:
