@@ -20,8 +20,8 @@ from occlufacediff.errors import ClipError
 from occlufacediff.files import new_hdf5
 from occlufacediff.head.fit import fit_clip
 from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.media.audio import level_db
 from occlufacediff.media.probe import probe
-from occlufacediff.media.sound import level_db
 from occlufacediff.prediction.observation import observe
 from occlufacediff.prediction.progress import no_progress
 from occlufacediff.prediction.speech import read_audio

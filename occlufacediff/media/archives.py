@@ -1,4 +1,4 @@
-"""Tar and zip archives: written byte for byte the same each time, read without trusting them."""
+"""Tar and zip archives: deterministic writing, safe reading of untrusted files."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from occlufacediff.files import written_aside
 
 BLOCK = tarfile.BLOCKSIZE
 _COPY = 1 << 20
-#: What damage in a tar, or in its compression, looks like; see `_damaged` for OSError.
+#: Errors of damaged tar archives or their compression; see `_damaged` for OSError.
 _DAMAGE = (tarfile.TarError, EOFError, zlib.error, lzma.LZMAError, OSError)
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What an archive may ask of the disk; beyond it the archive is refused."""
+    """Limits of an archive; a larger one is rejected."""
 
-    #: Members.
+    #: Number of members.
     members: int = 200_000
-    #: Bytes of one member that is unpacked.
+    #: Bytes of one unpacked member.
     member_bytes: int = 4 << 30
-    #: Bytes of all members together.
+    #: Bytes of all members.
     archive_bytes: int = 200 << 30
 
 
@@ -41,13 +41,13 @@ LIMITS = Limits()
 
 
 def write_tar(path: Path | str, members: Iterable[tuple[str, Path]]) -> None:
-    """Write files into an uncompressed tar, sorted by name, without dates and owners, written aside.
+    """Write files into an uncompressed tar, sorted by name, without dates and owners.
 
     Args:
         members: (name in the archive, file) pairs; names are relative and unique.
 
     Raises:
-        ValueError: a name that `unpack` would refuse, or a name given twice.
+        ValueError: a name that `unpack` would reject, or a name given twice.
     """
     pairs = sorted(members)
     for earlier, later in pairwise(pairs):
@@ -66,23 +66,23 @@ def write_tar(path: Path | str, members: Iterable[tuple[str, Path]]) -> None:
 
 
 def unpack(path: Path | str, place: Callable[[str], Path | None], limits: Limits = LIMITS) -> list[str]:
-    """Unpack the members of a tar that ``place`` gives a path for, each written aside.
+    """Unpack the members of a tar for which ``place`` returns a path.
 
-    The whole archive is refused before anything is written when any member has an absolute name, steps out with ``..``,
-    is a link, a device or a sparse file, or when the archive asks for more than the limits. Of a damaged archive,
-    every member that can be read is unpacked: behind a damaged header the next good one is looked for.
+    The whole archive is rejected before anything is written if any member has an absolute path or ``..``, is a link, a
+    device or a sparse file, or if the archive exceeds the limits. All readable members of a damaged archive are
+    unpacked: after a damaged header, the next valid one is searched for.
 
     Args:
         path: a tar, compressed or not.
-        place: member name -> file to write, None to leave the member in the archive. Asked once a member.
-        limits: what the archive may ask of the disk.
+        place: member name -> file to write; None: skip the member. Called once per member.
+        limits: limits of the archive.
 
     Returns:
-        names of the members unpacked, in the archive's order.
+        names of the unpacked members, in the archive's order.
 
     Raises:
-        ClipError: ``unsafe_archive``: refused, the message names the member; ``broken_archive``: unreadable or damaged
-            (what could be read is unpacked, the message says where the damage is); ``no_archive``: no such file.
+        ClipError: ``unsafe_archive``: rejected, the message names the member; ``broken_archive``: unreadable or damaged
+            (readable members are unpacked, the message names the damage); ``no_archive``: no such file.
     """
     path = Path(path)
     unpacked: list[str] = []
@@ -111,13 +111,13 @@ def unpack(path: Path | str, place: Callable[[str], Path | None], limits: Limits
 
 
 def unpack_zip(path: Path | str, folder: Path, limits: Limits = LIMITS) -> list[str]:
-    """Unpack a zip below a folder, each member written aside.
+    """Unpack a zip into a folder.
 
-    Refused before anything is written, as with `unpack`: absolute names, ``..``, links, devices, encrypted members,
-    more than the limits. A damaged member stops it.
+    Rejected before anything is written, as in `unpack`: absolute paths, ``..``, links, devices, encrypted members,
+    archives over the limits. A damaged member is an error.
 
     Returns:
-        names of the members unpacked, in the archive's order.
+        names of the unpacked members, in the archive's order.
 
     Raises:
         ClipError: ``unsafe_archive``, ``broken_archive`` or ``no_archive``.
@@ -143,7 +143,7 @@ def unpack_zip(path: Path | str, folder: Path, limits: Limits = LIMITS) -> list[
                     written_aside(folder / member.filename) as aside,
                     aside.open("wb") as file,
                 ):
-                    # The module reads no more than the size that was checked above.
+                    # zipfile reads at most the size that was checked above.
                     shutil.copyfileobj(source, file, _COPY)
     except (zipfile.BadZipFile, zlib.error, lzma.LZMAError, EOFError, NotImplementedError) as error:
         raise ClipError("broken_archive", f"{path}: not a readable zip ({error}); fetch it again") from error
@@ -151,9 +151,9 @@ def unpack_zip(path: Path | str, folder: Path, limits: Limits = LIMITS) -> list[
 
 
 def _survey(archive: tarfile.TarFile, path: Path, limits: Limits) -> tuple[list[tarfile.TarInfo], list[str]]:
-    """All members that can be found, and what is wrong between and behind them.
+    """All members that can be found, and the damage between and after them.
 
-    Ends with the first member that goes beyond the limits or has a negative size: the archive is then refused.
+    Stops at the first member that exceeds the limits or has a negative size; the archive is then rejected.
     """
     size = path.stat().st_size if isinstance(archive.fileobj, io.BufferedReader) else None
     members: list[tarfile.TarInfo] = []
@@ -172,7 +172,7 @@ def _survey(archive: tarfile.TarFile, path: Path, limits: Limits) -> tuple[list[
             return members, damage
         if member is None:
             break
-        # The library looks for the next good header behind a bad one, and says nothing.
+        # tarfile silently searches for the next valid header after a damaged one.
         if member.offset > end and not (size is not None and _blank(path, end, member.offset)):
             damage.append(f"{member.offset - end} bytes cannot be read between {before} and {member.name}")
         if size is not None and member.offset_data + _stored(member) > size:
@@ -193,9 +193,9 @@ def _survey(archive: tarfile.TarFile, path: Path, limits: Limits) -> tuple[list[
 def _checked(
     path: Path, members: list[tarfile.TarInfo], place: Callable[[str], Path | None], limits: Limits
 ) -> list[tuple[tarfile.TarInfo, Path]]:
-    """The members to unpack and their targets; ClipError where any member of the archive is refused."""
+    """The members to unpack and their targets; raises ClipError if any member is rejected."""
     for member in members:
-        # The folder that was packed is itself a member, called ".".
+        # The packed folder is itself a member, named ".".
         fault = "" if member.isdir() and member.name in (".", "") else _fault_of_name(member.name)
         if not fault and not member.isdir() and (not member.isreg() or member.issparse()):
             fault = "not a plain file"
@@ -230,16 +230,16 @@ def _copy_whole(source: IO[bytes], file: IO[bytes], member: tarfile.TarInfo) -> 
 
 
 def _unsafe(path: Path, name: str, fault: str) -> ClipError:
-    return ClipError("unsafe_archive", f"{path}: member {name!r} is refused: {fault}")
+    return ClipError("unsafe_archive", f"{path}: member {name!r} is rejected: {fault}")
 
 
 def _stored(member: tarfile.TarInfo) -> int:
-    """Bytes of a member's content in the archive; a sparse file is refused later, whatever it has."""
+    """Bytes of a member's content in the archive; sparse files are rejected later."""
     return member.size if member.isreg() and not member.issparse() else 0
 
 
 def _blank(path: Path, begin: int, end: int) -> bool:
-    """Whether a stretch of a file holds zeros only."""
+    """Whether a part of a file has zeros only."""
     with path.open("rb") as file:
         file.seek(begin)
         while begin < end:
@@ -267,7 +267,7 @@ def _opened(path: Path) -> Iterator[tarfile.TarFile]:
 
 
 def _damaged(error: Exception) -> bool:
-    """Whether the archive is at fault: some decompressors raise an OSError without a number, the disk's have one."""
+    """Whether the archive is damaged: OSErrors of decompressors have no error number, those of disks have one."""
     return not isinstance(error, OSError) or error.errno is None
 
 

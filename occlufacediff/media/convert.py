@@ -1,4 +1,4 @@
-"""Any video to 25 fps H.264 in mp4, byte for byte the same each time."""
+"""Conversion of any video to 25 fps H.264 in mp4; equal input gives equal bytes."""
 
 from __future__ import annotations
 
@@ -10,11 +10,11 @@ import ffmpeg
 from occlufacediff.errors import ClipError
 from occlufacediff.files import written_aside
 from occlufacediff.media.ffmpeg import BITEXACT, run_ffmpeg
-from occlufacediff.media.frames import check_whole
+from occlufacediff.media.frames import check_complete
 from occlufacediff.media.probe import MediaInfo, opened, probe, video_stream
 from occlufacediff.media.rates import FPS
 
-#: Square pixels, even sizes (4:2:0 needs them), time from the first frame, constant rate: as `read_frames` counts.
+#: Square pixels, even sizes (for 4:2:0), time from the first frame and a constant rate, as in `read_frames`.
 _FILTERS: tuple[tuple[str, tuple[str | int, ...]], ...] = (
     ("setpts", ("PTS-STARTPTS",)),
     ("fps", (FPS,)),
@@ -26,13 +26,13 @@ _FILTERS: tuple[tuple[str, tuple[str | int, ...]], ...] = (
 def convert_video(
     source: Path | str, target: Path | str, *, crf: int, preset: str, max_seconds: float | None = None
 ) -> tuple[MediaInfo, int]:
-    """Convert the picture track of ``source`` to 25 fps H.264 4:2:0 in ``target`` (mp4, no sound), written aside.
+    """Convert the video track of ``source`` to 25 fps H.264 4:2:0 in ``target`` (mp4, without audio).
 
-    The encoder runs on one thread, since x264's output depends on their number. A file longer than ``max_seconds`` is
-    refused, whether it tells so or only plays so long: time stamps of a damaged file may lie hours apart.
+    The encoder uses one thread, because x264's output depends on their number. A file whose stated or decoded duration
+    exceeds ``max_seconds`` is rejected: time stamps of a damaged file can claim hours.
 
     Returns:
-        what the source holds, and the number of frames written.
+        properties of the source, and the number of frames written.
 
     Raises:
         ClipError: ``no_video``, ``broken_video``, ``too_long``.
@@ -42,7 +42,7 @@ def convert_video(
     video = info.require_video()
     limit: dict[str, float] = {}
     if max_seconds is not None:
-        _refuse_longer(source, video.duration_s or 0.0, max_seconds)
+        _reject_longer(source, video.duration_s or 0.0, max_seconds)
         limit = {"t": max_seconds + 1}
     stream = ffmpeg.input(str(source.absolute())).video
     for name, arguments in _FILTERS:
@@ -66,12 +66,12 @@ def convert_video(
         if frames == 0:
             raise ClipError("broken_video", f"{source}: no frame of its video track can be decoded")
         if max_seconds is not None:
-            _refuse_longer(source, frames / FPS, max_seconds)
-        check_whole(source, frames / FPS, video.told_s)
+            _reject_longer(source, frames / FPS, max_seconds)
+        check_complete(source, frames / FPS, video.stated_s)
     return info, frames
 
 
-def _refuse_longer(source: Path, seconds: float, most: float) -> None:
+def _reject_longer(source: Path, seconds: float, most: float) -> None:
     if seconds > most:
         raise ClipError(
             "too_long",
@@ -81,7 +81,7 @@ def _refuse_longer(source: Path, seconds: float, most: float) -> None:
 
 
 def count_frames(path: Path | str) -> int:
-    """Number of frames of a video by its packets, without decoding."""
+    """Count the frames of a video by its packets, without decoding."""
     with opened(path) as container:
         stream = video_stream(container)
         if stream is None:

@@ -1,4 +1,4 @@
-"""Pictures and sound into files: H.264 4:2:0 and AAC in mp4, byte for byte the same each time."""
+"""Encoding of frames and audio to mp4 (H.264 4:2:0 and AAC); equal input gives equal bytes."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ from occlufacediff.media.rates import SAMPLE_RATE
 
 
 class VideoWriter:
-    """Writes RGB frames, and a sound beside them, to an mp4 file that appears when the block ends without an error.
+    """Writes RGB frames and optional audio to an mp4 file, which appears when the block ends without an error.
 
     ``with VideoWriter(path, 25, (512, 512), audio=waveform) as writer: writer.write(frame)``
 
     Args:
         path: the mp4 file.
-        fps: frames a second.
+        fps: frames per second.
         size: (width, height) of the frames in pixels, both even (4:2:0).
-        audio: None; (N,) float32 samples in [-1, 1] whose sample 0 belongs to the start of frame 0; or a file whose
-            sound is taken in step with its first picture. Cut or padded with silence to the length of the picture.
-        audio_rate: samples a second of ``audio``.
+        audio: None; (N,) float32 samples in [-1, 1] that start with frame 0; or a file whose audio is aligned with its
+            first video frame. It is cut or padded with silence to the duration of the video.
+        audio_rate: samples per second of ``audio``.
         crf, preset: quality (0 lossless .. 51) and speed of x264.
 
     Raises:
-        ValueError: odd sizes, or a frame of another size or type.
-        ClipError: ``encoder``: ffmpeg ended with an error; the message has its last words.
+        ValueError: odd sizes, or a frame of a different size or type.
+        ClipError: ``encoder``: ffmpeg failed; the message has its last output.
     """
 
     def __init__(
@@ -67,9 +67,9 @@ class VideoWriter:
             self._folder = Path(stack.enter_context(TemporaryDirectory(prefix="encoding-")))
             self._errors = stack.enter_context(TemporaryFile())
             width, height = self._size
-            picture = ffmpeg.input("pipe:", f="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=self._fps).video
-            output = picture.output(
-                str(self._target if self._audio is None else self._folder / "picture.mp4"),
+            video = ffmpeg.input("pipe:", f="rawvideo", pix_fmt="rgb24", s=f"{width}x{height}", r=self._fps).video
+            output = video.output(
+                str(self._target if self._audio is None else self._folder / "video.mp4"),
                 **self._codec,
                 **BITEXACT,
                 **{"flags:v": "+bitexact", "f": "mp4"},
@@ -83,23 +83,23 @@ class VideoWriter:
             self._stack = stack.pop_all()
         return self
 
-    def _add_sound(self) -> None:
-        """Join picture and sound, now that the length is known (`-shortest` would not give the same bytes twice)."""
+    def _add_audio(self) -> None:
+        """Join video and audio when the duration is known (the bytes of `-shortest` differ between runs)."""
         if self._audio is None:
             return
         if isinstance(self._audio, Path):
-            sound = _sound_of(self._audio)
+            audio = _audio_of(self._audio)
         else:
-            wave = self._folder / "sound.wav"
+            wave = self._folder / "audio.wav"
             wavfile.write(wave, self._audio_rate, np.asarray(self._audio, dtype=np.float32))
-            sound = ffmpeg.input(str(wave)).audio
+            audio = ffmpeg.input(str(wave)).audio
         seconds = self.frames / self._fps
-        sound = sound.filter("apad", whole_dur=seconds).filter("atrim", end=seconds)
+        audio = audio.filter("apad", whole_dur=seconds).filter("atrim", end=seconds)
         options = {"vcodec": "copy", "acodec": "aac", "audio_bitrate": "128k", "flags:a": "+bitexact", "f": "mp4"}
         output = ffmpeg.output(
-            ffmpeg.input(str(self._folder / "picture.mp4")).video, sound, str(self._target), **options, **BITEXACT
+            ffmpeg.input(str(self._folder / "video.mp4")).video, audio, str(self._target), **options, **BITEXACT
         )
-        run_ffmpeg(output, reason="encoder", doing=f"adding the sound to {self._path}")
+        run_ffmpeg(output, reason="encoder", doing=f"adding the audio to {self._path}")
 
     def write(self, frame: NDArray[np.uint8]) -> None:
         """Append one frame, (H, W, 3) uint8 RGB."""
@@ -116,7 +116,7 @@ class VideoWriter:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        # An error raised inside this block makes the stack remove what was written aside.
+        # An error in this block makes the stack remove the temporary file.
         with self._stack:
             if error is not None:
                 self._process.kill()
@@ -127,7 +127,7 @@ class VideoWriter:
                 raise error
             if self._process.returncode != 0 or self.frames == 0:
                 raise ClipError("encoder", self._failure())
-            self._add_sound()
+            self._add_audio()
 
     def _failure(self) -> str:
         self._process.wait()
@@ -136,20 +136,20 @@ class VideoWriter:
         return f"encoding {self._path} failed: {words}"
 
 
-def _sound_of(path: Path) -> Any:
-    """The sound of a file as a stream of ffmpeg-python that starts with the first frame of its picture."""
+def _audio_of(path: Path) -> Any:
+    """The audio of a file as a stream of ffmpeg-python that starts with the first video frame."""
     info = probe(path)
     track = info.require_audio()
-    sound = (
+    audio = (
         ffmpeg.input(str(path.absolute()))["a:0"].filter("aresample", **{"async": 1}).filter("asetpts", "PTS-STARTPTS")
     )
     late = 0.0 if info.video is None else track.start_s - info.video.start_s
     if late > 0:
-        return sound.filter("adelay", round(late * 1000), all=1)
-    return sound.filter("atrim", start=-late).filter("asetpts", "PTS-STARTPTS") if late < 0 else sound
+        return audio.filter("adelay", round(late * 1000), all=1)
+    return audio.filter("atrim", start=-late).filter("asetpts", "PTS-STARTPTS") if late < 0 else audio
 
 
-def write_sound(
+def write_audio(
     path: Path | str,
     waveform: NDArray[np.float32],
     rate: int,
@@ -158,19 +158,19 @@ def write_sound(
     channels: int = 2,
     bitrate: str = "128k",
 ) -> None:
-    """Write a waveform as AAC, in mp4 or m4a by the suffix of ``path``, written aside.
+    """Write a waveform as AAC to mp4 or m4a, by the suffix of ``path``.
 
     Args:
-        waveform: (N,) float32 in [-1, 1] at ``rate`` samples a second.
-        out_rate, channels, bitrate: of the file; MEAD's own are 48 kHz and 2.
+        waveform: (N,) float32 in [-1, 1] at ``rate`` samples per second.
+        out_rate, channels, bitrate: of the file; MEAD has 48 kHz and 2 channels.
 
     Raises:
         ClipError: ``encoder``.
     """
-    with written_aside(path) as aside, TemporaryDirectory(prefix="sound-") as folder:
-        wave = Path(folder) / "sound.wav"
-        # The same in every channel: ffmpeg's own mixing from mono to stereo makes it quieter.
+    with written_aside(path) as aside, TemporaryDirectory(prefix="audio-") as folder:
+        wave = Path(folder) / "audio.wav"
+        # Copy to every channel: ffmpeg's conversion from mono to stereo makes it quieter.
         wavfile.write(wave, rate, np.repeat(np.asarray(waveform, dtype=np.float32)[:, None], channels, axis=1))
         options = {"acodec": "aac", "audio_bitrate": bitrate, "ar": out_rate, "f": "mp4"}
         output = ffmpeg.input(str(wave)).audio.output(str(aside), **options, **BITEXACT, **{"flags:a": "+bitexact"})
-        run_ffmpeg(output, reason="encoder", doing=f"writing the sound {path}")
+        run_ffmpeg(output, reason="encoder", doing=f"writing the audio {path}")

@@ -1,4 +1,4 @@
-"""The ffmpeg program: finding it, running it with its errors checked."""
+"""Finding and running the ffmpeg program."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ import imageio_ffmpeg
 from occlufacediff.errors import ClipError
 
 QUIET = ("-nostdin", "-hide_banner", "-loglevel", "error")
-#: Output options without which the bytes depend on the build and the date.
+#: Output options that make the bytes independent of build and date.
 BITEXACT = {"fflags": "+bitexact", "map_metadata": -1, "map_chapters": -1}
 
 
 @cache
 def ffmpeg_binary() -> str:
-    """The program on the PATH, else the one that comes with imageio-ffmpeg."""
+    """The program on the PATH, else the one of imageio-ffmpeg."""
     return shutil.which("ffmpeg") or imageio_ffmpeg.get_ffmpeg_exe()
 
 
 def run_ffmpeg(stream: Any, *, reason: str, doing: str) -> bytes:
-    """Run a stream of ffmpeg-python to its end and give what it wrote to its standard output.
+    """Run a stream of ffmpeg-python and return its standard output.
 
     Args:
         stream: output node of ffmpeg-python.
-        reason: reason word of the error.
-        doing: what was tried, for the message: "conversion of PATH".
+        reason: reason of the error.
+        doing: the operation, for the error message: "conversion of PATH".
 
     Raises:
-        ClipError: ffmpeg ended with an error; the message carries its last words.
+        ClipError: ffmpeg failed; the message has its last output.
     """
     try:
         out, _ = (

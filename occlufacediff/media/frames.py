@@ -17,37 +17,37 @@ from occlufacediff.errors import ClipError
 from occlufacediff.media.probe import decoded, opened, shown_size, start_of, video_stream
 from occlufacediff.media.rates import FPS
 
-#: A file that tells its length and decodes to less than this part of it was cut off.
-WHOLE = 0.9
-#: No picture stands still for longer, in seconds: time stamps that say so are damaged.
+#: A file is incomplete if less than this fraction of its stated duration decodes.
+COMPLETE = 0.9
+#: Longest plausible duration of one frame, in seconds; longer ones are damaged time stamps.
 LONGEST_STILL_S = 600
 
 
 def read_frames(
     path: Path | str, *, threads: int = 0, damage: Callable[[], None] | None = None
 ) -> Iterator[NDArray[np.uint8]]:
-    """Give the frames of a video one by one, resampled to 25 fps by their time stamps.
+    """Yield the frames of a video, resampled to 25 fps by their time stamps.
 
     Output frame n is the last source frame whose time, counted from the first frame and rounded to the nearest
-    1/25 s, is at most n/25 s: what ffmpeg's ``fps`` filter gives. Rotation of the container is applied, pixels are
-    made square, any pixel format is turned into RGB. Only one frame is held at a time.
+    1/25 s, is at most n/25 s, as in ffmpeg's ``fps`` filter. The container's rotation is applied, pixels are made
+    square, and any pixel format is converted to RGB. One frame is in memory at a time.
 
     Args:
         path: any file with a video track.
-        threads: of the decoder; 0 takes as many as there are cores.
-        damage: called for each packet that cannot be decoded; pictures that depend on it may be smeared.
+        threads: decoder threads; 0: one per core.
+        damage: called for each packet that cannot be decoded; dependent frames can have artifacts.
 
     Yields:
-        (H, W, 3) uint8 RGB, read-only: a repeated frame is the same array again.
+        (H, W, 3) uint8 RGB, read-only: a repeated frame is the same array.
 
     Raises:
-        ClipError: ``no_video``, or ``broken_video`` when nothing decodes, the file was cut off or its time stamps leap.
+        ClipError: ``no_video``, or ``broken_video`` if nothing decodes, the file is incomplete or its time stamps jump.
     """
     path = Path(path)
     with opened(path) as container:
         stream = video_stream(container)
         if stream is None:
-            raise ClipError("no_video", f"{path}: holds no video track; give a file with pictures")
+            raise ClipError("no_video", f"{path}: has no video track; give a video")
         stream.codec_context.thread_count = threads
         stream.codec_context.thread_type = "AUTO" if threads != 1 else "SLICE"
         times = _Times(stream)
@@ -56,7 +56,7 @@ def read_frames(
         for frame in decoded(container, stream, damage):
             start = times.add(frame)
             if held is not None and start > written:
-                _refuse_leap(path, start - written)
+                _reject_jump(path, start - written)
                 picture = _picture(held, stream)
                 for _ in range(start - written):
                     yield picture
@@ -66,28 +66,28 @@ def read_frames(
             raise ClipError("broken_video", f"{path}: no frame of its video track can be decoded")
         end = max(times.end(), 1)
         if end > written:
-            _refuse_leap(path, end - written)
+            _reject_jump(path, end - written)
             picture = _picture(held, stream)
             for _ in range(end - written):
                 yield picture
-        told = stream.duration * stream.time_base if stream.duration and stream.time_base else None
-        check_whole(path, end / FPS, None if told is None else float(told))
+        stated = stream.duration * stream.time_base if stream.duration and stream.time_base else None
+        check_complete(path, end / FPS, None if stated is None else float(stated))
 
 
 def count_at_25_fps(path: Path | str) -> int:
-    """Number of frames that `read_frames` gives, from the packets' time stamps without decoding.
+    """Number of frames that `read_frames` yields, from the packets' time stamps without decoding.
 
     Raises:
-        ClipError: ``no_video``, ``broken_video`` when the track has no packet.
+        ClipError: ``no_video``, ``broken_video`` if the track has no packet.
     """
     path = Path(path)
     with opened(path) as container:
         stream = video_stream(container)
         if stream is None:
-            raise ClipError("no_video", f"{path}: holds no video track; give a file with pictures")
+            raise ClipError("no_video", f"{path}: has no video track; give a video")
         spans: list[tuple[int, int]] = []
         packets = container.demux(stream)
-        # A file cut off in the middle ends with an error of the container.
+        # An incomplete file ends with an error of the container.
         with suppress(av.FFmpegError):
             spans.extend((p.pts, p.duration or 0) for p in packets if p.size and p.pts is not None and not p.is_discard)
         if not spans or stream.time_base is None:
@@ -97,26 +97,26 @@ def count_at_25_fps(path: Path | str) -> int:
         return max(1, _nearest(end * FPS))
 
 
-def check_whole(path: Path, decoded_s: float, told_s: float | None) -> None:
-    """Refuse a file that was cut off: ClipError ``broken_video`` when it decodes to much less than it tells."""
-    if told_s is not None and decoded_s + 2 / FPS < WHOLE * told_s:
+def check_complete(path: Path, decoded_s: float, stated_s: float | None) -> None:
+    """Raise ClipError ``broken_video`` if much less than the stated duration decodes."""
+    if stated_s is not None and decoded_s + 2 / FPS < COMPLETE * stated_s:
         raise ClipError(
             "broken_video",
-            f"{path}: {decoded_s:.2f} s of its {told_s:.2f} s can be decoded; the file is damaged or was cut off",
+            f"{path}: {decoded_s:.2f} s of its {stated_s:.2f} s can be decoded; the file is damaged or was cut off",
         )
 
 
-def _refuse_leap(path: Path, frames: int) -> None:
+def _reject_jump(path: Path, frames: int) -> None:
     if frames > LONGEST_STILL_S * FPS:
         raise ClipError(
             "broken_video",
-            f"{path}: one picture lasts {frames / FPS:.0f} s by its time stamps, more than {LONGEST_STILL_S} s; "
-            "they may be damaged: encode the video anew, or cut it",
+            f"{path}: one frame lasts {frames / FPS:.0f} s by its time stamps, more than {LONGEST_STILL_S} s; "
+            "they may be damaged: encode the video again, or cut it",
         )
 
 
 class _Times:
-    """Positions of frames on the 25 fps grid, counted from the first frame."""
+    """Positions of frames on the 25 fps grid, relative to the first frame."""
 
     def __init__(self, stream: VideoStream) -> None:
         self._stream = stream
@@ -126,7 +126,7 @@ class _Times:
         self._length = self._nominal
 
     def add(self, frame: VideoFrame) -> int:
-        """Grid position of the next frame; a frame without a time follows the one before at the nominal rate."""
+        """Grid position of the next frame; a frame without a time stamp follows at the nominal rate."""
         if self._origin is None:
             self._origin = start_of(frame, self._stream)
             time = Fraction(0)
@@ -144,7 +144,7 @@ class _Times:
 
 
 def _nominal(stream: VideoStream) -> Fraction:
-    """Length of a frame in seconds by the rate the file tells."""
+    """Nominal duration of a frame, in seconds."""
     return 1 / Fraction(stream.average_rate or stream.guessed_rate or FPS)
 
 

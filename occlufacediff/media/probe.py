@@ -1,4 +1,4 @@
-"""What a media file holds: tracks, sizes, rates, start times; no ffprobe needed."""
+"""Properties of media files: tracks, sizes, rates, start times. Does not need ffprobe."""
 
 from __future__ import annotations
 
@@ -19,41 +19,41 @@ from occlufacediff.errors import ClipError
 
 @dataclass(frozen=True)
 class VideoTrack:
-    """A picture track as it is shown: size in pixels after rotation and with square pixels."""
+    """A video track as displayed: size in pixels after rotation and with square pixels."""
 
     codec: str
     width: int
     height: int
     pixel_format: str
-    #: Average frames a second, None when the container does not tell.
+    #: Average frames per second; None if the container does not state it.
     fps: float | None
-    #: Seconds the track lasts; where it does not tell, those of the whole file, whose sound may be longer.
+    #: Duration in seconds of the track, else of the whole file, whose audio can be longer.
     duration_s: float | None
-    #: Seconds the track itself tells.
-    told_s: float | None
-    #: Time of the first frame in the container's clock.
+    #: Duration in seconds that the track itself states.
+    stated_s: float | None
+    #: Time stamp of the first frame.
     start_s: float
-    #: Degrees by which decoded frames are turned counter-clockwise to be shown: 0, 90, 180 or 270.
+    #: Counter-clockwise rotation of decoded frames for display: 0, 90, 180 or 270 degrees.
     rotation: int
 
 
 @dataclass(frozen=True)
 class AudioTrack:
-    """A sound track."""
+    """An audio track."""
 
     codec: str
     sample_rate: int
     channels: int
     duration_s: float | None
-    #: Time of the first sample in the container's clock.
+    #: Time stamp of the first sample.
     start_s: float
-    #: Sound tracks in the file, of which this is the first.
+    #: Number of audio tracks in the file; this is the first one.
     tracks: int = 1
 
 
 @dataclass(frozen=True)
 class MediaInfo:
-    """The first picture track and the first sound track of a file, each None where there is none."""
+    """The first video track and the first audio track of a file; None if there is none."""
 
     path: Path
     container: str
@@ -61,15 +61,15 @@ class MediaInfo:
     audio: AudioTrack | None
 
     def require_video(self) -> VideoTrack:
-        """The picture track; ClipError ``no_video`` without one."""
+        """The video track; raises ClipError ``no_video`` without one."""
         if self.video is None:
-            raise ClipError("no_video", f"{self.path}: holds no video track; give a file with pictures")
+            raise ClipError("no_video", f"{self.path}: has no video track; give a video")
         return self.video
 
     def require_audio(self) -> AudioTrack:
-        """The sound track; ClipError ``no_audio`` without one."""
+        """The audio track; raises ClipError ``no_audio`` without one."""
         if self.audio is None:
-            raise ClipError("no_audio", f"{self.path}: holds no sound track; give a file with sound")
+            raise ClipError("no_audio", f"{self.path}: has no audio track; give a file with audio")
         return self.audio
 
 
@@ -78,7 +78,7 @@ def opened(path: Path | str, reason: str = "broken_video") -> Iterator[InputCont
     """Open a media file for reading.
 
     Raises:
-        ClipError: ``no_video`` when there is no such file; ``reason`` when it is empty, or no media, or damaged.
+        ClipError: ``no_video`` if there is no such file; ``reason`` if it is empty, damaged, or not a media file.
     """
     path = Path(path)
     if path.is_dir():
@@ -90,13 +90,13 @@ def opened(path: Path | str, reason: str = "broken_video") -> Iterator[InputCont
     try:
         container = av.open(str(path.absolute()), mode="r", metadata_errors="ignore")
     except (av.FFmpegError, OSError, ValueError) as error:
-        raise ClipError(reason, f"{path}: not a readable video or sound file ({_plain(error)})") from error
+        raise ClipError(reason, f"{path}: not a readable video or audio file ({_plain(error)})") from error
     with container:
         yield container
 
 
 def video_stream(container: InputContainer) -> VideoStream | None:
-    """The first picture track that is not a cover picture and whose codec is known (a damaged file may not tell it)."""
+    """The first video track with a known codec that is not a cover image."""
     for stream in container.streams.video:
         if not stream.disposition & Disposition.attached_pic and stream.codec_context is not None:
             return stream
@@ -104,7 +104,7 @@ def video_stream(container: InputContainer) -> VideoStream | None:
 
 
 def first_frame(container: InputContainer, stream: VideoStream, path: Path) -> VideoFrame:
-    """The first frame that decodes; ClipError ``broken_video`` when none does."""
+    """The first frame that decodes; raises ClipError ``broken_video`` if none does."""
     for frame in decoded(container, stream):
         return frame
     raise ClipError("broken_video", f"{path}: no frame of its video track can be decoded")
@@ -113,13 +113,13 @@ def first_frame(container: InputContainer, stream: VideoStream, path: Path) -> V
 def decoded(
     container: InputContainer, stream: VideoStream, damage: Callable[[], None] | None = None
 ) -> Iterator[VideoFrame]:
-    """All frames that decode, in the order shown; damaged packets are passed over, as ffmpeg does, and told of."""
+    """All frames that decode, in display order; damaged packets are skipped, as in ffmpeg; each calls ``damage``."""
     packets = container.demux(stream)
     while True:
         try:
             packet = next(packets)
         except (StopIteration, av.FFmpegError):
-            # A file cut off in the middle ends with an error of the container: what came before is usable.
+            # An incomplete file ends with an error of the container; earlier frames are usable.
             break
         try:
             yield from packet.decode()
@@ -137,14 +137,14 @@ def shown_size(frame: VideoFrame, stream: VideoStream) -> tuple[int, int]:
 
 
 def start_of(frame: VideoFrame, stream: VideoStream) -> Fraction:
-    """Time of a frame in seconds; the track's start, else 0, when the frame carries none."""
+    """Time stamp of a frame in seconds; without one, the track's start, else 0."""
     if frame.pts is not None and frame.time_base is not None:
         return Fraction(frame.pts) * frame.time_base
     return Fraction(stream.start_time or 0) * (stream.time_base or Fraction(0))
 
 
 def probe(path: Path | str) -> MediaInfo:
-    """Read what a file holds; the first frame is decoded for rotation and true start.
+    """Read the properties of a file; the first frame is decoded for its rotation and time stamp.
 
     Raises:
         ClipError: ``no_video`` (no file) or ``broken_video`` (empty, no media, no decodable frame).
@@ -154,17 +154,17 @@ def probe(path: Path | str) -> MediaInfo:
         stream = video_stream(container)
         video = None if stream is None else _video_track(container, stream, path)
         audio = None
-        sounds = [track for track in container.streams.audio if track.codec_context is not None]
-        if sounds:
-            sound = sounds[0]
-            base = sound.time_base or Fraction(0)
+        tracks = [track for track in container.streams.audio if track.codec_context is not None]
+        if tracks:
+            track = tracks[0]
+            base = track.time_base or Fraction(0)
             audio = AudioTrack(
-                codec=sound.codec_context.name,
-                sample_rate=sound.codec_context.sample_rate,
-                channels=sound.codec_context.channels,
-                duration_s=_seconds(sound.duration, base, container),
-                start_s=float((sound.start_time or 0) * base),
-                tracks=len(sounds),
+                codec=track.codec_context.name,
+                sample_rate=track.codec_context.sample_rate,
+                channels=track.codec_context.channels,
+                duration_s=_seconds(track.duration, base, container),
+                start_s=float((track.start_time or 0) * base),
+                tracks=len(tracks),
             )
         return MediaInfo(path, container.format.name, video, audio)
 
@@ -184,7 +184,7 @@ def _video_track(container: InputContainer, stream: VideoStream, path: Path) -> 
         pixel_format=frame.format.name,
         fps=float(rate) if rate else None,
         duration_s=_seconds(stream.duration, base, container),
-        told_s=float(stream.duration * base) if stream.duration else None,
+        stated_s=float(stream.duration * base) if stream.duration else None,
         start_s=float(start_of(frame, stream)),
         rotation=rotation,
     )

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.datasets.clips import normalised_waveform
+from occlufacediff.media.audio import fit_to_frames, level_db, log_mel, read_waveform
 from occlufacediff.media.probe import MediaInfo
 from occlufacediff.media.rates import FPS, MEL_ROWS_PER_FRAME, SAMPLE_RATE, SAMPLES_PER_FRAME
-from occlufacediff.media.sound import fit_to_frames, level_db, log_mel, read_waveform
 from occlufacediff.prediction.networks import Networks
 from occlufacediff.speech.feature_columns import padding_row
 from occlufacediff.speech.features import speech_features

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from occlufacediff.media.audio import log_mel
 from occlufacediff.media.rates import MEL_BANDS, MEL_RATE
-from occlufacediff.media.sound import log_mel
 from occlufacediff.speech.feature_columns import N_BANDS, N_FEATURES
 from occlufacediff.speech.phones import Phones, phone_features
 from occlufacediff.speech.recognition import recognise_phones

@@ -8,8 +8,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from occlufacediff.media.audio import level_db
 from occlufacediff.media.rates import SAMPLE_RATE
-from occlufacediff.media.sound import level_db
 
 AudioKind = Literal["silence", "no speech", "speech"]
 

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from occlufacediff.config.audio import AudioSettings
 from occlufacediff.errors import ClipError
 from occlufacediff.files import new_hdf5, sha256
+from occlufacediff.media.audio import fit_to_frames, level_db, log_mel, read_waveform
 from occlufacediff.media.frames import count_at_25_fps
 from occlufacediff.media.probe import MediaInfo, probe
 from occlufacediff.media.rates import FPS, MEL_RATE, SAMPLE_RATE
-from occlufacediff.media.sound import fit_to_frames, level_db, log_mel, read_waveform
 from occlufacediff.workflow.chunks import of_chunk
 from occlufacediff.workflow.fingerprint import fingerprint
 from occlufacediff.workflow.shards import (

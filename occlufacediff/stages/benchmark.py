@@ -37,7 +37,7 @@ from occlufacediff.face_mesh import LIPS
 from occlufacediff.files import new_hdf5, sha256, written_aside
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
-from occlufacediff.media.sound import log_mel
+from occlufacediff.media.audio import log_mel
 from occlufacediff.models.checkpoint import checkpoint_files, load_networks
 from occlufacediff.occlusion.occluder_images import occluder_digests
 from occlufacediff.prediction.networks import Networks

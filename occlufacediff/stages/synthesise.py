@@ -18,7 +18,7 @@ from occlufacediff.files import new_hdf5, sha256, written_aside
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.digest import head_attributes
 from occlufacediff.media.archives import write_tar
-from occlufacediff.media.encode import VideoWriter, write_sound
+from occlufacediff.media.encode import VideoWriter, write_audio
 from occlufacediff.synthetic.clip import SyntheticClip, draw_clip
 from occlufacediff.synthetic.faces import look_of
 from occlufacediff.synthetic.plan import subject_clips
@@ -134,7 +134,7 @@ def _make_clip(
     with VideoWriter(part.with_suffix(".mp4"), FPS, (size, size), crf=settings.video_quality) as writer:
         for frame in film.frames(drawn, exp, camera):
             writer.write(frame)
-    write_sound(part.with_suffix(".m4a"), drawn.waveform, drawn.sample_rate, out_rate=SAMPLE_RATE)
+    write_audio(part.with_suffix(".m4a"), drawn.waveform, drawn.sample_rate, out_rate=SAMPLE_RATE)
     arrays = {
         "exp": exp,
         "jaw": drawn.jaw,

@@ -12,11 +12,11 @@ from typing import Any
 import ffmpeg
 import numpy as np
 
-from occlufacediff.media.encode import write_sound
+from occlufacediff.media.audio import read_waveform
+from occlufacediff.media.encode import write_audio
 from occlufacediff.media.ffmpeg import BITEXACT, run_ffmpeg
 from occlufacediff.media.probe import probe
 from occlufacediff.media.rates import SAMPLE_RATE
-from occlufacediff.media.sound import read_waveform
 
 _PICTURE: dict[str, Any] = {"vcodec": "libx264", "crf": 18, "preset": "ultrafast", "threads": 1, "f": "mp4"}
 _PICTURE |= {"pix_fmt": "yuv420p", "flags:v": "+bitexact", **BITEXACT}
@@ -241,7 +241,7 @@ def _with_sound(take: Take, stem: Path, change: Callable[[np.ndarray], np.ndarra
     """The sound, changed as 16 kHz samples."""
     _, sound = _parts(take)
     made = stem.with_suffix(".m4a")
-    write_sound(made, change(read_waveform(sound)).astype(np.float32), SAMPLE_RATE)
+    write_audio(made, change(read_waveform(sound)).astype(np.float32), SAMPLE_RATE)
     return made
 
 

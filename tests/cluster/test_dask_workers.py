@@ -30,7 +30,7 @@ from occlufacediff.config.reconstruction import ReconstructionSettings  # noqa: 
 from occlufacediff.config.video import VideoSettings  # noqa: E402
 from occlufacediff.errors import ConfigError  # noqa: E402
 from occlufacediff.media.archives import write_tar  # noqa: E402
-from occlufacediff.media.encode import write_sound  # noqa: E402
+from occlufacediff.media.encode import write_audio  # noqa: E402
 from occlufacediff.stages import dask_workers  # noqa: E402
 from occlufacediff.workflow.shards import key, part_path, run_shard  # noqa: E402
 
@@ -47,7 +47,7 @@ def dask(tmp_path_factory: pytest.TempPathFactory) -> Iterator[DaskHere]:
 
 def _archives(folder: Path) -> tuple[Path, Path]:
     """A subject with two faces, a clip without one, and one that is no video."""
-    write_sound(folder / "sound.m4a", tone(1.0), 48000)
+    write_audio(folder / "sound.m4a", tone(1.0), 48000)
     videos = {
         "happy/level_1/001": write_face(folder / "a.mp4"),
         "happy/level_2/002": write_face(folder / "b.mp4", frames=36),

@@ -8,7 +8,7 @@ import numpy as np
 import skimage.data
 
 from occlufacediff.media.archives import write_tar
-from occlufacediff.media.encode import VideoWriter, write_sound
+from occlufacediff.media.encode import VideoWriter, write_audio
 
 SIZE = 256
 SECONDS = 1.4
@@ -25,7 +25,7 @@ def write_good_archives(folder: Path, clips: int = 3) -> Path:
                 left = 88 + clip + frame // 4
                 writer.write(np.ascontiguousarray(photograph[:SIZE, left : left + SIZE]))
         time = np.arange(round(48000 * SECONDS)) / 48000
-        write_sound(sound, (0.2 * np.sin(2 * np.pi * 200 * clip * time)).astype(np.float32), 48000)
+        write_audio(sound, (0.2 * np.sin(2 * np.pi * 200 * clip * time)).astype(np.float32), 48000)
         videos.append((f"video/front/happy/level_1/{clip:03d}.mp4", video))
         sounds.append((f"audio/happy/level_1/{clip:03d}.m4a", sound))
     write_tar(folder / "M101" / "video.tar", videos)

@@ -14,7 +14,7 @@ from tiny_tree import Tree, copy_workflow
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("workflow")]
 
-#: One with faults of single clips, one whose archive is refused, one without any, one without the view.
+#: One with faults of single clips, one whose archive is rejected, one without any, one without the view.
 SUBJECTS = ("M009", "M023", "M024", "W017")
 
 
@@ -55,7 +55,7 @@ def test_the_manifest_gives_each_clip_its_one_reason(faulty: tuple[Tree, Path, s
     columns = ["status", "reason"]
     pd.testing.assert_frame_equal(manifest[columns], expected[columns])
     assert "down" in manifest.loc[("W017", "(archive)"), "message"]
-    assert "'video/front/../../../escaped.mp4' is refused" in manifest.loc[("M023", "(archive)"), "message"]
+    assert "'video/front/../../../escaped.mp4' is rejected" in manifest.loc[("M023", "(archive)"), "message"]
     assert "M024 has no video.tar" in manifest.loc[("M024", "(archive)"), "message"]
 
 

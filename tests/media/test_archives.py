@@ -58,11 +58,11 @@ def test_written_sorted_without_dates_and_read_back(tmp_path: Path) -> None:
         ("C:\\evil", tarfile.REGTYPE, ""),
     ],
 )
-def test_hostile_members_refuse_the_whole_archive(tmp_path: Path, name: str, kind: bytes, link: str) -> None:
+def test_hostile_members_reject_the_whole_archive(tmp_path: Path, name: str, kind: bytes, link: str) -> None:
     archive = hostile(tmp_path / "a.tar", name, kind, link)
-    with pytest.raises(ClipError, match="refused") as refused:
+    with pytest.raises(ClipError, match="rejected") as rejected:
         unpack(archive, lambda member: tmp_path / "out" / "x.mp4")
-    assert refused.value.reason == "unsafe_archive"
+    assert rejected.value.reason == "unsafe_archive"
     assert not (tmp_path / "out").exists()
 
 
@@ -78,9 +78,9 @@ def test_a_cut_off_archive_gives_what_is_whole(tmp_path: Path) -> None:
 def test_no_archive_and_not_an_archive(tmp_path: Path) -> None:
     (tmp_path / "text.tar").write_text("not a tar" * 100)
     for name, reason in (("none.tar", "no_archive"), ("text.tar", "broken_archive")):
-        with pytest.raises(ClipError, match=name) as refused:
+        with pytest.raises(ClipError, match=name) as rejected:
             unpack(tmp_path / name, lambda member: None)
-        assert refused.value.reason == reason
+        assert rejected.value.reason == reason
 
 
 def test_names_that_could_not_be_read_back_are_not_written(tmp_path: Path) -> None:
@@ -108,20 +108,20 @@ def test_a_folder_packed_with_a_dot(tmp_path: Path) -> None:
         (Limits(archive_bytes=17999), "'video/two.mp4'.*more than 17999"),
     ],
 )
-def test_absurd_sizes_are_refused_by_name(tmp_path: Path, mode: str, limits: Limits, word: str) -> None:
+def test_absurd_sizes_are_rejected_by_name(tmp_path: Path, mode: str, limits: Limits, word: str) -> None:
     with tarfile.open(tmp_path / "a.tar", mode) as archive:
         for name in ("video/one.mp4", "video/two.mp4"):
             entry = tarfile.TarInfo(name)
             entry.size = 9000
             archive.addfile(entry, io.BytesIO(bytes(9000)))
-    with pytest.raises(ClipError, match=word) as refused:
+    with pytest.raises(ClipError, match=word) as rejected:
         unpack(tmp_path / "a.tar", lambda name: tmp_path / "out" / name, limits)
-    assert refused.value.reason == "unsafe_archive"
+    assert rejected.value.reason == "unsafe_archive"
     assert not (tmp_path / "out").exists()
     assert len(unpack(tmp_path / "a.tar", lambda name: tmp_path / "out" / name)) == 2
 
 
-def test_a_sparse_file_and_a_negative_size_are_refused(tmp_path: Path) -> None:
+def test_a_sparse_file_and_a_negative_size_are_rejected(tmp_path: Path) -> None:
     entry = tarfile.TarInfo("video/bomb.mp4")
     entry.type = tarfile.GNUTYPE_SPARSE
     negative = tarfile.TarInfo("video/back.mp4")
@@ -131,9 +131,9 @@ def test_a_sparse_file_and_a_negative_size_are_refused(tmp_path: Path) -> None:
         ("video/back.mp4", negative.tobuf(tarfile.GNU_FORMAT)),
     ):
         (tmp_path / "a.tar").write_bytes(content + bytes(4096))
-        with pytest.raises(ClipError, match=f"{name}' is refused") as refused:
+        with pytest.raises(ClipError, match=f"{name}' is rejected") as rejected:
             unpack(tmp_path / "a.tar", lambda name: tmp_path / "out" / name)
-        assert refused.value.reason == "unsafe_archive"
+        assert rejected.value.reason == "unsafe_archive"
 
 
 @pytest.mark.parametrize("mode", ["w", "w:gz", "w:bz2", "w:xz"])
@@ -172,10 +172,10 @@ def zipped(path: Path, name: str, mode: int = 0o100644) -> Path:
 @pytest.mark.parametrize(
     ("name", "mode"), [("../evil", 0o100644), ("/etc/evil", 0o100644), ("C:\\evil", 0o100644), ("link", 0o120777)]
 )
-def test_hostile_zips_are_refused_whole(tmp_path: Path, name: str, mode: int) -> None:
-    with pytest.raises(ClipError, match="refused") as refused:
+def test_hostile_zips_are_rejected(tmp_path: Path, name: str, mode: int) -> None:
+    with pytest.raises(ClipError, match="rejected") as rejected:
         unpack_zip(zipped(tmp_path / "a.zip", name, mode), tmp_path / "out")
-    assert refused.value.reason == "unsafe_archive"
+    assert rejected.value.reason == "unsafe_archive"
     assert not (tmp_path / "out").exists()
 
 

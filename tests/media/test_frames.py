@@ -149,7 +149,7 @@ def hostile(folder: Path) -> dict[str, Path]:
         ("sound", "no_video"),
     ],
 )
-def test_bad_files_are_refused_with_their_names(tmp_path: Path, name: str, reason: str) -> None:
+def test_bad_files_are_rejected_with_their_names(tmp_path: Path, name: str, reason: str) -> None:
     path = hostile(tmp_path)[name]
     with pytest.raises(ClipError, match=path.name) as reading:
         list(read_frames(path))
@@ -168,7 +168,7 @@ def test_sound_that_outlasts_the_picture_does_not_make_a_file_cut_off(tmp_path: 
     pattern(tmp_path / "picture.mkv", "25", "-c:v", "ffv1", seconds=3.0)
     tone = ("-f", "lavfi", "-i", f"sine=duration={sound}")
     run("-itsoffset", late, "-i", tmp_path / "picture.mkv", *tone, "-c:v", "copy", "-c:a", "flac", path)
-    assert probe(path).require_video().told_s is None
+    assert probe(path).require_video().stated_s is None
     assert len(list(read_frames(path))) == 75
     assert convert_video(path, tmp_path / "out.mp4", crf=20, preset="ultrafast")[1] == 75
 
@@ -185,11 +185,11 @@ def test_packets_that_cannot_be_decoded_are_told(tmp_path: Path) -> None:
     assert len(told) == 1
 
 
-def test_pictures_hours_apart_are_refused(tmp_path: Path) -> None:
+def test_pictures_hours_apart_are_rejected(tmp_path: Path) -> None:
     path = pattern(tmp_path / "leap.mkv", "25", "-vf", "setpts=PTS+if(gte(N\\,20)\\,36000/TB\\,0)", "-c:v", "ffv1")
-    with pytest.raises(ClipError, match=r"leap\.mkv: one picture lasts 360\d\d s by its time stamps") as refused:
+    with pytest.raises(ClipError, match=r"leap\.mkv: one frame lasts 360\d\d s by its time stamps") as rejected:
         list(read_frames(path))
-    assert refused.value.reason == "broken_video"
+    assert rejected.value.reason == "broken_video"
 
 
 def test_a_cover_picture_is_not_a_video(tmp_path: Path) -> None:

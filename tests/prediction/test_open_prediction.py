@@ -25,9 +25,9 @@ from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.schema import Config
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.head.follow import follow_visible
+from occlufacediff.media.audio import read_waveform
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.media.frames import read_frames
-from occlufacediff.media.sound import read_waveform
 from occlufacediff.models.checkpoint import save_checkpoint
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig

@@ -24,10 +24,10 @@ from small_head import N_EXP, N_SHAPE, small_head
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.errors import ClipError, ConfigError
 from occlufacediff.face_mesh import IBUG_68, LIPS
+from occlufacediff.media.audio import fit_to_frames, log_mel, read_waveform
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.media.ffmpeg import ffmpeg_binary
 from occlufacediff.media.probe import probe
-from occlufacediff.media.sound import fit_to_frames, log_mel, read_waveform
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.models.sample import sample_motion
 from occlufacediff.prediction import pipeline
@@ -287,7 +287,7 @@ def test_sound_hours_after_the_picture_is_refused(folder: Path, tmp_path: Path) 
     late, talk = tmp_path / "late.mkv", str(folder / "talk.mp4")
     command = [ffmpeg_binary(), "-loglevel", "error", "-i", talk, "-itsoffset", "36000", "-i", talk]
     subprocess.run([*command, "-map", "0:v", "-map", "1:a", "-c", "copy", str(late)], check=True)
-    with pytest.raises(ClipError, match=r"late\.mkv: its sound begins 36000\.\d s after its picture") as refused:
+    with pytest.raises(ClipError, match=r"late\.mkv: the audio starts 36000\.\d s after the video") as refused:
         read_audio(probe(late), FRAMES, silence_db=-60)
     assert refused.value.reason == "broken_audio"
 

@@ -8,7 +8,7 @@ import numpy as np
 import skimage.data
 
 from occlufacediff.media.archives import write_tar
-from occlufacediff.media.encode import VideoWriter, write_sound
+from occlufacediff.media.encode import VideoWriter, write_audio
 
 SIZE = 256
 
@@ -47,8 +47,8 @@ def write_archives(folder: Path) -> tuple[Path, Path]:
     short = write_face(source / "short.mp4", frames=10)
     (source / "text.mp4").write_text("not a video" * 99)
     (source / "empty.mp4").write_bytes(b"")
-    write_sound(source / "good.m4a", tone(1.02), 48000)
-    write_sound(source / "long.m4a", tone(4.0), 48000)
+    write_audio(source / "good.m4a", tone(1.02), 48000)
+    write_audio(source / "long.m4a", tone(4.0), 48000)
     videos = {
         "happy/level_1/001": good,
         "happy/level_1/002": other,

@@ -184,5 +184,5 @@ def test_all_stages_take_less_than_two_cpu_seconds():
 
 def test_audio_does_not_depend_on_the_detector():
     closure = _load(PACKAGE).closure("occlufacediff.stages.audio")
-    assert "occlufacediff.media.sound" in closure
+    assert "occlufacediff.media.audio" in closure
     assert not any(name.startswith("occlufacediff.landmarks.detect") for name in closure)

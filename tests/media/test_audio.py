@@ -1,4 +1,4 @@
-"""Sound: 16 kHz, in step with the picture, log-mel on fixed scales."""
+"""Audio: 16 kHz, aligned with the video, log-mel with fixed scales."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from scipy.io import wavfile
 
 from occlufacediff.errors import ClipError
-from occlufacediff.media.encode import VideoWriter, write_sound
+from occlufacediff.media.audio import fit_to_frames, level_db, log_mel, read_waveform
+from occlufacediff.media.encode import VideoWriter, write_audio
 from occlufacediff.media.ffmpeg import ffmpeg_binary
 from occlufacediff.media.probe import probe
 from occlufacediff.media.rates import SAMPLE_RATE
-from occlufacediff.media.sound import fit_to_frames, level_db, log_mel, read_waveform
 
 
 def run(*arguments: object) -> None:
@@ -24,7 +24,7 @@ def run(*arguments: object) -> None:
 
 
 def clicks(seconds: float = 2.0, rate: int = 48000) -> np.ndarray:
-    """Short bursts at whole and half seconds, of different strength."""
+    """Short bursts at full and half seconds, with different amplitudes."""
     wave = np.zeros(int(seconds * rate), np.float32)
     for number, at in enumerate(np.arange(0.5, seconds, 0.5)):
         start = int(at * rate)
@@ -33,7 +33,7 @@ def clicks(seconds: float = 2.0, rate: int = 48000) -> np.ndarray:
 
 
 def lag(one: np.ndarray, other: np.ndarray) -> float:
-    """Seconds by which ``other`` is later."""
+    """Delay of ``other``, in seconds."""
     size = min(len(one), len(other))
     both = np.fft.irfft(np.fft.rfft(other[:size], 2 * size) * np.conj(np.fft.rfft(one[:size], 2 * size)))
     at = int(both.argmax())
@@ -41,7 +41,7 @@ def lag(one: np.ndarray, other: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 22050, 44100, 48000])
-def test_any_rate_and_channels_become_16_khz_mono(tmp_path: Path, rate: int) -> None:
+def test_any_rate_is_converted_to_16_khz_mono(tmp_path: Path, rate: int) -> None:
     time = np.arange(rate) / rate
     tone = (0.3 * np.sin(2 * np.pi * 440 * time)).astype(np.float32)
     wavfile.write(tmp_path / "a.wav", rate, np.stack([tone, tone], axis=1))
@@ -52,30 +52,30 @@ def test_any_rate_and_channels_become_16_khz_mono(tmp_path: Path, rate: int) -> 
     np.testing.assert_allclose(wave[500:-500], expected[500:-500], atol=2e-3)
 
 
-def test_archived_sound_comes_back_in_time(tmp_path: Path) -> None:
-    write_sound(tmp_path / "a.m4a", clicks(), 48000)
+def test_archived_audio_is_read_without_a_delay(tmp_path: Path) -> None:
+    write_audio(tmp_path / "a.m4a", clicks(), 48000)
     track = probe(tmp_path / "a.m4a").require_audio()
     assert (track.codec, track.sample_rate, track.channels) == ("aac", 48000, 2)
     back = read_waveform(tmp_path / "a.m4a")
     assert abs(lag(clicks()[::3], back)) < 2e-3
     tone = (0.3 * np.sin(np.arange(48000) / 20)).astype(np.float32)
-    write_sound(tmp_path / "tone.m4a", tone, 48000)
+    write_audio(tmp_path / "tone.m4a", tone, 48000)
     assert abs(read_waveform(tmp_path / "tone.m4a")[4000:12000].std() / tone.std() - 1) < 0.02
 
 
 @pytest.mark.parametrize("delay", [-0.4, 0.0, 0.4])
-def test_sound_is_taken_in_step_with_the_first_picture(tmp_path: Path, delay: float) -> None:
-    write_sound(tmp_path / "a.m4a", clicks(), 48000)
+def test_audio_is_aligned_with_the_first_frame(tmp_path: Path, delay: float) -> None:
+    write_audio(tmp_path / "a.m4a", clicks(), 48000)
     run("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=2", "-c:v", "libx264", tmp_path / "v.mp4")
-    late_sound, late_picture = max(delay, 0), max(-delay, 0)
+    late_audio, late_video = max(delay, 0), max(-delay, 0)
     run(
-        *("-itsoffset", late_picture, "-i", tmp_path / "v.mp4", "-itsoffset", late_sound, "-i", tmp_path / "a.m4a"),
+        *("-itsoffset", late_video, "-i", tmp_path / "v.mp4", "-itsoffset", late_audio, "-i", tmp_path / "a.m4a"),
         *("-map", "0:v", "-map", "1:a", "-c", "copy", tmp_path / "both.mkv"),
     )
     assert abs(lag(clicks()[::3], read_waveform(tmp_path / "both.mkv")) - delay) < 6e-3
 
 
-def test_video_writer_keeps_sound_in_step_and_as_long_as_the_picture(tmp_path: Path) -> None:
+def test_video_writer_keeps_audio_aligned_and_as_long_as_the_video(tmp_path: Path) -> None:
     source = tmp_path / "source.mp4"
     frames = [np.full((48, 64, 3), number * 4, np.uint8) for number in range(50)]
     for path, audio in ((source, clicks()[::3]), (tmp_path / "again.mp4", source)):
@@ -88,13 +88,13 @@ def test_video_writer_keeps_sound_in_step_and_as_long_as_the_picture(tmp_path: P
         assert abs(len(read_waveform(path)) - 2 * SAMPLE_RATE) < 2000
 
 
-def test_no_sound_and_broken_sound(tmp_path: Path) -> None:
+def test_missing_and_broken_audio(tmp_path: Path) -> None:
     run("-f", "lavfi", "-i", "testsrc2=size=64x48:rate=25:duration=1", tmp_path / "v.mp4")
     (tmp_path / "empty.m4a").write_bytes(b"")
     for name, reason in (("v.mp4", "no_audio"), ("empty.m4a", "broken_audio")):
-        with pytest.raises(ClipError, match=name) as refused:
+        with pytest.raises(ClipError, match=name) as rejected:
             read_waveform(tmp_path / name)
-        assert refused.value.reason == reason
+        assert rejected.value.reason == reason
 
 
 @given(st.integers(0, 5000), st.integers(1, 8))
@@ -108,7 +108,7 @@ def test_fit_to_frames_pads_or_cuts_at_the_end(samples: int, frames: int) -> Non
     assert not fitted[kept:].any()
 
 
-def test_log_mel_shape_and_place_of_a_burst() -> None:
+def test_log_mel_shape_and_position_of_a_burst() -> None:
     wave = np.zeros(SAMPLE_RATE, np.float32)
     wave[8000:8160] = np.random.default_rng(0).standard_normal(160).astype(np.float32)
     mel = log_mel(wave)
