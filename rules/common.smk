@@ -114,7 +114,7 @@ def of_subjects(pattern):
 def manifest_with(*splits):
     """Input function: the manifest. A configuration that leaves one of ``splits`` without clips is refused."""
 
-    @one_line_errors()
+    @one_line_errors
     def manifest(wildcards):
         check_splits(cfg, splits)
         return f"{RESULTS}/manifest.csv"

@@ -208,7 +208,9 @@ def _wait_for_script(rule: str, folder: Path, snakemake: subprocess.Popen[str]) 
 
 @pytest.mark.parametrize("whole", [False, True], ids=["rule", "everything"])
 def test_kill_9_leaves_nothing_that_looks_finished(tree, whole):
-    shutil.rmtree(tree.main_run / "denoiser")
+    for name in ("denoiser", "evaluation"):
+        shutil.rmtree(tree.main_run / name)
+    (tree.main_run / "report.html").unlink()
     begun = subprocess.Popen(
         tree.command(),
         cwd=tree.folder,
