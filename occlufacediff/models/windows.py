@@ -1,4 +1,4 @@
-"""Windows of clips of any length: the published layout, and overlapping windows blended without seams."""
+"""Overlapping windows over a clip of any length, their weighted overlap-add, and segments of long clips."""
 
 from __future__ import annotations
 
@@ -14,33 +14,15 @@ from occlufacediff.models.layers import FRAMES_PER_LATENT
 WINDOW_FRAMES = 64
 
 
-def published_windows(frames: int, window: int = WINDOW_FRAMES) -> list[tuple[int, int, int]]:
-    """The published layout: (first frame, last frame, leading copies of the first frame) of each window.
-
-    Windows stand side by side, the last one ends with the clip; a short clip is filled at its beginning.
-
-    Raises:
-        ValueError: no frames.
-    """
-    if frames < 1:
-        raise ValueError(f"frames: got {frames}, needs at least 1")
-    if frames < window:
-        return [(0, frames - 1, window - frames)]
-    starts = list(range(0, frames - window + 1, window))
-    if starts[-1] + window < frames:
-        starts.append(frames - window)
-    return [(start, start + window - 1, 0) for start in starts]
-
-
 @dataclass(frozen=True)
-class Overlap:
+class WindowLayout:
     """Overlapping windows over the latents of one clip.
 
     Attributes:
         frames: T of the clip.
-        latents: N, latents of the clip filled to whole latents and at least one window.
-        starts: (W,) first latent of each window; the last window ends with the clip.
-        window: latents a window.
+        latents: N, latents of the clip, padded to whole latents and to at least one window.
+        starts: (W,) first latent of each window; the last window ends at latent N.
+        window: latents per window.
     """
 
     frames: int
@@ -50,24 +32,24 @@ class Overlap:
 
     @property
     def padded_frames(self) -> int:
-        """Frames of the filled clip, N * 8."""
+        """Frames of the padded clip, N * 8."""
         return self.latents * FRAMES_PER_LATENT
 
     def index(self, unit: int = 1) -> Tensor:
-        """Indices (W, window * unit) into a clip's latents (unit 1) or frames (unit 8)."""
+        """Indices (W, window * unit) of the windows' elements: latents of a clip (unit 1) or frames (unit 8)."""
         return self.starts[:, None] * unit + torch.arange(self.window * unit)
 
     def weights(self, unit: int = 1) -> Tensor:
-        """Weight (window * unit,) of each place in a window: ``sin^2``, flat and near zero at the ends."""
-        places = self.window * unit
-        return torch.sin((torch.arange(places, dtype=torch.float32) + 0.5) / places * math.pi) ** 2
+        """Overlap-add weights (window * unit,) of the elements of a window: ``sin^2``, near zero at both ends."""
+        length = self.window * unit
+        return torch.sin((torch.arange(length, dtype=torch.float32) + 0.5) / length * math.pi) ** 2
 
 
-def overlapping(frames: int, *, window: int = WINDOW_FRAMES, hop: int = WINDOW_FRAMES // 2) -> Overlap:
-    """Lay windows of ``window`` frames every ``hop`` frames over a clip of any length.
+def window_layout(frames: int, *, window: int = WINDOW_FRAMES, hop: int = WINDOW_FRAMES // 2) -> WindowLayout:
+    """Place windows of ``window`` frames every ``hop`` frames over a clip of any length.
 
     Raises:
-        ValueError: no frames, or a window or hop that is no multiple of 8, or gaps between windows.
+        ValueError: no frames, a window or hop that is not a multiple of 8, or gaps between windows.
     """
     if frames < 1:
         raise ValueError(f"frames: got {frames}, needs at least 1")
@@ -78,86 +60,79 @@ def overlapping(frames: int, *, window: int = WINDOW_FRAMES, hop: int = WINDOW_F
     starts = list(range(0, latents - width + 1, stride))
     if starts[-1] + width < latents:
         starts.append(latents - width)
-    return Overlap(frames=frames, latents=latents, starts=torch.tensor(starts), window=width)
+    return WindowLayout(frames=frames, latents=latents, starts=torch.tensor(starts), window=width)
 
 
 @dataclass(frozen=True)
-class Stretch:
-    """Neighbouring windows of a clip that are sampled together; a long clip has several, one after the other.
+class Segment:
+    """Consecutive windows of a clip that are sampled together; a long clip has several segments.
 
     Attributes:
-        first: number of the first window.
-        last: number after the last window.
+        first: index of the first window.
+        last: index after the last window.
         start: first latent.
-        stop: latent after the last one.
-        known: so many first latents were settled by the stretch before and stay as they are.
+        stop: index after the last latent.
+        fixed: number of leading latents that the previous segment has sampled; they are kept.
     """
 
     first: int
     last: int
     start: int
     stop: int
-    known: int
+    fixed: int
 
 
-def stretches(layout: Overlap, most: int) -> list[Stretch]:
-    """Cut a clip's windows into stretches of at most ``most`` windows.
+def split_segments(layout: WindowLayout, max_windows: int) -> list[Segment]:
+    """Split the windows of a clip into segments of at most ``max_windows`` windows.
 
-    Each begins with the last window of the one before: the half of it that lies next to the border is settled, the
-    other half is sampled anew, now with its neighbour to the right.
+    Each segment starts with the last window of the previous one. The part of that window before the next window is
+    kept; the rest is sampled again, now together with the window that follows.
 
     Raises:
-        ValueError: ``most`` is below 2.
+        ValueError: ``max_windows`` is below 2.
     """
-    if most < 2:
-        raise ValueError(f"most: got {most}, needs at least 2")
+    if max_windows < 2:
+        raise ValueError(f"max_windows: got {max_windows}, needs at least 2")
     starts = layout.starts.tolist()
     result, first = [], 0
     while True:
-        last = min(first + most, len(starts))
-        known = starts[first + 1] - starts[first] if first else 0
-        result.append(Stretch(first, last, starts[first], starts[last - 1] + layout.window, known))
+        last = min(first + max_windows, len(starts))
+        fixed = starts[first + 1] - starts[first] if first else 0
+        result.append(Segment(first, last, starts[first], starts[last - 1] + layout.window, fixed))
         if last == len(starts):
             return result
         first = last - 1
 
 
-class Blend:
-    """Weighted mean of windows' parts, added batch by batch.
+class OverlapAdd:
+    """Weighted mean of overlapping windows, accumulated batch by batch.
 
     Args:
-        length: rows of the whole.
-        weights: (P,) of the places in a window.
+        length: elements of the result.
+        weights: (P,) weights of the elements of a window.
     """
 
     def __init__(self, length: int, weights: Tensor) -> None:
         self._length = length
         self._weights = weights
         self._total: Tensor | None = None
-        self._share: Tensor | None = None
+        self._weight_sum: Tensor | None = None
 
-    def add(self, parts: Tensor, index: Tensor) -> None:
-        """Add parts (..., W, P, C) that lie at ``index`` (W, P)."""
-        weights, flat = self._weights.to(parts), index.reshape(-1).to(parts.device)
-        if self._total is None or self._share is None:
-            self._total = parts.new_zeros(*parts.shape[:-3], self._length, parts.shape[-1])
-            self._share = parts.new_zeros(self._length)
-        self._total.index_add_(-2, flat, (parts * weights[:, None]).flatten(-3, -2))
-        self._share.index_add_(0, flat, weights.expand(index.shape).reshape(-1))
+    def add(self, windows: Tensor, index: Tensor) -> None:
+        """Add windows (..., W, P, C) at the elements ``index`` (W, P)."""
+        weights, flat = self._weights.to(windows), index.reshape(-1).to(windows.device)
+        if self._total is None or self._weight_sum is None:
+            self._total = windows.new_zeros(*windows.shape[:-3], self._length, windows.shape[-1])
+            self._weight_sum = windows.new_zeros(self._length)
+        self._total.index_add_(-2, flat, (windows * weights[:, None]).flatten(-3, -2))
+        self._weight_sum.index_add_(0, flat, weights.expand(index.shape).reshape(-1))
 
     def mean(self) -> Tensor:
-        """(..., length, C); every row must have been covered.
+        """The weighted mean (..., length, C); every element must be part of an added window.
 
         Raises:
             ValueError: nothing was added.
         """
-        if self._total is None or self._share is None:
-            raise ValueError("blend: nothing was added")
-        return self._total / self._share[:, None]
-
-
-def blend(parts: Tensor, index: Tensor, weights: Tensor, length: int) -> Tensor:
-    """Weighted mean (..., length, C) of windows' parts (..., W, P, C) that lie at index (W, P), weights (P,)."""
-    whole = Blend(length, weights)
-    whole.add(parts, index)
-    return whole.mean()
+        if self._total is None or self._weight_sum is None:
+            raise ValueError("overlap-add: no window was added")
+        return self._total / self._weight_sum[:, None]
