@@ -36,10 +36,11 @@ from occlufacediff.models.conditions import Precision  # noqa: E402
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig  # noqa: E402
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig  # noqa: E402
 from occlufacediff.models.published_names import published_denoiser_name, published_prior_name  # noqa: E402
+from occlufacediff.models.published_windows import published_layout  # noqa: E402
 from occlufacediff.models.sample import SampleInput, sample_clips  # noqa: E402
 from occlufacediff.models.sampler import Ddim, clip_noise  # noqa: E402
 from occlufacediff.models.schedule import NoiseSchedule  # noqa: E402
-from occlufacediff.models.windows import WINDOW_FRAMES, published_windows  # noqa: E402
+from occlufacediff.models.windows import WINDOW_FRAMES  # noqa: E402
 
 #: Weights of guidance (s_all, s_audio) where there is any.
 GUIDANCE = (1.5, 0.5)
@@ -110,7 +111,7 @@ def plain(models: Models, clip: SampleInput, steps: int, guided: bool) -> tuple[
     s_all, s_audio = GUIDANCE
     took: list[Took] = []
     motions = []
-    for first, last, _ in published_windows(lmk.shape[1]):
+    for first, last, _ in published_layout(lmk.shape[1]):
         inputs = (
             lmk[:, first : last + 1],
             mask[:, first : last + 1],
@@ -148,7 +149,7 @@ def on_cpu(
     cpu = torch.device("cpu")
     denoiser, prior = models
     frames = clip.lmk_2d.shape[0]
-    seconds, windows = frames / FPS, len(published_windows(frames))
+    seconds, windows = frames / FPS, len(published_layout(frames))
     side_by_side = partial(sample_clips, denoiser, prior, [clip], seed=0, solver="ddim", hop=WINDOW_FRAMES)
     ours: dict[bool, Took] = {}
     for guided in (False, True):

@@ -3,7 +3,7 @@
 ``python benchmarks/sampling_quality.py [--results results/synthetic] [--hour]``; the last line is one JSON object.
 
 Solvers are compared with DDIM-100 on the same noise. Seams are measured on test clips in a row; with ``--hour`` an hour
-of them tells memory and the seams of stretches. Motions are the network's own, without the final fit to landmarks.
+of them tells memory and the seams of segments. Motions are the network's own, without the final fit to landmarks.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import SampleInput, sample_clips
-from occlufacediff.models.windows import WINDOW_FRAMES, overlapping, stretches
+from occlufacediff.models.windows import WINDOW_FRAMES, split_segments, window_layout
 from occlufacediff.stages.open_head import workflow_head
 
 Float = NDArray[np.float32]
@@ -157,20 +157,20 @@ def measure_seams(
     return result
 
 
-def measure_stretches(
+def measure_segments(
     models: tuple[Denoiser, MotionPrior], store: ClipStore, asset: HeadAsset, windows: int = 8
 ) -> dict[str, float]:
-    """Jerk where stretches of few windows meet over jerk elsewhere, and the same places when sampled all at once."""
+    """Jerk at the borders of segments of few windows over jerk elsewhere, and at the same frames without segments."""
     clip, joints = joined(inputs_of(store, OCCLUSIONS[0]), HOUR // 5)
-    parts = stretches(overlapping(HOUR // 5), windows)
-    borders = np.array([(part.start + part.known) * 8 for part in parts[1:]])
+    parts = split_segments(window_layout(HOUR // 5), windows)
+    borders = np.array([(part.start + part.fixed) * 8 for part in parts[1:]])
     result: dict[str, float] = {"borders": len(borders)}
-    usual = sampling.STRETCH_WINDOWS
-    for name, most in (("in_stretches", windows), ("at_once", 10_000)):
-        sampling.STRETCH_WINDOWS = most
+    usual = sampling.MAX_SEGMENT_WINDOWS
+    for name, most in (("in_segments", windows), ("at_once", 10_000)):
+        sampling.MAX_SEGMENT_WINDOWS = most
         motion = sample_clips(*models, [clip], seed=0, steps=10)[0][0].numpy()
         result[name] = ratio_at(jerk_of(asset, store[0].shape, motion), borders, joints)
-    sampling.STRETCH_WINDOWS = usual
+    sampling.MAX_SEGMENT_WINDOWS = usual
     return result
 
 
@@ -189,7 +189,7 @@ def measure_hour(models: tuple[Denoiser, MotionPrior], store: ClipStore) -> dict
     return {
         "seconds": round(seconds, 1),
         "frames_per_s": round(HOUR / seconds),
-        "stretches": len(stretches(overlapping(HOUR), sampling.STRETCH_WINDOWS)),
+        "segments": len(split_segments(window_layout(HOUR), sampling.MAX_SEGMENT_WINDOWS)),
         "inputs_mib": round(sum(t.nbytes for t in (clip.lmk_2d, clip.lmk_mask, clip.audio)) / 2**20),
         "motion_mib": round(motion.nbytes / 2**20),
         "peak_with_inputs_mib": round(peaks[0]),
@@ -219,7 +219,7 @@ def main() -> None:
     result: dict[str, object] = {"clips": len(store)}
     if arguments.hour:
         result["hour"] = measure_hour(models, store)
-        result["jerk_where_stretches_meet"] = measure_stretches(models, store, asset)
+        result["jerk_where_segments_meet"] = measure_segments(models, store, asset)
     else:
         result["solvers"] = compare_solvers(models, store, asset)
         result["jerk_at_borders"] = measure_seams(models, store, asset, arguments.seam_frames)

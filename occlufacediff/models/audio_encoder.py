@@ -1,4 +1,4 @@
-"""Sound to features at the video's frame rate: wav2vec2 (published) or a small network on log-mel (compact)."""
+"""Audio encoders with features at the video's frame rate: wav2vec2 (published), or a small network (compact)."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ class Wav2Vec2Sizes:
 
     Attributes:
         hidden_size: channels of the transformer.
-        num_hidden_layers: its layers.
-        num_attention_heads: its heads.
-        intermediate_size: hidden channels of its feed-forward parts.
+        num_hidden_layers: layers of the transformer.
+        num_attention_heads: attention heads of each layer.
+        intermediate_size: hidden channels of the feed-forward sublayers.
         conv_dim: channels of the seven convolutions on the waveform.
-        num_conv_pos_embeddings: kernel of the positional convolution.
-        num_conv_pos_embedding_groups: its groups.
+        num_conv_pos_embeddings: kernel size of the positional convolution.
+        num_conv_pos_embedding_groups: groups of the positional convolution.
     """
 
     hidden_size: int = 768
@@ -33,17 +33,17 @@ class Wav2Vec2Sizes:
 
 
 class Wav2Vec2Encoder(nn.Module):
-    """wav2vec2 built from its sizes in code (no download), features resampled to the video's frames.
+    """wav2vec2 with features resampled to the video's frames; built from its sizes, without a download.
 
-    Inputs are never masked at random, in training neither.
+    Unlike the original, it does not mask inputs at random in training.
 
     Args:
-        sizes: the architecture's sizes.
+        sizes: sizes of the architecture.
     """
 
     def __init__(self, sizes: Wav2Vec2Sizes) -> None:
         super().__init__()
-        # transformers takes seconds to import and only this encoder needs it
+        # transformers takes seconds to import, and only this encoder needs it.
         from transformers import Wav2Vec2Config, Wav2Vec2Model
 
         self.width = sizes.hidden_size
@@ -84,14 +84,14 @@ class _DilatedBlock(nn.Module):
 
 
 class LogMelEncoder(nn.Module):
-    """Log-mel at 100 Hz to features at 25 Hz: two strided convolutions, then dilated residual blocks.
+    """Encodes log-mel at 100 Hz to features at 25 Hz: two strided convolutions, then dilated residual blocks.
 
-    The blocks see 1 + 2 + 4 + 8 = 15 frames, 0.6 s, to either side.
+    The receptive field of the blocks is 1 + 2 + 4 + 8 = 15 frames (0.6 s) on either side.
 
     Args:
         bands: mel bands.
-        width: channels out.
-        dilations: one residual block each.
+        width: output channels.
+        dilations: dilation of each residual block.
     """
 
     mel_mean: Tensor
@@ -116,6 +116,6 @@ class LogMelEncoder(nn.Module):
 
     @torch.no_grad()
     def set_statistics(self, mean: Tensor, std: Tensor, *, floor: float = 1e-2) -> None:
-        """Set the scale of log-mel, (bands,) each, over the training data."""
+        """Set mean and standard deviation (bands,) of log-mel over the training data."""
         self.mel_mean.copy_(mean)
         self.mel_std.copy_(std.clamp_min(floor))

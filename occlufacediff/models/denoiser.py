@@ -1,7 +1,6 @@
-"""The denoiser: from noisy motion latents, visible landmarks and sound to clean latents.
+"""The denoiser: predicts clean motion latents from noisy latents, visible landmarks and audio.
 
-All that does not depend on the noisy latents or the diffusion step lives in ``condition`` and, for sampling,
-``prepare``: it is computed once a window, not once a step.
+Terms that do not depend on the noisy latents are computed once per window, by ``condition`` and ``memory_terms``.
 """
 
 from __future__ import annotations
@@ -17,10 +16,10 @@ from occlufacediff.media.rates import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
 from occlufacediff.models.audio_encoder import LogMelEncoder, Wav2Vec2Encoder, Wav2Vec2Sizes
 from occlufacediff.models.film_layers import DecoderLayer, LayerFilm
 from occlufacediff.models.layers import (
-    Drop,
+    ConvDownsample,
     EncoderLayer,
-    Fold,
-    Squash,
+    FoldDownsample,
+    WindowDropout,
     causal_bias,
     check_frames,
     sinusoids,
@@ -33,31 +32,33 @@ _TABLE_ROWS = 5000
 
 @dataclass(frozen=True)
 class DenoiserConfig:
-    """Sizes and choices of the denoiser.
+    """Architecture of the denoiser. Its values are stored in checkpoints (``config.yaml``).
 
     Attributes:
-        latent_dim: D, values a latent; equals the motion prior's.
-        landmarks: L, landmarks a frame.
+        latent_dim: D, dimension of a latent; equal to that of the motion prior.
+        landmarks: L, landmarks per frame.
         landmark_width: channels of the landmark condition.
-        audio: sound encoder; "wav2vec2" takes waveforms (B, T * 640), "log_mel" log-mel (B, T * 4, mel_bands), "speech"
-            spectrum and phones (B, T * 4, mel_bands), see `occlufacediff.speech.feature_columns`.
-        audio_width: channels of the sound condition; encoder width = landmark_width + audio_width.
-        mel_bands: bands of log-mel, or columns of spectrum and phones.
+        audio: audio encoder; "wav2vec2" takes waveforms (B, T * 640), "log_mel" log-mel spectrograms
+            (B, T * 4, mel_bands), "speech" spectra and phones (B, T * 4, mel_bands), see
+            `occlufacediff.speech.feature_columns`.
+        audio_width: channels of the audio condition; encoder width = landmark_width + audio_width.
+        mel_bands: bands of log-mel, or columns of spectra and phones.
         wav2vec2: sizes of wav2vec2, used with audio = "wav2vec2".
-        encoder_layers: layers at the frame rate.
-        encoder_heads: their heads.
-        encoder_feed_forward: their hidden channels.
-        decoder_width: channels at the latents' rate.
-        decoder_layers: layers at the latents' rate.
-        decoder_heads: their heads.
-        decoder_feed_forward: their hidden channels.
-        dropout: odds in training.
+        encoder_layers: transformer layers at the frame rate.
+        encoder_heads: attention heads of the encoder.
+        encoder_feed_forward: hidden channels of the encoder's feed-forward sublayers.
+        decoder_width: channels at the latent rate.
+        decoder_layers: transformer layers at the latent rate.
+        decoder_heads: attention heads of the decoder.
+        decoder_feed_forward: hidden channels of the decoder's feed-forward sublayers.
+        dropout: dropout probability in training.
         window_dropout: drop channels over whole windows (compact) instead of single values and attention weights.
-        norm_first: norm before each part of a layer (compact) or after it (published).
-        squash: from frames to latents' rate: convolutions with pooling, or 8 frames side by side.
-        sees_mask: the network gets the visibility beside the landmarks, and a learned token for absent sound.
-        cross_span: neighbours to either side whose memory a latent sees; 0 = its own token only, as published.
-        causal: latents see earlier latents only.
+        norm_first: pre-norm (compact) or post-norm (published).
+        squash: downsampling from frames to latents: "conv" (convolutions with pooling) or "fold" (8 concatenated
+            frames).
+        sees_mask: the network receives the visibility beside the landmarks, and a learned token for missing audio.
+        cross_span: neighbours on either side whose memory a latent attends to; 0 = its own token only, as published.
+        causal: latents attend to earlier latents only.
     """
 
     latent_dim: int = 128
@@ -88,7 +89,7 @@ class DenoiserConfig:
         if self.squash not in ("conv", "fold"):
             raise ValueError(f"squash: got {self.squash!r}, needs 'conv' or 'fold'")
         if not 0.0 <= self.dropout < 1.0:
-            raise ValueError(f"dropout: got {self.dropout}, needs 0 up to below 1")
+            raise ValueError(f"dropout: got {self.dropout}, needs at least 0 and less than 1")
         if self.cross_span < 0:
             raise ValueError(f"cross_span: got {self.cross_span}, needs 0 or more")
         for name, width, heads in (
@@ -110,7 +111,7 @@ class DenoiserConfig:
 
     @classmethod
     def compact(cls, latent_dim: int = 64) -> DenoiserConfig:
-        """About 3 M parameters on log-mel; trains on two CPU cores."""
+        """About 3 M parameters, log-mel input; can be trained on two CPU cores."""
         return cls(
             latent_dim=latent_dim,
             landmark_width=80,
@@ -132,30 +133,35 @@ class DenoiserConfig:
 
     @classmethod
     def open(cls, latent_dim: int = 64) -> DenoiserConfig:
-        """The compact size on spectrum and phones, as the weights that come with the program."""
+        """The compact size with spectra and phones as input: the architecture of the open weights."""
         return replace(cls.compact(latent_dim), audio="speech", mel_bands=N_FEATURES)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for a YAML file."""
+        """Convert to plain values for a YAML file."""
         values = asdict(self)
         values["wav2vec2"]["conv_dim"] = list(self.wav2vec2.conv_dim)
         return values
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> DenoiserConfig:
-        """Back from ``to_dict``; unknown keys raise TypeError, wrong values ValueError."""
+        """Create from the values of ``to_dict``.
+
+        Raises:
+            TypeError: unknown key.
+            ValueError: invalid value.
+        """
         sizes = dict(values["wav2vec2"])
         sizes["conv_dim"] = tuple(sizes["conv_dim"])
         return cls(**{**values, "wav2vec2": Wav2Vec2Sizes(**sizes)})
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """A window batch ready for many diffusion steps: all terms that depend on memory or step alone.
+class PreparedWindows:
+    """A batch of windows, prepared for many diffusion steps.
 
     Attributes:
-        cross: a layer's cross-attention terms, for all B windows.
-        decoder: what remains to be done at a step.
+        cross: cross-attention terms of each layer, for all B windows.
+        decoder: computes the rest at each step.
     """
 
     cross: list[tuple[Tensor, ...]]
@@ -166,7 +172,7 @@ class Denoiser(nn.Module):
     """Predicts clean latents (x0) from noisy ones.
 
     Args:
-        config: sizes and choices.
+        config: the architecture.
     """
 
     landmark_mean: Tensor
@@ -200,7 +206,7 @@ class Denoiser(nn.Module):
             for _ in range(c.encoder_layers)
         )
         self.encoder_norm = nn.LayerNorm(width) if c.norm_first else nn.Identity()
-        self.squash = Squash(width, inner) if c.squash == "conv" else Fold(width, inner)
+        self.squash = ConvDownsample(width, inner) if c.squash == "conv" else FoldDownsample(width, inner)
         self.latent_in = nn.Linear(c.latent_dim, inner)
         self.step_in = nn.Linear(inner, inner)
         self.step_out = nn.Linear(inner, inner)
@@ -218,25 +224,25 @@ class Denoiser(nn.Module):
         self.decoder_norm = nn.LayerNorm(inner) if c.norm_first else nn.Identity()
         self.out_in = nn.Linear(inner, inner // 2)
         self.out = nn.Linear(inner // 2, c.latent_dim)
-        self.drop = Drop(c.dropout, whole_window=c.window_dropout)
-        # identity as published; the compact size sets them from its training data
+        self.drop = WindowDropout(c.dropout, per_window=c.window_dropout)
+        # Identity, as published; training of the compact size sets them from the data.
         self.register_buffer("landmark_mean", torch.zeros(c.landmarks, 2))
         self.register_buffer("landmark_std", torch.ones(()))
         self.register_buffer("frame_positions", sinusoids(_TABLE_ROWS, width), persistent=False)
         self.register_buffer("latent_positions", sinusoids(_TABLE_ROWS, inner), persistent=False)
 
     def landmark_condition(self, lmk_2d: Tensor, lmk_mask: Tensor) -> Tensor:
-        """Features (B, T, landmark_width); hidden landmarks are multiplied by 0."""
+        """Features (B, T, landmark_width) of landmarks; occluded landmarks are multiplied by 0."""
         visible = lmk_mask.to(lmk_2d.dtype)
         points = (lmk_2d - self.landmark_mean) / self.landmark_std
-        # where, not a product alone: a hidden landmark may be NaN
+        # torch.where in addition to the product, because an occluded landmark can be NaN.
         points = torch.where(visible[..., None] > 0, points * visible[..., None], torch.zeros_like(points)).flatten(2)
         if self.config.sees_mask:
             points = torch.cat([points, visible], dim=-1)
         return self.landmark_in(points)
 
     def audio_condition(self, audio: Tensor, frames: int, audio_keep: Tensor | None = None) -> Tensor:
-        """Features (B, T, audio_width); without ``audio_keep`` (B,) of zeroed sound (published) or a learned token."""
+        """Features (B, T, audio_width) of audio; where ``audio_keep`` (B,) is false, of zeros or a learned token."""
         if not self.config.sees_mask:
             if audio_keep is not None:
                 keep = audio_keep.reshape(-1, *([1] * (audio.dim() - 1)))
@@ -248,7 +254,7 @@ class Denoiser(nn.Module):
         return torch.where(audio_keep[:, None, None], features, self.no_audio.to(features.dtype))
 
     def memory(self, landmark_features: Tensor, audio_features: Tensor) -> Tensor:
-        """Memory (B, T / 8, decoder_width) of both conditions at the frame rate."""
+        """Memory (B, T / 8, decoder_width) of the features of both conditions at the frame rate."""
         x = torch.cat([landmark_features, audio_features], dim=-1)
         x = self.drop(x + self.frame_positions[: x.shape[1]])
         for layer in self.encoder:
@@ -257,19 +263,19 @@ class Denoiser(nn.Module):
         return x + self.latent_positions[: x.shape[1]]
 
     def condition(self, lmk_2d: Tensor, lmk_mask: Tensor, audio: Tensor, audio_keep: Tensor | None = None) -> Tensor:
-        """Memory of a batch of windows; needed once a window, whatever the number of diffusion steps.
+        """Memory of a batch of windows; it is the same for all diffusion steps.
 
         Args:
             lmk_2d: (B, T, L, 2) landmarks in crop coordinates; T a multiple of 8.
-            lmk_mask: (B, T, L), 1 visible, 0 hidden.
+            lmk_mask: (B, T, L), 1 visible, 0 occluded.
             audio: (B, T * 640) waveform or (B, T * 4, bands) log-mel, see ``DenoiserConfig.audio``.
-            audio_keep: (B,) bool, false where there is no sound; None keeps all.
+            audio_keep: (B,) bool, false where audio is missing; None keeps all.
 
         Returns:
             (B, T / 8, decoder_width).
 
         Raises:
-            ValueError: shapes that do not fit together.
+            ValueError: shapes that do not match.
         """
         frames = lmk_2d.shape[1]
         check_frames(frames)
@@ -285,13 +291,13 @@ class Denoiser(nn.Module):
         return self.step_out(functional.silu(self.step_in(self.latent_positions[t])))
 
     def denoise(self, x: Tensor, t: Tensor, memory: Tensor) -> Tensor:
-        """Clean latents (B, N, D) predicted from noisy x (B, N, D) at original steps t (B,), given memory (B, N, C)."""
+        """Predict clean latents (B, N, D) from noisy x (B, N, D) at original steps t (B,), given memory (B, N, C)."""
         step = self.step_embedding(t)
         films = [layer.film(step) for layer in self._layers()]
         return self._decode(x, self.memory_terms(memory), films)
 
     def step_decoder(self, steps: Tensor, dtype: torch.dtype = torch.float32) -> StepDecoder:
-        """What is done at each of the original ``steps`` (S,), the same for all memories; a copy of today's weights."""
+        """Decoder for the original ``steps`` (S,), for any memory; it copies the current weights."""
         embedding = self.step_embedding(steps)
         layers = self._layers()
         return StepDecoder(
@@ -305,15 +311,11 @@ class Denoiser(nn.Module):
         )
 
     def memory_terms(self, memory: Tensor) -> list[tuple[Tensor, ...]]:
-        """A layer's cross-attention terms of memory (B, N, C), the same at all steps."""
+        """Cross-attention terms of each layer from memory (B, N, C), the same at all steps."""
         return [layer.cross_terms(memory, self.config.cross_span) for layer in self._layers()]
 
-    def prepare(self, memory: Tensor, steps: Tensor) -> Prepared:
-        """All terms of memory (B, N, C) and of the original ``steps`` (S,) that ``denoise_prepared`` will need."""
-        return Prepared(cross=self.memory_terms(memory), decoder=self.step_decoder(steps))
-
-    def denoise_prepared(self, x: Tensor, index: int, prepared: Prepared) -> Tensor:
-        """As ``denoise`` in evaluation mode at the ``index``-th prepared step, for the prepared memory's windows."""
+    def denoise_prepared(self, x: Tensor, index: int, prepared: PreparedWindows) -> Tensor:
+        """As ``denoise`` in evaluation mode, at the ``index``-th step of the decoder, for the prepared windows."""
         return prepared.decoder(x, index, prepared.cross, *self._biases(x.shape[1], x.device))
 
     def forward(
@@ -325,12 +327,12 @@ class Denoiser(nn.Module):
         audio: Tensor,
         audio_keep: Tensor | None = None,
     ) -> Tensor:
-        """``condition`` and ``denoise`` in one, as in training."""
+        """``condition`` followed by ``denoise``, as in training."""
         return self.denoise(x, t, self.condition(lmk_2d, lmk_mask, audio, audio_keep))
 
     @torch.no_grad()
     def set_landmark_statistics(self, mean: Tensor, std: Tensor, *, floor: float = 1e-3) -> None:
-        """Set the mean face (L, 2) and one standard deviation () of landmarks over the training data."""
+        """Set the mean (L, 2) and the common standard deviation () of landmarks over the training data."""
         self.landmark_mean.copy_(mean)
         self.landmark_std.copy_(std.clamp_min(floor))
 
@@ -338,12 +340,12 @@ class Denoiser(nn.Module):
         return [layer for layer in self.decoder if isinstance(layer, DecoderLayer)]
 
     def _biases(self, latents: int, device: torch.device) -> tuple[Tensor | None, Tensor | None]:
-        """Biases of self-attention (heads, N, N) and of cross-attention (N, N), where the network has them."""
+        """Biases of self-attention (heads, N, N) and of cross-attention (N, N); None if the network has none."""
         self_bias = causal_bias(latents, self.config.decoder_heads, device) if self.config.causal else None
         if not self.config.cross_span:
             return self_bias, None
-        place = torch.arange(latents, device=device)
-        far = (place[:, None] - place[None, :]).abs() > self.config.cross_span
+        position = torch.arange(latents, device=device)
+        far = (position[:, None] - position[None, :]).abs() > self.config.cross_span
         return self_bias, torch.zeros(latents, latents, device=device).masked_fill(far, float("-inf"))
 
     def _decode(self, x: Tensor, cross: list[tuple[Tensor, ...]], films: list[LayerFilm]) -> Tensor:

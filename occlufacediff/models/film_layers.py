@@ -1,4 +1,4 @@
-"""Transformer decoder layers whose parts are scaled and shifted by the diffusion step."""
+"""Transformer decoder layers with FiLM: the diffusion step scales and shifts the channels of each sublayer."""
 
 from __future__ import annotations
 
@@ -6,11 +6,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from occlufacediff.models.layers import Attention, Drop
+from occlufacediff.models.layers import Attention, WindowDropout
 
 
 class _Film(nn.Module):
-    """Scale and shift of channels by the diffusion step: ``[scale, shift] = Linear(mish(step))``."""
+    """Scale and shift of the channels from the step embedding: ``[scale, shift] = Linear(mish(step))``."""
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -25,14 +25,14 @@ class _Film(nn.Module):
         return scale, shift
 
 
-#: Scale and shift of the three parts of a layer, each (B, 1, C).
+#: Scale and shift of the three sublayers of a layer, each (B, 1, C).
 LayerFilm = tuple[tuple[Tensor, Tensor], tuple[Tensor, Tensor], tuple[Tensor, Tensor]]
 
 
 class DecoderLayer(nn.Module):
-    """Transformer decoder layer with a FiLM at self-attention, cross-attention and feed-forward.
+    """Transformer decoder layer with FiLM at self-attention, cross-attention and feed-forward.
 
-    Post-norm: ``x = film(norm(x + part(x)))`` (published). Pre-norm: ``x = x + part(film(norm(x)))``.
+    Post-norm: ``x = film(norm(x + sublayer(x)))`` (published). Pre-norm: ``x = x + sublayer(film(norm(x)))``.
     """
 
     def __init__(
@@ -47,17 +47,17 @@ class DecoderLayer(nn.Module):
         self.shrink = nn.Linear(feed_forward, width)
         self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(3))
         self.films = nn.ModuleList(_Film(width) for _ in range(3))
-        self.drop = Drop(dropout, whole_window=window_dropout)
+        self.drop = WindowDropout(dropout, per_window=window_dropout)
 
     def film(self, step: Tensor) -> LayerFilm:
-        """All scales and shifts of steps' embeddings (B, C)."""
+        """Scales and shifts of all sublayers from step embeddings (B, C)."""
         first, second, third = (film(step[:, None]) for film in self.films)
         return first, second, third
 
     def cross_terms(self, memory: Tensor, span: int) -> tuple[Tensor, ...]:
-        """What cross-attention needs of memory (B, N, C) and not of the latents.
+        """The terms of cross-attention that depend on memory (B, N, C) only.
 
-        With span 0 this is its whole result (B, N, C); else keys and values.
+        With span 0 this is the complete result (B, N, C), otherwise keys and values.
         """
         if span == 0:
             return (self.cross_attention.own_token(memory),)
@@ -68,18 +68,19 @@ class DecoderLayer(nn.Module):
     ) -> Tensor:
         """x (B, N, C) to (B, N, C)."""
 
-        def attended(y: Tensor) -> Tensor:
+        def self_attention(y: Tensor) -> Tensor:
             return self.self_attention(y, self_bias)
 
-        def crossed(y: Tensor) -> Tensor:
+        def cross_attention(y: Tensor) -> Tensor:
             return cross[0] if len(cross) == 1 else self.cross_attention.cross(y, cross[0], cross[1], cross_bias)
 
-        def fed(y: Tensor) -> Tensor:
+        def feed_forward(y: Tensor) -> Tensor:
             return self.shrink(self.drop(functional.gelu(self.grow(y))))
 
-        for part, norm, (scale, shift) in zip((attended, crossed, fed), self.norms, film, strict=True):
+        sublayers = (self_attention, cross_attention, feed_forward)
+        for sublayer, norm, (scale, shift) in zip(sublayers, self.norms, film, strict=True):
             if self.norm_first:
-                x = x + self.drop(part(scale * norm(x) + shift))
+                x = x + self.drop(sublayer(scale * norm(x) + shift))
             else:
-                x = scale * norm(x + self.drop(part(x))) + shift
+                x = scale * norm(x + self.drop(sublayer(x))) + shift
         return x

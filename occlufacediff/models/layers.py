@@ -1,6 +1,7 @@
-"""Parts that motion prior and denoiser share: positions, attention, time squashing.
+"""Layers shared by motion prior and denoiser: positions, attention, dropout, down- and upsampling over time.
 
-Everything is batch-first: ``(B, T, C)``.
+All tensors are batch-first, ``(B, T, C)``. Names of parameters (``grow``, ``squash``, ...) are the names of entries in
+checkpoints and must not change.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-#: Frames a latent covers, in all models.
+#: Frames per latent, in all models.
 FRAMES_PER_LATENT = 8
 
 
 def sinusoids(length: int, width: int) -> Tensor:
-    """Table (length, width) of positions: sine on even channels, cosine on odd ones, base 10000."""
+    """Sinusoidal position table (length, width): sine on even channels, cosine on odd channels, base 10000."""
     position = torch.arange(length, dtype=torch.float32)[:, None]
     rate = torch.exp(torch.arange(0, width, 2, dtype=torch.float32) * (-math.log(10000.0) / width))
     table = torch.zeros(length, width)
@@ -47,7 +48,7 @@ class Attention(nn.Module):
     Args:
         width: channels C of queries, keys and values.
         heads: number of heads; must divide ``width``.
-        dropout: odds of dropping an attention weight in training.
+        dropout: probability of dropping an attention weight in training.
     """
 
     def __init__(self, *, width: int, heads: int, dropout: float = 0.0) -> None:
@@ -68,20 +69,20 @@ class Attention(nn.Module):
         return self._attend(queries, keys, values, bias)
 
     def keys_values(self, memory: Tensor) -> tuple[Tensor, Tensor]:
-        """Keys and values (B, heads, S, C / heads) of memory (B, S, C), to be used for many queries."""
+        """Keys and values (B, heads, S, C / heads) of memory (B, S, C)."""
         width = memory.shape[-1]
         both = functional.linear(memory, self.qkv.weight[width:], self.qkv.bias[width:])
         keys, values = both.chunk(2, dim=-1)
         return self._split(keys), self._split(values)
 
     def cross(self, x: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None = None) -> Tensor:
-        """Attention of x (B, T, C) to ``keys_values`` of a memory; ``bias`` (T, S) is added to the logits."""
+        """Cross-attention of x (B, T, C) to the ``keys_values`` of a memory; ``bias`` (T, S) is added to the logits."""
         width = x.shape[-1]
         queries = functional.linear(x, self.qkv.weight[:width], self.qkv.bias[:width])
         return self._attend(self._split(queries), keys, values, bias)
 
     def own_token(self, memory: Tensor) -> Tensor:
-        """What queries get that see ONE memory token each, their own: no softmax is left, the queries do not matter."""
+        """Cross-attention where each query attends to its own memory token only; independent of the queries."""
         width = memory.shape[-1]
         return self.out(functional.linear(memory, self.qkv.weight[2 * width :], self.qkv.bias[2 * width :]))
 
@@ -95,38 +96,38 @@ class Attention(nn.Module):
         return self.out(attended.transpose(1, 2).flatten(2))
 
 
-class Drop(nn.Module):
-    """Dropout of values (B, T, C), or of channels over a whole window, which costs a CPU a third less a training step.
+class WindowDropout(nn.Module):
+    """Dropout of values (B, T, C), or of channels over the whole window, which makes training a third faster on a CPU.
 
     Args:
-        odds: of dropping, in training.
-        whole_window: one draw a window and channel instead of one a value.
+        p: probability of dropping, in training.
+        per_window: one draw per window and channel instead of one per value.
     """
 
-    def __init__(self, odds: float, *, whole_window: bool = False) -> None:
+    def __init__(self, p: float, *, per_window: bool = False) -> None:
         super().__init__()
-        self.odds = odds
-        self.whole_window = whole_window
+        self.p = p
+        self.per_window = per_window
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, C) to the same shape."""
-        if not self.training or self.odds == 0.0:
+        if not self.training or self.p == 0.0:
             return x
-        if self.whole_window:
-            return x * functional.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), self.odds)
-        return functional.dropout(x, self.odds)
+        if self.per_window:
+            return x * functional.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), self.p)
+        return functional.dropout(x, self.p)
 
 
 class EncoderLayer(nn.Module):
-    """Transformer encoder layer, GELU, norm after each part (as published) or before it.
+    """Transformer encoder layer with GELU.
 
     Args:
         width: channels.
         heads: attention heads.
-        feed_forward: hidden channels of the feed-forward part.
-        dropout: odds in training.
-        norm_first: norm before each part, inside the residual.
-        window_dropout: drop channels over whole windows, and no attention weights.
+        feed_forward: hidden channels of the feed-forward sublayer.
+        dropout: dropout probability in training.
+        norm_first: pre-norm, otherwise post-norm (published).
+        window_dropout: drop channels over whole windows instead of single values and attention weights.
     """
 
     def __init__(
@@ -146,7 +147,7 @@ class EncoderLayer(nn.Module):
         self.shrink = nn.Linear(feed_forward, width)
         self.norm_attention = nn.LayerNorm(width)
         self.norm_feed_forward = nn.LayerNorm(width)
-        self.drop = Drop(dropout, whole_window=window_dropout)
+        self.drop = WindowDropout(dropout, per_window=window_dropout)
 
     def forward(self, x: Tensor, bias: Tensor | None = None) -> Tensor:
         """x (B, T, C) to (B, T, C); ``bias`` (heads, T, T) is added to the attention logits."""
@@ -161,12 +162,12 @@ class EncoderLayer(nn.Module):
 
 
 class ConvBlock(nn.Module):
-    """Convolution over time (kernel 5, edges repeated), LeakyReLU 0.2, BatchNorm; channels first, (B, C, T).
+    """Convolution over time (kernel 5, replicate padding), LeakyReLU 0.2, BatchNorm; channels first, (B, C, T).
 
     Args:
-        inputs: channels in.
-        outputs: channels out.
-        stride: 2 halves the time.
+        inputs: input channels.
+        outputs: output channels.
+        stride: 2 halves the number of frames.
     """
 
     def __init__(self, inputs: int, outputs: int, *, stride: int = 1) -> None:
@@ -179,8 +180,8 @@ class ConvBlock(nn.Module):
         return self.norm(functional.leaky_relu(self.conv(x), 0.2))
 
 
-class ExpandBlock(nn.Module):
-    """Transposed convolution that doubles the time (kernel 5, zero edges), LeakyReLU 0.2, BatchNorm; channels first."""
+class UpsampleBlock(nn.Module):
+    """Transposed convolution by 2 over time (kernel 5, zero padding), LeakyReLU 0.2, BatchNorm; channels first."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -192,8 +193,8 @@ class ExpandBlock(nn.Module):
         return self.norm(functional.leaky_relu(self.conv(x), 0.2))
 
 
-class Squash(nn.Module):
-    """Squeeze the time by 8: a strided block, then two blocks with max-pooling by 2."""
+class ConvDownsample(nn.Module):
+    """Downsampling by 8 over time: a strided convolution block, then two blocks with max-pooling by 2."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
@@ -209,10 +210,10 @@ class Squash(nn.Module):
         return x.transpose(1, 2)
 
 
-class Fold(nn.Module):
-    """Squeeze the time by 8 without pooling: the 8 frames of a latent side by side, through a small network.
+class FoldDownsample(nn.Module):
+    """Downsampling by 8 over time without pooling: a small network on the 8 concatenated frames of each latent.
 
-    Nothing is lost to a maximum, which makes it learn much faster than ``Squash`` on little data.
+    Without max-pooling no values are discarded; on little data it learns much faster than ``ConvDownsample``.
     """
 
     def __init__(self, inputs: int, outputs: int) -> None:
@@ -227,7 +228,11 @@ class Fold(nn.Module):
 
 
 def check_frames(frames: int) -> int:
-    """The number of latents of ``frames`` frames; raises ValueError unless it is a positive multiple of 8."""
+    """The number of latents of ``frames`` frames.
+
+    Raises:
+        ValueError: ``frames`` is not a positive multiple of 8.
+    """
     if frames < FRAMES_PER_LATENT or frames % FRAMES_PER_LATENT:
         raise ValueError(f"frames: got {frames}, needs a positive multiple of {FRAMES_PER_LATENT}")
     return frames // FRAMES_PER_LATENT

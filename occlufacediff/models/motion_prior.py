@@ -1,6 +1,6 @@
-"""The motion prior: an autoencoder of facial motion, 8 frames a latent, with a mean and a variance.
+"""The motion prior: a variational autoencoder of facial motion with 8 frames per latent.
 
-The published size equals FLINT v2; ``published.PRIOR_NAMES`` maps our parameter names to the published ones.
+The published size equals FLINT v2; `published_names.published_prior_name` maps parameter names to the published ones.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from occlufacediff.models.layers import (
     FRAMES_PER_LATENT,
     ConvBlock,
+    ConvDownsample,
     EncoderLayer,
-    ExpandBlock,
-    Squash,
+    UpsampleBlock,
     check_frames,
     distance_bias,
 )
@@ -23,20 +23,21 @@ from occlufacediff.models.layers import (
 
 @dataclass(frozen=True)
 class MotionPriorConfig:
-    """Sizes of the motion prior.
+    """Architecture of the motion prior. Its values are stored in checkpoints (``config.yaml``).
 
     Attributes:
-        motion_dim: M, values a frame: expression and 3 of the jaw.
-        latent_dim: D, values a latent.
-        width: channels inside.
+        motion_dim: M, values per frame: expression and 3 of the jaw.
+        latent_dim: D, dimension of a latent.
+        width: hidden channels.
         heads: attention heads.
-        feed_forward: hidden channels of the transformer's feed-forward part.
-        dropout: odds in training.
-        isolated_inference: without gradients each latent or frame attends to itself alone. The published program does
-            so unawares: PyTorch's fast path for inference reads the float ALiBi bias as a mask. Its numbers can only be
-            had that way, so the published preset switches it on; training and our own models use the bias.
-        linear: a straight path beside the network, from 8 frames to a latent and back. Started as principal components
-            (``set_linear_path``) it reconstructs far better on little data than a network trained from nothing.
+        feed_forward: hidden channels of the transformer's feed-forward sublayer.
+        dropout: dropout probability in training.
+        isolated_inference: without gradients, each latent or frame attends to itself only. In the published code,
+            PyTorch's fast path for inference interprets the float ALiBi bias as a mask, with this effect. Published
+            numbers can only be reproduced in this way, so the published preset sets it. Training and other models
+            use the bias.
+        linear: a linear path in parallel to the network, from 8 frames to a latent and back. Initialised with
+            principal components (``set_linear_path``), it improves the reconstruction on little data considerably.
     """
 
     motion_dim: int = 103
@@ -57,21 +58,21 @@ class MotionPriorConfig:
 
     @classmethod
     def published(cls) -> MotionPriorConfig:
-        """FLINT v2: FLAME's 100 expressions and the jaw."""
+        """FLINT v2: 100 expressions of FLAME and the jaw."""
         return cls(isolated_inference=True)
 
     @classmethod
     def compact(cls, motion_dim: int) -> MotionPriorConfig:
-        """Small enough to train within a minute on two CPU cores."""
+        """Can be trained within a minute on two CPU cores."""
         return cls(motion_dim=motion_dim, latent_dim=64, width=128, heads=4, feed_forward=256, linear=True)
 
     def to_dict(self) -> dict[str, object]:
-        """Plain values for a YAML file."""
+        """Convert to plain values for a YAML file."""
         return asdict(self)
 
 
 class _BiasedLayer(EncoderLayer):
-    """Encoder layer with the bias by distance, see ``MotionPriorConfig.isolated_inference``."""
+    """Encoder layer with the ALiBi distance bias, see ``MotionPriorConfig.isolated_inference``."""
 
     def __init__(self, config: MotionPriorConfig) -> None:
         super().__init__(
@@ -89,7 +90,7 @@ class _BiasedLayer(EncoderLayer):
 class _Encoder(nn.Module):
     def __init__(self, config: MotionPriorConfig) -> None:
         super().__init__()
-        self.squash = Squash(config.motion_dim, config.width)
+        self.squash = ConvDownsample(config.motion_dim, config.width)
         self.embed = nn.Linear(config.width, config.width)
         self.layer = _BiasedLayer(config)
         self.mean = nn.Linear(config.width, config.latent_dim)
@@ -108,7 +109,7 @@ class _Encoder(nn.Module):
 class _Decoder(nn.Module):
     def __init__(self, config: MotionPriorConfig) -> None:
         super().__init__()
-        self.expand = ExpandBlock(config.latent_dim, config.width)
+        self.expand = UpsampleBlock(config.latent_dim, config.width)
         self.blocks = nn.ModuleList([ConvBlock(config.width, config.width), ConvBlock(config.width, config.width)])
         self.embed = nn.Linear(config.width, config.width)
         self.layer = _BiasedLayer(config)
@@ -129,14 +130,14 @@ class _Decoder(nn.Module):
 
 
 class MotionPrior(nn.Module):
-    """Autoencoder of motion.
+    """Variational autoencoder of motion.
 
-    There is ONE latent space outside of this class: the one that ``encode`` gives and ``decode`` takes. Its scale is
-    set by the buffers ``latent_mean`` and ``latent_std`` (identity as built and as published), so that after training
-    ``set_latent_statistics`` gives the denoiser latents of unit variance.
+    ``encode`` returns and ``decode`` expects standardised latents: the buffers ``latent_mean`` and ``latent_std``
+    (identity initially and as published) are set after training by ``set_latent_statistics``, so that the denoiser
+    gets latents of unit variance.
 
     Args:
-        config: sizes.
+        config: the architecture.
     """
 
     motion_mean: Tensor
@@ -155,17 +156,17 @@ class MotionPrior(nn.Module):
         self.register_buffer("latent_std", torch.ones(config.latent_dim))
 
     def encode(self, motion: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and log-variance, both (B, T / 8, D), of motion (B, T, M).
+        """Encode motion (B, T, M) to mean and log-variance, both (B, T / 8, D).
 
         Raises:
-            ValueError: T is no multiple of 8.
+            ValueError: T is not a multiple of 8.
         """
         check_frames(motion.shape[1])
         mean, logvar = self.encoder((motion - self.motion_mean) / self.motion_std)
         return (mean - self.latent_mean) / self.latent_std, logvar - 2.0 * self.latent_std.log()
 
     def decode(self, latents: Tensor) -> Tensor:
-        """Motion (B, T, M) of latents (B, T / 8, D)."""
+        """Decode latents (B, T / 8, D) to motion (B, T, M)."""
         motion = self.decoder(latents * self.latent_std + self.latent_mean)
         return motion * self.motion_std + self.motion_mean
 
@@ -180,29 +181,29 @@ class MotionPrior(nn.Module):
 
     @torch.no_grad()
     def set_motion_statistics(self, mean: Tensor, std: Tensor, *, floor: float = 1e-3) -> None:
-        """Set the scale of motion, (M,) each, before training; ``floor`` keeps still values from being blown up."""
+        """Set mean and standard deviation (M,) of motion before training; ``floor`` limits the scaling of constants."""
         self.motion_mean.copy_(mean)
         self.motion_std.copy_(std.clamp_min(floor))
 
     @torch.no_grad()
     def set_latent_statistics(self, mean: Tensor, std: Tensor, *, floor: float = 1e-3) -> None:
-        """Rescale the latent space after training by ``mean``, ``std`` (D,) of latents as ``encode`` gives them now."""
+        """Standardise latents after training by ``mean`` and ``std`` (D,) of the latents that ``encode`` returns."""
         self.latent_mean.add_(mean * self.latent_std)
         self.latent_std.mul_(std.clamp_min(floor))
 
     @torch.no_grad()
     def set_linear_path(self, basis: Tensor, spread: Tensor) -> None:
-        """Start as principal components of 8 frames of scaled motion; the network beside them then starts at nothing.
+        """Initialise the linear path with principal components of 8 frames, and the network's output with zero.
 
         Args:
             basis: (K, 8 * M) orthonormal components of ``(motion - motion_mean) / motion_std``, K up to D.
-            spread: (K,) their standard deviations, which become 1.
+            spread: (K,) standard deviations of the components; latents are scaled to 1.
 
         Raises:
-            ValueError: built without the linear path, or components of another size.
+            ValueError: the motion prior has no linear path, or the components are of another size.
         """
         if not self.config.linear:
-            raise ValueError("linear: this motion prior was built without the linear path")
+            raise ValueError("linear: this motion prior has no linear path")
         count, size = basis.shape
         if count > self.config.latent_dim or size != FRAMES_PER_LATENT * self.config.motion_dim:
             raise ValueError(
@@ -213,7 +214,7 @@ class MotionPrior(nn.Module):
         for layer in (into, out, self.encoder.mean, self.decoder.smooth, self.encoder.logvar):
             for parameter in layer.parameters():
                 nn.init.zeros_(parameter)
-        # little noise on latents of unit spread
+        # A small variance: latents have a standard deviation of 1.
         self.encoder.logvar.bias.fill_(-4.0)
         into.weight[:count] = basis / spread[:, None]
         out.weight[:, :count] = (basis * spread[:, None]).T

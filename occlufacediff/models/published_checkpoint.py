@@ -1,4 +1,4 @@
-"""The published checkpoints as files: the denoiser's ``.pt`` and FLINT's ``.ckpt``, read safely, kept in our format."""
+"""Reads and converts the published checkpoints: the denoiser (``.pt``) and the motion prior FLINT (``.ckpt``)."""
 
 from __future__ import annotations
 
@@ -27,37 +27,37 @@ from occlufacediff.models.published_names import (
 from occlufacediff.models.torch_archive import Entry, read_checkpoint, read_tensors
 
 Kind = Literal["denoiser", "motion_prior"]
-#: Keys under which training programs keep a network's entries.
-_UNDER = ("state_dict", "model_state_dict")
-_PRIOR_PARTS = ("motion_encoder.", "motion_decoder.")
-_DENOISER_SIGN = "transformer_decoder."
+#: Keys under which training programs store the state of a network.
+_STATE_KEYS = ("state_dict", "model_state_dict")
+_PRIOR_PREFIXES = ("motion_encoder.", "motion_decoder.")
+_DENOISER_PREFIX = "transformer_decoder."
 
 
 def read_published(path: Path | str, *, audio: Wav2Vec2Sizes | None = None) -> Denoiser | MotionPrior:
-    """The published denoiser or motion prior of a checkpoint, in evaluation mode.
+    """Read the published denoiser or motion prior, in evaluation mode.
 
-    The denoiser's entries may lie in the file directly or under ``state_dict`` or ``model_state_dict``, with either
-    torch's names for weight-normed convolutions; each must be there and none beside. Of FLINT's Lightning checkpoint
-    the entries ``motion_encoder.*`` and ``motion_decoder.*`` are demanded, all others are ignored.
+    The denoiser's entries are at the top level or under ``state_dict`` or ``model_state_dict``, with either of torch's
+    names for weight-normed convolutions; the set of entries must match exactly. Of FLINT's Lightning checkpoint, the
+    entries ``motion_encoder.*`` and ``motion_decoder.*`` are required and all others are ignored.
 
     Args:
         path: ``.pt`` or ``.ckpt`` file.
         audio: sizes of the denoiser's audio encoder; None for wav2vec2-base, as published.
 
     Raises:
-        AssetError: no checkpoint of these two, damaged, refused, or an entry is missing, unknown or of a wrong shape;
-            names the file, the entry and what was expected.
+        AssetError: neither of the two checkpoints, damaged, unsafe, or an entry is missing, unknown or of another
+            shape; the message names file and entry.
     """
     path = Path(path)
     entries = _entries(path)
     if _kind(path, entries) == "motion_prior":
-        found = {name: entry for name, entry in entries.items() if name.startswith(_PRIOR_PARTS)}
-        return _filled(MotionPrior(MotionPriorConfig.published()), found, published_prior_name, path)
+        found = {name: entry for name, entry in entries.items() if name.startswith(_PRIOR_PREFIXES)}
+        return _load_entries(MotionPrior(MotionPriorConfig.published()), found, published_prior_name, path)
     config = DenoiserConfig.published()
     if audio is not None:
         config = replace(config, wav2vec2=audio)
     found = {new_weight_norm_name(name): entry for name, entry in entries.items()}
-    return _filled(Denoiser(config), found, published_denoiser_name, path, computed=COMPUTED)
+    return _load_entries(Denoiser(config), found, published_denoiser_name, path, computed=COMPUTED)
 
 
 def convert_checkpoint(
@@ -68,17 +68,17 @@ def convert_checkpoint(
     expression_names: Iterable[str],
     audio: Wav2Vec2Sizes | None = None,
 ) -> Kind:
-    """Write a published checkpoint in our format, see `save_checkpoint`; its motion is FLAME's.
+    """Convert a published checkpoint to the format of `save_checkpoint`; its motion is that of FLAME.
 
     Args:
         source: see `read_published`.
-        target: ``.safetensors`` file; its configuration is written beside it.
+        target: ``.safetensors`` file; its configuration is written to the same folder.
         head_name: name of the head model that the network's motion belongs to; the file does not identify it further.
-        expression_names: of that head model.
+        expression_names: names of that head model's expressions.
         audio: see `read_published`.
 
     Returns:
-        Which network it was.
+        The kind of network.
 
     Raises:
         AssetError: see `read_published`.
@@ -97,7 +97,11 @@ def convert_checkpoint(
 
 
 def read_audio_sizes(path: Path | str) -> Wav2Vec2Sizes:
-    """Sizes of a wav2vec2 from the ``config.json`` that comes with its weights; raises AssetError."""
+    """Read the sizes of a wav2vec2 model from its ``config.json``.
+
+    Raises:
+        AssetError: not such a file, or an entry is missing.
+    """
     path = Path(path)
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
@@ -112,8 +116,8 @@ def read_audio_sizes(path: Path | str) -> Wav2Vec2Sizes:
 def _entries(path: Path) -> dict[str, Entry]:
     content = read_checkpoint(path)
     if not isinstance(content, dict):
-        raise AssetError(f"{path}: holds a {type(content).__name__}, needs a dictionary of tensors")
-    for key in _UNDER:
+        raise AssetError(f"{path}: got a {type(content).__name__}, needs a dictionary of tensors")
+    for key in _STATE_KEYS:
         if isinstance(content.get(key), dict):
             content = content[key]
             break
@@ -121,18 +125,18 @@ def _entries(path: Path) -> dict[str, Entry]:
 
 
 def _kind(path: Path, entries: Mapping[str, Entry]) -> Kind:
-    if any(name.startswith(_PRIOR_PARTS) for name in entries):
+    if any(name.startswith(_PRIOR_PREFIXES) for name in entries):
         return "motion_prior"
-    if any(name.startswith(_DENOISER_SIGN) for name in entries):
+    if any(name.startswith(_DENOISER_PREFIX) for name in entries):
         return "denoiser"
-    first = ", ".join(list(entries)[:3]) or "no tensors at all"
+    first = ", ".join(list(entries)[:3]) or "no tensors"
     raise AssetError(
-        f"{path}: neither the published denoiser (entries {_DENOISER_SIGN}*) nor the motion prior FLINT (entries "
-        f"{_PRIOR_PARTS[0]}*, {_PRIOR_PARTS[1]}*); its entries begin with {first}"
+        f"{path}: neither the published denoiser (entries {_DENOISER_PREFIX}*) nor the motion prior FLINT (entries "
+        f"{_PRIOR_PREFIXES[0]}*, {_PRIOR_PREFIXES[1]}*); its first entries are {first}"
     )
 
 
-def _filled(
+def _load_entries(
     model: Any,
     found: Mapping[str, Entry],
     published_name: Callable[[str], str],
@@ -140,21 +144,21 @@ def _filled(
     *,
     computed: frozenset[str] = frozenset(),
 ) -> Any:
-    """The model with the file's entries; names in errors are the file's own."""
-    wanted = {name: published_name(name) for name in model.state_dict() if name not in OURS_ONLY}
-    _check_entries(model, {name: found.get(theirs) for name, theirs in wanted.items()}, wanted, path)
-    extra = sorted(set(found) - set(wanted.values()) - computed)
+    """Load the entries of the file into the model; errors use the names of the file."""
+    names = {name: published_name(name) for name in model.state_dict() if name not in OURS_ONLY}
+    _check_entries(model, {name: found.get(published) for name, published in names.items()}, names, path)
+    extra = sorted(set(found) - set(names.values()) - computed)
     if extra:
         raise AssetError(f"{path}: entry '{extra[0]}' is not part of the published model ({len(extra)} such entries)")
-    read = read_tensors({theirs: found[theirs] for theirs in wanted.values()})
-    own = {name: tensor for name, tensor in model.state_dict().items() if name in OURS_ONLY}
-    state: dict[str, Tensor] = own | {name: _finite(read[theirs], theirs, path) for name, theirs in wanted.items()}
+    tensors = read_tensors({published: found[published] for published in names.values()})
+    state: dict[str, Tensor] = {name: tensor for name, tensor in model.state_dict().items() if name in OURS_ONLY}
+    state |= {name: _check_finite(tensors[published], published, path) for name, published in names.items()}
     fill_state(model, state, path)
     return model.eval()
 
 
 def _check_entries(model: nn.Module, entries: Mapping[str, Entry | None], names: Mapping[str, str], path: Path) -> None:
-    """Demand every entry with its shape, before any number is read."""
+    """Check that every entry exists and has the right shape, before any tensor is read."""
     for name, tensor in model.state_dict().items():
         if name not in names:
             continue
@@ -165,9 +169,9 @@ def _check_entries(model: nn.Module, entries: Mapping[str, Entry | None], names:
             raise AssetError(f"{path}: entry '{names[name]}' has shape {entry.shape}, expected {shape}")
 
 
-def _finite(tensor: Tensor, name: str, path: Path) -> Tensor:
+def _check_finite(tensor: Tensor, name: str, path: Path) -> Tensor:
     if tensor.is_floating_point():
         tensor = tensor.float()
         if not bool(torch.isfinite(tensor).all()):
-            raise AssetError(f"{path}: entry '{name}' holds values that are not finite; the file is damaged")
+            raise AssetError(f"{path}: entry '{name}' contains values that are not finite; the file is damaged")
     return tensor

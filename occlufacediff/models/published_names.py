@@ -1,10 +1,10 @@
-"""Names of the published checkpoints' entries and how they map to ours."""
+"""Maps the names of state-dict entries to those of the published checkpoints."""
 
 from __future__ import annotations
 
 import re
 
-#: (ours, published) pairs of name beginnings; the first that fits is used, what is left of a name is kept.
+#: (pattern, replacement) pairs from our names to published ones, applied one after the other.
 _LAYER_PARTS = (
     (r"\.attention\.qkv\.(weight|bias)$", r".self_attn.in_proj_\1"),
     (r"\.attention\.out\.", ".self_attn.out_proj."),
@@ -57,11 +57,11 @@ _DECODER_PARTS = (
     *_LAYER_PARTS,
 )
 
-#: Entries of the published denoiser that are computed, not learned; a checkpoint may hold them, ours does not.
+#: Entries of the published denoiser that are computed, not learned. A published checkpoint may contain them.
 COMPUTED = frozenset(
     {"tgt_mask", "sequence_pos_encoder.pe", "sequence_pos_decoder.pe", "embed_timestep.sequence_pos_encoder.pe"}
 )
-#: Buffers of ours that the published models do not have; they stay as built (identity).
+#: Buffers that the published models do not have; they keep their initial values (identity).
 OURS_ONLY = frozenset({"motion_mean", "motion_std", "latent_mean", "latent_std", "landmark_mean", "landmark_std"})
 _OLD_WEIGHT_NORM = {
     "parametrizations.weight.original0": "weight_g",
@@ -76,12 +76,12 @@ def _rename(name: str, rules: tuple[tuple[str, str], ...]) -> str:
 
 
 def published_prior_name(name: str) -> str:
-    """The published name of an entry of our MotionPrior's state."""
+    """The published name of an entry of the state dict of `MotionPrior`."""
     return _rename(name, _PRIOR_PARTS)
 
 
 def published_denoiser_name(name: str) -> str:
-    """The published (newer torch) name of an entry of our Denoiser's state."""
+    """The published name (of newer torch versions) of an entry of the state dict of `Denoiser`."""
     if name.startswith("audio_encoder."):
         return _rename(name, _DENOISER_PARTS)
     if name.startswith("encoder."):
@@ -92,14 +92,14 @@ def published_denoiser_name(name: str) -> str:
 
 
 def new_weight_norm_name(name: str) -> str:
-    """The name that newer torch versions give to a part of a weight-normed convolution."""
+    """The name of a weight-norm parameter in newer torch versions."""
     for new, old in _OLD_WEIGHT_NORM.items():
         name = re.sub(rf"\b{old}$", new, name)
     return name
 
 
 def old_weight_norm_name(name: str) -> str:
-    """The name that older torch versions give to a part of a weight-normed convolution."""
+    """The name of a weight-norm parameter in older torch versions."""
     for new, old in _OLD_WEIGHT_NORM.items():
         name = name.replace(new, old)
     return name

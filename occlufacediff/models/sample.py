@@ -294,7 +294,7 @@ def _smooth_latent_boundaries(prior: MotionPrior, motion: Tensor, hop: int, max_
 def _apply_overlapping(
     function: Callable[[Tensor], Tensor], rows: Tensor, layout: WindowLayout, unit: int, max_batch: int
 ) -> Tensor:
-    """Apply a function to overlapping windows of rows (samples, N * unit, C); overlap-add its frames (samples, T, M)."""
+    """Apply a function to windows of rows (samples, N * unit, C); overlap-add its frames (samples, T, M)."""
     samples = rows.shape[0]
     index, frames = layout.index(unit).to(rows.device), layout.index(FRAMES_PER_LATENT)
     overlap_add = OverlapAdd(layout.padded_frames, layout.weights(FRAMES_PER_LATENT))

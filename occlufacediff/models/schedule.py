@@ -1,4 +1,4 @@
-"""The noise schedule: all terms computed once in float64 and kept as buffers; sub-schedules of fewer steps."""
+"""The noise schedule: its terms as float64 buffers, and respaced schedules with fewer steps."""
 
 from __future__ import annotations
 
@@ -24,15 +24,16 @@ def cosine_betas(steps: int = 1000, *, largest: float = 0.999) -> np.ndarray:
 
 
 def spaced_steps(total: int, counts: str) -> np.ndarray:
-    """Which of ``total`` steps are kept, ascending (n,) int64.
+    """Select steps of a schedule, ascending (n,) int64.
 
     Args:
         total: steps of the full schedule.
-        counts: "n" or "n1,n2,...": so many steps from as many equal sections of the schedule, first and last of each
-            included and rounded between; or "ddimN": every k-th step, k the whole number that leaves exactly N.
+        counts: "n1,n2,..." (or one "n"): the schedule is split into as many equal sections, with n_i evenly spaced,
+            rounded steps in each, including its first and last. "ddimN": every k-th step, where the integer k leaves
+            exactly N steps.
 
     Raises:
-        ValueError: the steps cannot be had.
+        ValueError: the schedule cannot be split like this.
     """
     if counts.startswith("ddim"):
         wanted = int(counts.removeprefix("ddim"))
@@ -40,28 +41,28 @@ def spaced_steps(total: int, counts: str) -> np.ndarray:
             steps = np.arange(0, total, every)
             if len(steps) == wanted:
                 return steps
-        raise ValueError(f"steps: got {counts!r}, but no whole stride leaves {wanted} of {total} steps")
+        raise ValueError(f"steps: got {counts!r}, but no integer stride leaves {wanted} of {total} steps")
     sections = [int(count) for count in counts.split(",")]
     sizes = [total // len(sections) + (i < total % len(sections)) for i in range(len(sections))]
     kept: list[np.ndarray] = []
     start = 0
     for size, count in zip(sizes, sections, strict=True):
         if not 1 <= count <= size:
-            raise ValueError(f"steps: got {count} of a section of {size} steps, needs 1 to {size}")
+            raise ValueError(f"steps: got {count} for a section of {size} steps, needs 1 to {size}")
         stride = 1.0 if count == 1 else (size - 1) / (count - 1)
-        # summed step by step, as published: 7 strides of 99 / 14 then round to 49, not to 50
-        places = np.concatenate([[0.0], np.cumsum(np.full(count - 1, stride))])
-        kept.append(start + np.round(places).astype(np.int64))
+        # A cumulative sum, as published: 7 strides of 99 / 14 then round to 49 instead of 50.
+        positions = np.concatenate([[0.0], np.cumsum(np.full(count - 1, stride))])
+        kept.append(start + np.round(positions).astype(np.int64))
         start += size
     return np.concatenate(kept)
 
 
 class NoiseSchedule(nn.Module):
-    """Gaussian diffusion ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise`` and its terms, (S,) float64 buffers each.
+    """Gaussian diffusion ``x_t = sqrt(abar_t) x_0 + sqrt(1 - abar_t) noise``; its terms are (S,) float64 buffers.
 
     Args:
         betas: (S,) float64.
-        timestep_map: (S,) the original step numbers, which the network sees; None means 0..S-1.
+        timestep_map: (S,) original step numbers, which are inputs of the network; None means 0..S-1.
     """
 
     betas: Tensor
@@ -77,12 +78,12 @@ class NoiseSchedule(nn.Module):
         super().__init__()
         betas = np.asarray(betas, dtype=np.float64)
         if betas.ndim != 1 or len(betas) == 0 or not ((betas > 0) & (betas <= 1)).all():
-            raise ValueError("betas: needs one dimension and values above 0, up to 1")
+            raise ValueError("betas: needs one dimension and values greater than 0 and at most 1")
         alphas = 1 - betas
         kept = np.cumprod(alphas)
         before = np.concatenate([[1.0], kept[:-1]])
         variance = betas * (1 - before) / (1 - kept)
-        # the first variance is 0, whose logarithm no one wants
+        # The first variance is 0; its logarithm is replaced by the next one.
         log_variance = np.log(np.concatenate([variance[1:2], variance[1:]])) if len(betas) > 1 else np.log(betas)
         terms = {
             "betas": betas,
@@ -108,7 +109,7 @@ class NoiseSchedule(nn.Module):
         return len(self.betas)
 
     def respaced(self, counts: str) -> NoiseSchedule:
-        """The schedule of the kept steps only (``spaced_steps``), betas recomputed from the kept products."""
+        """The schedule of the selected steps (``spaced_steps``); betas are recomputed from their alpha products."""
         kept = spaced_steps(self.steps, counts)
         products = self.alphas_cumprod.cpu().numpy()[kept]
         betas = 1 - products / np.concatenate([[1.0], products[:-1]])
@@ -116,7 +117,7 @@ class NoiseSchedule(nn.Module):
         return respaced.to(self.betas.device)
 
     def add_noise(self, x0: Tensor, index: Tensor, noise: Tensor) -> Tensor:
-        """``x_t`` (B, ...) of clean x0 (B, ...) at schedule indices (B,) with the given standard normal noise."""
+        """Noisy samples ``x_t`` (B, ...) of clean x0 (B, ...) at schedule indices (B,) with standard normal noise."""
         return (
             self._at(self.alphas_cumprod.sqrt(), index, x0) * x0
             + self._at((1 - self.alphas_cumprod).sqrt(), index, x0) * noise

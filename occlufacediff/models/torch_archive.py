@@ -1,8 +1,8 @@
-"""Torch checkpoints (``.pt``, ``.ckpt``) of others, read entry by entry without running anything that they name.
+"""Reads torch checkpoints (``.pt``, ``.ckpt``) from untrusted sources entry by entry, without executing code.
 
-Torch's own safe loading refuses a Lightning checkpoint for the training settings inside it, objects of foreign classes
-that nobody needs here. This reader stands stubs in for such classes, without importing them, and refuses names from
-which code could run: all of Python's library, of torch and numpy that does not make up tensors and plain values.
+``torch.load(weights_only=True)`` rejects Lightning checkpoints, because they contain training settings as objects of
+other packages. This reader replaces such objects by stubs without importing their classes. It rejects names that could
+execute code: everything in the standard library, torch and numpy that is not needed for tensors and plain values.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ _TYPES = {
 
 @dataclass(frozen=True)
 class Storage:
-    """Numbers in the archive: a member of it, their type and count."""
+    """Data of a tensor in the archive: the archive member, the number type and the count."""
 
     member: str
     dtype: torch.dtype
@@ -50,14 +50,14 @@ class Storage:
 
 @dataclass(frozen=True)
 class Entry:
-    """A tensor of a checkpoint that has not been read yet, see `read_tensors`.
+    """A tensor of a checkpoint whose data have not been read yet, see `read_tensors`.
 
     Attributes:
-        archive: the checkpoint's file.
-        storage: where its numbers lie; or the tensor itself, of a file in torch's old format.
-        offset: of its first number in the storage.
+        archive: the checkpoint file.
+        storage: location of its data; or the tensor itself if the file is in torch's old format.
+        offset: offset of its first value in the storage.
         shape: its shape.
-        stride: numbers from one place to the next, a dimension.
+        stride: its stride per dimension, in values.
     """
 
     archive: Path
@@ -68,10 +68,10 @@ class Entry:
 
 
 def read_tensors(entries: Mapping[str, Entry]) -> dict[str, Tensor]:
-    """Tensors of named entries of one checkpoint, each contiguous and of its own memory.
+    """Read the tensors of entries, each contiguous and with its own memory.
 
     Raises:
-        AssetError: an entry is damaged or cut short; names it.
+        AssetError: an entry is damaged or truncated; the message names it.
     """
     archives = {entry.archive for entry in entries.values() if isinstance(entry.storage, Storage)}
     with ExitStack() as stack:
@@ -87,7 +87,7 @@ def _read(entry: Entry, name: str, file: zipfile.ZipFile | None) -> Tensor:
     try:
         data = file.read(entry.storage.member)
         if len(data) != entry.storage.count * kind.itemsize:
-            raise ValueError(f"{len(data)} bytes for {entry.storage.count} numbers of {kind.itemsize}")
+            raise ValueError(f"{len(data)} bytes for {entry.storage.count} values of {kind.itemsize} bytes")
         flat = torch.frombuffer(bytearray(data), dtype=kind) if data else torch.empty(0, dtype=kind)
         return flat.as_strided(entry.shape, entry.stride, entry.offset).clone().contiguous()
     except (zipfile.BadZipFile, OSError, RuntimeError, *DAMAGE) as error:
@@ -97,19 +97,19 @@ def _read(entry: Entry, name: str, file: zipfile.ZipFile | None) -> Tensor:
 
 
 class _Skipped(Stub):
-    """Stands for a function or type of torch's that is allowed and not needed."""
+    """Placeholder for a function or type that is allowed and not needed."""
 
 
 class _TensorsAndStubs(pickle.Unpickler):
-    """Unpickler of tensors as `Entry`; foreign classes become stubs, names that could run code are refused."""
+    """Unpickler that loads tensors as `Entry` and other classes as stubs, and rejects names that could run code."""
 
     def __init__(self, file: io.BytesIO, archive: Path, root: str) -> None:
         super().__init__(file, encoding="utf-8")
         self._archive, self._root = archive, root
 
     def find_class(self, module: str, name: str) -> Any:
-        """What stands for a name, or a refusal."""
-        # Old protocols spell Python's library as Python 2 did: subprocess is "commands" there.
+        """Return the replacement of a global name, or raise `Refused`."""
+        # Old pickle protocols use the module names of Python 2, such as "commands" for subprocess.
         module, name = NAME_MAPPING.get((module, name), (IMPORT_MAPPING.get(module, module), name))
         if module == "torch._utils" and name in ("_rebuild_tensor_v2", "_rebuild_tensor"):
             return self._tensor
@@ -121,19 +121,19 @@ class _TensorsAndStubs(pickle.Unpickler):
             return _VALUES[module, name]
         top = module.partition(".")[0]
         if top in ("torch", "numpy", "_codecs") or top in sys.stdlib_module_names:
-            raise Refused(f"it asks for {module}.{name}, which is no tensor; such a file could run code")
+            raise Refused(f"it asks for {module}.{name}, which is not a tensor; such a file could run code")
         return stub(f"{module}.{name}")
 
     def persistent_load(self, pid: Any) -> Storage:
-        """The storage that a tensor names: ("storage", type, member, device, count)."""
+        """The storage of a tensor, given as ("storage", type, member, device, count)."""
         kind, dtype, member, _, count = pid
         if kind != "storage" or dtype not in _TYPES:
-            raise Refused(f"it stores {dtype!r}, which is no number type of tensors")
+            raise Refused(f"it stores {dtype!r}, which is not a number type of tensors")
         return Storage(f"{self._root}/data/{member}", _TYPES[dtype], int(count))
 
     def _tensor(self, storage: Any, offset: Any, shape: Any, stride: Any, *_: Any) -> Entry:
         if not isinstance(storage, Storage):
-            raise ValueError("a tensor without numbers")
+            raise ValueError("a tensor without storage")
         return Entry(self._archive, storage, int(offset), tuple(map(int, shape)), tuple(map(int, stride)))
 
 
@@ -149,7 +149,7 @@ def _default_mapping(*_: Any) -> dict[Any, Any]:
     return defaultdict(None)
 
 
-# Plain values that checkpoints of training frameworks hold; functions here make stubs and dictionaries, no more.
+# Names that checkpoints of training frameworks may contain; the functions only create stubs and dictionaries.
 _VALUES: dict[tuple[str, str], Any] = {
     **PLAIN,
     ("collections", "OrderedDict"): _mapping,
@@ -167,14 +167,13 @@ _VALUES: dict[tuple[str, str], Any] = {
 
 
 def read_checkpoint(path: Path | str) -> Any:
-    """The content of a torch checkpoint: dictionaries and plain values, tensors as `Entry`, foreign objects as stubs.
+    """Read a torch checkpoint: dictionaries and plain values, tensors as `Entry`, other objects as stubs.
 
     Args:
-        path: a file of ``torch.save``; the format before torch 1.6 goes through torch's own safe loading.
+        path: a file of ``torch.save``; the format before torch 1.6 is read with ``torch.load(weights_only=True)``.
 
     Raises:
-        AssetError: no such file, a web page or something else under its name, cut short, or a pickle that names what
-            could run code.
+        AssetError: no such file, not a checkpoint (such as a web page), truncated, or a pickle that could run code.
     """
     path = Path(path)
     if not path.is_file():
@@ -186,10 +185,10 @@ def read_checkpoint(path: Path | str) -> Any:
         with zipfile.ZipFile(path) as file:
             names = [name for name in file.namelist() if name.endswith("/data.pkl")]
             if len(names) != 1 or any(name.endswith("/constants.pkl") for name in file.namelist()):
-                raise AssetError(f"{path}: a zip file, but no checkpoint of torch.save (it needs one data.pkl in it)")
+                raise AssetError(f"{path}: a zip file, but not a checkpoint of torch.save (needs one data.pkl in it)")
             root = names[0].removesuffix("/data.pkl")
             if f"{root}/byteorder" in file.namelist() and file.read(f"{root}/byteorder") != b"little":
-                raise AssetError(f"{path}: its numbers are big-endian; save it again on a little-endian machine")
+                raise AssetError(f"{path}: its values are big-endian; save it again on a little-endian machine")
             return _TensorsAndStubs(io.BytesIO(file.read(names[0])), path, root).load()
     except Refused as error:
         raise AssetError(f"{path}: refused: {error}") from error

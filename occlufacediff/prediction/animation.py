@@ -25,7 +25,7 @@ from occlufacediff.prediction.observation import Observation
 from occlufacediff.prediction.progress import Progress
 from occlufacediff.prediction.speech import Audio
 from occlufacediff.prediction.visibility import Visibility
-from occlufacediff.rendering import animation
+from occlufacediff.rendering import panel_drawing
 from occlufacediff.rendering.overlay import MeshOverlay
 
 TITLES = ("input", "seen by the network", "recovered motion (bar: confidence)", "landmarks")
@@ -71,10 +71,10 @@ def _network_input(
     """Panel (P, P, 3) that shows the occluder's image, if there is one, and hatches all other occluded pixels."""
     panel = picture.shape[0]
     if occluder is None:
-        return animation.hide(picture, animation.hidden_on_panel(mask, box, view, panel))
+        return panel_drawing.draw_hatching(picture, panel_drawing.mask_to_panel(mask, box, view, panel))
     rest = mask & (occluder[..., 3] < OPAQUE)
-    hatched = animation.hide(picture, animation.hidden_on_panel(rest, box, view, panel))
-    return animation.paste(hatched, animation.crop_on_panel(occluder, box, view, panel))
+    hatched = panel_drawing.draw_hatching(picture, panel_drawing.mask_to_panel(rest, box, view, panel))
+    return panel_drawing.draw_rgba(hatched, panel_drawing.occluder_to_panel(occluder, box, view, panel))
 
 
 def write_animation(
@@ -105,18 +105,18 @@ def write_animation(
         progress: called after every frame with the step ``animation``.
     """
     boxes, panel, frames = observation.boxes, settings.panel_px, observation.frames
-    views = animation.steady_views(boxes, settings.view_scale, settings.view_smoothing_s * FPS)
+    views = panel_drawing.smooth_views(boxes, settings.view_scale, settings.view_smoothing_s * FPS)
     net, outlines = topology.mesh_edges(), outline_edges()
     mesh = MeshOverlay(head, panel, settings.mesh_region, device)
     vertices = np.empty((0, 0, 3), dtype=np.float32)
     waveform = audio.waveform if audio.has_track else None
-    with VideoWriter(path, FPS, animation.size_of(len(TITLES), panel), audio=waveform) as writer:
+    with VideoWriter(path, FPS, panel_drawing.panels_size(len(TITLES), panel), audio=waveform) as writer:
         for number, frame in enumerate(islice(read_frames(info.path), frames)):
             if number % PIECE == 0:
                 vertices = motion.vertices(head, slice(number, number + PIECE))
             view, box, mask = views[number], boxes[number], visibility.crop_mask(number)
-            picture = animation.view_picture(frame, view, panel)
-            points = animation.crop_to_panel(observation.lmk_2d[number], box, view, panel)
+            picture = panel_drawing.view_image(frame, view, panel)
+            points = panel_drawing.crop_to_panel(observation.lmk_2d[number], box, view, panel)
             drawn = mesh.draw(
                 vertices[number % PIECE],
                 motion.fit.cam[number],
@@ -124,13 +124,13 @@ def write_animation(
                 view,
                 picture,
                 opacity=settings.mesh_opacity,
-                hidden=mask,
+                occluded=mask,
             )
             panels = [
                 picture,
                 _network_input(picture, mask, visibility.occluder(number), box, view),
-                animation.confidence_bar(drawn, float(motion.motion.confidence[number])),
-                animation.landmark_picture(points, visibility.lmk_mask[number] > 0, net, outlines, panel),
+                panel_drawing.confidence_bar(drawn, float(motion.motion.confidence[number])),
+                panel_drawing.landmark_image(points, visibility.lmk_mask[number] > 0, net, outlines, panel),
             ]
-            writer.write(animation.side_by_side(panels, TITLES))
+            writer.write(panel_drawing.side_by_side(panels, TITLES))
             progress("animation", number + 1, frames)

@@ -1,1 +1,1 @@
-"""From meshes to pictures and animations."""
+"""Renders meshes to images and draws the panels of animations."""

@@ -1,7 +1,7 @@
-"""What every renderer shares: the screen frame, smooth normals and simple light, all in numpy.
+"""Numpy functions shared by the renderers: the screen frame, smooth normals, shading and alpha compositing.
 
-Screen frame: pixels, x right and y DOWN with (0, 0) the upper left corner of the picture (a pixel's centre lies at
-half), depth in pixels and larger towards the viewer.
+Screen frame: pixels, x right, y DOWN, with (0, 0) at the upper left corner of the image (pixel centres at .5); depth in
+pixels, increasing towards the viewer.
 """
 
 from __future__ import annotations
@@ -22,8 +22,8 @@ class Light:
     """A distant light.
 
     Attributes:
-        direction: from the head towards the light, head frame (x right, y up, z to the camera); any length but zero.
-        intensity: brightness of a surface that faces it, per colour channel; 1 keeps the surface's own colour.
+        direction: from the head towards the light, head frame (x right, y up, z to the camera); any positive length.
+        intensity: brightness of a surface that faces the light, per colour channel; 1 keeps the surface colour.
     """
 
     direction: tuple[float, float, float]
@@ -31,28 +31,28 @@ class Light:
 
     def __post_init__(self) -> None:
         if not np.linalg.norm(self.direction) > 0:
-            raise ValueError(f"direction: got {self.direction}, needs a length above 0")
+            raise ValueError(f"direction: got {self.direction}, needs a positive length")
 
 
-#: A soft studio: ambient light, a key light from the upper left and a weaker fill from the right.
+#: Studio lighting: a key light from the upper left and a weaker fill light from the right.
 STUDIO = (Light((-0.5, 0.6, 1.0), (0.55, 0.54, 0.52)), Light((0.8, 0.1, 0.6), (0.2, 0.21, 0.23)))
 AMBIENT = 0.42
-#: Blur of `soften`, pixels.
-_SOFTNESS = 0.7
-#: Share of translucent pixels from which computing all of them costs less than picking them out.
-_MANY = 0.05
+#: Standard deviation of the blur of `smooth_edges`, pixels.
+_EDGE_BLUR = 0.7
+#: Fraction of partly transparent pixels above which blending all pixels is faster than selecting these.
+_BLEND_ALL = 0.05
 
 
 def to_screen(vertices: Float, cam: Float, width: int, height: int) -> NDArray[np.float32]:
-    """Project head-frame points by the weak-perspective camera into the screen frame.
+    """Project points from the head frame to the screen frame with a weak-perspective camera.
 
     ``p = s * (X_xy + [tx, ty])``, y negated, pixel ``(p + 1) / 2 * size``; depth is ``s * z`` in the same pixels.
 
     Args:
         vertices: (..., V, 3) metres, x right, y up, z towards the camera.
         cam: (..., 3) ``[s, tx, ty]``.
-        width: picture width in pixels.
-        height: picture height in pixels.
+        width: image width in pixels.
+        height: image height in pixels.
 
     Returns:
         (..., V, 3) float32 ``[x, y, depth]`` in pixels.
@@ -68,10 +68,10 @@ def to_screen(vertices: Float, cam: Float, width: int, height: int) -> NDArray[n
 
 
 class SmoothNormals:
-    """Area-weighted unit normals of vertices, for one fixed list of triangles."""
+    """Computes area-weighted unit normals of vertices, for a fixed list of triangles."""
 
     def __init__(self, faces: NDArray[np.integer], n_vertices: int) -> None:
-        """Take ``faces`` (F, 3), anticlockwise seen from outside, of a mesh with ``n_vertices`` vertices."""
+        """Create it for ``faces`` (F, 3), anticlockwise seen from outside, of a mesh with ``n_vertices`` vertices."""
         self.faces = np.asarray(faces, dtype=np.int64)
         count = len(self.faces)
         rows, cols = self.faces.T.ravel(), np.tile(np.arange(count), 3)
@@ -79,7 +79,7 @@ class SmoothNormals:
         self._sum_of_faces = sparse.csr_matrix((ones, (rows, cols)), shape=(n_vertices, count))
 
     def __call__(self, vertices: Float) -> NDArray[np.float32]:
-        """Normals (V, 3) of ``vertices`` (V, 3), same frame; a vertex without area gets zeros."""
+        """Normals (V, 3) of ``vertices`` (V, 3), same frame; zeros for a vertex without area."""
         a, b, c = (np.asarray(vertices, dtype=np.float32)[self.faces[:, k]] for k in range(3))
         u, v = b - a, c - a
         cross = np.stack(
@@ -102,39 +102,39 @@ def shade(
     ambient: float = AMBIENT,
     gloss: float = 0.06,
 ) -> Bytes:
-    """Colours under light: ``color * (ambient + sum intensity * max(0, n.l)) + gloss * highlight``.
+    """Shade vertices: ``color * (ambient + sum intensity * max(0, n.l)) + gloss * highlight``.
 
     Args:
-        colors: (V, 3) uint8, the surface's own colours.
-        normals: (V, 3) unit normals, head frame as the camera sees it (after the head's rotation).
+        colors: (V, 3) uint8, surface colours.
+        normals: (V, 3) unit normals, head frame after the head's rotation.
         lights: distant lights.
-        ambient: light from everywhere, 1 keeps the surface's own colour.
-        gloss: strength of the highlight (Blinn, exponent 24) in parts of white.
+        ambient: ambient light, 1 keeps the surface colour.
+        gloss: strength of the highlight (Blinn, exponent 24) as a fraction of white.
 
     Returns:
         (V, 3) uint8.
     """
     light = np.full((len(normals), 3), ambient, dtype=np.float32)
-    shine = np.zeros(len(normals), dtype=np.float32)
-    for one in lights:
-        direction = np.asarray(one.direction, dtype=np.float32)
+    specular = np.zeros(len(normals), dtype=np.float32)
+    for source in lights:
+        direction = np.asarray(source.direction, dtype=np.float32)
         direction /= np.linalg.norm(direction)
-        middle = direction + np.array([0, 0, 1], dtype=np.float32)
-        middle /= np.linalg.norm(middle)
-        facing = np.maximum(normals @ direction, 0)
-        light += facing[:, None] * np.asarray(one.intensity, dtype=np.float32)
-        shine += np.maximum(normals @ middle, 0) ** 24 * np.float32(np.mean(one.intensity))
-    lit = colors * light + (255 * gloss) * shine[:, None]
+        half_vector = direction + np.array([0, 0, 1], dtype=np.float32)
+        half_vector /= np.linalg.norm(half_vector)
+        diffuse = np.maximum(normals @ direction, 0)
+        light += diffuse[:, None] * np.asarray(source.intensity, dtype=np.float32)
+        specular += np.maximum(normals @ half_vector, 0) ** 24 * np.float32(np.mean(source.intensity))
+    lit = colors * light + (255 * gloss) * specular[:, None]
     return np.clip(lit + 0.5, 0, 255).astype(np.uint8)
 
 
-def over(foreground: Bytes, background: Bytes | tuple[int, int, int]) -> Bytes:
-    """Lay an RGBA picture (H, W, 4), alpha not multiplied in, over an RGB picture (H, W, 3) or one colour."""
+def alpha_over(foreground: Bytes, background: Bytes | tuple[int, int, int]) -> Bytes:
+    """Composite an RGBA image (H, W, 4), straight alpha, over an RGB image (H, W, 3) or one colour."""
     mixed = np.empty_like(foreground[..., :3], order="C")
     mixed[:] = background
     alpha = np.ascontiguousarray(foreground[..., 3])
-    edge = partial(alpha)
-    if len(edge[0]) > _MANY * alpha.size:
+    edge = edge_pixels(alpha)
+    if len(edge[0]) > _BLEND_ALL * alpha.size:
         part = alpha.astype(np.uint16)[..., None]
         return ((foreground[..., :3] * part + mixed * (255 - part) + 127) // 255).astype(np.uint8)
     behind = mixed[edge]
@@ -145,22 +145,29 @@ def over(foreground: Bytes, background: Bytes | tuple[int, int, int]) -> Bytes:
     return mixed
 
 
-def soften(picture: Bytes) -> Bytes:
-    """Smooth the stairs at the edges of an RGBA picture (H, W, 4), alpha not multiplied in and 0 or 255.
+def smooth_edges(image: Bytes) -> Bytes:
+    """Antialias the edges of an RGBA image (H, W, 4) whose alpha is 0 or 255; returns straight alpha.
 
-    A small blur: multisampling in software costs ten times as much.
+    A small blur, because multisampling in software takes ten times as long.
     """
-    soft = np.asarray(cv2.GaussianBlur(picture, (3, 3), _SOFTNESS), dtype=np.uint8)
-    edge = partial(np.ascontiguousarray(soft[..., 3]))
-    if len(edge[0]):
-        # Clear pixels are black: without this every outline has a dark fringe.
-        part = soft[edge].astype(np.uint16)
-        soft[edge[0], edge[1], :3] = np.minimum((part[:, :3] * 255 + part[:, 3:] // 2) // part[:, 3:], 255)
+    soft = np.asarray(cv2.GaussianBlur(image, (3, 3), _EDGE_BLUR), dtype=np.uint8)
+    divide_by_alpha(soft)
     return soft
 
 
-def partial(alpha: Bytes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Rows and columns of the pixels of ``alpha`` (H, W) that are neither clear (0) nor opaque (255)."""
-    # Clear pixels wrap around to 255: one comparison instead of two.
+def divide_by_alpha(image: Bytes) -> None:
+    """Convert the edge pixels of an RGBA image (H, W, 4) from premultiplied to straight alpha, in place.
+
+    Without this, edges that were blended with transparent black have a dark fringe.
+    """
+    edge = edge_pixels(np.ascontiguousarray(image[..., 3]))
+    if len(edge[0]):
+        part = image[edge].astype(np.uint16)
+        image[edge[0], edge[1], :3] = np.minimum((part[:, :3] * 255 + part[:, 3:] // 2) // part[:, 3:], 255)
+
+
+def edge_pixels(alpha: Bytes) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Rows and columns of the pixels of ``alpha`` (H, W) that are neither transparent (0) nor opaque (255)."""
+    # 0 - 1 wraps around to 255, so that one comparison suffices.
     rows, columns = np.nonzero(alpha - np.uint8(1) < 254)
     return rows, columns

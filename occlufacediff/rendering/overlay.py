@@ -1,4 +1,4 @@
-"""The head's mesh drawn in the frame of a panel: over the picture, or alone with colours for errors."""
+"""Draws the head's mesh into a panel: over the video, or alone with colours such as those of errors."""
 
 from __future__ import annotations
 
@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.landmarks.normalise import CROP_PX
-from occlufacediff.rendering.animation import MESH_COLOUR, Floats, Picture, mesh_colours
-from occlufacediff.rendering.mesh import SmoothNormals, over, shade, soften, to_screen
+from occlufacediff.rendering.mesh import SmoothNormals, alpha_over, shade, smooth_edges, to_screen
+from occlufacediff.rendering.panel_drawing import MESH_COLOUR, Floats, Image, mesh_colours
 from occlufacediff.rendering.renderer import make_renderer
 
-#: Own colours of parts of the head; all else is `MESH_COLOUR`.
+#: Colours of parts of the head; all others have `MESH_COLOUR`.
 PART_COLOURS = {
     "mouth_interior": (92, 52, 56),
     "teeth": (232, 230, 222),
 }
-#: Parts that keep the asset's own colours, where it has any: eyes without an iris look dead.
+#: Parts with the colours of the asset, if it has any, so that eyes have irises.
 NATURAL_PARTS = ("left_eyeball", "right_eyeball")
-#: Parts drawn with the region ``face``, where a head has them: an open mouth would be a hole otherwise.
+#: Parts drawn together with the region ``face``, so that an open mouth is not a hole.
 WITH_FACE = ("mouth_interior", "teeth")
 
 
-def surface_colours(head: HeadAsset) -> Picture:
-    """Colours (V, 3) uint8 of a plain model: one colour but for eyes, teeth and the inside of the mouth."""
+def surface_colours(head: HeadAsset) -> Image:
+    """Base colours (V, 3) uint8: one colour, except for eyes, teeth and the inside of the mouth."""
     colours = np.empty((head.n_vertices, 3), dtype=np.uint8)
     colours[:] = MESH_COLOUR
     for name, colour in PART_COLOURS.items():
@@ -39,8 +39,8 @@ def surface_colours(head: HeadAsset) -> Picture:
     return colours
 
 
-def region_weights(head: HeadAsset, region: str) -> Picture | None:
-    """White (V, 3) for vertices of a region that is drawn, black for others; None for the whole head.
+def region_weights(head: HeadAsset, region: str) -> Image | None:
+    """White (V, 3) for the vertices of a region, black for all others; None for the whole head.
 
     Raises:
         ConfigError: the head model has no such region.
@@ -57,11 +57,11 @@ def region_weights(head: HeadAsset, region: str) -> Picture | None:
 
 
 def check_overlay(head: HeadAsset, region: str, device: Literal["cpu", "cuda"]) -> None:
-    """Tell before long work what `MeshOverlay` would fail on after it.
+    """Check that a `MeshOverlay` can be created, before long computations.
 
     Raises:
         ConfigError: the head model has no such region.
-        AssetError: what draws on the device is not installed.
+        AssetError: the renderer of this device is not installed.
     """
     region_weights(head, region)
     make_renderer(2, 2, head.faces, device=device)
@@ -74,7 +74,7 @@ def panel_points(
     view: NDArray[np.floating],
     panel: int,
 ) -> Floats:
-    """Project one frame's vertices into a panel.
+    """Project the vertices of one frame into a panel.
 
     Args:
         vertices: (V, 3) metres, head frame after the head's rotation.
@@ -112,10 +112,10 @@ class MeshOverlay:
         self.panel = panel
         self.base = surface_colours(head)
         self.normals = SmoothNormals(head.faces, head.n_vertices)
-        # A region is cut out of the whole head's picture: what it hides from view stays hidden, and its edge is soft.
+        # A region is cut out of the image of the whole head, so that the rest of the head occludes it correctly.
         self.weights = region_weights(head, region)
         self.renderer = make_renderer(panel, panel, head.faces, device=device)
-        # The region's edge is soft by itself, so a quarter of the pixels will do.
+        # Half the resolution is sufficient, because the edge of the region is soft.
         small = max(1, panel // 2)
         self.stencil = None if self.weights is None else make_renderer(small, small, head.faces, device=device)
 
@@ -125,33 +125,33 @@ class MeshOverlay:
         cam: NDArray[np.floating],
         box: NDArray[np.floating],
         view: NDArray[np.floating],
-        background: Picture | tuple[int, int, int],
+        background: Image | tuple[int, int, int],
         *,
         opacity: float = 1.0,
-        hidden: NDArray[np.bool_] | None = None,
-        colours: Picture | None = None,
-    ) -> Picture:
-        """Give a picture (P, P, 3) of the mesh over ``background``.
+        occluded: NDArray[np.bool_] | None = None,
+        colours: Image | None = None,
+    ) -> Image:
+        """Draw the mesh over ``background``: (P, P, 3).
 
         Args:
             vertices: (V, 3) metres, head frame after the head's rotation.
             cam: (3,) ``[s, tx, ty]``.
             box: crop box ``(x0, y0, size)``, source pixels.
-            view: square shown, source pixels.
-            background: picture (P, P, 3) or one colour.
-            opacity: of the mesh, 0 to 1.
-            hidden: (224, 224) True = hidden; vertices there are drawn warm.
-            colours: (V, 3) uint8 surface colours instead of seen and guessed ones.
+            view: square ``(x0, y0, size)`` shown in the panel, source pixels.
+            background: image (P, P, 3) or one colour.
+            opacity: opacity of the mesh, 0 to 1.
+            occluded: (224, 224) True = occluded; vertices there are drawn in a warm tone.
+            colours: (V, 3) uint8 surface colours, instead of the colours of visible and predicted parts.
         """
         if colours is None:
             flat = np.asarray(cam[0] * (vertices[:, :2] + cam[1:]) * np.array([1, -1]), dtype=np.float32)
-            colours = mesh_colours(flat, self.base, hidden)
+            colours = mesh_colours(flat, self.base, occluded)
         lit = shade(colours, self.normals(vertices))
         points = panel_points(vertices, cam, box, view, self.panel)
-        picture = soften(self.renderer.rgba(points, lit))
-        alpha = picture[..., 3] * np.float32(opacity)
+        image = smooth_edges(self.renderer.rgba(points, lit))
+        alpha = image[..., 3] * np.float32(opacity)
         if self.stencil is not None and self.weights is not None:
             small = self.stencil.rgba(points * np.float32(self.stencil.width / self.panel), self.weights)[..., 0]
             alpha *= cv2.resize(small, (self.panel, self.panel), interpolation=cv2.INTER_LINEAR) / np.float32(255)
-        picture[..., 3] = np.rint(alpha).astype(np.uint8)
-        return over(picture, background)
+        image[..., 3] = np.rint(alpha).astype(np.uint8)
+        return alpha_over(image, background)

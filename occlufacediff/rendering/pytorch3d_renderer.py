@@ -1,4 +1,4 @@
-"""Mesh to picture with pytorch3d, for a graphics card (on a CPU it takes about a second a picture)."""
+"""Renders meshes with pytorch3d on a GPU (on a CPU it takes about a second per image)."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ import torch
 from numpy.typing import NDArray
 
 from occlufacediff.errors import AssetError
-from occlufacediff.rendering.mesh import Bytes, Float, over
+from occlufacediff.rendering.mesh import Bytes, Float, alpha_over
 
 
 class Pytorch3dRenderer:
-    """`Renderer` by pytorch3d's rasteriser, one triangle a pixel, no smoothed edges."""
+    """`Renderer` with pytorch3d's rasteriser: one triangle per pixel, no antialiasing."""
 
     def __init__(self, width: int, height: int, faces: NDArray[np.integer], device: str = "cuda") -> None:
-        """Prepare pictures of ``width`` x ``height`` pixels for triangles ``faces`` (F, 3) on a torch device.
+        """Create a renderer for images of ``width`` x ``height`` pixels and triangles ``faces`` (F, 3).
 
         Raises:
-            AssetError: pytorch3d is not installed, or the device is ``cuda`` and there is none.
+            AssetError: pytorch3d is not installed, or the device is ``cuda`` and not available.
             ValueError: a size below 1 or faces of another shape.
         """
         try:
@@ -30,9 +30,9 @@ class Pytorch3dRenderer:
         if width < 1 or height < 1:
             raise ValueError(f"width, height: got {width} x {height}, needs 1 or more")
         if faces.ndim != 2 or faces.shape[1] != 3 or not len(faces):
-            raise ValueError(f"faces: got shape {faces.shape}, needs (F, 3) with F above 0")
+            raise ValueError(f"faces: got shape {faces.shape}, needs (F, 3) with F of 1 or more")
         if torch.device(device).type == "cuda" and not torch.cuda.is_available():
-            raise AssetError("rendering: device cuda is asked for and torch finds none; use device cpu")
+            raise AssetError("rendering: device cuda is not available; use device cpu")
         self.width, self.height = width, height
         self._rasterize, self._meshes = rasterize_meshes, Meshes
         self._device = torch.device(device)
@@ -42,10 +42,10 @@ class Pytorch3dRenderer:
         """See `Renderer.rgba`.
 
         Raises:
-            ValueError: ``colors`` has neither a row a vertex nor a row a triangle.
+            ValueError: ``colors`` has neither one row per vertex nor one row per triangle.
         """
         ids, weights = self._visible(points)
-        shown = ids >= 0
+        drawn = ids >= 0
         table = torch.as_tensor(np.ascontiguousarray(colors), device=self._device).float()
         faces = self._faces[ids.clamp(min=0)]
         if len(colors) == len(points):
@@ -54,23 +54,18 @@ class Pytorch3dRenderer:
             rgb = table[ids.clamp(min=0)]
         else:
             raise ValueError(f"colors: got {len(colors)} rows, needs {len(points)} or {len(self._faces)}")
-        picture = torch.cat([rgb, torch.full_like(rgb[..., :1], 255)], dim=-1) * shown[..., None]
-        done: Bytes = (picture + 0.5).clamp(0, 255).to(torch.uint8).cpu().numpy()
-        return done
+        image = torch.cat([rgb, torch.full_like(rgb[..., :1], 255)], dim=-1) * drawn[..., None]
+        result: Bytes = (image + 0.5).clamp(0, 255).to(torch.uint8).cpu().numpy()
+        return result
 
     def render(self, points: Float, colors: Bytes, background: Bytes | tuple[int, int, int] = (0, 0, 0)) -> Bytes:
         """See `Renderer.render`."""
-        return over(self.rgba(points, colors), background)
-
-    def face_ids(self, points: Float) -> NDArray[np.int32]:
-        """See `Renderer.face_ids`."""
-        ids: NDArray[np.int32] = self._visible(points)[0].to(torch.int32).cpu().numpy()
-        return ids
+        return alpha_over(self.rgba(points, colors), background)
 
     def _visible(self, points: Float) -> tuple[torch.Tensor, torch.Tensor]:
-        """Triangle (H, W) in each pixel, -1 for none, and barycentric weights (H, W, 3)."""
+        """Index (H, W) of the triangle in each pixel, -1 for none, and its barycentric weights (H, W, 3)."""
         screen = torch.as_tensor(np.asarray(points, dtype=np.float32), device=self._device)
-        # pytorch3d: shorter side in [-1, 1], x to the left, y up, depth above 0 and growing away from the viewer.
+        # pytorch3d: shorter side in [-1, 1], x left, y up, depth positive and increasing away from the viewer.
         half = min(self.width, self.height) / 2
         depth = (screen[:, 2].max() - screen[:, 2]) / half + 1
         ndc = torch.stack(

@@ -1,4 +1,4 @@
-"""The interface of the renderers, and the choice between them."""
+"""The interface of the renderers, and the factory function for the device."""
 
 from __future__ import annotations
 
@@ -11,43 +11,39 @@ from occlufacediff.rendering.mesh import Bytes, Float
 
 
 class Renderer(Protocol):
-    """Draws one mesh with changing points; made once for a size and a list of triangles, used for many frames."""
+    """Renders a mesh with fixed triangles, for many frames of one size."""
 
     width: int
     height: int
 
     def rgba(self, points: Float, colors: Bytes) -> Bytes:
-        """Picture (H, W, 4) uint8, alpha 0 where the mesh is not, colours not multiplied by alpha.
+        """Render to (H, W, 4) uint8 with straight alpha, 0 outside the mesh.
 
         Args:
             points: (V, 3) float, screen frame (see `rendering.mesh`): x and y in pixels, depth towards the viewer.
-            colors: (V, 3) uint8 a vertex, interpolated, or (F, 3) uint8 a triangle, flat; already lit.
+            colors: (V, 3) uint8 per vertex, interpolated, or (F, 3) uint8 per triangle, flat; already shaded.
         """
         ...
 
     def render(self, points: Float, colors: Bytes, background: Bytes | tuple[int, int, int] = (0, 0, 0)) -> Bytes:
-        """Picture (H, W, 3) uint8 of the mesh over a picture (H, W, 3) or one colour; arguments as in `rgba`."""
-        ...
-
-    def face_ids(self, points: Float) -> NDArray[np.int32]:
-        """Index (H, W) of the triangle seen in each pixel, -1 where there is none."""
+        """Render to (H, W, 3) uint8 over an image (H, W, 3) or one colour; arguments as in `rgba`."""
         ...
 
 
 def make_renderer(
     width: int, height: int, faces: NDArray[np.integer], device: Literal["cpu", "cuda"] = "cpu", samples: int = 0
 ) -> Renderer:
-    """A renderer for pictures of ``width`` x ``height`` and the triangles ``faces`` (F, 3).
+    """Create a renderer for images of ``width`` x ``height`` pixels and triangles ``faces`` (F, 3).
 
     Args:
         width: pixels.
         height: pixels.
         faces: vertex indices.
-        device: ``cpu`` draws with VTK, ``cuda`` with pytorch3d.
-        samples: samples a pixel for smooth edges (0: none; VTK only).
+        device: ``cpu`` uses VTK, ``cuda`` uses pytorch3d.
+        samples: samples per pixel for antialiasing (0: none; VTK only).
 
     Raises:
-        AssetError: pytorch3d is asked for and not installed, or VTK finds no off-screen OpenGL.
+        AssetError: pytorch3d is needed and not installed, or VTK finds no off-screen OpenGL.
     """
     if device == "cuda":
         from occlufacediff.rendering.pytorch3d_renderer import Pytorch3dRenderer

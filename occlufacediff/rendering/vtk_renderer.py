@@ -1,4 +1,4 @@
-"""Mesh to picture with VTK's off-screen OpenGL: no display, no graphics card."""
+"""Renders meshes with VTK's off-screen OpenGL; needs neither a display nor a GPU."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from vtkmodules.vtkRenderingCore import vtkActor, vtkPolyDataMapper, vtkRenderer
 from vtkmodules.vtkRenderingOpenGL2 import vtkEGLRenderWindow
 
 from occlufacediff.errors import AssetError
-from occlufacediff.rendering.mesh import Bytes, Float, over, partial
+from occlufacediff.rendering.mesh import Bytes, Float, alpha_over, divide_by_alpha
 
-#: Depth in pixels, before and behind the picture plane, within which points are drawn.
+#: Range of depth that is rendered, in pixels before and behind the image plane.
 _DEPTH = 1e5
 
 
 class VtkRenderer:
-    """`Renderer` on one VTK window that is kept; points and colours are written into its arrays in place."""
+    """`Renderer` with one VTK window that is reused; points and colours are written to its arrays in place."""
 
     def __init__(self, width: int, height: int, faces: NDArray[np.integer], samples: int = 0) -> None:
         """Open an off-screen window of ``width`` x ``height`` pixels for triangles ``faces`` (F, 3).
@@ -29,7 +29,7 @@ class VtkRenderer:
             width: pixels.
             height: pixels.
             faces: vertex indices.
-            samples: samples a pixel for smooth edges; 0 is three times faster than 4.
+            samples: samples per pixel for antialiasing; 0 is three times faster than 4.
 
         Raises:
             AssetError: the machine has no EGL library.
@@ -39,9 +39,9 @@ class VtkRenderer:
         if width < 1 or height < 1:
             raise ValueError(f"width, height: got {width} x {height}, needs 1 or more")
         if faces.ndim != 2 or faces.shape[1] != 3 or not len(faces):
-            raise ValueError(f"faces: got shape {faces.shape}, needs (F, 3) with F above 0")
+            raise ValueError(f"faces: got shape {faces.shape}, needs (F, 3) with F of 1 or more")
         if ctypes.util.find_library("EGL") is None:
-            raise AssetError("rendering: no libEGL on this machine; install Mesa's (Debian: apt install libegl1)")
+            raise AssetError("rendering: libEGL is missing; install it from Mesa (Debian: apt install libegl1)")
         self.width, self.height = width, height
         self._n_faces, self._n_vertices = len(faces), int(faces.max()) + 1
 
@@ -64,7 +64,7 @@ class VtkRenderer:
         self._mapper.SetInputData(self._mesh)
         actor = vtkActor()
         actor.SetMapper(self._mapper)
-        # Colours come lit: light in the shader would only cost time and differ between renderers.
+        # Colours are already shaded. Lighting in the shader would take time and differ between renderers.
         actor.GetProperty().LightingOff()
 
         self._scene = vtkRenderer()
@@ -90,7 +90,7 @@ class VtkRenderer:
         """See `Renderer.rgba`.
 
         Raises:
-            ValueError: ``points`` or ``colors`` do not fit the mesh.
+            ValueError: ``points`` or ``colors`` have the wrong shape for the mesh.
         """
         if points.shape[0] < self._n_vertices or points.shape[1:] != (3,):
             raise ValueError(f"points: got shape {points.shape}, needs ({self._n_vertices}, 3)")
@@ -111,27 +111,11 @@ class VtkRenderer:
         self._mesh.Modified()
         self._window.Render()
         self._window.GetRGBACharPixelData(0, 0, self.width - 1, self.height - 1, 0, self._buffer)
-        picture: Bytes = vtk_to_numpy(self._buffer).reshape(self.height, self.width, 4)[::-1].copy()
-        # Smoothed edges come mixed with the empty, black window: without this every outline has a dark fringe.
+        image: Bytes = vtk_to_numpy(self._buffer).reshape(self.height, self.width, 4)[::-1].copy()
         if self._window.GetMultiSamples() > 1:
-            edge = partial(np.ascontiguousarray(picture[..., 3]))
-            part = picture[edge].astype(np.uint16)
-            picture[edge[0], edge[1], :3] = np.minimum((part[:, :3] * 255 + part[:, 3:] // 2) // part[:, 3:], 255)
-        return picture
+            divide_by_alpha(image)
+        return image
 
     def render(self, points: Float, colors: Bytes, background: Bytes | tuple[int, int, int] = (0, 0, 0)) -> Bytes:
         """See `Renderer.render`."""
-        return over(self.rgba(points, colors), background)
-
-    def face_ids(self, points: Float) -> NDArray[np.int32]:
-        """See `Renderer.face_ids`; only exact without smoothed edges.
-
-        Raises:
-            ValueError: the window was opened with ``samples`` above 0.
-        """
-        if self._window.GetMultiSamples() > 1:
-            raise ValueError("face_ids: the renderer smooths edges, needs one made with samples=0")
-        numbers = np.arange(1, self._n_faces + 1)
-        picture = self.rgba(points, np.stack([numbers & 255, numbers >> 8 & 255, numbers >> 16], 1).astype(np.uint8))
-        found = picture.astype(np.int32)
-        return np.where(found[..., 3] > 0, found[..., 0] + (found[..., 1] << 8) + (found[..., 2] << 16) - 1, -1)
+        return alpha_over(self.rgba(points, colors), background)

@@ -17,7 +17,7 @@ from occlufacediff.errors import ClipError, OccluFaceError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.media.rates import FPS
-from occlufacediff.rendering.animation import size_of
+from occlufacediff.rendering.panel_drawing import panels_size
 from occlufacediff.reporting.videos import TITLES, ResultClip, result_frames
 from occlufacediff.storage import storage_error
 
@@ -38,7 +38,7 @@ def result_video(
     poster = ""
     with TemporaryDirectory(prefix="report-") as folder:
         path = Path(folder) / "video.mp4"
-        with VideoWriter(path, FPS, size_of(len(TITLES), panel), audio=audio, crf=24) as writer:
+        with VideoWriter(path, FPS, panels_size(len(TITLES), panel), audio=audio, crf=24) as writer:
             for number, frame in enumerate(result_frames(shown, head, panel, heat_max_mm)):
                 writer.write(frame)
                 if number == len(shown.crops) // 2:

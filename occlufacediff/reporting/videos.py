@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.landmarks.normalise import CROP_PX
-from occlufacediff.rendering import animation
+from occlufacediff.rendering import panel_drawing
 from occlufacediff.rendering.overlay import MeshOverlay
 
 TITLES = ("input", "truth", "ours", "distance")
@@ -42,14 +42,14 @@ class ResultClip:
     cam: NDArray[np.float32]
 
 
-def heat_colours(millimetres: NDArray[np.floating], hottest: float) -> animation.Picture:
+def heat_colours(millimetres: NDArray[np.floating], hottest: float) -> panel_drawing.Image:
     """Colours (V, 3) of distances (V,): from dark blue at 0 to bright yellow at ``hottest`` and above."""
     level = np.clip(np.rint(np.asarray(millimetres) / hottest * 255), 0, 255).astype(np.uint8)
     return cv2.applyColorMap(level[:, None], cv2.COLORMAP_PLASMA)[:, 0, ::-1]
 
 
 @lru_cache(maxsize=4)
-def _scale_bar(panel: int, hottest: float) -> animation.Picture:
+def _scale_bar(panel: int, hottest: float) -> panel_drawing.Image:
     """RGBA image with a colour scale at the lower edge of a panel."""
     width, height = round(panel * 0.62), max(6, panel // 40)
     picture = Image.new("RGBA", (panel, panel), (0, 0, 0, 0))
@@ -60,11 +60,11 @@ def _scale_bar(panel: int, hottest: float) -> animation.Picture:
         draw.line([(left + number, top), (left + number, top + height)], fill=(*map(int, colour), 255))
     font = ImageFont.load_default(size=max(10, panel // 22))
     for place, text, anchor in ((left, "0", "la"), (left + width, f"{hottest:g} mm", "ra")):
-        draw.text((place, top + height + 3), text, font=font, fill=(*animation.PAPER, 255), anchor=anchor)
+        draw.text((place, top + height + 3), text, font=font, fill=(*panel_drawing.TEXT_COLOUR, 255), anchor=anchor)
     return np.asarray(picture)
 
 
-def result_frames(clip: ResultClip, head: HeadAsset, panel: int, heat_max_mm: float) -> Iterator[animation.Picture]:
+def result_frames(clip: ResultClip, head: HeadAsset, panel: int, heat_max_mm: float) -> Iterator[panel_drawing.Image]:
     """Frames of a result video as RGB images.
 
     Args:
@@ -76,26 +76,26 @@ def result_frames(clip: ResultClip, head: HeadAsset, panel: int, heat_max_mm: fl
     mesh = MeshOverlay(head, panel)
     for frame in range(len(clip.crops)):
         mask, cam = clip.occluded(frame), clip.cam[frame]
-        picture = animation.view_picture(clip.crops[frame], CROP_VIEW, panel)
-        opacity = animation.hidden_on_panel(mask, CROP_BOX, CROP_VIEW, panel)
+        picture = panel_drawing.view_image(clip.crops[frame], CROP_VIEW, panel)
+        opacity = panel_drawing.mask_to_panel(mask, CROP_BOX, CROP_VIEW, panel)
         truth, ours = clip.truth[frame], clip.ours[frame]
         distance = np.linalg.norm(truth - ours, axis=1) * 1000
         colours = np.ascontiguousarray(heat_colours(distance, heat_max_mm))
         heat = mesh.draw(truth, cam, CROP_BOX, CROP_VIEW, BACKGROUND, colours=colours)
         panels = [
-            animation.hide(picture, opacity),
+            panel_drawing.draw_hatching(picture, opacity),
             mesh.draw(truth, cam, CROP_BOX, CROP_VIEW, BACKGROUND),
-            mesh.draw(ours, cam, CROP_BOX, CROP_VIEW, BACKGROUND, hidden=mask),
-            animation.paste(heat, _scale_bar(panel, heat_max_mm)),
+            mesh.draw(ours, cam, CROP_BOX, CROP_VIEW, BACKGROUND, occluded=mask),
+            panel_drawing.draw_rgba(heat, _scale_bar(panel, heat_max_mm)),
         ]
-        yield animation.side_by_side(panels, TITLES)
+        yield panel_drawing.side_by_side(panels, TITLES)
 
 
-def contact_sheet(pictures: list[animation.Picture], columns: int, edge: int) -> animation.Picture:
+def contact_sheet(pictures: list[panel_drawing.Image], columns: int, edge: int) -> panel_drawing.Image:
     """Arrange square RGB images in a grid of squares of ``edge`` pixels; unused squares are dark."""
     rows = -(-len(pictures) // columns)
     sheet = np.empty((rows * edge, columns * edge, 3), dtype=np.uint8)
-    sheet[:] = animation.INK
+    sheet[:] = panel_drawing.BACKGROUND
     for number, picture in enumerate(pictures):
         top, left = number // columns * edge, number % columns * edge
         sheet[top : top + edge, left : left + edge] = cv2.resize(picture, (edge, edge), interpolation=cv2.INTER_AREA)

@@ -22,7 +22,7 @@ from occlufacediff.landmarks.normalise import CROP_PX
 from occlufacediff.media.frames import read_frames
 from occlufacediff.media.rates import FPS
 from occlufacediff.occlusion.occlude import Occlusion
-from occlufacediff.rendering.animation import view_picture
+from occlufacediff.rendering.panel_drawing import view_image
 from occlufacediff.reporting.embed import result_video, video_or_note
 from occlufacediff.reporting.tables import METHOD_NAMES, read_table
 from occlufacediff.reporting.templates import render
@@ -96,7 +96,7 @@ def _video(clip: str, path: Path, out_dir: Path, asset: HeadAsset, inputs: Bench
         ours = file[f"{region}/{span}/ours"][()]
     views = zip(islice(read_frames(path), len(ours)), recording.boxes, strict=True)
     shown = ResultClip(
-        crops=np.stack([view_picture(frame, box, CROP_PX) for frame, box in views]),
+        crops=np.stack([view_image(frame, box, CROP_PX) for frame, box in views]),
         occluded=partial(_mask, occluded.occlusion),
         truth=_posed(asset, recording.motion, recording),
         ours=_posed(asset, ours, recording),

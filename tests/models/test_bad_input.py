@@ -1,4 +1,4 @@
-"""What a user can get wrong in the inputs of sampling: it works and says so, or is refused by name."""
+"""Unusual and invalid inputs of sampling: handled with a note, or rejected with a clear error."""
 
 from __future__ import annotations
 
@@ -47,19 +47,21 @@ def sampled(models: tuple[Denoiser, MotionPrior], clip: SampleInput, **options: 
     return sample_clips(*models, [clip], seed=0, steps=3, **options)[0]  # type: ignore[arg-type]
 
 
-def test_landmarks_that_are_no_numbers_count_as_hidden(models: tuple[Denoiser, MotionPrior], clip: SampleInput) -> None:
+def test_landmarks_that_are_not_finite_count_as_occluded(
+    models: tuple[Denoiser, MotionPrior], clip: SampleInput
+) -> None:
     landmarks, mask = clip.lmk_2d.clone(), clip.lmk_mask.clone()
     landmarks[3, 7], landmarks[9, :, 0], landmarks[20, 100, 1] = float("nan"), float("inf"), float("nan")
     mask[3, 7] = mask[9] = mask[20, 100] = 0
     broken = sampled(models, dataclasses.replace(clip, lmk_2d=landmarks))
-    hidden = sampled(models, dataclasses.replace(clip, lmk_mask=mask))
+    occluded = sampled(models, dataclasses.replace(clip, lmk_mask=mask))
     assert torch.isfinite(broken).all()
-    assert torch.equal(broken, hidden)
+    assert torch.equal(broken, occluded)
     assert not torch.equal(broken, sampled(models, clip))
 
 
 @pytest.mark.parametrize("guidance", [(1.5, None), (None, 0.5)])
-def test_one_guidance_weight_without_the_other_works(
+def test_each_guidance_weight_can_be_given_alone(
     models: tuple[Denoiser, MotionPrior], clip: SampleInput, guidance: tuple[float | None, float | None]
 ) -> None:
     motion = sampled(models, clip, guidance=guidance)
@@ -68,7 +70,7 @@ def test_one_guidance_weight_without_the_other_works(
 
 
 @pytest.mark.parametrize(("seconds", "words"), [(2.5, "0.50 s longer"), (1.5, "0.50 s shorter"), (2.0, None)])
-def test_sound_is_brought_to_the_picture_and_it_is_said(tmp_path: Path, seconds: float, words: str | None) -> None:
+def test_audio_is_cut_or_padded_to_the_video_with_a_note(tmp_path: Path, seconds: float, words: str | None) -> None:
     tone = 0.3 * np.sin(np.arange(int(seconds * 16000)) / 16000 * 2 * np.pi * 220).astype(np.float32)
     path = tmp_path / "talk.mp4"
     with VideoWriter(path, 25, (64, 64), audio=np.zeros(1, np.float32)) as writer:
@@ -99,7 +101,7 @@ def _join(picture: Path, sound: Path, target: Path) -> None:
     subprocess.run([ffmpeg_binary(), "-loglevel", "error", "-y", *inputs, str(target)], check=True)
 
 
-def test_a_checkpoint_of_another_head_is_refused() -> None:
+def test_a_checkpoint_of_another_head_is_rejected() -> None:
     head = small_head()
     info = CheckpointInfo(
         folder=Path("models"),

@@ -1,4 +1,4 @@
-"""Schedule and samplers against the parity numbers, and what a solver of few steps must do."""
+"""Schedule and samplers against the parity numbers, and accuracy of the few-step solver."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from golden_rule import fill
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from occlufacediff.models.denoiser import Denoiser
+from occlufacediff.models.denoiser import Denoiser, PreparedWindows
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
 from occlufacediff.models.published_names import published_denoiser_name, published_prior_name
 from occlufacediff.models.sampler import Ddim, DpmSolver, clip_noise
@@ -50,31 +50,33 @@ def test_schedule(goldens: Path) -> None:
 
 
 @pytest.mark.parametrize("counts", ["0", "1001", "ddim999", "600,1"])
-def test_impossible_steps(counts: str) -> None:
+def test_impossible_steps_raise(counts: str) -> None:
     with pytest.raises(ValueError, match="steps"):
         spaced_steps(1000, counts)
 
 
-def toy(steps: list[int]):
+def toy_network(steps: list[int]):
     def predict(x: torch.Tensor, index: int) -> torch.Tensor:
         return 0.5 * torch.tanh(x) + 0.1 * steps[index] / 1000
 
     return predict
 
 
-def test_ddim_on_a_toy(goldens: Path) -> None:
+def test_ddim_with_a_toy_network(goldens: Path) -> None:
     want = arrays(goldens / "ddim_toy.npz")
     schedule = NoiseSchedule.cosine().respaced("100")
     ddim = Ddim(schedule)
     assert ddim.steps == want["model_t_sequence"].tolist()
-    seen: dict[int, torch.Tensor] = {}
-    final = ddim.sample(toy(ddim.steps), want["noise"], watch=seen.__setitem__)
+    samples: dict[int, torch.Tensor] = {}
+    final = ddim.sample(toy_network(ddim.steps), want["noise"], watch=samples.__setitem__)
     for row, index in enumerate(want["traj_idx"].tolist()):
-        assert (seen[index] - want["traj"][row]).abs().max() <= 1e-5
-    assert torch.equal(final, seen[99])
-    clipped = ddim.sample(toy(ddim.steps), want["noise"], clip=1.0)
+        assert (samples[index] - want["traj"][row]).abs().max() <= 1e-5
+    assert torch.equal(final, samples[99])
+    clipped = ddim.sample(toy_network(ddim.steps), want["noise"], clip=1.0)
     assert (clipped - want["final_clip"]).abs().max() <= 1e-5
-    painted = ddim.sample(toy(ddim.steps), want["noise"], inpaint=(want["inpaint_mask"], want["inpaint_motion"]))
+    painted = ddim.sample(
+        toy_network(ddim.steps), want["noise"], inpaint=(want["inpaint_mask"], want["inpaint_motion"])
+    )
     assert (painted - want["final_inpaint"]).abs().max() <= 1e-5
     noisy = schedule.add_noise(want["x0"], want["t"], want["noise_q"])
     assert (noisy - want["x_t"]).abs().max() <= 1e-5
@@ -85,7 +87,7 @@ def test_ddim_on_a_toy(goldens: Path) -> None:
 
 
 @torch.no_grad()
-def test_ddim_of_the_denoiser(goldens: Path) -> None:
+def test_ddim_with_the_denoiser(goldens: Path) -> None:
     from test_parity import small_config
 
     want = arrays(goldens / "ddim_denoiser.npz")
@@ -97,15 +99,16 @@ def test_ddim_of_the_denoiser(goldens: Path) -> None:
     prior = MotionPrior(MotionPriorConfig.published())
     fill(prior, published_prior_name)
     ddim = Ddim(NoiseSchedule.cosine().respaced("100"))
-    hidden = torch.zeros_like(mask)
+    no_landmarks = torch.zeros_like(mask)
     memory = torch.cat(
         [
             denoiser.condition(lmk, mask, audio),
-            denoiser.condition(lmk, hidden, audio),
-            denoiser.condition(lmk, hidden, audio, torch.zeros(1, dtype=torch.bool)),
+            denoiser.condition(lmk, no_landmarks, audio),
+            denoiser.condition(lmk, no_landmarks, audio, torch.zeros(1, dtype=torch.bool)),
         ]
     )
-    prepared = denoiser.prepare(memory, torch.tensor(ddim.steps))
+    decoder = denoiser.step_decoder(torch.tensor(ddim.steps))
+    prepared = PreparedWindows(cross=denoiser.memory_terms(memory), decoder=decoder)
     s_all, s_audio = want["cfg_scale_all"].item(), want["cfg_scale_audio"].item()
     weights = {"traj": (1.0, 0.0, 0.0), "traj_cfg": (s_all, s_audio, 1 - s_all - s_audio)}
     for name, (full, audio_only, nothing) in weights.items():
@@ -114,16 +117,16 @@ def test_ddim_of_the_denoiser(goldens: Path) -> None:
             branches = denoiser.denoise_prepared(x.expand(3, -1, -1), index, prepared)
             return sum(weight * branch for weight, branch in zip(weights, branches.split(1), strict=True))
 
-        seen: dict[int, torch.Tensor] = {}
-        final = ddim.sample(predict, want["noise"], watch=seen.__setitem__)
+        samples: dict[int, torch.Tensor] = {}
+        final = ddim.sample(predict, want["noise"], watch=samples.__setitem__)
         for row, index in enumerate(want["traj_idx"].tolist()):
-            assert (seen[index] - want[name][row]).abs().max() <= 1e-4
+            assert (samples[index] - want[name][row]).abs().max() <= 1e-4
         decoded = want["decoded" if name == "traj" else "decoded_cfg"]
         assert (prior.decode(final) - decoded).abs().max() <= 1e-4
 
 
-def test_few_steps_of_the_second_order_come_near_the_exact_path() -> None:
-    # the exact posterior mean of a two-point mixture: a curved path with a known solver limit
+def test_the_second_order_solver_is_accurate_with_few_steps() -> None:
+    # The exact posterior mean of a two-point mixture: a curved path with a known limit.
     schedule = NoiseSchedule.cosine()
     kept = schedule.alphas_cumprod
 
@@ -154,7 +157,7 @@ def test_few_steps_of_the_second_order_come_near_the_exact_path() -> None:
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 2**31), clip=st.text(max_size=20), short=st.integers(1, 20), more=st.integers(0, 20))
-def test_noise_belongs_to_the_clip(seed: int, clip: str, short: int, more: int) -> None:
+def test_noise_depends_on_seed_clip_and_sample(seed: int, clip: str, short: int, more: int) -> None:
     long = clip_noise(seed, clip, (short + more, 5))
     assert torch.equal(clip_noise(seed, clip, (short, 5)), long[:short])
     assert not torch.equal(clip_noise(seed, clip, (short, 5), sample=1), long[:short])

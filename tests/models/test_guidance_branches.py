@@ -1,4 +1,4 @@
-"""The branches that guidance needs (nothing seen, nothing heard) are trained, not left as they were built."""
+"""Training with dropped conditions trains the guidance branches without landmarks and without audio."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.xdist_group("guidance")
 LOOP = LoopSettings(
     max_steps=60, batch_size=8, validate_every=60, validation_windows=2, save_every=60, warmup_steps=2, ema_decay=0.0
 )
-#: A step whose noise leaves something to be seen, so that a branch that is told nothing has something to learn.
+#: A step with moderate noise, so that a branch without conditions can learn something.
 STEP = 600
 BRANCHES = ((True, True), (False, True), (False, False))
 
@@ -74,7 +74,7 @@ def trained(files: Files, prior: Path, folder: Path, odds: float, steps: int) ->
 
 @torch.no_grad()
 def errors(denoiser: Denoiser, prior: MotionPrior, files: Files) -> dict[tuple[bool, bool], float]:
-    """Mean squared error of the latents that each branch makes of noisy ones, over the training clips."""
+    """Mean squared error of each branch's predicted latents over the training clips."""
     store = ClipStore(
         files.manifest, "train", coefficients=files.coefficients, clips=files.clips, audio=files.audio, memory_mib=64
     )
@@ -89,14 +89,16 @@ def errors(denoiser: Denoiser, prior: MotionPrior, files: Files) -> dict[tuple[b
         audio = torch.from_numpy(clip.log_mel[: frames * 4])[None]
         noise = torch.randn(target.shape, generator=torch.Generator().manual_seed(number))
         noisy = schedule.add_noise(target, step, noise)
-        for shown, heard in BRANCHES:
-            mask = torch.full(lmk.shape[:3], float(shown))
-            clean = denoiser(noisy, schedule.timestep_map[step], lmk, mask, audio, torch.tensor([heard]))
-            result[shown, heard] += (clean - target).square().mean().item() / len(store)
+        for with_landmarks, with_audio in BRANCHES:
+            mask = torch.full(lmk.shape[:3], float(with_landmarks))
+            clean = denoiser(noisy, schedule.timestep_map[step], lmk, mask, audio, torch.tensor([with_audio]))
+            result[with_landmarks, with_audio] += (clean - target).square().mean().item() / len(store)
     return result
 
 
-def test_dropping_trains_the_branches_without_landmarks_and_sound(files: Files, prior: Path, tmp_path: Path) -> None:
+def test_condition_dropout_trains_the_branches_without_landmarks_and_audio(
+    files: Files, prior: Path, tmp_path: Path
+) -> None:
     latents = load_motion_prior(prior)[0]
     with_odds = trained(files, prior, tmp_path / "dropped", 0.6, 30)
     without = trained(files, prior, tmp_path / "kept", 0.0, 30)
@@ -109,7 +111,7 @@ def test_dropping_trains_the_branches_without_landmarks_and_sound(files: Files, 
     assert (with_odds.no_audio != 0).any() and (without.no_audio == 0).all()
 
 
-def test_what_nothing_gives_does_not_depend_on_the_clip(files: Files, prior: Path, tmp_path: Path) -> None:
+def test_the_unconditional_branch_does_not_depend_on_the_clip(files: Files, prior: Path, tmp_path: Path) -> None:
     denoiser = trained(files, prior, tmp_path / "d", 0.4, 2)
     noise, step, silent = torch.randn(1, 8, denoiser.config.latent_dim), torch.tensor([500]), torch.tensor([False])
     with torch.no_grad():

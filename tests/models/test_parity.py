@@ -1,4 +1,4 @@
-"""Motion prior and denoiser against the parity numbers, on weights filled by the goldens' rule."""
+"""Motion prior and denoiser against the parity numbers, with weights filled by the rule of the goldens."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import torch
 from golden_rule import fill, ruled
 
 from occlufacediff.models.audio_encoder import Wav2Vec2Sizes
-from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
+from occlufacediff.models.denoiser import Denoiser, DenoiserConfig, PreparedWindows
 from occlufacediff.models.layers import causal_bias, distance_bias
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
 from occlufacediff.models.published_names import (
@@ -67,7 +67,7 @@ def test_fill_rule(goldens: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", ["prior", "denoiser"])
-def test_entries_carry_the_published_names(goldens: Path, kind: str) -> None:
+def test_entries_map_to_the_published_names(goldens: Path, kind: str) -> None:
     if kind == "prior":
         want = json.loads((goldens / "state_dict_flint.json").read_text())
         state, rename = MotionPrior(MotionPriorConfig.published()).state_dict(), published_prior_name
@@ -108,7 +108,7 @@ def test_small_denoiser_and_its_parts(goldens: Path, small: Denoiser, inputs: Ar
     close(landmark_features.transpose(0, 1), want["tap_vis_cond"], 2e-5)
     close(audio_features.transpose(0, 1), want["tap_audio_cond"], 2e-5)
     memory = small.condition(lmk, mask, audio)
-    # the tap was taken before positions are added
+    # The parity value was taken before positions are added.
     close((memory - small.latent_positions[:8]).transpose(1, 2), want["tap_memory"], 2e-5)
     close(small.step_embedding(inputs["timesteps"])[None], want["tap_ts_emb"], 2e-5)
     close(small.denoise(inputs["x"], inputs["timesteps"], memory), want["out"], 2e-5)
@@ -120,11 +120,11 @@ def test_small_denoiser_without_conditions(goldens: Path, small: Denoiser, input
     want = arrays(goldens / "denoiser_768_smallw2v.npz")
     x, t = inputs["x"], inputs["timesteps"]
     lmk, mask, audio = inputs["lmk_2d"], inputs["lmk_mask"], inputs["audio_input"]
-    hidden = torch.zeros_like(mask)
-    silent = torch.zeros(2, dtype=torch.bool)
+    no_visible = torch.zeros_like(mask)
+    no_audio = torch.zeros(2, dtype=torch.bool)
     full = small(x, t, lmk, mask, audio)
-    no_landmarks = small(x, t, lmk, hidden, audio)
-    nothing = small(x, t, lmk, hidden, audio, silent)
+    no_landmarks = small(x, t, lmk, no_visible, audio)
+    nothing = small(x, t, lmk, no_visible, audio, no_audio)
     close(no_landmarks, want["out_uncond_lmk"], 2e-5)
     close(nothing, want["out_uncond_all"], 2e-5)
     zeroed = small.memory(torch.zeros(2, 64, 256), torch.zeros(2, 64, 512))
@@ -166,12 +166,12 @@ def test_full_denoiser(goldens: Path, inputs: Arrays) -> None:
 
 @torch.no_grad()
 @pytest.mark.parametrize("span", [0, 1])
-def test_prepared_steps_equal_plain_ones(span: int) -> None:
+def test_prepared_steps_equal_denoise(span: int) -> None:
     torch.manual_seed(0)
     config = dataclasses.replace(DenoiserConfig.compact(), cross_span=span)
     denoiser = Denoiser(config).eval()
     memory, x = torch.randn(3, 8, config.decoder_width), torch.randn(3, 8, config.latent_dim)
     steps = torch.tensor([0, 500, 999])
-    prepared = denoiser.prepare(memory, steps)
+    prepared = PreparedWindows(cross=denoiser.memory_terms(memory), decoder=denoiser.step_decoder(steps))
     for index, step in enumerate(steps):
         close(denoiser.denoise_prepared(x, index, prepared), denoiser.denoise(x, step.expand(3), memory), 1e-5)

@@ -131,8 +131,8 @@ CHANGES: list[tuple[Change, str]] = [
     (lambda entries: entries.pop(NAME), rf"entry '{re.escape(NAME)}' is missing, expected shape \(128, 128\)"),
     (lambda entries: entries.update({NAME: torch.zeros(3, 4)}), r"has shape \(3, 4\), expected \(128, 128\)"),
     (lambda entries: entries.update({"motion_encoder.more": torch.zeros(1)}), "'motion_encoder.more' is not part"),
-    (lambda entries: entries[NAME].fill_(float("nan")), f"'{re.escape(NAME)}' holds values that are not finite"),
-    (lambda entries: (entries.clear(), entries.update(a=torch.zeros(1)))[0], "neither .* its entries begin with a"),
+    (lambda entries: entries[NAME].fill_(float("nan")), f"'{re.escape(NAME)}' contains values that are not finite"),
+    (lambda entries: (entries.clear(), entries.update(a=torch.zeros(1)))[0], "neither .* its first entries are a"),
 ]
 
 
@@ -161,7 +161,7 @@ def test_other_files_under_a_checkpoints_name(tmp_path: Path, flint: Path) -> No
         "empty.pt": (b"", "not a"),
         "text.pt": (b"hello there", "not a"),
         "damaged.pt": (bytes(damaged), r"entry '.*' is damaged"),
-        "list.pt": (pickle.dumps([1, 2]), "not a|holds a|refused"),
+        "list.pt": (pickle.dumps([1, 2]), "not a|got a|refused"),
         "zip.pt": ((tmp_path / "zip.pt").read_bytes(), "needs one data.pkl"),
     }
     for name, (content, words) in cases.items():

@@ -1,4 +1,4 @@
-"""Sampling of clips of any length, windows, guidance and checkpoints, on a small untrained model."""
+"""Sampling, windows, guidance and checkpoints with a small untrained model."""
 
 from __future__ import annotations
 
@@ -16,8 +16,9 @@ from occlufacediff.errors import AssetError
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior, save_checkpoint
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
-from occlufacediff.models.sample import SampleInput, branch_weights, sample_clips, sample_motion
-from occlufacediff.models.windows import blend, overlapping, published_windows
+from occlufacediff.models.published_windows import published_layout
+from occlufacediff.models.sample import SampleInput, guidance_branches, sample_clips, sample_motion
+from occlufacediff.models.windows import OverlapAdd, window_layout
 
 MOTION = 13
 
@@ -51,20 +52,22 @@ def clip(name: str, frames: int, seed: int = 0) -> SampleInput:
 
 def test_published_windows(goldens: Path) -> None:
     for frames, want in json.loads((goldens / "windows.json").read_text()).items():
-        assert published_windows(int(frames)) == [tuple(window) for window in want["window_frame_indices"]]
+        assert published_layout(int(frames)) == [tuple(window) for window in want["window_frame_indices"]]
 
 
 @settings(max_examples=60, deadline=None)
 @given(frames=st.integers(1, 700), hop=st.sampled_from([8, 16, 32, 64]))
-def test_overlapping_windows_cover_the_clip_and_blend_to_what_they_were_cut_from(frames: int, hop: int) -> None:
-    layout = overlapping(frames, hop=hop)
+def test_overlap_add_of_windows_restores_the_clip(frames: int, hop: int) -> None:
+    layout = window_layout(frames, hop=hop)
     assert layout.latents * 8 >= frames and layout.latents >= 8
     assert layout.starts[0] == 0 and layout.starts[-1] + 8 == layout.latents
     assert (layout.starts.diff() <= hop // 8).all()
     for unit in (1, 8):
         row = torch.randn(2, layout.latents * unit, 3)
         index = layout.index(unit)
-        torch.testing.assert_close(blend(row[:, index], index, layout.weights(unit), layout.latents * unit), row)
+        overlap_add = OverlapAdd(layout.latents * unit, layout.weights(unit))
+        overlap_add.add(row[:, index], index)
+        torch.testing.assert_close(overlap_add.mean(), row)
 
 
 @pytest.mark.parametrize("frames", [1, 25, 63, 64, 65, 130])
@@ -84,14 +87,14 @@ def test_result_does_not_depend_on_the_batch(
     models: tuple[Denoiser, MotionPrior], guidance: tuple[float, float] | None
 ) -> None:
     clips = [clip("a", 70, 1), clip("b", 150, 2), clip("c", 30, 3)]
-    together = sample_clips(*models, clips, seed=5, steps=4, guidance=guidance, samples=2)
-    for one, motion in zip(clips, together, strict=True):
+    batched = sample_clips(*models, clips, seed=5, steps=4, guidance=guidance, samples=2)
+    for one, motion in zip(clips, batched, strict=True):
         alone = sample_clips(*models, [one], seed=5, steps=4, guidance=guidance, samples=2, max_batch=1)[0]
         torch.testing.assert_close(alone, motion, atol=1e-4, rtol=0)
         first = sample_clips(*models, [one], seed=5, steps=4, guidance=guidance)[0]
         torch.testing.assert_close(first[0], motion[0], atol=1e-4, rtol=0)
     other = sample_clips(*models, clips[:1], seed=6, steps=4, guidance=guidance)[0]
-    assert (other[0] - together[0][0]).abs().max() > 1e-3
+    assert (other[0] - batched[0][0]).abs().max() > 1e-3
 
 
 def test_one_window_equals_the_plain_procedure(models: tuple[Denoiser, MotionPrior]) -> None:
@@ -102,12 +105,16 @@ def test_one_window_equals_the_plain_procedure(models: tuple[Denoiser, MotionPri
     one = clip("a", 64)
     ddim = Ddim(NoiseSchedule.cosine().respaced("5"))
     inputs = (one.lmk_2d[None], one.lmk_mask[None], one.audio[None])
-    hidden = (inputs[0], torch.zeros_like(inputs[1]), inputs[2])
-    silent = torch.zeros(1, dtype=torch.bool)
+    no_landmarks = (inputs[0], torch.zeros_like(inputs[1]), inputs[2])
+    no_audio = torch.zeros(1, dtype=torch.bool)
 
     def predict(x: torch.Tensor, index: int) -> torch.Tensor:
         t = torch.tensor([ddim.steps[index]])
-        full, audio_only, nothing = denoiser(x, t, *inputs), denoiser(x, t, *hidden), denoiser(x, t, *hidden, silent)
+        full, audio_only, nothing = (
+            denoiser(x, t, *inputs),
+            denoiser(x, t, *no_landmarks),
+            denoiser(x, t, *no_landmarks, no_audio),
+        )
         return (1 - 2.0 - 0.5) * nothing + 2.0 * full + 0.5 * audio_only
 
     with torch.no_grad():
@@ -117,38 +124,38 @@ def test_one_window_equals_the_plain_procedure(models: tuple[Denoiser, MotionPri
 
 
 def test_guidance_weights_are_each_optional() -> None:
-    assert branch_weights(None) == [(True, True, 1.0)]
-    assert branch_weights((1.5, None)) == [(True, True, 1.5), (False, False, -0.5)]
-    assert branch_weights((None, 0.5)) == [(True, True, 1.0), (False, True, 0.5), (False, False, -0.5)]
-    assert branch_weights((1.0, 0.0)) == [(True, True, 1.0)]
+    assert guidance_branches(None) == [(True, True, 1.0)]
+    assert guidance_branches((1.5, None)) == [(True, True, 1.5), (False, False, -0.5)]
+    assert guidance_branches((None, 0.5)) == [(True, True, 1.0), (False, True, 0.5), (False, False, -0.5)]
+    assert guidance_branches((1.0, 0.0)) == [(True, True, 1.0)]
 
 
-def test_sound_can_be_left_out_and_hidden_points_say_nothing(models: tuple[Denoiser, MotionPrior]) -> None:
+def test_audio_can_be_removed_and_occluded_landmarks_have_no_effect(models: tuple[Denoiser, MotionPrior]) -> None:
     one, other = clip("a", 64, 1), clip("a", 64, 2)
-    hushed = dataclasses.replace(one, audio=other.audio)
-    quiet = [sample_clips(*models, [c], seed=0, steps=3, use_audio=False)[0] for c in (one, hushed)]
-    assert torch.equal(*quiet)
-    loud = [sample_clips(*models, [c], seed=0, steps=3)[0] for c in (one, hushed)]
-    assert not torch.equal(*loud)
+    other_audio = dataclasses.replace(one, audio=other.audio)
+    without_audio = [sample_clips(*models, [c], seed=0, steps=3, use_audio=False)[0] for c in (one, other_audio)]
+    assert torch.equal(*without_audio)
+    with_audio = [sample_clips(*models, [c], seed=0, steps=3)[0] for c in (one, other_audio)]
+    assert not torch.equal(*with_audio)
     moved = dataclasses.replace(one, lmk_2d=torch.where(one.lmk_mask[..., None] > 0, one.lmk_2d, other.lmk_2d))
     lost = dataclasses.replace(
         one, lmk_2d=torch.where(one.lmk_mask[..., None] > 0, one.lmk_2d, torch.tensor(float("nan")))
     )
     for same in (moved, lost):
-        assert torch.equal(sample_clips(*models, [same], seed=0, steps=3)[0], loud[0])
+        assert torch.equal(sample_clips(*models, [same], seed=0, steps=3)[0], with_audio[0])
 
 
-def test_no_seams_at_the_windows_borders(models: tuple[Denoiser, MotionPrior]) -> None:
+def test_no_seams_at_window_borders(models: tuple[Denoiser, MotionPrior]) -> None:
     motion = sample_clips(*models, [clip("a", 1000)], seed=0, steps=5, samples=4)[0]
     jerk = motion.diff(n=3, dim=1).norm(dim=-1).mean(0)
     frame = torch.arange(len(jerk))
     border = ((frame % 32) >= 29) & (frame > 40) & (frame < 950)
-    # latents themselves meet every 8 frames, also inside of windows; compare with those places
+    # Compared with the borders of latents inside windows, every 8 frames.
     inside = ((frame % 8) >= 5) & ~border & (frame > 40) & (frame < 950)
     assert jerk[border].mean() <= 1.2 * jerk[inside].mean()
 
 
-def test_wrong_shapes_name_the_clip(models: tuple[Denoiser, MotionPrior]) -> None:
+def test_the_clip_with_wrong_shapes_is_named(models: tuple[Denoiser, MotionPrior]) -> None:
     one = clip("W009/happy", 64)
     with pytest.raises(ValueError, match=r"W009/happy.*audio has 255 rows for 64 frames, needs 256"):
         sample_clips(*models, [dataclasses.replace(one, audio=one.audio[1:])], seed=0)
@@ -182,7 +189,7 @@ class TestCheckpoint:
             (tmp_path / "p" / "config.yaml").read_bytes(),
         )
 
-    def test_the_entries_before_digests_are_read(self, tmp_path: Path, models: tuple[Denoiser, MotionPrior]) -> None:
+    def test_checkpoints_without_a_digest_are_read(self, tmp_path: Path, models: tuple[Denoiser, MotionPrior]) -> None:
         folder = self.saved(tmp_path / "p", models[1])
         described = yaml.safe_load((folder / "config.yaml").read_text())
         described["head_model"] = described.pop("head_name")
@@ -191,7 +198,7 @@ class TestCheckpoint:
         info = load_motion_prior(folder)[1]
         assert (info.head_name, info.head_digest) == ("open", None)
 
-    def test_damage_is_named(self, tmp_path: Path, models: tuple[Denoiser, MotionPrior]) -> None:
+    def test_damaged_files_are_named_in_the_error(self, tmp_path: Path, models: tuple[Denoiser, MotionPrior]) -> None:
         _, prior = models
         with pytest.raises(AssetError, match=r"config\.yaml is missing"):
             load_motion_prior(tmp_path / "nothing")
@@ -221,7 +228,7 @@ class TestCheckpoint:
         with pytest.raises(AssetError, match="entry 'version' is missing"):
             load_motion_prior(folder)
 
-    def test_weights_of_another_config_are_refused(self, tmp_path: Path, models: tuple[Denoiser, MotionPrior]) -> None:
+    def test_weights_of_another_config_are_rejected(self, tmp_path: Path, models: tuple[Denoiser, MotionPrior]) -> None:
         _, prior = models
         folder, other = self.saved(tmp_path / "p", prior), MotionPrior(prior.config)
         self.saved(tmp_path / "q", other)

@@ -1,4 +1,4 @@
-"""Renderers: what they draw is where the contract says, and both draw the same."""
+"""Renderers: positions, colours, shading; VTK and pytorch3d agree."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from occlufacediff.errors import AssetError
-from occlufacediff.rendering.mesh import Light, SmoothNormals, over, shade, to_screen
+from occlufacediff.rendering.mesh import Light, SmoothNormals, alpha_over, shade, to_screen
 from occlufacediff.rendering.vtk_renderer import VtkRenderer
 
 SQUARE = np.array([[0, 2, 1], [1, 2, 3]])
@@ -24,7 +24,7 @@ def square(x: float, y: float, side: float, depth: float = 0.0) -> np.ndarray:
 
 
 def sphere(size: int, n: int = 24) -> tuple[np.ndarray, np.ndarray]:
-    """A unit ball's points in the screen frame, filling 80 % of ``size``, and its triangles, outward anticlockwise."""
+    """A sphere in the screen frame, 80 % of ``size`` in diameter: points, and triangles (outward anticlockwise)."""
     polar, around = np.meshgrid(np.linspace(0.02, np.pi - 0.02, n), np.linspace(0, 2 * np.pi, 2 * n), indexing="ij")
     ball = np.stack([np.sin(polar) * np.cos(around), np.cos(polar), -np.sin(polar) * np.sin(around)], -1).reshape(-1, 3)
     at = np.arange(n * 2 * n).reshape(n, 2 * n)
@@ -34,44 +34,45 @@ def sphere(size: int, n: int = 24) -> tuple[np.ndarray, np.ndarray]:
     )
 
 
-def test_pixels_are_where_the_contract_says() -> None:
-    picture = VtkRenderer(60, 40, SQUARE).rgba(square(10, 5, 20), RED)
-    alpha = picture[..., 3] > 0
+def test_pixels_are_at_the_positions_of_the_screen_frame() -> None:
+    image = VtkRenderer(60, 40, SQUARE).rgba(square(10, 5, 20), RED)
+    alpha = image[..., 3] > 0
     assert np.array_equal(np.nonzero(alpha.any(axis=0))[0][[0, -1]], [10, 29])
     assert np.array_equal(np.nonzero(alpha.any(axis=1))[0][[0, -1]], [5, 24])
     assert alpha.sum() == 400
-    assert (picture[alpha] == (200, 10, 20, 255)).all()
-    assert (picture[~alpha][:, 3] == 0).all()
+    assert (image[alpha] == (200, 10, 20, 255)).all()
+    assert (image[~alpha][:, 3] == 0).all()
 
 
-def test_smoothed_edges_keep_the_colour_of_the_mesh() -> None:
+def test_antialiased_edges_keep_the_colour_of_the_mesh() -> None:
     corners = np.array([[8, 3], [33, 12], [5, 30], [31, 36]], dtype=np.float32)
     points = np.column_stack([corners, np.zeros(4)]).astype(np.float32)
-    picture = VtkRenderer(40, 40, SQUARE, samples=4).rgba(points, RED)
-    edge = (picture[..., 3] > 0) & (picture[..., 3] < 255)
+    image = VtkRenderer(40, 40, SQUARE, samples=4).rgba(points, RED)
+    edge = (image[..., 3] > 0) & (image[..., 3] < 255)
     assert edge.sum() > 20
-    assert np.abs(picture[edge][:, :3].astype(int) - RED[0]).max() <= 2
-    # Over a ground of its own colour the mesh leaves no outline.
-    assert np.abs(over(picture, (200, 10, 20)).astype(int) - RED[0]).max() <= 2
+    assert np.abs(image[edge][:, :3].astype(int) - RED[0]).max() <= 2
+    # On a background of its own colour, the mesh has no visible outline.
+    assert np.abs(alpha_over(image, (200, 10, 20)).astype(int) - RED[0]).max() <= 2
 
 
-def test_nearer_surface_hides_the_farther() -> None:
+def test_the_nearer_surface_occludes_the_farther_one() -> None:
     points = np.concatenate([square(5, 5, 20, depth=3), square(15, 15, 20, depth=-3)])
     faces = np.concatenate([SQUARE, SQUARE + 4])
-    ids = VtkRenderer(40, 40, faces).face_ids(points)
-    assert set(np.unique(ids[16:24, 16:24])) <= {0, 1}
-    assert set(np.unique(ids[27:34, 27:34])) <= {2, 3}
-    assert ids[0, 0] == -1
+    colours = np.array([[10, 0, 0], [20, 0, 0], [30, 0, 0], [40, 0, 0]], dtype=np.uint8)
+    image = VtkRenderer(40, 40, faces).rgba(points, colours)
+    assert set(np.unique(image[16:24, 16:24, 0])) <= {10, 20}
+    assert set(np.unique(image[27:34, 27:34, 0])) <= {30, 40}
+    assert image[0, 0, 3] == 0
 
 
-def test_face_colours_and_points_beyond_the_picture() -> None:
+def test_triangle_colours_and_points_outside_the_image() -> None:
     renderer = VtkRenderer(30, 30, SQUARE)
     flat = renderer.rgba(square(-500, -500, 2000), np.array([[9, 9, 9], [200, 200, 200]], dtype=np.uint8))
     assert set(map(tuple, flat.reshape(-1, 4))) <= {(9, 9, 9, 255), (200, 200, 200, 255)}
     assert not renderer.rgba(square(100, 100, 5), RED).any()
 
 
-def test_two_windows_of_different_size_do_not_mix() -> None:
+def test_two_renderers_of_different_size_are_independent() -> None:
     first, second = VtkRenderer(32, 24, SQUARE), VtkRenderer(64, 48, SQUARE)
     once = first.rgba(square(3, 3, 10), RED)
     second.rgba(square(20, 20, 10), RED)
@@ -82,25 +83,23 @@ def test_two_windows_of_different_size_do_not_mix() -> None:
     ("points", "colours"),
     [(square(0, 0, 5)[:3], RED), (square(0, 0, 5), RED[:3]), (square(0, 0, 5)[:, :2], RED)],
 )
-def test_wrong_shapes_are_named(points: np.ndarray, colours: np.ndarray) -> None:
+def test_wrong_shapes_raise(points: np.ndarray, colours: np.ndarray) -> None:
     with pytest.raises(ValueError, match="needs"):
         VtkRenderer(20, 20, SQUARE).rgba(points, colours)
 
 
-def test_wrong_sizes_are_named() -> None:
+def test_wrong_sizes_raise() -> None:
     with pytest.raises(ValueError, match="width, height: got 0 x 20"):
         VtkRenderer(0, 20, SQUARE)
     with pytest.raises(ValueError, match="faces"):
         VtkRenderer(20, 20, np.zeros((0, 3), dtype=int))
-    with pytest.raises(ValueError, match="samples=0"):
-        VtkRenderer(20, 20, SQUARE, samples=4).face_ids(square(0, 0, 5))
 
 
 @given(
     st.tuples(st.floats(0.5, 20), st.floats(-0.2, 0.2), st.floats(-0.2, 0.2)),
     st.lists(st.tuples(*[st.floats(-0.3, 0.3)] * 3), min_size=1, max_size=8),
 )
-def test_screen_frame_is_the_camera_of_the_contract(cam: tuple, points: list) -> None:
+def test_the_screen_frame_agrees_with_crop_coordinates(cam: tuple, points: list) -> None:
     vertices = np.array(points)
     screen = to_screen(vertices, np.array(cam), 224, 224)
     s, tx, ty = cam
@@ -109,7 +108,7 @@ def test_screen_frame_is_the_camera_of_the_contract(cam: tuple, points: list) ->
     np.testing.assert_allclose(screen[:, 2], s * vertices[:, 2] * 112, atol=2e-3, rtol=1e-5)
 
 
-def test_normals_of_a_ball_point_outwards_and_light_falls_from_its_side() -> None:
+def test_normals_of_a_sphere_point_outwards_and_the_lit_side_is_brighter() -> None:
     points, faces = sphere(100)
     vertices = (points - [50, 50, 0]) * [1, -1, 1] / 40
     normals = SmoothNormals(faces, len(points))(vertices)
@@ -119,28 +118,28 @@ def test_normals_of_a_ball_point_outwards_and_light_falls_from_its_side() -> Non
     assert lit[vertices[:, 0] < -0.8].mean() > lit[vertices[:, 0] > 0.8].mean() + 50
 
 
-def test_over_mixes_by_alpha() -> None:
+def test_alpha_over_blends_by_alpha() -> None:
     front = np.array([[[100, 0, 200, 0], [100, 0, 200, 255], [100, 0, 200, 51]]], dtype=np.uint8)
-    assert over(front, (0, 200, 100)).tolist() == [[[0, 200, 100], [100, 0, 200], [20, 160, 120]]]
+    assert alpha_over(front, (0, 200, 100)).tolist() == [[[0, 200, 100], [100, 0, 200], [20, 160, 120]]]
 
 
-def test_light_without_direction_is_refused() -> None:
+def test_a_light_without_direction_raises() -> None:
     with pytest.raises(ValueError, match="direction"):
         Light((0, 0, 0))
 
 
-def test_same_input_same_bytes_in_a_new_window() -> None:
+def test_a_new_renderer_gives_identical_bytes() -> None:
     points, faces = sphere(96)
     colours = np.random.default_rng(0).integers(0, 255, (len(points), 3)).astype(np.uint8)
-    pictures = [VtkRenderer(96, 96, faces, samples=4).rgba(points, colours) for _ in range(2)]
-    assert np.array_equal(*pictures)
+    images = [VtkRenderer(96, 96, faces, samples=4).rgba(points, colours) for _ in range(2)]
+    assert np.array_equal(*images)
 
 
 def test_pytorch3d_draws_the_same_silhouette() -> None:
     from occlufacediff.rendering.pytorch3d_renderer import Pytorch3dRenderer
 
     points, faces = sphere(48, n=8)
-    # Not square, off the middle: catches mirrored axes and a wrong aspect.
+    # Not square and off centre, to detect mirrored axes and a wrong aspect ratio.
     points = points + np.float32([5, -7, 0])
     colours = np.clip(points * [3, 3, 0] + [0, 0, 90], 0, 255).astype(np.uint8)
     theirs = Pytorch3dRenderer(64, 48, faces, device="cpu").rgba(points, colours)
@@ -150,7 +149,7 @@ def test_pytorch3d_draws_the_same_silhouette() -> None:
     assert np.abs(theirs[a & b].astype(int) - ours[a & b])[:, :3].mean() < 3
 
 
-def test_missing_pytorch3d_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_pytorch3d_raises(monkeypatch: pytest.MonkeyPatch) -> None:
     from occlufacediff.rendering.pytorch3d_renderer import Pytorch3dRenderer
 
     for name in [name for name in sys.modules if name.split(".")[0] == "pytorch3d"]:
@@ -160,12 +159,12 @@ def test_missing_pytorch3d_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
         Pytorch3dRenderer(8, 8, SQUARE, device="cpu")
 
 
-def test_a_head_sized_mesh_takes_few_milliseconds() -> None:
+def test_a_head_sized_mesh_renders_in_milliseconds() -> None:
     points, faces = sphere(512, n=48)
     renderer, colours = VtkRenderer(512, 512, faces), np.zeros((len(points), 3), np.uint8)
     renderer.rgba(points, colours)
     start = time.process_time()
     for _ in range(5):
         renderer.rgba(points, colours)
-    # Ten times what it takes alone: only a lost window or array reuse costs more.
+    # Ten times the usual time: exceeded only if the window or the arrays are not reused.
     assert (time.process_time() - start) / 5 < 0.1
