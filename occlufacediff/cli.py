@@ -222,7 +222,7 @@ def convert(
 @main.command()
 @click.argument("results", type=click.Path(path_type=Path))
 def summary(results: Path) -> None:
-    """Print the table of results in RESULTS (a data set's folder below results/) and where its report lies."""
+    """Print the results of all runs in RESULTS (results/<dataset>, or the folder of one run)."""
     from occlufacediff.reporting.summary import print_summary
 
     print_summary(results)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from occlufacediff.config.constraints import Count, CountOrZero, Positive, Rule, Section
+from occlufacediff.config.constraints import Count, CountOrZero, Positive, Rule, Secret, Section
 
 _VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,63}")
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -15,7 +15,7 @@ _VARIABLE_RULE = Rule(
     lambda name: bool(_VARIABLE.fullmatch(name)),
     "the NAME of an environment variable (letters, digits, '_'), never the secret itself",
 )
-VariableName = Annotated[str, _VARIABLE_RULE]
+VariableName = Annotated[str, _VARIABLE_RULE, Secret()]
 
 
 @dataclass(frozen=True)
@@ -58,6 +58,7 @@ class DownloadSettings(Section):
     token_command: Annotated[
         tuple[str, ...],
         Rule(lambda words: not words or bool(words[0].strip()), "a program and its arguments"),
+        Secret(),
     ] = ()
     #: Licensed files for the target ``fetch``, such as flame2020 or flint; docs/mead.md lists them.
     assets: tuple[str, ...] = ()

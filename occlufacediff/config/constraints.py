@@ -51,6 +51,11 @@ class Rule:
         return value
 
 
+@dataclass(frozen=True)
+class Secret:
+    """Marks a key that may hold a secret: messages, logs and reports do not show its value."""
+
+
 Positive = Annotated[float, Limits(gt=0)]
 NotNegative = Annotated[float, Limits(ge=0)]
 #: A fraction or a probability.

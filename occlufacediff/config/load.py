@@ -11,13 +11,11 @@ from typing import Any, TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from occlufacediff.config.schema import Config
-from occlufacediff.config.section import as_params
+from occlufacediff.config.section import as_params, secret_keys
 from occlufacediff.errors import ConfigError
 
 T = TypeVar("T")
 
-#: Keys that may hold a secret by mistake: their values are never shown.
-_SECRET = ("token_command", "token_variable", "user_variable", "password_variable")
 WHERE = "config/README.md explains every key, config/default.yaml has every default"
 #: Keys of earlier versions -> their name now.
 RENAMED = {
@@ -108,7 +106,9 @@ def _explained(kind: type, problem: Any, raw: Any) -> tuple[str, str]:
             name = f"{name}.{part}" if name else str(part)
         elif isinstance(value, list) and isinstance(part, int) and part < len(value):
             value, name = value[part], f"{name}[{part}]"
-    got = "something else (not shown here)" if name.partition("[")[0].endswith(_SECRET) else repr(value)
+    # `kind` may be one section only, so the names of secret keys are compared from their end.
+    secret = name.partition("[")[0].endswith(tuple(key.rpartition(".")[2] for key in secret_keys(Config)))
+    got = "something else (not shown here)" if secret else repr(value)
     match problem["type"]:
         case "unexpected_keyword_argument":
             return name, f"there is no such key; {_remedy(name, list(siblings))}"

@@ -1,4 +1,4 @@
-"""What became of the clips that were left out: counted by reason and by subject, and listed."""
+"""Failed clips: counted by reason and by subject, and listed."""
 
 from __future__ import annotations
 
@@ -7,66 +7,67 @@ from typing import Any
 
 import pandas as pd
 
-from occlufacediff.errors import ARCHIVE
+from occlufacediff.errors import ARCHIVE, UNEXPECTED
 
-#: Failures listed one by one; a large data set has its others in the manifest.
+#: Maximum number of failures in the list; a large data set has the others in its manifest.
 MOST_FAILURES = 200
-#: Every reason that a manifest may give, with what it means and what to do about it.
+#: Every reason of a failed clip, with its meaning and a remedy.
 REASONS = {
-    "broken_archive": "an archive cannot be read, or only in part; fetch it again",
-    "unsafe_archive": "an archive holds names or kinds of files that could harm, and is refused; ask where it is from",
-    "not_fetched": "an archive could not be fetched; its row says why, and the command that tries again",
-    "no_archive": "there is no such archive; fetch it",
+    "broken_archive": "the archive is damaged or incomplete; download it again",
+    "unsafe_archive": "the archive contains names or file types that could do harm and is rejected; ask its source",
+    "not_fetched": "the archive could not be downloaded; its row has the reason and the command that retries",
+    "no_archive": "the archive does not exist; download it",
     "no_view": "the archive has no clip of this camera; leave the subject out or choose another acquire.view",
     "odd_name": "the file is not named <emotion>/level_N/NNN; rename it in its archive to use it",
-    "no_video": "there is no picture for the sound, or the file has no track of pictures",
-    "broken_video": "the video is empty, no video, damaged, or was cut off; fetch it again",
+    "no_video": "the clip has audio but no video file, or the file has no video track",
+    "broken_video": "the file is empty, not a video, damaged or truncated; download it again",
     "too_short": "the clip is shorter than conversion.min_seconds",
     "too_long": "the clip is longer than conversion.max_seconds, or its time stamps are damaged",
-    "no_audio": "there is no sound, neither in the archive of sounds nor in the video",
-    "broken_audio": "the sound cannot be decoded; fetch it again",
-    "silent": "the sound holds nothing to be heard",
-    "audio_mismatch": "sound and picture differ in length by more than audio.max_mismatch_s",
+    "no_audio": "neither the audio archive nor the video has audio",
+    "broken_audio": "the audio cannot be decoded; download it again",
+    "silent": "the audio is silent",
+    "audio_mismatch": "audio and video differ in length by more than audio.max_mismatch_s",
     "no_face": "no face was found in any frame",
-    "few_faces": "a face was found in fewer frames than landmarks.min_found asks for",
-    "no_landmarks": "the published landmarks do not have this clip",
-    "bad_landmarks": "the published landmarks of this clip cannot be read",
-    "no_coefficients": "the published coefficients do not have this clip",
-    "bad_coefficients": "the published coefficients of this clip cannot be read",
-    "frames_differ": "published files and video differ in their number of frames",
-    "all_hidden": "nothing of the face is visible",
-    "no_region": "the detector gives no landmark of the part of the face that is to be hidden",
-    "no_mask": "there is no mask for this clip",
+    "few_faces": "a face was found in fewer frames than landmarks.min_found requires",
+    "no_landmarks": "EMOTE's landmarks do not include this clip",
+    "bad_landmarks": "EMOTE's landmarks of this clip cannot be read",
+    "no_coefficients": "EMOTE's coefficients do not include this clip",
+    "bad_coefficients": "EMOTE's coefficients of this clip cannot be read",
+    "frames_differ": "EMOTE's files and the video differ in their number of frames",
+    "all_hidden": "no part of the face is visible",
+    "no_region": "the detector gives no landmark of the region to occlude",
+    "no_mask": "this clip has no mask",
     "bad_mask": "the mask of this clip cannot be read",
-    "bad_fit": "the head model misses the landmarks by more than reconstruction.bad_fit_px",
-    "encoder": "a video or sound could not be written; see the message",
-    "not_processed": "a stage has no row for it; run it anew",
+    "bad_fit": "the fit misses the landmarks by more than reconstruction.bad_fit_px",
+    "encoder": "a video or audio file could not be written; see the message",
+    "not_processed": "a stage has no row for the clip; run it again",
     "other_split": "usable, but its subject and its sentence belong to different splits",
     "no_split": "usable, but its subject or its sentence belongs to no split",
+    UNEXPECTED: "the program raised an error that it did not foresee; the log has the traceback, please report it",
 }
 
 
 def failure_part(manifest: pd.DataFrame) -> dict[str, Any]:
-    """Tables of the report about clips left out.
+    """Tables of failed clips for the report.
 
     Args:
-        manifest: with the columns ``subject clip split status reason``, and ``message`` if there is one.
+        manifest: with the columns ``subject clip split status reason``, and optionally ``message``.
 
     Returns:
-        ``note``: how many of how many; ``reasons``: rows ``reason clips subjects meaning``, the most frequent first;
-        ``subjects``: rows ``subject used found reasons`` of the subjects that lost a clip; ``clips``: rows ``subject
-        clip reason message``, at most `MOST_FAILURES`; ``used_with_note``: rows ``subject clip message``.
+        ``note``: number of failed clips and of all clips; ``reasons``: rows ``reason clips subjects meaning``, sorted by
+        frequency; ``subjects``: rows ``subject used found reasons`` of subjects with failed clips; ``clips``: rows
+        ``subject clip reason message``, at most `MOST_FAILURES`; ``used_with_note``: rows ``subject clip message``.
     """
     table = _as_text(manifest)
     failed = table[table["status"] != "ok"]
     clips, lost = (rows[rows["clip"] != ARCHIVE] for rows in (table, failed))
     bare = subjects_without_clips(manifest)
-    notes = [f"{len(lost)} of {len(clips)} clips could not be used; all others went on."]
+    notes = [f"{len(lost)} of {len(clips)} clips failed; all others are used."]
     if bare:
         notes.append(f"Subjects without any usable clip: {', '.join(bare)}.")
     if len(failed) > MOST_FAILURES:
         notes.append(f"The first {MOST_FAILURES} are listed below; the manifest has all {len(failed)}.")
-    told = table[(table["status"] == "ok") & (table["reason"] == "") & (table["message"] != "")]
+    noted = table[(table["status"] == "ok") & (table["reason"] == "") & (table["message"] != "")]
     return {
         "note": " ".join(notes),
         "reasons": [
@@ -84,24 +85,24 @@ def failure_part(manifest: pd.DataFrame) -> dict[str, Any]:
             if (rows["status"] != "ok").any()
         ],
         "clips": _rows(failed, ("subject", "clip", "reason", "message")),
-        "used_with_note": _rows(told, ("subject", "clip", "message")),
+        "used_with_note": _rows(noted, ("subject", "clip", "message")),
     }
 
 
 def failure_line(manifest: pd.DataFrame) -> str:
-    """One line for a console: how many clips are used, how many were left out and why."""
+    """One line for the console: number of usable and of failed clips, with reasons."""
     table = _as_text(manifest)
     failed = table[table["status"] != "ok"]
     used = int((table["status"] == "ok").sum())
     if failed.empty:
-        return f"clips: {used} usable, none left out"
+        return f"clips: {used} usable, none failed"
     bare = subjects_without_clips(manifest)
     without = f"; without any usable clip: {', '.join(bare)}" if bare else ""
-    return f"clips: {used} usable, {int((failed['clip'] != ARCHIVE).sum())} left out ({_counts(failed)}){without}"
+    return f"clips: {used} usable, {int((failed['clip'] != ARCHIVE).sum())} failed ({_counts(failed)}){without}"
 
 
 def subjects_without_clips(manifest: pd.DataFrame) -> list[str]:
-    """Subjects none of whose clips can be used, sorted."""
+    """Subjects without any usable clip, sorted."""
     usable = (manifest["status"] == "ok").groupby(manifest["subject"].astype(str)).any()
     return sorted(str(subject) for subject, any_usable in usable.items() if not any_usable)
 
@@ -117,7 +118,7 @@ def _subject_row(subject: str, rows: pd.DataFrame) -> dict[str, Any]:
 
 
 def _counts(rows: pd.DataFrame) -> str:
-    """``no_audio 4, no_face``, the most frequent first."""
+    """Reasons with counts, sorted by frequency: ``no_audio 4, no_face``."""
     return ", ".join(f"{reason} {len(part)}" if len(part) > 1 else str(reason) for reason, part in _by_count(rows))
 
 
@@ -130,6 +131,6 @@ def _rows(rows: pd.DataFrame, columns: tuple[str, ...]) -> list[dict[str, str]]:
 
 
 def _as_text(manifest: pd.DataFrame) -> pd.DataFrame:
-    """The columns needed here as text, empty where the manifest has none."""
+    """The columns used here as text; columns that the manifest does not have are empty."""
     columns = ["subject", "clip", "status", "reason", "message"]
     return manifest.reindex(columns=columns).astype(object).fillna("").astype(str)

@@ -1,4 +1,4 @@
-"""Reads the data set's files for the report: fit errors, contact sheet, result clips."""
+"""Read the data set's files for the report: fit errors, contact sheet, result clips."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ from occlufacediff.reporting.videos import ResultClip
 
 
 def by_subject(files: Iterable[Path]) -> dict[str, Path]:
-    """Shard files by their subject, which names the file."""
+    """Files of subjects, keyed by the subject: the stem of the file name."""
     return {file.stem: file for file in files}
 
 
 def fit_errors(coefficients: Iterable[Path]) -> pd.DataFrame:
-    """Numeric attributes of every clip's coefficients: ``subject``, ``clip`` and a column an error."""
+    """Errors of the landmark fit of every clip: columns ``subject``, ``clip`` and one column per error."""
     rows = []
     for path in coefficients:
         with h5py.File(path, "r") as file:
@@ -40,7 +40,7 @@ def _is_error(name: str, value: object) -> bool:
 
 
 def clip_groups(file: h5py.File) -> list[tuple[str, h5py.Group]]:
-    """Clips of a shard, ``<emotion>/<level>/<sentence>``, in order of their names."""
+    """Clips of a subject's file, ``<emotion>/<level>/<sentence>``, sorted by name."""
     return [
         (f"{emotion}/{level}/{sentence}", file[emotion][level][sentence])
         for emotion in file
@@ -50,10 +50,9 @@ def clip_groups(file: h5py.File) -> list[tuple[str, h5py.Group]]:
 
 
 def contact_pictures(manifest: pd.DataFrame, clips: dict[str, Path], most: int) -> list[NDArray[np.uint8]]:
-    """One crop (224, 224, 3) from the middle of clips spread evenly over the usable ones, subjects in turn."""
+    """Middle crops (224, 224, 3) of at most ``most`` usable clips, evenly over each subject, subjects in turn."""
     good = manifest[manifest["status"] == "ok"].copy()
     good["turn"] = good.groupby("subject").cumcount()
-    # Every subject is in every column of the sheet: clips of one subject are taken evenly over all of its clips.
     subjects = good["subject"].nunique()
     if subjects == 0 or most == 0:
         return []
@@ -72,10 +71,10 @@ def contact_pictures(manifest: pd.DataFrame, clips: dict[str, Path], most: int) 
 
 
 def typical_clips(by_clip: pd.DataFrame, occlusion: str, most: int) -> list[tuple[str, str, float]]:
-    """Clips whose lip error by our method is nearest the median, of different subjects where there are enough.
+    """Clips whose lip error by our method is nearest to the median, of different subjects if possible.
 
     Returns:
-        ``(subject, clip, error)``; empty where this occlusion was not scored.
+        ``(subject, clip, error)``; empty if this occlusion was not scored.
     """
     metric = headline_metric(by_clip)
     choice = (by_clip["method"] == "ours") & (by_clip["occlusion"] == occlusion) & (by_clip["metric"] == metric)
@@ -98,19 +97,19 @@ def result_clip(
     head: HeadAsset,
     frames: int,
 ) -> ResultClip:
-    """Assemble what a result video shows of the first ``frames`` frames of a clip.
+    """Content of a result video: the first ``frames`` frames of a clip.
 
     Args:
         clip: ``<emotion>/<level>/<sentence>``.
         clips: the subject's clip store.
-        coefficients: the subject's coefficients: what is called truth.
+        coefficients: the subject's coefficients; they are the truth.
         prediction: our ``exp`` (T, E) and ``jaw`` (T, 3).
-        occluded: gives a frame's mask (224, 224).
-        head: the head model.
-        frames: at most so many.
+        occluded: function from a frame number to its mask (224, 224).
+        head: head model.
+        frames: maximum number of frames.
 
     Raises:
-        AssetError: a shard has no such clip.
+        AssetError: a file of the subject has no such clip.
     """
     with h5py.File(coefficients, "r") as file:
         group = _clip_of(file, clip)
@@ -130,12 +129,12 @@ def result_clip(
 
 
 def waveform_of(audio: Path, clip: str, frames: int) -> NDArray[np.float32]:
-    """Sound of the first ``frames`` frames of a clip, 16 kHz mono."""
+    """Audio of the first ``frames`` frames of a clip, 16 kHz mono."""
     with h5py.File(audio, "r") as file:
         return np.asarray(_clip_of(file, clip)["waveform"][: frames * SAMPLES_PER_FRAME], dtype=np.float32)
 
 
 def _clip_of(file: h5py.File, clip: str) -> h5py.Group:
     if clip not in file:
-        raise AssetError(f"{file.filename}: clip {clip} is missing; make the file again")
+        raise AssetError(f"{file.filename}: clip {clip} is missing; delete the file and run its stage again")
     return file[clip]

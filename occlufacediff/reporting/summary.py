@@ -1,69 +1,76 @@
-"""The small table that ends `make run`."""
+"""The summary of a data set's runs on the console: `occlufacediff summary`."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from occlufacediff.errors import ConfigError
 from occlufacediff.reporting.failures import failure_line
-from occlufacediff.reporting.tables import (
-    METRIC_COLUMNS,
-    headline_metric,
-    method_name,
-    metric_name,
-    pivot,
-    read_table,
-    unit_of,
-)
+from occlufacediff.reporting.runs import find_runs, runs_table
+from occlufacediff.reporting.tables import headline_metric, method_name, metric_name, pivot, read_table, unit_of
 
 
-def summary_table(results: Path) -> Table:
-    """Table of the headline metric, methods down and occlusions across, the best of a column in bold.
+def summary_table(metrics: pd.DataFrame) -> Table:
+    """Table of the headline metric: one row per run and method, one column per occlusion, the best values in bold.
 
     Args:
-        results: folder of a data set, with ``evaluation/metrics.csv``.
-
-    Raises:
-        ConfigError: no such folder, or no readable metrics in it.
+        metrics: table of `runs_table`.
     """
-    if not results.is_dir():
-        raise ConfigError(f"there is no folder {results}; run the workflow first (`make run`)")
-    metrics = read_table(results / "evaluation" / "metrics.csv", METRIC_COLUMNS)
     metric = headline_metric(metrics)
-    means = pivot(metrics, metric)
+    by_run = {str(run): pivot(part, metric) for run, part in metrics.groupby("run", sort=False)}
+    means = pd.concat(by_run, names=["run"])
     clips = int(metrics.loc[metrics["metric"] == metric, "n"].max())
     what = "Lip vertex error" if metric.startswith("lve") else f"Error of {metric_name(metric)}"
-    title = f"{what} ({unit_of(metrics, metric)}) on {clips} clips, by what is hidden; less is better"
+    title = f"{what} ({unit_of(metrics, metric)}) on {clips} clips, by occlusion; lower is better"
     table = Table(title=title, title_justify="left")
-    table.add_column("method")
+    if len(by_run) > 1:
+        table.add_column("run", no_wrap=True)
+    table.add_column("method", no_wrap=True)
     for occlusion in means.columns:
         table.add_column(str(occlusion).replace("_", " "), justify="right")
     best = means.min()
-    for method, row in means.iterrows():
+    for (run, method), row in means.iterrows():
         cells = [
             f"[bold green]{value:.2f}[/]" if value == least else f"{value:.2f}"
             for value, least in zip(row, best, strict=True)
         ]
-        table.add_row(escape(method_name(str(method))), *cells)
+        names = [escape(str(run))] if len(by_run) > 1 else []
+        table.add_row(*names, escape(method_name(str(method))), *cells)
     return table
 
 
 def print_summary(results: Path, console: Console | None = None) -> None:
-    """Print :func:`summary_table`, how many clips were left out and why, and where the report lies.
+    """Print `summary_table` of all runs, the number of failed clips with reasons, and the paths of the reports.
+
+    Args:
+        results: folder of a data set, ``results/<dataset>``, or of one run.
+        console: where to print; None for the standard output.
 
     Raises:
-        ConfigError: no such folder, or no readable metrics in it.
+        ConfigError: the folder does not exist, or has no run with readable metrics.
     """
     console = console or Console(highlight=False)
-    console.print(summary_table(results))
-    manifest = results / "manifest.csv"
-    if manifest.is_file():
-        line = failure_line(read_table(manifest, ("subject", "clip", "status", "reason")))
+    if not results.is_dir():
+        raise ConfigError(f"there is no folder {results}; run the workflow first (`make run`)")
+    runs = find_runs(results)
+    if not runs:
+        raise ConfigError(f"{results}: there is no file runs/<run>/evaluation/metrics.csv; run the workflow first")
+    console.print(summary_table(runs_table(runs)))
+    for manifest in (results / "manifest.csv", results.parent.parent / "manifest.csv"):
+        if manifest.is_file():
+            line = failure_line(read_table(manifest, ("subject", "clip", "status", "reason")))
+            console.print(line, soft_wrap=True, markup=False)
+            break
+    for run in runs:
+        failures = run / "evaluation" / "failures.csv"
+        if failures.is_file() and len(failed := read_table(failures, ("occlusion", "subject", "clip", "reason"))):
+            count = failed.groupby(["subject", "clip"]).ngroups
+            console.print(f"{run.name}: {count} test clips failed ({failures})", soft_wrap=True, markup=False)
+        report = run / "report.html"
+        line = f"report: {report}" if report.is_file() else f"no report yet ({report})"
         console.print(line, soft_wrap=True, markup=False)
-    report = results / "report.html"
-    line = f"report: {report}" if report.is_file() else f"no report yet ({report})"
-    console.print(line, soft_wrap=True, markup=False)

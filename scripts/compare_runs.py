@@ -1,0 +1,11 @@
+"""Write one table with the metrics of all runs of a data set."""
+
+from pathlib import Path
+
+from occlufacediff.workflow.job_log import logged
+
+with logged(snakemake):
+    from occlufacediff.stages.compare_runs import compare_runs
+
+    # Inputs are <run>/evaluation/metrics.csv.
+    compare_runs([Path(path).parent.parent for path in snakemake.input.metrics], Path(snakemake.output[0]))
