@@ -5,6 +5,7 @@ rule make_report:
         metrics=f"{RUN}/evaluation/metrics.csv",
         metrics_by_clip=f"{RUN}/evaluation/metrics_by_clip.csv",
         predictions=f"{RUN}/evaluation/predictions.h5",
+        failures=f"{RUN}/evaluation/failures.csv",
         clips=of_subjects(f"{RESULTS}/clips/{{subject}}.h5"),
         audio=of_subjects(f"{RESULTS}/audio/{{subject}}.h5"),
         coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),

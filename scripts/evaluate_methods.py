@@ -22,6 +22,7 @@ with logged(snakemake):
         Path(snakemake.output.metrics_by_clip),
         Path(snakemake.output.predictions),
         Path(snakemake.output.failures),
+        dataset=snakemake.config["dataset"],
         settings=from_params(EvaluationSettings, snakemake.params.settings),
         reconstruction=from_params(ReconstructionSettings, snakemake.params.reconstruction),
         seed=snakemake.params.seed,

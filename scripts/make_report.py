@@ -1,4 +1,4 @@
-"""Write the report: one HTML file that opens without a network."""
+"""Write the report of a run: one HTML file that needs no network."""
 
 from importlib.metadata import distributions
 from pathlib import Path
@@ -11,18 +11,23 @@ with logged(snakemake):
     from occlufacediff import __version__
     from occlufacediff.config.report import ReportSettings
     from occlufacediff.config.section import from_params
-    from occlufacediff.stages.report import make_report
+    from occlufacediff.stages.report import DataSetFiles, EvaluationFiles, make_report
 
     versions = {name: dist.version for dist in distributions() if (name := dist.metadata["Name"]) in LIBRARIES}
     make_report(
         Path(snakemake.input.manifest),
-        Path(snakemake.input.metrics),
-        Path(snakemake.input.metrics_by_clip),
-        Path(snakemake.input.predictions),
-        [Path(path) for path in snakemake.input.clips],
-        [Path(path) for path in snakemake.input.audio],
-        [Path(path) for path in snakemake.input.coefficients],
-        Path(snakemake.input.head),
+        DataSetFiles(
+            clips=[Path(path) for path in snakemake.input.clips],
+            audio=[Path(path) for path in snakemake.input.audio],
+            coefficients=[Path(path) for path in snakemake.input.coefficients],
+            head=Path(snakemake.input.head),
+        ),
+        EvaluationFiles(
+            metrics=Path(snakemake.input.metrics),
+            metrics_by_clip=Path(snakemake.input.metrics_by_clip),
+            predictions=Path(snakemake.input.predictions),
+            failures=Path(snakemake.input.failures),
+        ),
         {Path(path).parent.name: Path(path) for path in snakemake.input.histories},
         snakemake.config,
         {"occlufacediff": __version__} | dict(sorted(versions.items())),

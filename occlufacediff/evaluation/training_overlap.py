@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from occlufacediff.models.provenance import Provenance
+if TYPE_CHECKING:
+    from occlufacediff.models.provenance import Provenance
 
 Seen = Literal["no", "no_subjects", "sentences", "subjects", "subjects_and_sentences", "unknown", "clips"]
 
@@ -15,8 +16,8 @@ SEEN: dict[Seen, str] = {
     "no_subjects": "The networks were not trained on the subjects of these clips; their sentences cannot be compared.",
     "sentences": "The networks were trained on sentences of these clips, spoken by other subjects.",
     "subjects": "The networks were trained on subjects of these clips, but not on their sentences.",
-    "subjects_and_sentences": "The networks were trained on subjects and on sentences of these clips, but not on any "
-    "of these sentences by the same subject.",
+    "subjects_and_sentences": "The networks were trained on the subjects of some of these clips, and on the sentences "
+    "of others.",
     "unknown": "It is not known whether the networks were trained on these clips: the checkpoint does not record it.",
     "clips": "The networks were trained on the subjects and sentences of some of these clips, so the results do not "
     "show how well they generalise.",

@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from occlufacediff.errors import ClipError, OccluFaceError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.media.rates import FPS
 from occlufacediff.rendering.panel_drawing import panels_size
 from occlufacediff.reporting.videos import TITLES, ResultClip, result_frames
-from occlufacediff.storage import storage_error
+from occlufacediff.storage import as_clip_error
 
 LOG = logging.getLogger(__name__)
 
@@ -57,13 +56,7 @@ def video_or_note(caption: str, make: Callable[[], dict[str, str]]) -> dict[str,
     """
     try:
         return {**make(), "caption": caption}
-    except ClipError as error:
-        reason = f"{error.reason}: {error}"
-    except OccluFaceError:
-        raise
     except Exception as error:
-        if fault := storage_error(error):
-            raise fault from error
-        reason = f"{type(error).__name__}: {error}"
-    LOG.exception("%s: the video cannot be drawn", caption)
-    return {"caption": f"{caption} (the video cannot be drawn: {' '.join(reason.split())})"}
+        failure = as_clip_error(error)
+        LOG.exception("%s: the video cannot be drawn", caption)
+    return {"caption": f"{caption} (the video cannot be drawn: {' '.join(str(failure).split())})"}

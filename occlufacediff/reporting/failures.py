@@ -54,9 +54,10 @@ def failure_part(manifest: pd.DataFrame) -> dict[str, Any]:
         manifest: with the columns ``subject clip split status reason``, and optionally ``message``.
 
     Returns:
-        ``note``: number of failed clips and of all clips; ``reasons``: rows ``reason clips subjects meaning``, sorted by
-        frequency; ``subjects``: rows ``subject used found reasons`` of subjects with failed clips; ``clips``: rows
-        ``subject clip reason message``, at most `MOST_FAILURES`; ``used_with_note``: rows ``subject clip message``.
+        ``note``: numbers of failed clips and of all clips. ``reasons``: rows ``reason clips subjects meaning``, the
+        most frequent first. ``subjects``: rows ``subject used found reasons`` of subjects with failed clips.
+        ``clips``: rows ``subject clip reason message``, at most `MOST_FAILURES`. ``used_with_note``: rows ``subject
+        clip message``.
     """
     table = _as_text(manifest)
     failed = table[table["status"] != "ok"]

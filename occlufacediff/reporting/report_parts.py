@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,32 @@ def headline_cards(metrics: pd.DataFrame, manifest: pd.DataFrame, occlusion: str
         ]
     good, found = (manifest["status"] == "ok").sum(), (manifest["clip"] != ARCHIVE).sum()
     return [*cards, {"value": f"{good} / {found}", "label": "clips used / found"}]
+
+
+def splits_note(manifest: pd.DataFrame) -> str:
+    """Whether train, validation and test split share subjects or sentences, counted in the usable clips."""
+    good = manifest[manifest["status"] == "ok"]
+    parts = {split: good[good["split"] == split] for split in SPLITS[:3] if (good["split"] == split).any()}
+    notes = []
+    for one, other in combinations(parts, 2):
+        shared = {
+            name: len(set(parts[one][column]) & set(parts[other][column]) - {""})
+            for name, column in (("subjects", "subject"), ("sentences", "sentence_id"))
+        }
+        if any(shared.values()):
+            counts = " and ".join(f"{count} {name}" for name, count in shared.items() if count)
+            notes.append(f"The splits {one} and {other} share {counts}.")
+    if notes:
+        return " ".join(notes)
+    return f"The splits {', '.join(parts)} share neither subjects nor sentences." if len(parts) > 1 else ""
+
+
+def test_failure_rows(failures: pd.DataFrame) -> list[tuple[str, str, str, str]]:
+    """Rows ``occlusion clip reason message`` of clips that failed in the evaluation."""
+    return [
+        (str(row["occlusion"]), f"{row['subject']}/{row['clip']}", str(row["reason"]), str(row["message"]))
+        for row in failures.to_dict("records")
+    ]
 
 
 def split_rows(manifest: pd.DataFrame) -> list[dict[str, Any]]:

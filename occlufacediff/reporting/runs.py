@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from occlufacediff.evaluation.training_overlap import SEEN, Seen
 from occlufacediff.reporting.tables import METRIC_COLUMNS, read_table
 
 METRICS = Path("evaluation", "metrics.csv")
@@ -17,6 +18,18 @@ def find_runs(results: Path) -> list[Path]:
     if (results / METRICS).is_file():
         return [results]
     return sorted(path.parent.parent for path in results.glob(f"runs/*/{METRICS}"))
+
+
+def seen_by_run(metrics: pd.DataFrame) -> dict[str, Seen]:
+    """What the training of each run used of the scored clips: a key of `SEEN`, ``unknown`` for older metrics.
+
+    Args:
+        metrics: with the columns ``run`` and, if it is recorded, ``seen_in_training``.
+    """
+    if "seen_in_training" not in metrics:
+        return dict.fromkeys(metrics["run"], "unknown")
+    found = metrics.groupby("run", sort=False)["seen_in_training"].first()
+    return {str(run): seen if seen in SEEN else "unknown" for run, seen in found.items()}
 
 
 def runs_table(runs: Iterable[Path]) -> pd.DataFrame:

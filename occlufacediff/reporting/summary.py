@@ -10,8 +10,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from occlufacediff.errors import ConfigError
+from occlufacediff.evaluation.training_overlap import SEEN
 from occlufacediff.reporting.failures import failure_line
-from occlufacediff.reporting.runs import find_runs, runs_table
+from occlufacediff.reporting.runs import find_runs, runs_table, seen_by_run
 from occlufacediff.reporting.tables import headline_metric, method_name, metric_name, pivot, read_table, unit_of
 
 
@@ -60,7 +61,11 @@ def print_summary(results: Path, console: Console | None = None) -> None:
     runs = find_runs(results)
     if not runs:
         raise ConfigError(f"{results}: there is no file runs/<run>/evaluation/metrics.csv; run the workflow first")
-    console.print(summary_table(runs_table(runs)))
+    metrics = runs_table(runs)
+    console.print(summary_table(metrics))
+    for name, seen in seen_by_run(metrics).items():
+        if seen not in ("no", "no_subjects"):
+            console.print(f"{name}: {SEEN[seen]}", soft_wrap=True, markup=False)
     for manifest in (results / "manifest.csv", results.parent.parent / "manifest.csv"):
         if manifest.is_file():
             line = failure_line(read_table(manifest, ("subject", "clip", "status", "reason")))

@@ -14,7 +14,7 @@ METRIC_COLUMNS = ("method", "occlusion", "metric", "unit", "mean", "n")
 TEXT_COLUMNS = frozenset(
     (
         *("subject", "clip", "emotion", "sentence_id", "text", "split", "status", "reason", "message"),
-        *("method", "occlusion", "metric", "unit", "run", "dataset"),
+        *("method", "occlusion", "metric", "unit", "run", "seen_in_training"),
         *("source", "group", "grouped_by", "region", "span", "part", "against", "audio_kind"),
     )
 )

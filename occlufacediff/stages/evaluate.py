@@ -18,6 +18,7 @@ from occlufacediff.errors import AssetError
 from occlufacediff.evaluation.predictions import write_motion, write_occlusion
 from occlufacediff.evaluation.protocol import Protocol, Round
 from occlufacediff.evaluation.scores import unit_of
+from occlufacediff.evaluation.training_overlap import SEEN, seen_in_training
 from occlufacediff.files import new_hdf5, sha256, written_aside
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.digest import head_attributes
@@ -45,6 +46,7 @@ def evaluate(
     predictions_h5: Path,
     failures_csv: Path,
     *,
+    dataset: str,
     settings: EvaluationSettings,
     reconstruction: ReconstructionSettings,
     seed: int,
@@ -52,9 +54,10 @@ def evaluate(
 ) -> None:
     """Score all methods under all occlusions on a split.
 
-    Writes ``metrics_csv`` (``method, occlusion, metric, unit, mean, n``: means over n clips), ``metrics_by_clip_csv``
-    (`BY_CLIP_COLUMNS`), ``predictions_h5`` and ``failures_csv`` (`FAILURE_COLUMNS`). The headline is ``lve``: over all
-    frames of a clip, as published; ``lve_hidden`` is over the occluded frames only.
+    Writes ``metrics_csv`` (``method, occlusion, metric, unit, mean, n, seen_in_training``: means over n clips),
+    ``metrics_by_clip_csv`` (`BY_CLIP_COLUMNS`), ``predictions_h5`` and ``failures_csv`` (`FAILURE_COLUMNS`). The
+    headline is ``lve``: over all frames of a clip, as published; ``lve_hidden`` is over the occluded frames only.
+    ``seen_in_training`` is a key of `evaluation.training_overlap.SEEN`: what training used of these clips.
 
     A clip that raises an error is left out under that occlusion, for all methods, and listed in ``failures_csv``.
     Occlusions that a killed run finished are stored beside ``predictions_h5`` and reused.
@@ -71,6 +74,7 @@ def evaluate(
         metrics_by_clip_csv: one row per clip, method, occlusion and metric.
         predictions_h5: motions and occlusions (see `evaluation.predictions`).
         failures_csv: clips that failed.
+        dataset: name of the data set, to compare it with the data that the networks were trained on.
         settings: of the protocol.
         reconstruction: of the final fit of our motion to the visible landmarks.
         seed: of occlusions and sampling.
@@ -83,7 +87,7 @@ def evaluate(
     """
     where = pick_device(device)
     asset = HeadAsset.load(head)
-    (prior, _), (denoiser, _) = load_networks(motion_prior_dir, denoiser_dir, asset, device=where)
+    (prior, prior_info), (denoiser, denoiser_info) = load_networks(motion_prior_dir, denoiser_dir, asset, device=where)
     store = ClipStore(
         manifest,
         settings.split,
@@ -94,6 +98,9 @@ def evaluate(
         sound=SOUND[denoiser.config.audio],
         memory_mib=0,
     )
+    provenances = [info.provenance for info in (prior_info, denoiser_info)]
+    seen = seen_in_training(provenances, dataset, store.clip_sentences())
+    LOG.log(logging.INFO if seen in ("no", "no_subjects") else logging.WARNING, SEEN[seen])
     protocol = Protocol(store, asset, denoiser, prior, settings, reconstruction, seed, where)
     parts = parts_folder(predictions_h5)
     checkpoints = [*checkpoint_files(motion_prior_dir), *checkpoint_files(denoiser_dir)]
@@ -117,7 +124,7 @@ def evaluate(
         for row in done:
             _append(file, part_path(parts, row["clip"]))
     groups = by_clip.groupby(["method", "occlusion", "metric", "unit"], sort=False)["value"]
-    means = groups.agg(mean="mean", n="size").reset_index()
+    means = groups.agg(mean="mean", n="size").reset_index().assign(seen_in_training=seen)
     for path, table in ((metrics_csv, means), (metrics_by_clip_csv, by_clip), (failures_csv, failures)):
         with written_aside(path) as aside:
             table.to_csv(aside, index=False, float_format="%.6g", lineterminator="\n")

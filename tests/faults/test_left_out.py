@@ -61,14 +61,14 @@ def test_counts_by_reason_and_by_subject() -> None:
         {"subject": "A", "used": 2, "found": 5, "reasons": "no_audio 2, no_face"},
         {"subject": "B", "used": 0, "found": 0, "reasons": "no_view"},
     ]
-    assert part["note"] == ("3 of 6 clips could not be used; all others went on. Subjects without any usable clip: B.")
+    assert part["note"] == ("3 of 6 clips failed; all others are used. Subjects without any usable clip: B.")
     assert [row["clip"] for row in part["used_with_note"]] == ["happy/level_1/002"]
     assert len(part["clips"]) == 4
 
 
 def test_a_line_for_the_console_and_a_long_list() -> None:
     good = manifest_of(("A", "happy/level_1/001", "", ""))
-    assert failure_line(good) == "clips: 1 usable, none left out"
+    assert failure_line(good) == "clips: 1 usable, none failed"
     assert failure_part(good)["clips"] == []
     many = manifest_of(*[("A", f"sad/level_1/{n:03d}", "no_face", "") for n in range(MOST_FAILURES + 5)])
     assert failure_line(many).endswith("(no_face 205); without any usable clip: A")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
@@ -19,10 +20,14 @@ from small_head import N_EXP, N_SHAPE, small_head
 from occlufacediff.config.report import ReportSettings
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.evaluation.predictions import write_motion, write_occlusion
+from occlufacediff.evaluation.training_overlap import SEEN
 from occlufacediff.files import new_hdf5
 from occlufacediff.landmarks.store import StoredClip, encode_crop, write_clip
 from occlufacediff.occlusion.occlude import Occlusion
-from occlufacediff.stages.report import make_report
+from occlufacediff.reporting import sources
+from occlufacediff.reporting.report_parts import splits_note
+from occlufacediff.reporting.videos import ResultClip
+from occlufacediff.stages.report import DataSetFiles, EvaluationFiles, make_report
 
 FRAMES = 20
 SUBJECTS = {"M101": "train", "NA": "test", "001": "test"}
@@ -82,7 +87,8 @@ def fabricate(folder: Path) -> dict[str, Any]:
     by_clip = pd.DataFrame(rows, columns=["method", "occlusion", "subject", "clip", "metric", "unit", "value"])
     by_clip.to_csv(folder / "by_clip.csv", index=False)
     groups = by_clip.groupby(["method", "occlusion", "metric", "unit"], sort=False)["value"]
-    groups.agg(mean="mean", n="size").reset_index().to_csv(folder / "metrics.csv", index=False)
+    means = groups.agg(mean="mean", n="size").reset_index().assign(seen_in_training="no")
+    means.to_csv(folder / "metrics.csv", index=False)
     table = [
         (subject, clip, clip.split("/")[0], clip[-1], split, FRAMES, "ok", "", "")
         for subject, split in SUBJECTS.items()
@@ -94,13 +100,15 @@ def fabricate(folder: Path) -> dict[str, Any]:
     steps = np.arange(1, 12) * 50
     history = {"step": steps, "loss": 1 / steps, "val_loss": 1.5 / steps, "windows_per_s": 90.0}
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
+    columns = ["occlusion", "subject", "clip", "reason", "message"]
+    failed = [("mouth", "NA", "sad/level_1/003", "unexpected_error", "ValueError: <odd>")]
+    pd.DataFrame(failed, columns=columns).to_csv(folder / "failures.csv", index=False)
     return {
         "manifest": folder / "manifest.csv",
-        "metrics": folder / "metrics.csv",
-        "metrics_by_clip": folder / "by_clip.csv",
-        "predictions": folder / "predictions.h5",
-        **files,
-        "head": folder / "head.npz",
+        "data": DataSetFiles(**files, head=folder / "head.npz"),
+        "evaluation": EvaluationFiles(
+            folder / "metrics.csv", folder / "by_clip.csv", folder / "predictions.h5", folder / "failures.csv"
+        ),
         "histories": {"motion_prior": folder / "history.csv", "denoiser": folder / "history.csv"},
         "config": {"dataset": "fabricated", "seed": 1, "crop": {"scale": 1.485}},
         "versions": {"occlufacediff": "0.1.0", "torch": "2.11"},
@@ -146,7 +154,7 @@ def test_the_page_needs_no_network(made: tuple[dict[str, Any], str]) -> None:
     assert all(link.startswith(("data:", "#")) for link in page.links)
 
 
-def test_the_page_tells_what_was_run_and_what_failed(made: tuple[dict[str, Any], str]) -> None:
+def test_the_page_shows_configuration_results_and_failures(made: tuple[dict[str, Any], str]) -> None:
     for words in (
         "fabricated",
         "scale: 1.485",
@@ -158,20 +166,75 @@ def test_the_page_tells_what_was_run_and_what_failed(made: tuple[dict[str, Any],
         "6 / 7",
         "motion prior",
         "opening correlation",
+        "NA/sad/level_1/003",
+        "ValueError: &lt;odd&gt;",
+        "run <b>main</b>",
     ):
         assert words in made[1], words
 
 
-def test_the_page_tells_which_split_was_scored(tmp_path: Path) -> None:
+@pytest.mark.parametrize("seen", ["no", "no_subjects", "subjects", "clips", "unknown", None])
+def test_unseen_clips_are_claimed_only_if_training_did_not_use_them(tmp_path: Path, seen: str | None) -> None:
     arguments = fabricate(tmp_path)
-    arguments["config"]["evaluation"] = {"split": "train"}
+    table = pd.read_csv(tmp_path / "metrics.csv", dtype=str, keep_default_na=False)
+    table = table.drop(columns="seen_in_training") if seen is None else table.assign(seen_in_training=seen)
+    table.to_csv(tmp_path / "metrics.csv", index=False)
     make_report(**arguments)
     page = arguments["report_html"].read_text(encoding="utf-8")
-    assert "Clips that the networks were trained on" in page and "clips of the train split" in page
-    assert "Unseen" not in page and "of the test split" not in page
+    claims = {name: text for name, text in SEEN.items() if text in page}
+    assert list(claims) == ["unknown" if seen is None else seen]
+    assert ('class="warning"' in page) == (seen not in ("no", "no_subjects"))
 
 
-def test_videos_have_sound_and_the_clips_frames(made: tuple[dict[str, Any], str], tmp_path: Path) -> None:
+def test_shared_subjects_and_sentences_of_splits_are_counted(tmp_path: Path) -> None:
+    arguments = fabricate(tmp_path)
+    make_report(**arguments)
+    # All subjects of the fabricated data set speak the same two sentences.
+    assert "The splits train and test share 2 sentences." in arguments["report_html"].read_text(encoding="utf-8")
+    columns = ["subject", "sentence_id", "split", "status"]
+    rows = [("A", "1", "train", "ok"), ("B", "2", "test", "ok"), ("A", "1", "test", "failed"), ("A", "1", "", "ok")]
+    table = pd.DataFrame(rows, columns=columns)
+    assert splits_note(table) == "The splits train, test share neither subjects nor sentences."
+    table.loc[2, "status"] = "ok"
+    assert splits_note(table) == "The splits train and test share 1 subjects and 1 sentences."
+
+
+def test_secrets_of_the_configuration_are_not_shown(tmp_path: Path) -> None:
+    arguments = fabricate(tmp_path)
+    secrets = {name: f"hidden-{name}" for name in ("token_variable", "user_variable", "password_variable")}
+    arguments["config"]["download"] = secrets | {"token_command": ["print", "hidden-word"], "jobs": 3}
+    make_report(**arguments)
+    page = arguments["report_html"].read_text(encoding="utf-8")
+    assert "token_command: (not shown)" in page
+    assert "jobs: 3" in page
+    assert "hidden-" not in page
+
+
+def test_a_video_that_cannot_be_drawn_is_a_note(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    arguments = fabricate(tmp_path)
+    original = sources.result_clip
+    drawn = []
+
+    def result_clip(*args: Any) -> ResultClip:
+        drawn.append(args)
+        if len(drawn) == 1:
+            raise IndexError("no frame <0>")
+        return original(*args)
+
+    monkeypatch.setattr(sources, "result_clip", result_clip)
+    make_report(**arguments)
+    page = arguments["report_html"].read_text(encoding="utf-8")
+    assert page.count("<video") == 1
+    assert "(the video cannot be drawn: IndexError: no frame &lt;0&gt;)" in page
+    assert "Traceback" in caplog.text
+    monkeypatch.setattr(sources, "result_clip", lambda *args: (_ for _ in ()).throw(AssetError("a damaged store")))
+    with pytest.raises(AssetError, match="a damaged store"):
+        make_report(**arguments)
+
+
+def test_videos_have_audio_and_all_frames(made: tuple[dict[str, Any], str], tmp_path: Path) -> None:
     videos = re.findall(r"data:video/mp4;base64,([^\"]+)", made[1])
     assert len(videos) == 2
     (tmp_path / "v.mp4").write_bytes(base64.b64decode(videos[0]))
@@ -187,16 +250,16 @@ def test_equal_inputs_give_equal_pages(made: tuple[dict[str, Any], str], tmp_pat
     assert video.sub("", (tmp_path / "again.html").read_text(encoding="utf-8")) == video.sub("", made[1])
 
 
-def test_what_is_missing_is_named_and_leaves_no_page(made: tuple[dict[str, Any], str], tmp_path: Path) -> None:
-    target = {"report_html": tmp_path / "report.html"}
+def test_missing_inputs_are_named_and_leave_no_page(made: tuple[dict[str, Any], str], tmp_path: Path) -> None:
+    target, evaluation = {"report_html": tmp_path / "report.html"}, made[0]["evaluation"]
     with pytest.raises(ConfigError, match=r"there is no file .*nothing\.csv"):
-        make_report(**(made[0] | target | {"metrics": tmp_path / "nothing.csv"}))
+        make_report(**(made[0] | target | {"evaluation": replace(evaluation, metrics=tmp_path / "nothing.csv")}))
     (tmp_path / "narrow.csv").write_text("subject,clip\nM101,x\n")
     with pytest.raises(ConfigError, match=r"narrow\.csv has no column emotion"):
         make_report(**(made[0] | target | {"manifest": tmp_path / "narrow.csv"}))
     h5py.File(tmp_path / "predictions.h5", "w").close()
     with pytest.raises(AssetError, match="mouth/ours/"):
-        make_report(**(made[0] | target | {"predictions": tmp_path / "predictions.h5"}))
+        make_report(**(made[0] | target | {"evaluation": replace(evaluation, predictions=tmp_path / "predictions.h5")}))
     assert not (tmp_path / "report.html").exists()
 
 

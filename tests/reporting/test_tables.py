@@ -1,17 +1,21 @@
-"""Tables and the summary that ends a run."""
+"""Result tables, and the summary of runs on the console."""
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
 
 from occlufacediff.errors import ConfigError
+from occlufacediff.evaluation.training_overlap import SEEN
 from occlufacediff.reporting import report_parts, tables
 from occlufacediff.reporting.failures import failure_part
 from occlufacediff.reporting.summary import print_summary
+from occlufacediff.stages.compare_runs import compare_runs
 
 METHODS = {"neutral": 5.0, "ours": 2.0, "interpolation": 4.0, "ours_without_audio": 3.5}
 
@@ -43,32 +47,65 @@ def test_the_headline_is_the_lip_error_and_comes_first() -> None:
         tables.headline_metric(metrics().query("metric == 'jitter'"))
 
 
+def write_run(folder: Path, table: pd.DataFrame) -> Path:
+    """A run with its metrics."""
+    (folder / "evaluation").mkdir(parents=True)
+    table.to_csv(folder / "evaluation" / "metrics.csv", index=False)
+    return folder
+
+
+def printed(folder: Path) -> str:
+    console = Console(record=True, width=200, file=io.StringIO())
+    print_summary(folder, console)
+    return console.export_text()
+
+
 def test_the_summary_names_methods_values_and_the_report(tmp_path: Path) -> None:
-    (tmp_path / "evaluation").mkdir()
-    metrics().to_csv(tmp_path / "evaluation" / "metrics.csv", index=False)
-    console = Console(record=True, width=100, file=(tmp_path / "log").open("w"))
-    print_summary(tmp_path, console)
-    assert "no report yet" in console.export_text(clear=False)
-    (tmp_path / "report.html").write_text("x")
-    print_summary(tmp_path, console)
-    text = console.export_text()
-    for word in (
-        "Lip vertex error (mm) on 12 clips",
-        "ours, without audio",
-        "neutral face",
-        "report.html",
-        "3.00",
-    ):
-        assert word in text
+    run = write_run(tmp_path / "runs" / "main", metrics().assign(seen_in_training="no"))
+    assert "no report yet" in printed(tmp_path)
+    (run / "report.html").write_text("x")
+    for folder in (tmp_path, run):
+        text = printed(folder)
+        for word in ("Lip vertex error (mm) on 12 clips", "ours, without audio", "neutral face", "report.html", "3.00"):
+            assert word in text
+        assert "trained" not in text
+
+
+def test_the_summary_compares_runs_and_names_what_was_trained_on(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs" / "main", metrics().assign(seen_in_training="clips"))
+    other = metrics()
+    other.loc[other["method"] == "ours", "mean"] = 1.25
+    write_run(tmp_path / "runs" / "001", other)
+    failures = "occlusion,subject,clip,reason,message\nmouth,A,x/y/1,no_region,none\nupper,A,x/y/1,no_region,none\n"
+    (tmp_path / "runs" / "001" / "evaluation" / "failures.csv").write_text(failures)
+    text = printed(tmp_path)
+    lines = [line.split("│")[1:4] for line in text.splitlines() if "ours  " in line]
+    assert [[cell.strip() for cell in line] for line in lines] == [["001", "ours", "1.25"], ["main", "ours", "2.00"]]
+    assert "001: 1 test clips failed" in text
+    assert f"main: {SEEN['clips']}" in text
+    assert f"001: {SEEN['unknown']}" in text
+
+
+def test_the_table_of_runs_has_the_metrics_of_every_run(tmp_path: Path) -> None:
+    runs = [write_run(tmp_path / "runs" / name, metrics()) for name in ("a", "007")]
+    compare_runs(runs, tmp_path / "runs.csv")
+    table = tables.read_table(tmp_path / "runs.csv", ("run", *tables.METRIC_COLUMNS))
+    assert table.groupby("run", sort=False).size().to_dict() == {"a": len(metrics()), "007": len(metrics())}
+    np.testing.assert_allclose(table["mean"], [*metrics()["mean"]] * 2)
+    with pytest.raises(ConfigError, match="no run has been evaluated"):
+        compare_runs([], tmp_path / "runs.csv")
+    with pytest.raises(ConfigError, match=r"there is no file .*lacking"):
+        compare_runs([tmp_path / "lacking"], tmp_path / "runs.csv")
 
 
 @pytest.mark.parametrize(
     ("content", "match"), [(None, "there is no file"), ("", "not a readable CSV"), ("a,b\n1,2\n", "no column")]
 )
 def test_unusable_results_are_named(tmp_path: Path, content: str | None, match: str) -> None:
-    (tmp_path / "evaluation").mkdir()
+    folder = tmp_path / "runs" / "main" / "evaluation"
+    folder.mkdir(parents=True)
     if content is not None:
-        (tmp_path / "evaluation" / "metrics.csv").write_text(content)
+        (folder / "metrics.csv").write_text(content)
     with pytest.raises(ConfigError, match=match):
         print_summary(tmp_path)
     with pytest.raises(ConfigError, match="there is no folder"):

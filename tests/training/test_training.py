@@ -297,6 +297,7 @@ def evaluated(files: Files, prior: Path, denoiser: Path, out: Path, settings: Ev
         prior,
         denoiser,
         *outputs,
+        dataset="small",
         settings=settings,
         reconstruction=ReconstructionSettings(),
         seed=4,
