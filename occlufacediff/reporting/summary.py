@@ -35,7 +35,7 @@ def summary_table(metrics: pd.DataFrame) -> Table:
     for occlusion in means.columns:
         table.add_column(str(occlusion).replace("_", " "), justify="right")
     best = means.min()
-    for (run, method), row in means.iterrows():
+    for (run, method), row in zip(means.index.to_list(), means.to_numpy(), strict=True):
         cells = [
             f"[bold green]{value:.2f}[/]" if value == least else f"{value:.2f}"
             for value, least in zip(row, best, strict=True)
