@@ -2,6 +2,6 @@
 
 from occlufacediff.cli import main
 
-# A process that is started afresh imports this file too.
+# Processes started by multiprocessing import this file too.
 if __name__ == "__main__":
     main(prog_name="occlufacediff")

@@ -1,4 +1,4 @@
-"""The ``occlufacediff`` command. Heavy imports happen inside the commands, so that ``--help`` answers at once."""
+"""The ``occlufacediff`` command. Heavy imports are inside the commands, so that ``--help`` is fast."""
 
 from __future__ import annotations
 
@@ -17,22 +17,28 @@ Command = Callable[..., None]
 
 
 def model_options(command: Command) -> Command:
-    """Give a command the options of what runs the trained model: ``--seed --device --checkpoint --head``."""
+    """Add the options of commands that run the trained model: ``--seed --device --checkpoint --head``."""
     options = (
         click.option(
             "--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Seed of all random draws."
         ),
-        click.option("--device", type=click.Choice(["auto", "cpu", "cuda"]), default="auto", show_default=True),
+        click.option(
+            "--device",
+            type=click.Choice(["auto", "cpu", "cuda"]),
+            default="auto",
+            show_default=True,
+            help="Device of the networks; auto: a GPU if there is one.",
+        ),
         click.option(
             "--checkpoint",
             type=click.Path(path_type=Path),
-            help="Folder with motion_prior/ and denoiser/; default: the open weights that come with the program.",
+            help="Folder with motion_prior/ and denoiser/; default: the open weights of this package.",
         ),
         click.option(
             "--head",
             type=click.Path(path_type=Path),
-            help="Head model (.npz); default: the open head, built once, "
-            "or with --checkpoint the head of that checkpoint in resources/heads.",
+            help="Head model (.npz); default: the open head, built at the first use; "
+            "with --checkpoint, the checkpoint's head in resources/heads.",
         ),
     )
     for option in reversed(options):
@@ -41,7 +47,7 @@ def model_options(command: Command) -> Command:
 
 
 class UserErrors(click.Group):
-    """Shows an error meant for the user as one red line and exits with status 2."""
+    """Prints an :class:`OccluFaceError` as one red line and exits with status 2."""
 
     def invoke(self, ctx: click.Context) -> Any:
         """Run the command; an :class:`OccluFaceError` ends it without a traceback."""
@@ -55,7 +61,7 @@ class UserErrors(click.Group):
 @click.group(cls=UserErrors, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="occlufacediff")
 def main() -> None:
-    """3D facial motion from talking videos in which part of the face is hidden."""
+    """3D facial motion from talking videos with partly occluded faces."""
     limit_threads()
 
 
@@ -66,44 +72,46 @@ def main() -> None:
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("predictions"),
     show_default=True,
-    help="Results go to OUT/<stem>/.",
+    help="Output folder; results are in OUT/<video name>/.",
 )
 @click.option(
     "--occlusion",
     type=click.Choice(["none", "mouth", "upper", "random", "audio_driven"]),
     default="none",
     show_default=True,
-    help="What to hide from the network on purpose.",
+    help="Occlusion to simulate.",
 )
 @click.option(
     "--mask",
     type=click.Path(path_type=Path),
-    help="What is hidden in the video itself: one picture, a folder with one a frame, or a video; white = hidden.",
+    help="Occlusion in the video: one image, a folder with an image per frame, or a video; white = occluded.",
 )
 @click.option(
     "--segmentation",
     type=click.Path(path_type=Path),
-    help="What is hidden in the video itself: all that this segmentation model (.tflite) does not call face.",
+    help="Segmentation model (.tflite) that finds the visible face in the video; all else is occluded.",
 )
 @click.option(
     "--visible",
     multiple=True,
     show_default="face-skin",
-    help="Category of the segmentation model that is visible face; may be given several times.",
+    help="Category of the segmentation model that counts as visible face; can be repeated.",
 )
 @click.option(
     "--occluder",
     type=click.Path(path_type=Path),
-    help="Hide what lies under a picture (square, RGBA, laid over the crop of the face), or under one of a folder's.",
+    help="Simulate occlusion by an image (square, RGBA, over the face crop), or by a random one of a folder.",
 )
 @model_options
-@click.option("--steps", type=click.IntRange(1, 1000), help="Steps of the sampler; default: 10, as published 100.")
-@click.option("--guidance-all", type=float, help="Weight of guidance by all that is given; 1 changes nothing.")
-@click.option("--guidance-audio", type=float, help="Weight of guidance by the sound alone; 0 changes nothing.")
+@click.option(
+    "--steps", type=click.IntRange(1, 1000), help="Number of solver steps; default: 10, with --as-published 100."
+)
+@click.option("--guidance-all", type=float, help="Guidance weight for all conditions (1 = off).")
+@click.option("--guidance-audio", type=float, help="Guidance weight for audio (0 = off).")
 @click.option(
     "--as-published",
     is_flag=True,
-    help="Sample as published: DDIM, 100 steps, windows side by side, all sound heard, nothing adapted or fitted.",
+    help="Published sampling: DDIM, 100 steps, no overlap of windows, any audio, no adaptation or refinement.",
 )
 @click.option("--overwrite", is_flag=True, help="Replace results of another video with the same file name.")
 @click.option("--profile", is_flag=True, help="Print the time of each step.")
@@ -126,7 +134,7 @@ def predict(
     overwrite: bool,
     profile: bool,
 ) -> None:
-    """Turn VIDEO into facial motion (motion.npz) and a picture of it (animation.mp4)."""
+    """Compute the facial motion of VIDEO (motion.npz) and an animation (animation.mp4)."""
     from occlufacediff.commands.predict import run
 
     run(
@@ -156,10 +164,10 @@ def predict(
     type=click.Path(path_type=Path, file_okay=False),
     default=Path("results/benchmark"),
     show_default=True,
-    help="Folder of the tables; what it holds of the same clips is used again.",
+    help="Output folder; its intermediate results of the same videos are reused.",
 )
-@click.option("--quick", is_flag=True, help="Hide the mouth in the middle half of the frames only.")
-@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes.")
+@click.option("--quick", is_flag=True, help="Occlude only the mouth, in the middle half of the frames.")
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Number of processes.")
 @model_options
 def benchmark(
     folder: Path,
@@ -171,7 +179,7 @@ def benchmark(
     checkpoint: Path | None,
     head: Path | None,
 ) -> None:
-    """Hide parts of the faces in FOLDER's videos, fill them in by every method, and compare."""
+    """Compare all methods on the videos in FOLDER with simulated occlusion."""
     from occlufacediff.commands.benchmark import run
 
     run(folder, out, checkpoint=checkpoint, head=head, seed=seed, device=device, workers=workers, quick=quick)
@@ -184,18 +192,20 @@ def benchmark(
     "target",
     required=True,
     type=click.Path(path_type=Path, dir_okay=False),
-    help="File to write: .safetensors for a network (its .yaml comes beside it), .npz for a head model.",
+    help="Output file: .safetensors for a network (with a .yaml next to it), .npz for a head model.",
 )
-@click.option(
-    "--head-name", help="Name of the head model; default: what FLAME's file name tells, flame2020 for networks."
-)
+@click.option("--head-name", help="Name of the head model; default: from FLAME's file name; flame2020 for networks.")
 @click.option(
     "--audio-config",
     type=click.Path(path_type=Path),
-    help="config.json of the denoiser's wav2vec2, where that is not wav2vec2-base.",
+    help="config.json of the denoiser's wav2vec2, if it is not wav2vec2-base.",
 )
-@click.option("--embedding", type=click.Path(path_type=Path), help="MediaPipe landmark embedding (.npz), if elsewhere.")
-@click.option("--masks", type=click.Path(path_type=Path), help="FLAME_masks.pkl, if elsewhere.")
+@click.option(
+    "--embedding",
+    type=click.Path(path_type=Path),
+    help="MediaPipe landmark embedding (.npz), if it is in another folder.",
+)
+@click.option("--masks", type=click.Path(path_type=Path), help="FLAME_masks.pkl, if it is in another folder.")
 def convert(
     checkpoint: Path,
     target: Path,
@@ -204,7 +214,7 @@ def convert(
     embedding: Path | None,
     masks: Path | None,
 ) -> None:
-    """Write the published CHECKPOINT (denoiser .pt, FLINT .ckpt, or FLAME's folder) in this program's format."""
+    """Convert the published CHECKPOINT (denoiser .pt, FLINT .ckpt, or FLAME's folder) to this package's format."""
     from occlufacediff.stages.convert_checkpoint import convert as write
 
     click.echo(

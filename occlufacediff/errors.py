@@ -1,30 +1,30 @@
-"""The errors a user is meant to read: each names the file or key, the value found and the remedy."""
+"""Errors for users: each message names the file or key, the value and the remedy."""
 
 from __future__ import annotations
 
-#: Stands for the clip in a row that speaks of a whole archive.
+#: Replaces the clip in a row about a whole archive.
 ARCHIVE = "(archive)"
 #: Reason of a clip that failed with an error that the program did not foresee.
 UNEXPECTED = "unexpected_error"
 
 
 class OccluFaceError(Exception):
-    """Base of every error whose message is written for the user and needs no traceback."""
+    """Base of all errors for users, which are shown without a traceback."""
 
 
 class ConfigError(OccluFaceError):
-    """A key of the configuration is missing, misspelt or of the wrong type or range."""
+    """A key of the configuration is missing or unknown, or its value has the wrong type or range."""
 
 
 class AssetError(OccluFaceError):
-    """A head model, checkpoint or other asset is missing, damaged or of another kind than needed."""
+    """A head model, checkpoint or other asset is missing, damaged or of the wrong kind."""
 
 
 class ClipError(OccluFaceError):
-    """One clip cannot be used; a data set records it as a row and goes on, `predict` stops on it.
+    """A clip cannot be used. A stage records it as a failed row and continues; `predict` stops.
 
     Attributes:
-        reason: a short fixed word for tables, such as ``no_face`` or ``no_audio``.
+        reason: short fixed name for tables, such as ``no_face`` or ``no_audio``.
     """
 
     def __init__(self, reason: str, message: str) -> None:

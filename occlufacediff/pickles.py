@@ -1,7 +1,7 @@
-"""Foreign pickles as plain values: arrays, numbers, text, lists and dictionaries, and nothing that could run code.
+"""Safe reading of untrusted pickles: arrays, numbers, text, lists and dictionaries only.
 
-While a pickle is read, nothing that it names is imported or called: arrays, sparse matrices and chumpy's wrappers
-become stubs that only keep what the file says, and are built by us afterwards. Any other name is refused.
+Reading imports and calls nothing that a pickle names. Arrays, sparse matrices and chumpy objects become stubs with the
+stored values, from which plain arrays are built afterwards. Any other name is rejected.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from scipy import sparse
 
 from occlufacediff.errors import AssetError
 
-#: What damaged or hostile bytes can raise while they are read.
+#: Errors that damaged or malicious bytes can raise.
 DAMAGE = (
     EOFError,
     ValueError,
@@ -34,7 +34,7 @@ DAMAGE = (
 
 
 class Refused(pickle.UnpicklingError):
-    """A pickle names something from which code could run."""
+    """A pickle names something that could run code."""
 
 
 _SPARSE = {"csc_matrix": sparse.csc_matrix, "csr_matrix": sparse.csr_matrix}
@@ -42,9 +42,9 @@ _NUMBERS = re.compile(r"[<>=|]?([biufc]\d{1,2}|[SU]\d{1,4})")
 
 
 class Stub:
-    """Stands for an object of a foreign class: keeps what the pickle says of it and has none of its behaviour."""
+    """Replaces an object of another library's class; has its stored values, but not its behaviour."""
 
-    #: ``module.name`` of what it stands for.
+    #: ``module.name`` of the replaced class.
     kind = ""
     arguments: tuple[Any, ...] = ()
     state: Any = None
@@ -56,13 +56,13 @@ class Stub:
         self.state = state
 
     def __setitem__(self, key: Any, value: Any) -> None:
-        """A foreign mapping is filled."""
+        """Called for mappings; ignored."""
 
     def append(self, value: Any) -> None:
-        """A foreign list is filled."""
+        """Called for lists; ignored."""
 
     def extend(self, values: Any) -> None:
-        """A foreign list is filled."""
+        """Called for lists; ignored."""
 
 
 def stub(kind: str) -> type[Stub]:
@@ -71,39 +71,39 @@ def stub(kind: str) -> type[Stub]:
 
 
 class _Kind(Stub):
-    """A numpy type; its state is (version, byte order, fields, ...)."""
+    """A numpy dtype; its state is (version, byte order, fields, ...)."""
 
     def number(self) -> np.dtype[Any]:
-        """The type, if it is one of plain numbers or text."""
+        """The dtype; only plain numbers and text are allowed."""
         order: Any = self.state[1] if isinstance(self.state, tuple) and len(self.state) > 1 else "="
         text = str(self.arguments[0])
         if not _NUMBERS.fullmatch(text) or order not in ("<", ">", "=", "|"):
-            raise Refused(f"it holds an array of {text!r}, which is no number")
+            raise Refused(f"it holds an array of {text!r}, which is not a number")
         return np.dtype(text).newbyteorder(order)
 
 
 class _Array(Stub):
-    """An array as numpy writes it: its state is (version, shape, type, Fortran order, bytes)."""
+    """An array in numpy's format: its state is (version, shape, dtype, Fortran order, bytes)."""
 
     def build(self) -> NDArray[Any]:
-        """The array itself."""
+        """Build the array."""
         _, shape, kind, fortran, data = self.state
         return _from_bytes(data, kind, shape, "F" if fortran else "C")
 
 
 class _Buffer(Stub):
-    """An array as protocol 5 writes it: (bytes, type, shape, order)."""
+    """An array in the format of pickle protocol 5: (bytes, dtype, shape, order)."""
 
     def build(self) -> NDArray[Any]:
-        """The array itself."""
+        """Build the array."""
         return _from_bytes(*self.arguments)
 
 
 class _Scalar(Stub):
-    """A single number of numpy's: (type, bytes)."""
+    """A numpy scalar: (dtype, bytes)."""
 
     def build(self) -> Any:
-        """The number."""
+        """Build the scalar."""
         kind, data = self.arguments
         return _from_bytes(data, kind, (), "C")[()]
 
@@ -116,24 +116,24 @@ def _from_bytes(data: Any, kind: Any, shape: Any, order: str) -> NDArray[Any]:
 
 
 class _Object(Stub):
-    """``object``, the base that old-style reconstruction names; never made itself."""
+    """``object``, the base class in old-style reconstruction; never instantiated."""
 
 
 def _latin1(text: str, encoding: str) -> bytes:
-    """How bytes are written for old Pythons."""
+    """Decoder of bytes in the format of old Python versions."""
     if encoding not in ("latin1", "latin-1"):
         raise ValueError(f"bytes in the encoding {encoding!r}")
     return text.encode("latin1")
 
 
 def _remade(kind: Any, *_: Any) -> Stub:
-    """What ``copyreg._reconstructor`` does, for stubs only."""
+    """``copyreg._reconstructor`` for stubs only."""
     if not (isinstance(kind, type) and issubclass(kind, Stub)):
-        raise ValueError("an object of no known class")
+        raise ValueError("an object of an unknown class")
     return kind()
 
 
-#: What stands for the names of plain arrays and values in a pickle. None of these calls into numpy.
+#: Replacements of names in a pickle. None of them calls numpy.
 PLAIN: dict[tuple[str, str], Any] = {
     (f"numpy.{core}.{module}", name): stand_in
     for core in ("core", "_core")
@@ -154,20 +154,20 @@ PLAIN: dict[tuple[str, str], Any] = {
 
 
 class ArraysOnly(pickle.Unpickler):
-    """Unpickler of arrays and plain values; scipy's sparse matrices and chumpy's wrappers become stubs."""
+    """Unpickler of arrays and plain values; scipy's sparse matrices and chumpy objects become stubs."""
 
     def find_class(self, module: str, name: str) -> Any:
-        """What stands for a name, or a refusal."""
+        """The replacement of a name; other names are rejected."""
         if (module, name) in PLAIN:
             return PLAIN[module, name]
         top = module.partition(".")[0]
         if (module.startswith("scipy.sparse") and name in _SPARSE) or top == "chumpy":
             return stub(f"{top}.{name}")
-        raise Refused(f"it asks for {module}.{name}, which is no array; such a file could run code")
+        raise Refused(f"it asks for {module}.{name}, which is not an array; such a file could run code")
 
 
 def read_bytes(path: Path | str) -> bytes:
-    """A file's bytes; AssetError where there is none, or a web page that was saved under its name."""
+    """Read a file; raises AssetError if it is missing or a web page."""
     path = Path(path)
     if not path.is_file():
         raise AssetError(f"{path}: no such file")
@@ -176,40 +176,40 @@ def read_bytes(path: Path | str) -> bytes:
 
 
 def refuse_web_page(path: Path) -> None:
-    """AssetError where a file is a web page, as downloads without a log-in leave it."""
+    """Raise AssetError if a file is a web page, the usual result of a download without a login."""
     with path.open("rb") as file:
         if file.read(256).lstrip()[:1] == b"<":
             raise AssetError(f"{path}: a web page, not a model; the download was not logged in. Download it again")
 
 
 def read_pickle(path: Path | str) -> Any:
-    """The plain value in a pickle: arrays, numbers, text, and lists, tuples and dictionaries of them.
+    """Read the plain value in a pickle: arrays, numbers, text, and lists, tuples and dictionaries of them.
 
-    Sparse and chumpy-wrapped arrays come as plain arrays.
+    Sparse matrices and chumpy objects become plain arrays.
 
     Raises:
-        AssetError: no such file, no pickle (such as a log-in page saved under its name), cut short, or it names
-            anything but arrays.
+        AssetError: the file is missing, is not a pickle (such as a login page), is incomplete, or names anything but
+            arrays.
     """
     data = read_bytes(path)
     try:
         return plain(ArraysOnly(io.BytesIO(data), encoding="latin1").load(), {})
     except Refused as error:
-        raise AssetError(f"{path}: refused: {error}") from error
+        raise AssetError(f"{path}: rejected: {error}") from error
     except (pickle.UnpicklingError, *DAMAGE) as error:
-        raise AssetError(f"{path}: not a readable pickle of arrays, or cut short ({error})") from error
+        raise AssetError(f"{path}: not a readable pickle of arrays, or incomplete ({error})") from error
 
 
 def read_arrays(path: Path | str) -> dict[str, Any]:
-    """The dictionary in a pickle; raises AssetError as `read_pickle`, and where it holds something else."""
+    """Read the dictionary in a pickle; raises AssetError as `read_pickle`, or if it is not a dictionary."""
     content = read_pickle(path)
     if not isinstance(content, dict):
-        raise AssetError(f"{path}: holds a {type(content).__name__}, needs a dictionary of arrays")
+        raise AssetError(f"{path}: has a {type(content).__name__}, needs a dictionary of arrays")
     return {str(key): value for key, value in content.items()}
 
 
 def plain(value: Any, done: dict[int, Any]) -> Any:
-    """A value with its stubs built; ``done`` keeps what was built, by identity, as a pickle may name it twice."""
+    """Replace stubs by arrays; ``done`` has the built values by identity, because a pickle can refer to one twice."""
     if not isinstance(value, Stub | dict | list | tuple):
         return value
     if id(value) not in done:
@@ -221,13 +221,13 @@ def plain(value: Any, done: dict[int, Any]) -> Any:
             built = value.build()
         else:
             built = _unwrapped(value, done)
-        # The value is kept beside it, so that its identity is not given to another.
+        # Keep the value too, so that its id is not reused.
         done[id(value)] = (built, value)
     return done[id(value)][0]
 
 
 def _unwrapped(value: Stub, done: dict[int, Any]) -> NDArray[Any]:
-    """The plain array of a sparse matrix or of a chumpy object."""
+    """Convert a sparse matrix or a chumpy object to a plain array."""
     parts = value.state if isinstance(value.state, tuple) else (value.state,)
     state = {key: plain(entry, done) for part in parts if isinstance(part, dict) for key, entry in part.items()}
     top, _, name = value.kind.partition(".")
@@ -240,4 +240,4 @@ def _unwrapped(value: Stub, done: dict[int, Any]) -> NDArray[Any]:
     if {"a", "idxs", "preferred_shape"} <= set(state):
         whole: NDArray[Any] = np.asarray(state["a"])
         return whole.ravel()[state["idxs"]].reshape(state["preferred_shape"])
-    raise ValueError(f"an object of kind {value.kind or type(value).__name__} holds no array")
+    raise ValueError(f"an object of kind {value.kind or type(value).__name__} has no array")

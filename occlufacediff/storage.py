@@ -1,4 +1,4 @@
-"""Faults of disks and file systems as errors for the user: full, read-only, gone."""
+"""Errors of disks and file systems for users: full, read-only or missing."""
 
 from __future__ import annotations
 
@@ -16,42 +16,42 @@ from occlufacediff.errors import UNEXPECTED, ClipError, OccluFaceError
 
 _FREE = "free some space"
 _ALLOW = "allow writing there, or choose another folder"
-_MOUNT = "see that its disk or network mount is there"
-#: What an error number says of the place where a file lies, and what to do about it.
+_MOUNT = "check its disk or network mount"
+#: Error number -> description and remedy.
 _FAULTS = {
     errno.ENOSPC: ("cannot be written: the disk is full", _FREE),
     errno.EDQUOT: ("cannot be written: the disk quota is used up", f"{_FREE} or ask for more"),
-    errno.EFBIG: ("cannot be written: it reached the limit on the size of files", "raise the limit (ulimit -f)"),
+    errno.EFBIG: ("cannot be written: the limit on the size of files is reached", "raise the limit (ulimit -f)"),
     errno.EROFS: ("cannot be written: the folder is read-only", _ALLOW),
-    errno.EACCES: ("access is denied", "give this user the right to it, or choose another folder"),
-    errno.EPERM: ("access is denied", "give this user the right to it, or choose another folder"),
-    errno.ENOENT: ("is gone", _MOUNT),
-    errno.ENOTDIR: ("is gone", _MOUNT),
-    errno.ESTALE: ("is gone", _MOUNT),
+    errno.EACCES: ("access is denied", "grant access to this user, or choose another folder"),
+    errno.EPERM: ("access is denied", "grant access to this user, or choose another folder"),
+    errno.ENOENT: ("is missing", _MOUNT),
+    errno.ENOTDIR: ("is missing", _MOUNT),
+    errno.ESTALE: ("is missing", _MOUNT),
     errno.ENOTCONN: ("its file system does not answer", _MOUNT),
-    errno.EIO: ("its disk reports an error", f"{_MOUNT} and healthy"),
+    errno.EIO: ("its disk reports an error", f"{_MOUNT}"),
 }
-#: Faults that can only come from writing.
+#: Errors that only writing can cause.
 _WRITING = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS)
-#: Libraries that raise errors of their own still tell the system's number: HDF5, safetensors, Python, in this order.
+#: System error numbers in messages of libraries: HDF5, safetensors, Python.
 _NUMBER = re.compile(r"(?:errno = |os error |\[Errno )(\d+)")
-#: A disk with less space than this (bytes) is full: what failed to be written is a few blocks more.
+#: A disk with less free space than this, in bytes, counts as full.
 _FULL = 1 << 20
 
 
 class StorageError(OccluFaceError):
-    """A file could not be written or read through no fault of its content: full disk, read-only folder, lost mount."""
+    """A file could not be written or read: full disk, read-only folder, lost mount."""
 
 
 def storage_error(
     error: BaseException, path: Path | str | None = None, *, unnamed: Path | str = "a file"
 ) -> StorageError | None:
-    """The error to show when a fault of disk or file system is behind ``error``, else None.
+    """The error for the user if a disk or file system caused ``error``, else None.
 
     Args:
-        error: as it was caught; what caused it is looked at too, and error numbers in texts of libraries.
-        path: the file to name; None takes the one that the error names.
-        unnamed: what to name where the error names none.
+        error: the caught error; its causes, and error numbers in messages of libraries, are examined too.
+        path: the file to name; None: the one that the error names.
+        unnamed: the name if the error names no file.
     """
     for seen in _behind(error):
         if isinstance(seen, StorageError):
@@ -60,7 +60,7 @@ def storage_error(
         if number in _FAULTS:
             what, remedy = _FAULTS[number]
             name = path or getattr(seen, "filename", None) or _name_in(str(seen))
-            return StorageError(f"{name or unnamed}: {what}; {remedy}, then run again: what is finished is kept")
+            return StorageError(f"{name or unnamed}: {what}; {remedy}, then run again: finished work is kept")
     return None
 
 
@@ -85,7 +85,7 @@ def as_clip_error(error: Exception) -> ClipError:
 
 @contextmanager
 def faults_named(path: Path | str) -> Iterator[None]:
-    """Turn an `OSError` of the block into the `StorageError` that names ``path``, if a disk is behind it.
+    """Convert an `OSError` of a disk in the block to a `StorageError` that names ``path``.
 
     Raises:
         StorageError: the disk is full, the folder is read-only or vanished.
@@ -100,7 +100,7 @@ def faults_named(path: Path | str) -> Iterator[None]:
 
 
 def _behind(error: BaseException) -> Iterator[BaseException]:
-    """An error, what caused it, and so on; an error may be its own cause (``raise error from error``)."""
+    """An error and its chain of causes; an error can be its own cause (``raise error from error``)."""
     seen: list[BaseException] = []
     following: BaseException | None = error
     while following is not None and not any(following is one for one in seen):
@@ -115,7 +115,7 @@ def _number_of(error: BaseException) -> int | None:
     text = str(error)
     if found := _NUMBER.search(text):
         return int(found[1])
-    # ffmpeg tells words only.
+    # ffmpeg reports text only.
     return next((number for number in _WRITING if os.strerror(number) in text), None)
 
 
@@ -125,15 +125,15 @@ def _name_in(text: str) -> str | None:
 
 
 def write_fault(error: Exception, target: Path, aside: Path) -> StorageError | None:
-    """The fault of the disk, if any, for which writing ``aside`` in place of ``target`` failed with ``error``."""
+    """The disk error, if any, that made writing ``aside`` for ``target`` fail with ``error``."""
     if isinstance(error, StorageError):
         return None
     if not aside.exists() and not isinstance(error, ClipError):
-        # Someone took it or its folder away.
+        # The file or its folder was removed.
         return storage_error(FileNotFoundError(errno.ENOENT, ""), target.parent)
     number = next((number for seen in _behind(error) if (number := _number_of(seen)) in _WRITING), None)
     if number is None:
-        # Some writers do not tell why they failed.
+        # Some writers do not report a reason.
         if not isinstance(error, OSError | RuntimeError | ClipError):
             return None
         limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
@@ -149,7 +149,7 @@ def write_fault(error: Exception, target: Path, aside: Path) -> StorageError | N
 
 
 def _free(folder: Path) -> int:
-    """Bytes that can still be written to a folder; all there are where it does not tell."""
+    """Free bytes of a folder's disk; assumed to suffice if they are unknown."""
     try:
         return shutil.disk_usage(folder).free
     except OSError:

@@ -1,4 +1,4 @@
-"""How threads of the libraries behave, settled before the libraries are first imported."""
+"""Limits of the libraries' threads, set before the libraries are imported."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ import os
 
 
 def limit_threads(cores: int | None = None) -> None:
-    """Let threads that wait spin briefly, then sleep; what the environment says already is kept.
+    """Make idle threads sleep after a short spin, and limit the renderer's threads; set variables are kept.
 
-    Spinning long, the default, makes a network many times slower when anything else wants a core; sleeping at once
-    halves the speed of training.
+    With the default, a long spin, networks become many times slower when other processes use the cores. Without a
+    spin, training takes twice as long.
 
     Args:
-        cores: cores that this process was given; the software renderer takes no more (by itself it takes every core
-            it sees). None: no limit.
+        cores: cores of this process, which limit the software renderer; its default is all cores of the machine.
+            None: no limit.
     """
     os.environ.setdefault("GOMP_SPINCOUNT", "20000")
     if cores is not None:
-        # 0: it draws on the calling thread.
+        # 0: render in the calling thread.
         os.environ.setdefault("LP_NUM_THREADS", str(cores if cores > 1 else 0))

@@ -126,7 +126,7 @@ def test_bad_landmark_files_are_named(tmp_path: Path) -> None:
         ([[face], [np.zeros((68, 2))]], r"frame 1 has shape \(1, 68, 2\)"),
         ([[face], "none"], "frame 1"),
         ([[face / 100]], "needs video pixels"),
-        ([[face], [Evil(tmp_path / "victim")]], "refused: it asks for .*mkdir"),
+        ([[face], [Evil(tmp_path / "victim")]], "rejected: it asks for .*mkdir"),
     ]
     for content, words in cases:
         path.write_bytes(pickle.dumps(content))
@@ -135,7 +135,7 @@ def test_bad_landmark_files_are_named(tmp_path: Path) -> None:
         assert caught.value.reason == "bad_landmarks"
         assert str(path) in str(caught.value)
     path.write_bytes(pickle.dumps([[face]] * 9)[:300])
-    with pytest.raises(ClipError, match="cut short"):
+    with pytest.raises(ClipError, match="incomplete"):
         read_emote_landmarks(path)
     path.write_text("<html>")
     with pytest.raises(ClipError, match="web page"):
