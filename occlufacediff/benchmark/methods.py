@@ -15,8 +15,8 @@ from occlufacediff.config.benchmark import BenchmarkMethod, BenchmarkSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.evaluation.baselines import interpolate, neutral
 from occlufacediff.head.fit import FitResult, fit_clip, well_seen
-from occlufacediff.head.follow import follow_visible
 from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.head.refinement import refine_motion
 from occlufacediff.media.rates import FPS
 from occlufacediff.prediction.adaptation import AdaptedMotion
 from occlufacediff.prediction.motion import Sampling, predict_motion
@@ -160,7 +160,7 @@ def run_methods(
         return adapted.adapted if method.startswith("ours") else method not in ("fit_alone", "neutral")
 
     motions: dict[str, Float] = {
-        method: follow_visible(
+        method: refine_motion(
             basis,
             methods[method](),
             recording.lmk_2d,
@@ -168,7 +168,7 @@ def run_methods(
             fit.shape,
             settings=reconstruction,
             boxes=boxes,
-            joined=is_continuous(method),
+            adapted=is_continuous(method),
         )
         for method in settings.methods
         if method in methods

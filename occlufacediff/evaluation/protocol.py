@@ -19,8 +19,8 @@ from occlufacediff.errors import UNEXPECTED
 from occlufacediff.evaluation.baselines import interpolate, neutral
 from occlufacediff.evaluation.scores import Surface, score, surface
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.head.follow import follow_visible
 from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.head.refinement import refine_motion
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import SampleInput, sample_clips
@@ -275,4 +275,4 @@ def unknown_frames(case: Case) -> NDArray[np.bool_]:
 def _fit_to_visible(basis: LandmarkBasis, case: Case, motion: Float, settings: ReconstructionSettings) -> Float:
     lmk_2d = case.clip.lmk_2d
     assert lmk_2d is not None  # make_case requires landmarks
-    return follow_visible(basis, motion, lmk_2d, case.visible, case.clip.shape, settings=settings)
+    return refine_motion(basis, motion, lmk_2d, case.visible, case.clip.shape, settings=settings)

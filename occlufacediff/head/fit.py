@@ -1,9 +1,9 @@
 """The landmark fit: head-model coefficients of a clip from its 2D landmarks.
 
-Unknown are the identity (one for the clip) and per frame expression, jaw, head rotation and camera. Everything is
-linear but the two rotations and the scale, so a few Gauss-Newton steps suffice: first on some frames together with the
-identity, then, from there, on all frames at once with the identity fixed and smoothness over time. Only the landmarks'
-rows of the bases are ever touched. MediaPipe's own depth is not used.
+Unknown are the identity, one for the clip, and expression, jaw, head rotation and camera of each frame. The model is
+linear except for the two rotations and the scale, so few Gauss-Newton steps suffice. The first phase solves some frames
+together with the identity. The second phase starts there and solves all frames with fixed identity and smoothness over
+time. Only the rows of the bases that belong to landmarks are used. MediaPipe's depth is not used.
 """
 
 from __future__ import annotations
@@ -24,32 +24,40 @@ from occlufacediff.head.skinning import rotation_matrices
 
 #: Half the side of the crop: pixels in one unit of crop coordinates.
 PX = 112.0
-#: Fewer visible landmarks than this do not determine a camera; such a frame takes what its neighbours give.
+#: Frames with fewer visible landmarks do not determine a camera; their pose follows from the frames around.
 LEAST_VISIBLE = 12
-#: Share of the 68 landmarks that all detectors know; where none of the frames that identity is solved on shows it, the
-#: fit is cautious about the identity.
+#: If this share of the 68 landmarks common to all detectors is occluded in all frames of the first phase, the identity
+#: gets the stronger prior ``shape_sd_unseen``.
 UNSEEN = 0.1
 #: Frames that a piece of a long clip shares with its neighbour, on each side of the seam.
 MARGIN = 16
 
 
 def well_seen(basis: LandmarkBasis, visible: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Frames (T,) of which enough landmarks are visible (T, 468) to place the head by: of those that the head has."""
+    """Frames (T,) with enough visible landmarks to determine the head's pose.
+
+    Args:
+        basis: only landmarks that this head model has are counted.
+        visible: (T, 468) nonzero where a landmark is visible.
+    """
     enough: NDArray[np.bool_] = (np.asarray(visible)[:, basis.indices] != 0).sum(axis=1) >= LEAST_VISIBLE
     return enough
 
 
 @dataclass(frozen=True)
 class FitResult:
-    """Coefficients of a clip of T frames, float32, and how well they follow the landmarks.
+    """Coefficients of a clip of T frames, float32, and the errors of the fit.
 
     Attributes:
         shape: (S,) identity.
-        exp: (T, E). jaw: (T, 3) radians. global_pose: (T, 3) radians.
-        cam: (T, 3) weak perspective ``[s, tx, ty]`` of the 224 crop of each frame.
-        landmarks: (T, L, 2) the model's landmarks in crop coordinates, y down.
-        error_px: mean distance to the visible landmarks, px of the crop. lips_px: the same of the lips.
-        opening_correlation: of the lip opening between fit and landmarks over the frames; NaN if either never changes.
+        exp: (T, E) expression.
+        jaw: (T, 3) axis-angle, radians.
+        global_pose: (T, 3) axis-angle, radians.
+        cam: (T, 3) weak perspective ``[s, tx, ty]`` in crop coordinates of each frame.
+        landmarks: (T, L, 2) landmarks of the model, crop coordinates, y down.
+        error_px: mean distance to the visible landmarks, px of the crop.
+        lips_px: the same for the lip landmarks.
+        opening_correlation: correlation over time of the lip opening of fit and landmarks; NaN if one is constant.
     """
 
     shape: NDArray[np.float32]
@@ -63,7 +71,7 @@ class FitResult:
     opening_correlation: float
 
 
-# Many small products: threads would only wait for each other, and sums keep their order whatever the machine.
+# The matrix products are small, so threads do not help; with one thread the order of sums is the same everywhere.
 @threadpool_limits.wrap(limits=1)
 def fit_clip(
     basis: LandmarkBasis,
@@ -79,18 +87,18 @@ def fit_clip(
 
     Args:
         basis: the head at its landmarks, `LandmarkBasis.of(asset)`.
-        landmarks: (T, 468 or 478, 2) crop coordinates in [-1, 1], y down; NaN counts as hidden.
+        landmarks: (T, 468 or 478, 2) crop coordinates in [-1, 1], y down; NaN counts as occluded.
         settings: weights and standard deviations.
-        boxes: (T, 3) crop boxes ``(x0, y0, size)`` in source px. With them smoothness over time is meant in the source
-            picture, where the head moves smoothly, not in the crop, whose box jumps by whole pixels.
-        visible: (T, 468) true or 1 where a landmark is to be trusted; None trusts all. Frames with nothing visible are
-            carried by their neighbours.
-        shape: (S,) a known identity; None solves it.
-        expected: expression (T, E) and jaw (T, 3) that the face has where landmarks do not tell otherwise; None expects
-            a neutral face. Ridge and smoothness then hold against the difference to it.
+        boxes: (T, 3) crop boxes ``(x0, y0, size)``, source px. If given, smoothness applies to the source frame, where
+            the head moves smoothly, and not to the crop, whose box moves in whole pixels.
+        visible: (T, 468) true or 1 where a landmark is visible; None: all are. Stretches of any length without visible
+            landmarks are filled by the priors, given the frames around.
+        shape: (S,) known identity; None solves it.
+        expected: mean of the prior: expression (T, E) and jaw (T, 3); None for a neutral face. Ridge and smoothness
+            apply to the difference from it.
 
     Raises:
-        ValueError: an array has a wrong shape, or no frame has enough visible landmarks.
+        ValueError: an array has a wrong shape, or no frame has `LEAST_VISIBLE` visible landmarks.
     """
     frames = len(landmarks)
     if landmarks.ndim != 3 or landmarks.shape[1] < 468 or landmarks.shape[2] != 2:
@@ -112,18 +120,18 @@ def fit_clip(
     unit, shift = zoom * (PX / settings.noise_px), shift * np.array([1, -1]) * (PX / settings.noise_px)
     targets = np.where(seen[..., None], points, 0) * np.array([1, -1]) * unit[:, None, None] + shift[:, None]
     weights = seen * _landmark_weights(basis, settings) / zoom[:, None] ** 2
-    some = _spread(np.flatnonzero(placed), settings.shape_frames)
+    chosen = _select_evenly(np.flatnonzero(placed), settings.shape_frames)
     state = mean.copy()
     if shape is None:
-        unseen = 1 - seen[some][:, np.isin(basis.indices, IBUG_68)].any(axis=0).mean()
+        unseen = 1 - seen[chosen][:, np.isin(basis.indices, IBUG_68)].any(axis=0).mean()
         cautious = replace(priors, shape=settings.shape_sd_unseen**-2) if unseen >= UNSEEN else priors
-        few = Problem(basis, targets[some], weights[some], cautious, mean[some])
+        few = Problem(basis, targets[chosen], weights[chosen], cautious, mean[chosen])
         identity = np.zeros(basis.n_shape)
-        solved = _first_guess(few, identity, state[some])
+        solved = _first_guess(few, identity, state[chosen])
         for _ in range(settings.shape_iterations):
             identity, solved = few.step_with_identity(identity, solved)
-        # The frames in between start from the solved ones.
-        state = np.column_stack([np.interp(np.arange(frames), some, column) for column in solved.T])
+        # All other frames start from values interpolated between the solved ones.
+        state = np.column_stack([np.interp(np.arange(frames), chosen, column) for column in solved.T])
     else:
         identity = np.asarray(shape, dtype=np.float64)
     identity = identity.astype(np.float32).astype(np.float64)
@@ -133,7 +141,7 @@ def fit_clip(
             continue
         problem = Problem(basis, targets[outer], weights[outer], priors, mean[outer])
         guess = _first_guess(problem, identity, state[outer])
-        # A given identity leaves no solved frames to start from, which costs a step.
+        # With a given identity no frame is solved yet, so one more step is needed.
         for _ in range(settings.motion_iterations + (shape is not None)):
             guess = problem.step_in_time(identity, guess)
         state[inner] = guess[inner.start - outer.start : inner.stop - outer.start]
@@ -148,7 +156,7 @@ def _expected_state(
     expected: tuple[NDArray[np.floating], NDArray[np.floating]] | None,
     priors: Priors,
 ) -> Array:
-    """Unknowns (T, N) that the priors hold to: an expected face within the bounds; zero for pose and camera."""
+    """Mean of the prior (T, N): the expected face within the bounds; zero for pose and camera."""
     at = Layout(basis.n_exp)
     state = np.zeros((frames, at.size))
     if expected is not None:
@@ -163,7 +171,7 @@ def _expected_state(
 
 
 def _steady_frame(frames: int, boxes: NDArray[np.floating] | None) -> tuple[Array, Array]:
-    """Zoom (T,) and shift (T, 2), y down, that carry crop coordinates to one frame fixed in the source picture."""
+    """Zoom (T,) and shift (T, 2), y down, from crop coordinates to coordinates that are fixed in the source frame."""
     if boxes is None:
         return np.ones(frames), np.zeros((frames, 2))
     corner, size = np.asarray(boxes[:, :2], dtype=np.float64), np.asarray(boxes[:, 2], dtype=np.float64)
@@ -185,7 +193,7 @@ def _landmark_weights(basis: LandmarkBasis, settings: ReconstructionSettings) ->
 def _priors(basis: LandmarkBasis, settings: ReconstructionSettings) -> Priors:
     at = Layout(basis.n_exp)
     px = 1 / settings.noise_px
-    # The camera is free of a ridge; velocities have just enough to keep a run of hidden frames at the ends at rest.
+    # The camera has no ridge. The small weight of velocities keeps occluded frames at the ends of a clip still.
     ridge, velocity, acceleration = np.zeros(at.size), np.zeros(at.size), np.zeros(at.size)
     low, high = np.full(at.size, -np.inf), np.full(at.size, np.inf)
     ridge[at.exp] = settings.exp_sd**-2
@@ -203,15 +211,15 @@ def _priors(basis: LandmarkBasis, settings: ReconstructionSettings) -> Priors:
     return Priors(settings.shape_sd**-2, ridge, velocity, acceleration, low, high, robust)
 
 
-def _spread(frames: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """At most ``count`` of the frames, evenly spread."""
+def _select_evenly(frames: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """Select at most ``count`` of the frames at even distances."""
     if len(frames) <= count:
         return frames
     return frames[np.linspace(0, len(frames) - 1, count).round().astype(np.int64)]
 
 
 def _pieces(frames: int, length: int) -> list[tuple[slice, slice]]:
-    """Overlapping pieces of a long clip: frames to solve, and those of them to keep."""
+    """Split a clip into overlapping pieces: frames to solve, and the part of them to keep."""
     if frames <= length:
         return [(slice(0, frames), slice(0, frames))]
     count = -(-frames // (length - 2 * MARGIN))
@@ -223,9 +231,9 @@ def _pieces(frames: int, length: int) -> list[tuple[slice, slice]]:
 
 
 def _gaps_over_seams(placed: NDArray[np.bool_], seams: list[int]) -> list[slice]:
-    """Runs of frames without a placed head over which two neighbouring pieces share no placed frame.
+    """Runs of frames without a pose that contain all frames shared by two neighbouring pieces.
 
-    The two pieces do not agree there, or one of them was not solved at all.
+    The solutions of the two pieces differ there, or one of them was not solved at all.
 
     Args:
         placed: (T,) frames with enough visible landmarks.
@@ -241,9 +249,9 @@ def _gaps_over_seams(placed: NDArray[np.bool_], seams: list[int]) -> list[slice]
 
 
 def _first_guess(problem: Problem, shape: Array, start: Array) -> Array:
-    """Unknowns (T, N): face of ``start`` and, per frame, the scaled rotation nearest to the best affine camera.
+    """Start values (T, N): the face of ``start``, and the scaled rotation nearest to the least-squares affine camera.
 
-    Frames with too few visible landmarks take the pose in between their neighbours'.
+    The pose of frames with too few visible landmarks is interpolated between the frames around.
     """
     at, weights = problem.layout, problem.weights
     frames = len(weights)
@@ -265,7 +273,7 @@ def _first_guess(problem: Problem, shape: Array, start: Array) -> Array:
 
 
 def _unwrapped(matrices: Array) -> Array:
-    """Axis-angle vectors (T, 3) of rotations (T, 3, 3), without jumps by a whole turn from frame to frame."""
+    """Axis-angle vectors (T, 3) of rotations (T, 3, 3), without jumps by a full turn between frames."""
     vectors = Rotation.from_matrix(matrices).as_rotvec()
     for number in range(1, len(vectors)):
         angle = np.linalg.norm(vectors[number])
@@ -279,17 +287,22 @@ def _unwrapped(matrices: Array) -> Array:
 def _result(
     basis: LandmarkBasis, shape: Array, state: Array, points: Array, seen: NDArray[np.bool_], unit: Array, shift: Array
 ) -> FitResult:
-    """Turn unknowns (T, N) into coefficients and the contract's camera, and measure them.
+    """Convert unknowns (T, N) to coefficients with a camera in crop coordinates, and measure the errors.
 
     Args:
-        points: (T, L, 2) landmarks in crop coordinates; seen: (T, L) where they count.
-        unit: (T,) one unit of crop coordinates in the problem's unit; shift: (T, 2) place of the crop's origin, y up.
+        basis: the head model at its landmarks.
+        shape: (S,) identity.
+        state: (T, N) unknowns.
+        points: (T, L, 2) landmarks, crop coordinates.
+        seen: (T, L) True where they are visible.
+        unit: (T,) length of a unit of crop coordinates in the unit of the problem.
+        shift: (T, 2) origin of the crop in the problem's coordinates, y up.
     """
     at = Layout(basis.n_exp)
     exp, jaw, turn = state[:, at.exp], state[:, at.jaw], state[:, at.turn]
     scale = np.exp(state[:, at.scale]) / unit
     offset = (state[:, at.place] - shift) / unit[:, None]
-    # The head turns about its root joint, the problem's about the origin: X = R (Y - c) + c.
+    # The head model rotates about its root joint, the problem about the origin: X = R (Y - c) + c.
     root = basis.root.at(shape, exp, np.zeros((len(exp), 3, 3)))
     matrix = rotation_matrices(turn)
     swing = np.einsum("tij,tj->ti", matrix[:, :2], root) - root[:, :2]
@@ -307,10 +320,12 @@ def _result(
 def fit_errors(
     basis: LandmarkBasis, fitted: Array, landmarks: Array, seen: NDArray[np.bool_]
 ) -> tuple[float, float, float]:
-    """Mean distance, that of the lips (both px of the crop), and the correlation of the lip opening.
+    """Mean distance of all landmarks and of the lips, px of the crop, and the correlation of the lip opening.
 
     Args:
-        fitted, landmarks: (T, L, 2) crop coordinates of the head's landmarks. seen: (T, L) which count.
+        basis: the head model at its landmarks.
+        fitted, landmarks: (T, L, 2) crop coordinates.
+        seen: (T, L) True where a landmark is visible.
     """
     distance = np.linalg.norm(np.where(seen[..., None], fitted - landmarks, 0), axis=-1) * PX
     lips = basis.rows_of(LIPS)

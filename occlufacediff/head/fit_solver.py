@@ -14,15 +14,15 @@ from occlufacediff.head.skinning import rotation_matrices
 
 Float32 = NDArray[np.float32]
 
-# Added to every diagonal, so that an unknown that nothing determines stays where it is.
+# Added to every diagonal, so that unknowns without any information do not move.
 _TINY = 1e-6
-# Rounds in which unknowns are put onto their bounds within one step.
+# Rounds of the active set within one step.
 _BOUND_ROUNDS = 4
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the N = E + 9 unknowns of a frame lie in its vector: expression, jaw, rotation, log of the scale, place."""
+    """Positions of the N = E + 9 unknowns of a frame: expression, jaw, rotation, log of the scale, offset."""
 
     n_exp: int
 
@@ -53,7 +53,7 @@ class Layout:
 
     @property
     def place(self) -> slice:
-        """Offset in the picture, 2."""
+        """Offset in the image, 2."""
         return slice(self.n_exp + 7, self.n_exp + 9)
 
 
@@ -62,11 +62,11 @@ class Priors:
     """Quadratic terms on the unknowns, all as 1 / variance.
 
     Attributes:
-        shape: of identity coefficients about 0, scalar.
-        ridge: (N,) of each unknown about its mean.
-        velocity, acceleration: (N,) of first and second differences over time of what differs from the mean.
-        low, high: (N,) bounds; infinite where free.
-        robust: where residuals begin to count linearly, in the residuals' unit.
+        shape: for identity coefficients about 0, scalar.
+        ridge: (N,) for each unknown about its mean.
+        velocity, acceleration: (N,) for first and second differences over time of the difference from the mean.
+        low, high: (N,) bounds; infinite for free unknowns.
+        robust: residual from which the loss is linear, in the unit of the residuals.
     """
 
     shape: float
@@ -104,10 +104,10 @@ class Problem:
 
     Args:
         basis: the head at its L landmarks.
-        targets: (T, L, 2) landmarks, y up, in the unit in which residuals count; hidden ones hold anything finite.
-        weights: (T, L) weight of each landmark, 0 where hidden.
+        targets: (T, L, 2) landmarks, y up, in the unit of the residuals; any finite value where occluded.
+        weights: (T, L) weight of each landmark, 0 where occluded.
         priors: quadratic terms and bounds.
-        mean: (T, N) unknowns that ridge and smoothness hold to.
+        mean: (T, N) mean of the priors.
     """
 
     def __init__(self, basis: LandmarkBasis, targets: Array, weights: Array, priors: Priors, mean: Array) -> None:
@@ -131,9 +131,9 @@ class Problem:
         return turned @ camera.transpose(0, 2, 1) + state[:, None, at.place]
 
     def derivatives(self, shape: Array, state: Array) -> tuple[Array, Float32, Float32]:
-        """Residuals (T, 2, L), model less target; Jacobian (T, 2, N, L); rows (T, 2, 6) of the identity's.
+        """Residuals (T, 2, L), model minus target; Jacobian (T, 2, N, L); rows (T, 2, 6) for the identity.
 
-        Landmark l moves in the picture by ``rows @ [points.shape; levers.shape][l]`` with the identity.
+        The derivative of landmark l by the identity is ``rows @ [points.shape; levers.shape][l]``.
         """
         at, frames, landmarks = self.layout, len(state), len(self.basis.indices)
         jaw_matrix = rotation_matrices(state[:, at.jaw])
@@ -151,7 +151,7 @@ class Problem:
         jacobian = np.empty((frames, 2, at.size, landmarks), dtype=np.float32)
         flat = jacobian.reshape(2 * frames, -1)
         np.matmul(rows.reshape(-1, 6), self._exp_rows, out=flat[:, : self._exp_rows.shape[1]])
-        # d(R z) = (J d) x (R z), for the jaw seen through the camera and for the head as a whole.
+        # d(R z) = (J d) x (R z), for the jaw rotation and for the head rotation.
         bent = jaw_matrix @ levers.transpose(0, 2, 1)
         jaw_left, turn_left = left_jacobians(state[:, at.jaw]), left_jacobians(state[:, at.turn])
         for number in range(3):
@@ -168,19 +168,19 @@ class Problem:
         return residuals, jacobian, rows
 
     def normal_equations(self, shape: Array, state: Array) -> tuple[Array, Array]:
-        """Hessian blocks (T, N, N) and gradients (T, N) of the landmark term, robustly weighted."""
+        """Hessian blocks (T, N, N) and gradients (T, N) of the landmark term with robust weights."""
         residuals, jacobian, _ = self.derivatives(shape, state)
         root = np.sqrt(self._robust_weights(residuals))
         return _blocks(residuals, jacobian, root)
 
     def _robust_weights(self, residuals: Array) -> Array:
-        """(T, L) weights after pseudo-Huber: squared near zero, linear beyond `robust`."""
+        """(T, L) weights of the pseudo-Huber loss: quadratic near zero, linear beyond `robust`."""
         return self.weights / np.sqrt(1 + (residuals**2).sum(1) / self.priors.robust**2)
 
     def step_with_identity(self, shape: Array, state: Array) -> tuple[Array, Array]:
-        """One step of identity and all frames together, frames being independent but for the identity.
+        """One step of the identity and all frames; frames depend on each other through the identity only.
 
-        The frames' unknowns are eliminated (Schur complement), the identity solved, the frames filled in.
+        The unknowns of the frames are eliminated (Schur complement), the identity is solved, then the frames.
         """
         own, frames = self.layout.size, len(state)
         residuals, jacobian, rows = self.derivatives(shape, state)
@@ -200,7 +200,7 @@ class Problem:
             free = ~fixed
             push = np.where(free, right + (blocks @ held[..., None])[..., 0], 0)
             system = np.where(free[:, :, None] & free[:, None, :], blocks, np.eye(own))
-            # With the inverse's Cholesky factor F the Schur complement is one symmetric product.
+            # With the Cholesky factor of the inverse, the Schur complement is one symmetric product.
             factor = np.linalg.inv(np.linalg.cholesky(system))
             masked = (factor * free[:, None]).astype(np.float32)
             part = masked @ mixed
@@ -229,7 +229,7 @@ class Problem:
         return mixed
 
     def _shape_equations(self, residuals: Array, rows: Float32, weights: Array) -> tuple[Array, Array]:
-        """Hessian (S, S) and gradient (S,) of the identity, summed over frames a landmark at a time."""
+        """Hessian (S, S) and gradient (S,) of the identity; frames are summed first, for each landmark."""
         landmarks = weights.shape[1]
         basis = self._shape_rows.reshape(6, landmarks, -1)
         square = (rows.transpose(0, 2, 1) @ rows).reshape(len(rows), 36)
@@ -242,7 +242,7 @@ class Problem:
         return hessian.astype(np.float64), gradient.astype(np.float64)
 
     def step_in_time(self, shape: Array, state: Array) -> Array:
-        """One step of all frames of one clip, tied by smoothness over time: a banded system of T N unknowns."""
+        """One step of all frames with smoothness over time: a banded system of T N unknowns."""
         frames, own = state.shape
         hessian, gradient = self.normal_equations(shape, state)
         diagonal, beside, beyond = _smoothness(frames, self.priors.velocity, self.priors.acceleration)
@@ -271,12 +271,13 @@ class Problem:
     ) -> Array:
         """Minimise the quadratic model of this step within the bounds by an active set.
 
-        Unknowns at a bound that the gradient pushes against stay there; those that the solution carries beyond a bound
-        are put onto it and the rest is solved again, a few times.
+        Unknowns whose gradient pushes them against their bound stay there. If the solution leaves the bounds, these
+        unknowns are fixed at their bounds and the others are solved again, `_BOUND_ROUNDS` times at most.
 
         Args:
+            state: (T, N) current unknowns.
             gradient: (T, N) at ``state``.
-            solve: the best change (T, N) where ``fixed`` (T, N) unknowns take the given change (zero elsewhere).
+            solve: gives the best change (T, N), where ``fixed`` (T, N) unknowns have the given change.
         """
         low, high = self.priors.low - state, self.priors.high - state
         fixed = ((low >= 0) & (gradient > 0)) | ((high <= 0) & (gradient < 0))
@@ -301,7 +302,7 @@ def _blocks(residuals: Array, jacobian: Float32, root: Array) -> tuple[Array, Ar
 
 
 def _neighbours(values: Array, beside: Array, beyond: Array) -> Array:
-    """(T, N) what the frames around add to each gradient: the off-diagonals of `_smoothness` times ``values``."""
+    """Contribution (T, N) of neighbouring frames to the gradient: off-diagonals of `_smoothness` times ``values``."""
     out = np.zeros_like(values)
     out[1:] += beside * values[:-1]
     out[:-1] += beside * values[1:]

@@ -1,4 +1,4 @@
-"""The head model seen at its landmarks only: small linear bases, in which a fit costs what landmarks cost."""
+"""The head model reduced to its landmarks, so that the cost of a fit does not depend on the number of vertices."""
 
 from __future__ import annotations
 
@@ -14,17 +14,19 @@ from occlufacediff.head.skinning import rotation_matrices
 
 Array = NDArray[np.float64]
 
-#: Points of both eyes' lids.
+#: Points of the lids of both eyes.
 EYELIDS = RIGHT_EYE + LEFT_EYE
 
 
 @dataclass(frozen=True)
 class Linear:
-    """A quantity of the head that is linear in its coefficients: ``base + shape @ s + exp @ e + pose @ vec(R - I)``.
+    """A linear function of the coefficients: ``base + shape @ s + exp @ e + pose @ vec(R - I)``.
 
     Attributes:
-        base: (..., 3) at the mean head.
-        shape: (..., 3, S), exp: (..., 3, E), pose: (..., 3, 9) or None, R being the jaw's rotation.
+        base: (..., 3) value at the mean head.
+        shape: (..., 3, S) derivative by the identity.
+        exp: (..., 3, E) derivative by the expression.
+        pose: (..., 3, 9) derivative by the jaw rotation R; None without pose correctives.
     """
 
     base: Array
@@ -40,21 +42,23 @@ class Linear:
         return values
 
     def rows(self, rows: NDArray[np.int64]) -> Linear:
-        """Of a quantity with a row for each of several points: that of some of them."""
+        """The function for some of the points (first axis)."""
         return Linear(self.base[rows], self.shape[rows], self.exp[rows], None if self.pose is None else self.pose[rows])
 
 
 @dataclass(frozen=True)
 class LandmarkBasis:
-    """Landmarks of a head in the frame of its root: ``Y = U + (R - I) Z`` with the jaw's rotation R.
+    """Landmarks of a head model in the frame of its root: ``Y = U + (R - I) Z`` with the jaw rotation R.
 
-    A vertex is ``v = u + w (R - I)(u - c)`` with its jaw weight w and the jaw joint c; a landmark is the barycentric
-    sum of three vertices, so ``U = sum b u`` and ``Z = sum b w (u - c)``, both linear in the coefficients.
+    A vertex is ``v = u + w (R - I)(u - c)`` with its jaw weight w and the jaw joint c. A landmark is the barycentric
+    sum of three vertices, so ``U = sum b u`` and ``Z = sum b w (u - c)``. Both are linear in the coefficients.
 
     Attributes:
-        points: U, (L, 3); levers: Z, (L, 3); root: the root joint, (3,).
-        indices: (L,) which of the 468 face mesh points these are.
-        bounded: (E,) whether an expression coefficient is a facial action, meant for 0 to 1.
+        points: U, (L, 3).
+        levers: Z, (L, 3).
+        root: the root joint, (3,).
+        indices: (L,) numbers of the landmarks among the 468 face mesh points.
+        bounded: (E,) True for facial actions with values from 0 to 1.
         n_shape, n_exp: S and E. name, expression_names: of the asset.
     """
 
@@ -71,7 +75,7 @@ class LandmarkBasis:
 
     @classmethod
     def of(cls, asset: HeadAsset) -> LandmarkBasis:
-        """Take the landmarks' part out of an asset."""
+        """Extract the landmarks from an asset."""
         jaw = asset.joint_names.index("jaw")
         corners = asset.triangles_of_landmarks
         share = asset.lmk_b_coords.astype(np.float64)
@@ -87,7 +91,7 @@ class LandmarkBasis:
         template, shape, exp = parts(asset.v_template), parts(asset.shapedirs), parts(asset.expdirs)
         pose: list[Array | None] = [None, None, None]
         if asset.posedirs is not None:
-            # Joints are regressed before the pose correctives, so these do not move the jaw joint.
+            # Joints are regressed before the pose correctives are applied, so these do not move the jaw joint.
             at_corners = asset.posedirs[:, :, 9 * (jaw - 1) : 9 * jaw][corners]
             pose = [*(np.einsum("lk,lkcp->lcp", weights, at_corners) for weights in (share, lever)), None]
         points, levers, root = (Linear(*arrays) for arrays in zip(template, shape, exp, pose, strict=True))
@@ -105,9 +109,9 @@ class LandmarkBasis:
         )
 
     def local(self, shape: Array, exp: Array, jaw: Array, rows: NDArray[np.int64] | None = None) -> Array:
-        """Landmarks (T, L, 3) before the head's own rotation, metres, for shape (S,), exp (T, E), jaw (T, 3).
+        """Landmarks (T, L, 3) before the head rotation, metres, for shape (S,), exp (T, E), jaw (T, 3).
 
-        Of some ``rows`` (L,) of the landmarks only, at the price of these.
+        With ``rows`` (L,), only these landmarks are computed.
         """
         turn = rotation_matrices(jaw) - np.eye(3)
         points, levers = (part if rows is None else part.rows(rows) for part in (self.points, self.levers))
@@ -115,17 +119,17 @@ class LandmarkBasis:
 
     @cached_property
     def place(self) -> NDArray[np.int64]:
-        """(468,) row of each face mesh point among the landmarks, -1 where the head has none."""
+        """(468,) row of each face mesh point among the landmarks, -1 for points that the head model lacks."""
         place = np.full(MESH_POINTS, -1, dtype=np.int64)
         place[self.indices] = np.arange(len(self.indices))
         return place
 
     def rows_of(self, points: tuple[int, ...]) -> NDArray[np.int64]:
-        """Rows of some face mesh points, those that the head has."""
+        """Rows of the given face mesh points; points that the head model lacks are left out."""
         rows = self.place[list(points)]
         return rows[rows >= 0]
 
 
 def _is_component(name: str) -> bool:
-    """Whether a coefficient is a numbered principal component (of either sign), not a named facial action."""
+    """Whether a coefficient is a numbered principal component and not a named facial action."""
     return name.rstrip("0123456789").rstrip("_") in {"exp", "expression", "pc", "component"} and name[-1].isdigit()

@@ -1,4 +1,4 @@
-"""How far the lips of a motion are apart."""
+"""Lip opening of a motion."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from occlufacediff.head.landmark_basis import LandmarkBasis
 
 
 def has_opening(basis: LandmarkBasis) -> bool:
-    """Whether the head has landmarks at the inner lips."""
+    """Whether the head model has landmarks at the inner lips."""
     return len(basis.rows_of((INNER_LIP_TOP, INNER_LIP_BOTTOM))) == 2
 
 
 def opening(basis: LandmarkBasis, shape: NDArray[np.floating], motion: NDArray[np.floating]) -> NDArray[np.float64]:
-    """Height (T,) of the gap between the inner lips, metres, of a motion (T, E + 3) on an identity (S,).
+    """Distance (T,) between the inner lips, metres, for a motion (T, E + 3) and an identity (S,).
 
     Raises:
-        ValueError: the head has no landmarks there.
+        ValueError: the head model has no landmarks there.
     """
     if not has_opening(basis):
         raise ValueError(f"{basis.head_name}: has no landmarks at the inner lips, needs them for their opening")

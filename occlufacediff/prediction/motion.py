@@ -15,8 +15,8 @@ from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.head.coefficient_groups import upper_columns
 from occlufacediff.head.fit import FitResult
-from occlufacediff.head.follow import follow_visible
 from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.head.refinement import refine_motion
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME
 from occlufacediff.models.sample import Guidance, sample_motion
 from occlufacediff.prediction.adaptation import AdaptedMotion, adapt, in_units, visible_coefficients, visible_columns
@@ -120,7 +120,7 @@ def reconstruct_motion(
     )
     motion = adapted.motion
     if settings.follow_visible:
-        motion = follow_visible(
+        motion = refine_motion(
             basis,
             motion,
             lmk_2d,
@@ -128,7 +128,7 @@ def reconstruct_motion(
             fit.shape,
             settings=reconstruction,
             boxes=observation.boxes,
-            joined=adapted.adapted,
+            adapted=adapted.adapted,
         )
     reliable = confidence(
         lmk_mask,

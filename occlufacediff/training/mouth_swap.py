@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.head.coefficient_groups import HIDDEN_PART, is_mouth_action
+from occlufacediff.head.coefficient_groups import LEAST_VISIBLE_SHARE, is_mouth_action
 from occlufacediff.head.landmark_basis import LandmarkBasis, Linear
 from occlufacediff.head.rotations import axis_angle_to_matrix
 from occlufacediff.occlusion.regions import LIPS
@@ -38,7 +38,7 @@ class MouthSwap(nn.Module):
         lmk_2d, visible = batch["lmk_2d"], batch["lmk_mask"]
         size = len(lmk_2d)
         chosen = torch.rand(size, device=lmk_2d.device) < odds
-        hidden = visible[:, :, self.lips].mean(-1) < HIDDEN_PART
+        hidden = visible[:, :, self.lips].mean(-1) < LEAST_VISIBLE_SHARE
         some = visible.sum((1, 2)) > 0
         rows = (chosen & hidden.any(1) & some).nonzero().flatten()
         if len(rows) == 0 or size < 2:

@@ -17,8 +17,8 @@ from occlufacediff.config.benchmark import BenchmarkSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.face_mesh import LIPS
 from occlufacediff.head.fit import fit_clip
-from occlufacediff.head.follow import follow_visible
 from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.head.refinement import refine_motion
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
@@ -97,9 +97,9 @@ def test_motion_without_adaptation_is_fitted_to_visible_landmarks_as_in_predict(
     assert result.ours.adapted == adapted
     assert np.isfinite(result.ours.spread).all() == adapted
     followed = {
-        joined: follow_visible(
+        joined: refine_motion(
             BASIS, result.ours.motion, recording.lmk_2d, occluded.visible, result.fit.shape,
-            settings=ReconstructionSettings(), boxes=recording.boxes, joined=joined,
+            settings=ReconstructionSettings(), boxes=recording.boxes, adapted=joined,
         )
         for joined in (True, False)
     }  # fmt: skip

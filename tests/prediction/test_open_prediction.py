@@ -1,4 +1,4 @@
-"""Prediction with networks as the open weights: phones heard, motion adapted, sound that is no speech left out."""
+"""Prediction with networks like the open weights: phones, adaptation, and audio without speech."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.schema import Config
 from occlufacediff.errors import AssetError, ConfigError
-from occlufacediff.head.follow import follow_visible
+from occlufacediff.head.refinement import refine_motion
 from occlufacediff.media.audio import read_waveform
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.media.frames import read_frames
@@ -45,7 +45,7 @@ assert len(NAMES) == N_EXP
 
 @pytest.fixture(scope="module")
 def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Head, untrained networks that know the spread of their motion, and videos with speech, music and nothing."""
+    """Head model, untrained networks that store the spread of motion, and videos with speech, music and silence."""
     folder = tmp_path_factory.mktemp("open")
     head = replace(small_head(), expression_names=NAMES)
     head.save(folder / "head.npz")
@@ -73,14 +73,14 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def motion_of(
     stage: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[..., tuple[dict[str, np.ndarray], str]]:
-    """Predicts a video with the middle of it hidden; gives what motion.npz holds, and what was printed."""
+    """Predicts a video; returns the content of motion.npz and the printed text."""
 
     def run(video: str, *options: str) -> tuple[dict[str, np.ndarray], str]:
         out = tmp_path_factory.mktemp("out")
         arguments = ["predict", str(stage / video), "--out", str(out), "--device", "cpu", "--profile", *options]
         arguments += ["--checkpoint", str(stage / "weights"), "--head", str(stage / "head.npz")]
         with pytest.MonkeyPatch.context() as patched:
-            # The small head's landmarks do not lie where a face has them, so its pose means nothing.
+            # The landmarks of the small head are not those of a face, so its pose is meaningless.
             patched.setattr("occlufacediff.prediction.confidence.facing", lambda pose: np.ones(len(pose)))
             result = CliRunner().invoke(main, arguments)
         assert result.exit_code == 0, result.output
@@ -92,7 +92,7 @@ def motion_of(
 
 @pytest.fixture(scope="module")
 def masks(stage: Path) -> Path:
-    """Masks that hide the lower half of the pictures 12 to 27."""
+    """Masks that occlude the lower half of the frames 12 to 27."""
     folder = stage / "masks"
     folder.mkdir()
     for number in range(FRAMES):
@@ -111,7 +111,7 @@ def spoken(motion_of: Callable[..., tuple[dict[str, np.ndarray], str]], masks: P
     return motion
 
 
-def test_hidden_frames_are_less_sure_the_farther_the_visible_ones(spoken: dict[str, np.ndarray]) -> None:
+def test_confidence_falls_with_the_distance_from_visible_frames(spoken: dict[str, np.ndarray]) -> None:
     sure, spread = spoken["confidence"], spoken["spread"]
     assert sure.shape == (FRAMES,)
     assert spread.shape == (FRAMES, N_EXP + 3)
@@ -121,35 +121,35 @@ def test_hidden_frames_are_less_sure_the_farther_the_visible_ones(spoken: dict[s
     assert sure[[12, 27]].min() > sure[20]
     mouth = spread[:, 2:]
     assert mouth[20].mean() > 3 * mouth[5].mean() > 0
-    # The eyes stay visible, and so does what they tell.
+    # The eyes stay visible, so their spread does not change.
     assert np.ptp(spread[:, :2], axis=0).max() < 1e-6
 
 
-def test_visible_frames_are_the_fit_and_hidden_ones_join_them(spoken: dict[str, np.ndarray]) -> None:
+def test_occluded_frames_pass_into_visible_ones_without_a_jump(spoken: dict[str, np.ndarray]) -> None:
     motion = np.concatenate([spoken["exp"], spoken["jaw"]], axis=1)
     steps = np.abs(np.diff(motion, axis=0)).max(axis=1)
     assert steps[[11, 27]].max() < 0.1
 
 
 @pytest.mark.parametrize("adaptable", [True, False])
-def test_only_adapted_motion_joins_what_is_visible_by_itself(
+def test_the_refinement_knows_whether_the_motion_is_adapted(
     motion_of: Callable[..., tuple[dict[str, np.ndarray], str]], monkeypatch: pytest.MonkeyPatch, adaptable: bool
 ) -> None:
-    joined = []
+    adapted = []
 
     def follow(*arguments: Any, **options: Any) -> np.ndarray:
-        joined.append(options["joined"])
-        return follow_visible(*arguments, **options)
+        adapted.append(options["adapted"])
+        return refine_motion(*arguments, **options)
 
-    monkeypatch.setattr("occlufacediff.prediction.motion.follow_visible", follow)
+    monkeypatch.setattr("occlufacediff.prediction.motion.refine_motion", follow)
     monkeypatch.setattr("occlufacediff.prediction.networks.Networks.adaptable", adaptable)
     motion, _ = motion_of("silence.mp4")
-    assert joined == [adaptable]
+    assert adapted == [adaptable]
     assert np.isfinite(motion["spread"]).all() == adaptable
 
 
 @pytest.mark.parametrize(("video", "words"), [("music.mp4", "is not speech"), ("silence.mp4", "is silent")])
-def test_sound_that_is_no_speech_is_left_out_and_said(
+def test_audio_without_speech_is_ignored_with_a_note(
     motion_of: Callable[..., tuple[dict[str, np.ndarray], str]], masks: Path, video: str, words: str
 ) -> None:
     motion, output = motion_of(video, "--mask", str(masks))
@@ -159,7 +159,7 @@ def test_sound_that_is_no_speech_is_left_out_and_said(
     assert (motion["confidence"][:12] == 1).all()
 
 
-def test_as_published_hears_all_and_adapts_nothing(
+def test_as_published_uses_any_audio_and_adapts_nothing(
     motion_of: Callable[..., tuple[dict[str, np.ndarray], str]],
 ) -> None:
     motion, output = motion_of("music.mp4", "--as-published", "--steps", "2")
@@ -199,10 +199,10 @@ def test_a_face_that_is_away_for_longer_than_a_piece_of_the_fit(
     assert sum(1 for _ in read_frames(tmp_path / "out/away/animation.mp4")) == frames
 
 
-def test_without_options_the_open_weights_and_the_kept_open_head_are_taken(
+def test_without_options_the_open_weights_and_the_cached_head_are_used(
     stage: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Nothing but the video is there, nor is anything given."""
+    """Only the video is given."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setattr(model, "open_weights", lambda: stage / "weights")
@@ -214,7 +214,7 @@ def test_without_options_the_open_weights_and_the_kept_open_head_are_taken(
     assert (tmp_path / "predictions" / "silence" / "motion.npz").is_file()
 
 
-def test_a_missing_open_head_is_built_once_and_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_open_head_is_built_once_with_a_message(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     built = []
 
     def build(path: Path, *, settings: OpenHeadSettings, seed: int) -> None:
@@ -233,7 +233,7 @@ def test_a_missing_open_head_is_built_once_and_said(tmp_path: Path, monkeypatch:
     assert str(first) in lines[0]
 
 
-def test_a_cache_that_cannot_be_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_cache_folder_is_rejected(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
     with pytest.raises(ConfigError, match="set XDG_CACHE_HOME"):

@@ -13,8 +13,8 @@ from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.face_mesh import LIPS
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.fit import fit_clip, well_seen
-from occlufacediff.head.follow import follow_visible
 from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.head.refinement import refine_motion
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
 
 SETTINGS = ReconstructionSettings()
@@ -43,7 +43,7 @@ def clip(small_head: HeadAsset) -> tuple[NDArray[np.float32], NDArray[np.float32
 def test_visible_landmarks_decide(basis, clip):
     shape, truth, lmk = clip
     wrong = np.zeros_like(truth)
-    found = follow_visible(basis, wrong, lmk, np.ones((FRAMES, 468)), shape, settings=SETTINGS)
+    found = refine_motion(basis, wrong, lmk, np.ones((FRAMES, 468)), shape, settings=SETTINGS)
     assert np.abs(found - truth).mean() < 0.25 * np.abs(wrong - truth).mean()
 
 
@@ -52,7 +52,7 @@ def test_hidden_frames_return_to_the_expected_without_a_jump(basis, clip):
     visible = np.ones((FRAMES, 468))
     visible[8:22] = 0
     expected = 0.5 * truth
-    found = follow_visible(basis, expected, lmk, visible, shape, settings=SETTINGS)
+    found = refine_motion(basis, expected, lmk, visible, shape, settings=SETTINGS)
     np.testing.assert_allclose(found[13:17], expected[13:17], atol=0.03)
     jump, inside = np.abs(np.diff(found, axis=0)[[7, 21]]).max(), np.abs(np.diff(truth, axis=0)).max()
     assert jump < 2 * inside
@@ -66,7 +66,7 @@ def test_a_piece_without_a_face_keeps_the_expected_motion(small_head, basis, gap
     motion = np.concatenate([truth.exp, truth.jaw], axis=1).astype(np.float32)
     visible = np.ones((230, 468))
     visible[slice(*gap)] = 0
-    found = follow_visible(
+    found = refine_motion(
         basis,
         0.5 * motion,
         truth.landmarks.astype(np.float32),
@@ -84,7 +84,7 @@ def test_a_piece_without_a_face_keeps_the_expected_motion(small_head, basis, gap
 
 def test_nothing_visible_changes_nothing(basis, clip):
     shape, truth, lmk = clip
-    found = follow_visible(basis, truth, lmk, np.zeros((FRAMES, 468)), shape, settings=SETTINGS)
+    found = refine_motion(basis, truth, lmk, np.zeros((FRAMES, 468)), shape, settings=SETTINGS)
     assert found is truth
 
 
@@ -92,7 +92,7 @@ def test_an_expected_face_that_is_true_stays(basis, clip):
     shape, truth, lmk = clip
     some = np.ones((FRAMES, 468))
     some[:, ::2] = 0
-    found = follow_visible(basis, truth, lmk, some, shape, settings=SETTINGS)
+    found = refine_motion(basis, truth, lmk, some, shape, settings=SETTINGS)
     np.testing.assert_allclose(found, truth, atol=0.02)
 
 
@@ -104,8 +104,8 @@ def test_joined_motion_keeps_its_mouth_where_that_is_hidden(small_head, clip):
     visible = np.ones((FRAMES, 468))
     visible[np.ix_(range(10, 20), LIPS)] = 0
     expected = 0.5 * truth
-    free = follow_visible(basis, expected, lmk, visible, shape, settings=SETTINGS)
-    joined = follow_visible(basis, expected, lmk, visible, shape, settings=SETTINGS, joined=True)
+    free = refine_motion(basis, expected, lmk, visible, shape, settings=SETTINGS)
+    joined = refine_motion(basis, expected, lmk, visible, shape, settings=SETTINGS, adapted=True)
     mouth = np.array([name.startswith("mouth") for name in names] + [True] * 3)
     hidden = np.zeros(joined.shape, bool)
     hidden[10:20] = mouth
@@ -135,5 +135,5 @@ def test_landmarks_that_the_head_lacks_place_nothing(small_head: HeadAsset) -> N
     visible[:, chosen[:5]] = 1
     assert not well_seen(basis, visible).any() and well_seen(LandmarkBasis.of(head), visible).all()
     landmarks = np.zeros((6, 468, 2), np.float32)
-    kept = follow_visible(basis, motion, landmarks, visible, np.zeros(basis.n_shape, np.float32), settings=SETTINGS)
+    kept = refine_motion(basis, motion, landmarks, visible, np.zeros(basis.n_shape, np.float32), settings=SETTINGS)
     np.testing.assert_array_equal(kept, motion)
