@@ -17,7 +17,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
         (["--config", "source=local", "archives=nowhere"], ["archives", "nowhere"]),
         (["--config", "checkpoint=nowhere"], ["checkpoint", "nowhere/motion_prior", "make run"]),
         (["--config", "head=nowhere.npz"], ["head", "nowhere.npz"]),
-        (["--config", "visibility={source: masks, masks: nowhere}"], ["visibility.masks", "nowhere", "white = hidden"]),
+        (
+            ["--config", "visibility={source: masks, masks: nowhere}"],
+            ["visibility.masks", "nowhere", "white = occluded"],
+        ),
         (["--config", "visibility={source: segmentation, model: no.tflite}"], ["visibility.model", "no.tflite"]),
         (["--config", "split={rule: all_test}"], ["split.train", "every clip a test clip", "config/mead.yaml"]),
         (["predict"], ["video", "--config video=FILE"]),
