@@ -1,4 +1,4 @@
-# Any video to motion and an animation: snakemake predict --config video=FILE
+# Motion and animation of one video: snakemake predict --config video=FILE
 rule predict_video:
     input:
         video=local(cfg.video) if cfg.video else [],
@@ -34,7 +34,7 @@ rule predict_video:
         seed=cfg.seed,
         code=fingerprint("occlufacediff.stages.predict"),
     message:
-        "{wildcards.video}: recover and animate the facial motion"
+        "{wildcards.video}: predict and animate the facial motion"
     conda:
         "../envs/report.yaml"
     script:

@@ -1,4 +1,4 @@
-"""Recover the facial motion of one video and animate it."""
+"""Predict the facial motion of one video and animate it."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ with logged(snakemake):
         Path(snakemake.input.video),
         Path(snakemake.input.denoiser[0]).parent.parent,
         Path(snakemake.input.head),
-        # The stage makes the folder that is named like the video.
+        # The stage creates the folder with the name of the video.
         Path(snakemake.output.motion).parent.parent,
         settings=from_params(PredictionSettings, snakemake.params.settings),
         seed=snakemake.params.seed,

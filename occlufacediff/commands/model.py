@@ -1,4 +1,4 @@
-"""Which networks and which head model a command runs with: those given, else the open ones."""
+"""Networks and head model of a command: the given ones, else the open ones."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from occlufacediff.weights import open_weights
 
 
 def find_model(checkpoint: Path | None, head: Path | None, console: Console) -> tuple[Path, Path]:
-    """Checkpoint and head to run with.
+    """Select checkpoint and head model.
 
     Args:
-        checkpoint: as given; None for the open weights.
-        head: as given; None for the open head that goes with the open weights. For another checkpoint the head with
-            the checkpoint's digest is taken from resources/heads of the current folder, where it is there.
-        console: prints a line when the open head is built.
+        checkpoint: given checkpoint; None for the open weights.
+        head: given head model; None for the head with the checkpoint's digest in ``resources/heads`` of the current
+            folder if it exists there, else the open head.
+        console: prints a line if the open head is built.
 
     Raises:
-        AssetError: this build has no weights, the checkpoint cannot be read, or the head cannot be built.
+        AssetError: the package contains no weights, the checkpoint cannot be read, or the head cannot be built.
         ConfigError: the cache for the head is not writable.
     """
     weights = open_weights() if checkpoint is None else checkpoint
