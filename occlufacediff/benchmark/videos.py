@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from occlufacediff.errors import ConfigError
@@ -19,7 +20,8 @@ def find_videos(folder: Path) -> dict[str, Path]:
     found: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() in VIDEO_SUFFIXES and path.is_file():
-            name = path.relative_to(folder).with_suffix("").as_posix()
+            # A name that is not UTF-8 could be neither written to tables nor shown.
+            name = os.fsencode(path.relative_to(folder).with_suffix("")).decode("utf-8", "backslashreplace")
             if name in found:
                 raise ConfigError(
                     f"benchmark videos: {found[name]} and {path} differ in their suffix only; rename one of them"

@@ -4,41 +4,24 @@ from __future__ import annotations
 
 import re
 import shutil
-from functools import cache
-from itertools import islice
 from pathlib import Path
 
 import h5py
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
+from benchmark_setup import FRAMES, inputs_of, weights_for, write_speaking_clip
 from click.testing import CliRunner
 from PIL import Image
 
 from occlufacediff.cli import main
 from occlufacediff.config.benchmark import BENCHMARK_METHODS, BenchmarkSettings
-from occlufacediff.config.crop import CropSettings
-from occlufacediff.config.landmarks import LandmarkSettings
-from occlufacediff.config.reconstruction import ReconstructionSettings
-from occlufacediff.config.synthetic import SyntheticSettings
-from occlufacediff.head.asset import HeadAsset
-from occlufacediff.media.encode import VideoWriter
 from occlufacediff.speech.phones import Phones
 from occlufacediff.speech.recognition import recognise_phones
-from occlufacediff.stages.benchmark import BenchmarkInputs, run_benchmark
+from occlufacediff.stages.benchmark import run_benchmark
 from occlufacediff.stages.benchmark_page import write_page
-from occlufacediff.stages.synthesise import expression_for
-from occlufacediff.synthetic.clip import draw_clip
-from occlufacediff.synthetic.faces import look_of
-from occlufacediff.synthetic.plan import subject_clips
-from occlufacediff.synthetic.render import ClipRenderer, camera_of
-from occlufacediff.synthetic.speakers import speaker
-from occlufacediff.weights import NETWORKS, open_weights
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("benchmark")]
-
-FRAMES, SIZE = 45, 256
 
 
 @pytest.fixture(scope="module")
@@ -51,13 +34,7 @@ def head(small_open_head: Path) -> Path:
 def clips(head: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with one clip of a speaking face, named by a number, and a file that is not a video."""
     folder = tmp_path_factory.mktemp("clips")
-    asset, settings, seed = HeadAsset.load(head), SyntheticSettings(picture_size=SIZE), 1
-    clip = draw_clip(subject_clips("W103", settings)[3], settings, seed, fps=25, sample_rate=16000)
-    look = look_of(speaker("W103", seed, spread=settings.articulation_spread), asset, SIZE, seed)
-    frames = ClipRenderer(asset, look).frames(clip, expression_for(clip, asset), camera_of(clip, look, seed))
-    with VideoWriter(folder / "007.mp4", 25, (SIZE, SIZE), audio=clip.waveform[: FRAMES * 640]) as writer:
-        for frame in islice(frames, FRAMES):
-            writer.write(frame)
+    write_speaking_clip(folder / "007.mp4", head)
     (folder / "text.mp4").write_text("this is no video")
     return folder
 
@@ -71,32 +48,6 @@ def done(head: Path, clips: Path, tmp_path_factory: pytest.TempPathFactory) -> t
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 0, result.output
     return out, result.output
-
-
-@cache
-def weights_for(head: Path) -> Path:
-    """The open weights with the digest of a small head, which has the same actions."""
-    folder = head.parent / "benchmark_weights"
-    for network in NETWORKS:
-        shutil.copytree(open_weights() / network, folder / network)
-        config = folder / network / "config.yaml"
-        described = yaml.safe_load(config.read_text(encoding="utf-8"))
-        described["head_digest"] = HeadAsset.load(head).digest
-        config.write_text(yaml.safe_dump(described, sort_keys=False), encoding="utf-8")
-    return folder
-
-
-def inputs_of(head: Path, settings: BenchmarkSettings) -> BenchmarkInputs:
-    return BenchmarkInputs(
-        head=head,
-        checkpoint=weights_for(head),
-        settings=settings,
-        landmarks=LandmarkSettings(),
-        crop=CropSettings(),
-        reconstruction=ReconstructionSettings(),
-        seed=0,
-        device="cpu",
-    )
 
 
 def test_one_clip_is_enough(done: tuple[Path, str]) -> None:
