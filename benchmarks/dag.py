@@ -1,12 +1,12 @@
-"""Planning at full scale: time and memory of ``snakemake -n`` over a made-up full MEAD.
+"""Planning at full scale: time and memory of ``snakemake -n`` for a simulated full MEAD.
 
 ``python benchmarks/dag.py [--subjects 47] [--clips 31000] [--chunks 4] [--repeats 3]``; the last line is one JSON
 object.
 
-The data set is a folder of empty files. It is planned in four states: archives only; unpacked, with a picture and a
-sound file for every clip; finished (every output there, with the records that Snakemake keeps); and unpacked with every
-subject cut into chunks. Memory is the resident peak of the process; of several repeats the fastest counts, because
-whatever else runs on the machine only adds time.
+The data set is a folder of empty files. Four states are planned: archives only; unpacked, with a video and an audio
+file per clip; finished, with all outputs and Snakemake's records of them; and unpacked with every subject split into
+chunks. Memory is the peak resident size of the process. The fastest repeat counts, because other processes only add
+time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 EMOTIONS = ("angry", "contempt", "disgusted", "fear", "happy", "neutral", "sad", "surprised")
-#: Demanded at full scale, of every state without chunks.
+#: Limits at full scale, for every state without chunks.
 MOST_SECONDS, MOST_MB = 6.0, 250.0
 
 
@@ -42,11 +42,11 @@ class Plan:
 
 
 def main(arguments: Sequence[str] | None = None) -> dict[str, object]:
-    """Make the data set, plan it in its states, print the figures."""
+    """Create the data set, plan it in all states, print the figures."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--subjects", type=int, default=47)
     parser.add_argument("--clips", type=int, default=31_000)
-    parser.add_argument("--chunks", type=int, default=4, help="chunks of a subject in the last state")
+    parser.add_argument("--chunks", type=int, default=4, help="chunks per subject in the chunked state")
     parser.add_argument("--repeats", type=int, default=3)
     options = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="full-mead-") as name:
@@ -83,7 +83,7 @@ def _archives(folder: Path, subjects: Sequence[str]) -> None:
 
 
 def _unpacked(raw: Path, subjects: Sequence[str], clips: int) -> None:
-    """Empty pictures and sounds, ``clips`` of them over all subjects, and after them each subject's index."""
+    """Empty video and audio files of ``clips`` clips over all subjects, then each subject's index."""
     for place, subject in enumerate(subjects):
         for number in range(clips // len(subjects) + (place < clips % len(subjects))):
             emotion, level = EMOTIONS[number % len(EMOTIONS)], number // len(EMOTIONS) % 3 + 1
@@ -96,7 +96,7 @@ def _unpacked(raw: Path, subjects: Sequence[str], clips: int) -> None:
 
 
 def _finished(folder: Path) -> None:
-    """Every output as an empty file, with Snakemake's records of having made it."""
+    """All outputs as empty files, with Snakemake's records of them."""
     summary = subprocess.run(
         _command(folder, "--detailed-summary"), cwd=ROOT, check=True, capture_output=True, text=True
     ).stdout
@@ -113,7 +113,10 @@ def _fastest(folder: Path, repeats: int, chunks: int = 1) -> Plan:
 
 
 def _command(folder: Path, *arguments: str, chunks: int = 1) -> list[str]:
-    config = {"dataset": "mead", "source": "local", "archives": str(folder / "archives"), "split": {"rule": "mead"}}
+    names = sorted(path.name for path in (folder / "archives").iterdir())
+    parts = {"train": names[:-2], "validation": names[-2:-1], "test": names[-1:]}
+    split = {part: {"subjects": subjects, "sentences": [part]} for part, subjects in parts.items()}
+    config = {"dataset": "mead", "source": "local", "archives": str(folder / "archives"), "split": split}
     file = folder / f"config-{chunks}.yaml"
     file.write_text(yaml.safe_dump(config | ({"chunks": chunks} if chunks > 1 else {})))
     command = [sys.executable, "-m", "snakemake", "--configfile", str(file), "--directory", str(folder)]
@@ -121,7 +124,7 @@ def _command(folder: Path, *arguments: str, chunks: int = 1) -> list[str]:
 
 
 def _plan(folder: Path, chunks: int) -> Plan:
-    """One dry run in a process of its own, whose resources the system counts."""
+    """One dry run in a separate process, whose resources the system counts."""
     log = folder / "plan.txt"
     with log.open("w") as output:
         begun = time.perf_counter()

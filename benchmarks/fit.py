@@ -1,8 +1,8 @@
 """Speed and errors of the landmark fit: `python benchmarks/fit.py [HEAD.npz] [FILE.h5 ...]`.
 
-The files are clip stores (landmarks as detected: is the fit near them?) or truths of the synthetic data set (true
-motion, projected, with 0.4 px of noise: does the fit find it?). Without files it fits smooth random motion drawn here,
-with the same noise. Times count everything but loading. The last line is one JSON object.
+The files are clip stores (distance of the fit to detected landmarks) or true motion of the synthetic data set
+(projected with 0.4 px of noise; distance of the fit to the truth). Without files, smooth random motion with the same
+noise is fitted. Times exclude loading. The last line is one JSON object.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from occlufacediff.stages.open_head import workflow_head
 
 @cache
 def loaded(path: Path) -> tuple[HeadAsset, LandmarkBasis]:
-    """The head and its landmarks, once a process."""
+    """The head and its landmarks, loaded once per process."""
     asset = HeadAsset.load(path)
     return asset, LandmarkBasis.of(asset)
 
@@ -42,7 +42,7 @@ INNER_LIPS = (13, 14)
 
 @dataclass(frozen=True, eq=False)
 class Case:
-    """Landmarks (T, 468, 2) and boxes (T, 3) of a clip; where known, its true jaw angle and lip opening (T,)."""
+    """Landmarks (T, 468, 2) and boxes (T, 3) of a clip; if known, the true jaw angle and lip opening (T,)."""
 
     landmarks: np.ndarray
     boxes: np.ndarray
@@ -51,7 +51,7 @@ class Case:
 
 
 def opening(head: Path, shape: np.ndarray, exp: np.ndarray, jaw: np.ndarray) -> np.ndarray:
-    """Distance (T,) between the inner lips of the head at rest in its place, metres."""
+    """Distance (T,) between the inner lips in metres, without head pose."""
     asset, basis = loaded(head)
     points = landmarks_numpy(asset, vertices_numpy(asset, shape, exp, np.zeros_like(jaw), jaw))
     upper, lower = (points[:, np.flatnonzero(np.asarray(basis.indices) == one)[0]] for one in INNER_LIPS)
@@ -59,7 +59,7 @@ def opening(head: Path, shape: np.ndarray, exp: np.ndarray, jaw: np.ndarray) -> 
 
 
 def drawn(head: Path, seed: int, frames: int = 80) -> Case:
-    """Smooth random motion with noise, and boxes that stand still."""
+    """Smooth random motion with noise, and constant boxes."""
     asset, basis = loaded(head)
     rng = np.random.default_rng(seed)
     time_axis = np.arange(frames)[:, None] / FPS
@@ -80,7 +80,7 @@ def drawn(head: Path, seed: int, frames: int = 80) -> Case:
 
 
 def projected(head: Path, clip: h5py.Group, seed: int) -> Case:
-    """The true motion of a synthetic clip, brought to 25 fps, as landmarks in its crops, with noise."""
+    """True motion of a synthetic clip, resampled to 25 fps, as landmarks in its crops, with noise."""
     asset, basis = loaded(head)
     count = len(clip["jaw"])
     at = np.arange(0, count - 1, clip.attrs["fps"] / FPS)
@@ -99,7 +99,7 @@ def projected(head: Path, clip: h5py.Group, seed: int) -> Case:
 
 
 def stored(head: Path, path: Path) -> list[Case]:
-    """All clips of a clip store or of a truth."""
+    """All clips of a clip store or of a file of true motion."""
     found: list[Case] = []
     with h5py.File(path, "r") as file:
 
@@ -119,7 +119,7 @@ def fitted(head: Path, clip: Case) -> FitResult:
 
 
 def main() -> None:
-    """Fit all clips with one process, then with two, and print figures."""
+    """Fit all clips with one process, then with two, and print the figures."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("head", type=Path, nargs="?", default=workflow_head(Config()))
     parser.add_argument("clips", type=Path, nargs="*")

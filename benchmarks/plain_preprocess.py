@@ -1,4 +1,4 @@
-"""The published preprocessing written in the plainest way, for `preprocess.py` to compare with. Own code throughout."""
+"""A direct implementation of the published preprocessing, the reference of `preprocess.py`."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def decode_all(path: Path) -> list[NDArray[np.uint8]]:
 
 
 def cubic_crop(frame: NDArray[np.uint8], box: NDArray[np.floating]) -> NDArray[np.float64]:
-    """The crop of ``box`` (x0, y0, size): (224, 224, 3) float64, grey levels 0 to 255, cubic, black outside."""
+    """The crop of ``box`` (x0, y0, size): (224, 224, 3) float64, 0 to 255, cubic, black outside the frame."""
     return warp(frame / 255, SimilarityTransform(crop_matrix(box)).inverse, output_shape=(224, 224), order=3) * 255
 
 
@@ -55,7 +55,7 @@ def archive_to_store(archive: Path, member: str, folder: Path, detector: Detecto
 
 
 def mask_look_up(landmarks: NDArray[np.floating], pictures: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Which of (T, L, 2) landmarks lie on a visible pixel of (T, 224, 224) pictures, one by one: (T, L) uint8."""
+    """Whether each of (T, L, 2) landmarks lies on a visible pixel of (T, 224, 224) masks, one by one: (T, L) uint8."""
     seen = np.zeros(landmarks.shape[:2], np.uint8)
     for frame in range(landmarks.shape[0]):
         for point in range(landmarks.shape[1]):
@@ -66,7 +66,7 @@ def mask_look_up(landmarks: NDArray[np.floating], pictures: NDArray[np.uint8]) -
 
 
 def training_item(folder: Path, clip: str, rng: np.random.Generator) -> dict[str, NDArray[Any]]:
-    """A random window of a clip, whose files are opened and read whole for it."""
+    """A random window of a clip; its files are opened and read completely."""
     item: dict[str, NDArray[Any]] = {}
     with h5py.File(folder / "coefficients.h5", "r") as file:
         for name in ("exp", "jaw", "global_pose", "cam", "shape"):

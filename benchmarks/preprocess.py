@@ -1,13 +1,12 @@
-"""From a raw archive to the clip store: ours against the published procedure, in one run.
+"""From a raw archive to the clip store: this project against the published procedure, in one run.
 
 ``python benchmarks/preprocess.py [VIDEO] [--most 1000] [--only clip,masks,items,shards]``; the last line is one
 JSON object.
 
-VIDEO is one clip as the data set has it: 1920 x 1080, 30 fps, H.264 4:4:4. Without one, a clip of ``results/synthetic``
-is blown up to that. The published procedure stands in `plain_preprocess.py`: it decodes the 25 fps video for landmarks
-and again for crops, warps in float64, stores float64, and looks landmarks up one by one. Both sides use the same
-detector; libraries are loaded and warm before anything is timed. Figures are of CPU seconds, child processes included,
-because other programs on the machine lengthen those least.
+VIDEO is a clip in the format of MEAD: 1920 x 1080, 30 fps, H.264 4:4:4. Without it, a clip of ``results/synthetic`` is
+scaled up. `plain_preprocess.py` implements the published procedure: it decodes the 25 fps video for landmarks and again
+for crops, warps in float64, stores float64, and looks up landmarks one by one. Both sides use the same detector, and
+libraries are loaded before timing. Times are CPU seconds with child processes, which other programs affect least.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ from pathlib import Path
 from typing import Any
 
 THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
-# Read by the libraries when they are imported: everything on one thread.
+# One thread. Libraries read these variables when they are imported.
 os.environ.update(dict.fromkeys(THREADS, "1"))
 
 import cv2  # noqa: E402
@@ -62,7 +61,7 @@ def cpu_seconds() -> float:
 
 
 def took(work: Callable[[], object], repeats: int = 1) -> float:
-    """CPU seconds of one call, the least of some."""
+    """CPU seconds of the fastest of several calls."""
     times = []
     for _ in range(repeats):
         begun = cpu_seconds()
@@ -72,7 +71,7 @@ def took(work: Callable[[], object], repeats: int = 1) -> float:
 
 
 def stages(archive: Path, folder: Path) -> dict[str, float]:
-    """Our stages from a subject's archive to its clip store in ``folder``: CPU seconds of each."""
+    """CPU seconds of each stage from a subject's archive to its clip store in ``folder``."""
     raw, video, boxes, store = folder / "raw", folder / "video25", folder / "landmarks.h5", folder / "clips.h5"
     index = video / "index.csv"
     return {
@@ -96,7 +95,7 @@ def one_clip(video: Path, folder: Path, repeats: int) -> Figures:
     detector = MediaPipeDetector(LandmarkSettings())
     runs = []
     for number in range(repeats + 1):
-        # The first one loads the detector and is not counted.
+        # The first call loads the detector and is not counted.
         shutil.rmtree(folder / "ours", ignore_errors=True)
         (folder / "ours").mkdir()
         runs.append(stages(archive, folder / "ours"))
@@ -132,12 +131,12 @@ def one_clip(video: Path, folder: Path, repeats: int) -> Figures:
 
 
 def psnr(pictures: Any, truth: Any) -> float:
-    """Peak signal to noise ratio over all pictures, dB."""
+    """Peak signal-to-noise ratio over all images, dB."""
     return float(10 * np.log10(255**2 / np.mean((pictures.astype(np.float64) - truth) ** 2)))
 
 
 def masks() -> Figures:
-    """Frames a second of the look-up of 468 landmarks in mask pictures."""
+    """Frames per second when looking up 468 landmarks in mask images."""
     rng = np.random.default_rng(0)
     landmarks = rng.uniform(-1.1, 1.1, (200, 468, 2)).astype(np.float32)
     pictures = (rng.random((200, 224, 224)) > 0.5).astype(np.uint8)
@@ -152,11 +151,11 @@ def masks() -> Figures:
 
 
 def items(folder: Path, clips: int = 20, frames: int = 100) -> Figures:
-    """Training items a CPU second: windows of 64 frames, landmarks, sound, 100 expression coefficients.
+    """Training items per CPU second: windows of 64 frames with landmarks, audio, 100 expression coefficients.
 
-    In batches a copy into one tensor is added on both sides.
+    Batches add a copy into one tensor on both sides.
     """
-    # Not at the top: a shard of this file's own must not carry torch in its memory.
+    # Imported here, because the shard processes of this file must not hold torch in memory.
     from occlufacediff.datasets.clips import ClipStore
     from occlufacediff.training.windows import WindowDataset, collate
 
@@ -207,7 +206,7 @@ def items(folder: Path, clips: int = 20, frames: int = 100) -> Figures:
 
 
 def shard(video: Path, clips: int, folder: Path) -> Figures:
-    """One shard of copies of a small clip, after a clip that loads what is loaded once: CPU a clip, peak memory."""
+    """One shard of copies of a small clip, after a warm-up clip: CPU time per clip, peak memory."""
     times = []
     for count in (1, clips):
         place = folder / f"{count}-{clips}"
@@ -217,14 +216,14 @@ def shard(video: Path, clips: int, folder: Path) -> Figures:
         times.append(sum(stages(place / "video.tar", place).values()))
         assert [row["status"] for row in read_index(place / "c.csv")] == ["ok"] * count
         shutil.rmtree(place)
-    # The peak that getrusage tells begins with that of the process which started this one.
+    # The peak of getrusage starts at the value of the parent process.
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
     peak = int(status["VmHWM"].split()[0]) / 1024
     return {"clips": clips, "cpu_s_a_clip": round(times[1] / clips, 4), "peak_mb": round(peak, 1)}
 
 
 def shards(video: Path, folder: Path, most: int) -> Figures:
-    """Shards of 10 to ``most`` clips, each in a process of its own."""
+    """Shards of 10 to ``most`` clips, each in a separate process."""
     small = folder / "small.mp4"
     run_ffmpeg("-i", video, "-t", "1.04", "-vf", "crop=ih:ih,scale=192:192,fps=25", "-preset", "ultrafast", small)
     rows = []
@@ -249,13 +248,13 @@ def shards(video: Path, folder: Path, most: int) -> Figures:
 
 
 def run_ffmpeg(*arguments: object) -> None:
-    """Run the ffmpeg program; an error ends the benchmark."""
+    """Run ffmpeg; an error ends the benchmark."""
     words = [str(word) for word in arguments]
     subprocess.run([ffmpeg_binary(), "-nostdin", "-loglevel", "error", "-y", *words], check=True)
 
 
 def own_video(folder: Path) -> Path:
-    """A clip of our own renders as 1920 x 1080, 30 fps, H.264 4:4:4."""
+    """A rendered clip, scaled to 1920 x 1080, 30 fps, H.264 4:4:4."""
     archives = sorted(ROOT.glob("results/synthetic/archives/*/video.tar"))
     if not archives:
         raise SystemExit("There is no results/synthetic/archives; give a VIDEO, or run `make run` first.")
@@ -271,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> Figures:
     """Measure, print, and end with one JSON object."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", type=Path, nargs="?")
-    parser.add_argument("--most", type=int, default=1000, help="clips of the largest shard, 20 or more")
+    parser.add_argument("--most", type=int, default=1000, help="clips in the largest shard, at least 20")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--only", default="clip,masks,items,shards")
     parser.add_argument("--shard", type=int, help=argparse.SUPPRESS)
@@ -304,14 +303,14 @@ def main(arguments: Sequence[str] | None = None) -> Figures:
 
 
 def met(result: Figures) -> dict[str, bool]:
-    """Which demands are met, of what was measured."""
+    """Which limits the measured figures meet."""
     demands: dict[str, tuple[str, Callable[[Figures], bool]]] = {
         "3 times the frames": ("clip", lambda it: it["speed_ratio"] >= 3),
         "1/40 of the bytes at 40 dB": ("clip", lambda it: it["bytes_ratio"] >= 40 and it["psnr_db"] >= 40),
         "100 times the masks": ("masks", lambda it: it["ratio"] >= 100),
         "10 times the items": ("items", lambda it: it["ratio"] >= 10),
         "memory does not grow": ("shards", lambda it: it["memory_growth_mb_20_to_200"] <= 20),
-        # HDF5 remembers names and places of what a file holds: at most 32 MiB a file, which 1,000 clips begin to fill.
+        # HDF5 caches the index of a file, at most 32 MiB; 1,000 clips begin to fill this cache.
         "nor without end": ("shards", lambda it: it["memory_growth_mb_20_to_most"] <= 20 + 32),
         "constant cost": ("shards", lambda it: it["dearest_to_cheapest"] <= 1.25),
     }

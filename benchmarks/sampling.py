@@ -1,10 +1,10 @@
-"""Speed of sampling: the published procedure, written in the plainest way, against ours, in one process.
+"""Speed of sampling: a direct implementation of the published procedure against this project, in one process.
 
 ``python benchmarks/sampling.py [--quick] [--device auto] [--plain-steps 4]``; the last line is one JSON object.
 
-Both use the same modules, weights (the parity numbers' rule, published sizes), noise and layout of windows. The plain
-way computes everything anew at every step, one window at a time, with three passes for guidance. It runs a process of
-``--plain-steps`` steps to its end, whose motion is compared with ours; its time is scaled to ``--steps``.
+Both use the same modules, weights (filled by the rule of the parity tests, published sizes), noise and windows. The
+plain procedure computes everything at every step, one window at a time, with three passes for guidance. It runs
+``--plain-steps`` steps, and both motions are compared. Its time is scaled to ``--steps``.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ from occlufacediff.models.sampler import Ddim, clip_noise  # noqa: E402
 from occlufacediff.models.schedule import NoiseSchedule  # noqa: E402
 from occlufacediff.models.windows import WINDOW_FRAMES  # noqa: E402
 
-#: Weights of guidance (s_all, s_audio) where there is any.
+#: Guidance weights (s_all, s_audio) of the guided runs.
 GUIDANCE = (1.5, 0.5)
 REPEATS = 3
 
@@ -51,7 +51,7 @@ Models = tuple[Denoiser, MotionPrior]
 
 @dataclasses.dataclass(frozen=True)
 class Took:
-    """Seconds by the clock on the wall, and of the processor (which other programs do not lengthen)."""
+    """Wall-clock seconds and CPU seconds."""
 
     wall: float
     cpu: float
@@ -69,14 +69,14 @@ def take(work: Callable[[], object], device: torch.device) -> Took:
 
 
 def median(work: Callable[[], object], device: torch.device, repeats: int = REPEATS) -> Took:
-    """Median of some calls, after one to warm up."""
+    """Median of several calls, after one warm-up call."""
     work()
     took = [take(work, device) for _ in range(repeats)]
     return Took(statistics.median(one.wall for one in took), statistics.median(one.cpu for one in took))
 
 
 def build(quick: bool) -> Models:
-    """Denoiser and motion prior of the published sizes, filled by the rule; quick: with a small audio encoder."""
+    """Denoiser and motion prior of the published sizes with rule-based weights; quick: a small audio encoder."""
     config = DenoiserConfig.published()
     if quick:
         sizes = json.loads((ROOT / "tests" / "goldens" / "wav2vec2_configs.json").read_text())["small"]
@@ -90,7 +90,7 @@ def build(quick: bool) -> Models:
 
 
 def random_clip(frames: int, name: str = "benchmark") -> SampleInput:
-    """Landmarks, half of them hidden, and noise for sound."""
+    """Landmarks, half of them occluded, and noise as audio."""
     draw = torch.Generator().manual_seed(0)
     return SampleInput(
         clip_id=name,
@@ -102,7 +102,7 @@ def random_clip(frames: int, name: str = "benchmark") -> SampleInput:
 
 @torch.no_grad()
 def plain(models: Models, clip: SampleInput, steps: int, guided: bool) -> tuple[Tensor, list[Took]]:
-    """The published procedure in the plainest way: motion (1, T, M), and the time of each step of each window."""
+    """The published procedure, plainly: motion (1, T, M), and the time of each step of each window."""
     denoiser, prior = models
     device = next(denoiser.parameters()).device
     lmk, mask, audio = (part[None].to(device) for part in (clip.lmk_2d, clip.lmk_mask, clip.audio))
@@ -138,14 +138,14 @@ def plain(models: Models, clip: SampleInput, steps: int, guided: bool) -> tuple[
 
 
 def peak_memory_mib() -> float:
-    """Most memory that this process has ever held."""
+    """Peak memory of this process."""
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def on_cpu(
     models: Models, clip: SampleInput, steps: int, plain_steps: int, fewer: tuple[int, ...]
 ) -> dict[str, object]:
-    """Ours against the plain way on one thread, with and without guidance; the floor; memory; few-step solvers."""
+    """This project against the plain procedure on one thread: guidance, lower bound, memory, few-step solvers."""
     cpu = torch.device("cpu")
     denoiser, prior = models
     frames = clip.lmk_2d.shape[0]
@@ -188,12 +188,12 @@ def on_cpu(
         "frames_per_s_overlapping": solvers,
     }
     print(f"one wav2vec2 pass {floor.wall:.2f} s, peak memory of ours {memory:.0f} MiB")
-    print(f"frames a second with overlapping windows (7 where 4 stand side by side): {solvers}")
+    print(f"frames per second with overlapping windows (7 instead of 4 adjacent ones): {solvers}")
     return result
 
 
 def busy_seconds(work: Callable[[], object]) -> float:
-    """Seconds in which the GPU computes or copies during a call."""
+    """Seconds of GPU activity (kernels and copies) during a call."""
     from torch.autograd import DeviceType
     from torch.profiler import ProfilerActivity, profile
 
@@ -213,7 +213,7 @@ def busy_seconds(work: Callable[[], object]) -> float:
 
 
 def on_gpu(models: Models, clip: SampleInput, steps: int, many: int) -> dict[str, object]:
-    """Ours in both number formats, for one clip and for many at once."""
+    """Both number formats, for one clip and for a batch."""
     device = torch.device("cuda")
     models = models[0].to(device), models[1].to(device)
     result: dict[str, object] = {"device": torch.cuda.get_device_name()}
@@ -251,7 +251,7 @@ def on_gpu(models: Models, clip: SampleInput, steps: int, many: int) -> dict[str
 
 
 def main() -> None:
-    """Measure on one thread of the processor, and on the GPU where there is one."""
+    """Measure on one CPU thread, and on the GPU if there is one."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="small audio encoder, 128 frames, 6 steps")
     parser.add_argument("--frames", type=int, default=256)
@@ -267,7 +267,7 @@ def main() -> None:
     models = build(arguments.quick)
     size = sum(parameter.numel() for parameter in models[0].parameters()) / 1e6
     print(f"denoiser of {size:.1f} M parameters, DDIM-{arguments.steps}, {arguments.frames} frames, one thread;")
-    print(f"the plain way ran {arguments.plain_steps} steps, its time is scaled to {arguments.steps}")
+    print(f"the plain procedure ran {arguments.plain_steps} steps, its time is scaled to {arguments.steps}")
     clip = random_clip(arguments.frames)
     result: dict[str, object] = {
         "parameters_m": round(size, 1),

@@ -1,9 +1,9 @@
-"""What few steps and joined windows cost in quality: a trained compact model on the test clips of a run.
+"""Quality cost of few steps and of joined windows: a trained compact model on the test clips of a run.
 
 ``python benchmarks/sampling_quality.py [--results results/synthetic] [--hour]``; the last line is one JSON object.
 
-Solvers are compared with DDIM-100 on the same noise. Seams are measured on test clips in a row; with ``--hour`` an hour
-of them tells memory and the seams of segments. Motions are the network's own, without the final fit to landmarks.
+Solvers are compared with DDIM-100 on the same noise. Seams are measured on concatenated test clips. With ``--hour``,
+memory and seams of segments are measured on one hour of clips. Motions are sampled, without refinement.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from occlufacediff.stages.open_head import workflow_head
 
 Float = NDArray[np.float32]
 
-#: Solvers are compared with these: the published one, and one near the path's limit.
+#: Reference solvers: the published one, and one with so many steps that more change little.
 REFERENCES = (("ddim", 400), ("ddim", 100))
 SOLVERS = (*REFERENCES, ("ddim", 50), ("ddim", 20), ("ddim", 10), ("dpmpp", 20), ("dpmpp", 10), ("dpmpp", 5))
 OCCLUSIONS = ("mouth", "audio_driven")
@@ -56,13 +56,13 @@ def inputs_of(store: ClipStore, kind: str) -> list[SampleInput]:
 
 
 def lips_of(asset: HeadAsset, clip: Clip, motion: Float) -> Float:
-    """Lip vertices (T, V, 3) of a motion on the clip's head, not turned."""
+    """Lip vertices (T, V, 3) of a motion on the clip's head, without head rotation."""
     made = vertices_numpy(asset, clip.shape, motion[:, :-3], np.zeros_like(motion[:, :3]), motion[:, -3:])
     return np.asarray(made[:, asset.regions["lips"]], np.float32)
 
 
 def rms_apart(one: list[Float], other: list[Float]) -> float:
-    """Root of the mean squared distance, mm, over all vertices and frames of all clips."""
+    """Root mean squared distance in mm, over all vertices and frames of all clips."""
     squares = [((a.astype(np.float64) - b) ** 2).sum(-1).ravel() for a, b in zip(one, other, strict=True)]
     return 1000 * float(np.sqrt(np.concatenate(squares).mean()))
 
@@ -70,7 +70,7 @@ def rms_apart(one: list[Float], other: list[Float]) -> float:
 def compare_solvers(
     models: tuple[Denoiser, MotionPrior], store: ClipStore, asset: HeadAsset
 ) -> dict[str, dict[str, float]]:
-    """For each solver: distance to two of many steps (RMS, mm at the lips), error against the truth, seconds."""
+    """For each solver: distance to the reference solvers (RMS, mm at the lips), error, seconds."""
     clips = [store[number] for number in range(len(store))]
     truths = [lips_of(asset, clip, clip.motion) for clip in clips]
     gathered: dict[str, list[dict[str, float]]] = {}
@@ -98,7 +98,7 @@ def compare_solvers(
 
 
 def joined(clips: list[SampleInput], frames: int) -> tuple[SampleInput, NDArray[np.int64]]:
-    """Clips in a row, again and again up to so many frames, and the frames where one begins."""
+    """Concatenated clips, repeated up to a number of frames, and the first frame of each."""
     row: list[SampleInput] = []
     lengths: list[int] = []
     for clip in itertools.cycle(clips):
@@ -126,7 +126,7 @@ def jerk_of(asset: HeadAsset, shape: Float, motion: Float) -> NDArray[np.float64
 
 
 def ratio_at(jerk: NDArray[np.float64], borders: NDArray[np.int64], joints: NDArray[np.int64]) -> float:
-    """Mean jerk where four frames span a border, over the mean elsewhere; frames near the clips' joints left out."""
+    """Ratio of mean jerk across window borders to mean jerk elsewhere; frames near clip borders are left out."""
     frame = np.arange(len(jerk))
 
     def spans(places: NDArray[np.int64], around: int) -> NDArray[np.bool_]:
@@ -143,7 +143,7 @@ def ratio_at(jerk: NDArray[np.float64], borders: NDArray[np.int64], joints: NDAr
 def measure_seams(
     models: tuple[Denoiser, MotionPrior], store: ClipStore, asset: HeadAsset, frames: int
 ) -> dict[str, float]:
-    """Jerk at windows' borders over jerk elsewhere: our overlapping windows, and windows side by side as published."""
+    """Jerk ratio at window borders: overlapping windows, and adjacent windows as published."""
     result: dict[str, float] = {}
     shape = store[0].shape
     for kind in OCCLUSIONS:
@@ -160,7 +160,7 @@ def measure_seams(
 def measure_segments(
     models: tuple[Denoiser, MotionPrior], store: ClipStore, asset: HeadAsset, windows: int = 8
 ) -> dict[str, float]:
-    """Jerk at the borders of segments of few windows over jerk elsewhere, and at the same frames without segments."""
+    """Jerk ratio at the borders of segments of few windows, and at the same frames without segments."""
     clip, joints = joined(inputs_of(store, OCCLUSIONS[0]), HOUR // 5)
     parts = split_segments(window_layout(HOUR // 5), windows)
     borders = np.array([(part.start + part.fixed) * 8 for part in parts[1:]])
@@ -175,7 +175,7 @@ def measure_segments(
 
 
 def measure_hour(models: tuple[Denoiser, MotionPrior], store: ClipStore) -> dict[str, float]:
-    """An hour of picture: speed, and memory beyond the inputs."""
+    """One hour of video: speed, and memory in addition to the inputs."""
     clip, _ = joined(inputs_of(store, OCCLUSIONS[0]), HOUR)
     frames = 5 * 60 * FPS
     sound = clip.audio[: frames * MEL_ROWS_PER_FRAME]
@@ -207,7 +207,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=Path("results/synthetic"))
     parser.add_argument("--head", type=Path, default=workflow_head(Config()))
-    parser.add_argument("--seam-frames", type=int, default=750, help="length of the row of clips, in frames")
+    parser.add_argument("--seam-frames", type=int, default=750, help="length of the concatenated clips, in frames")
     parser.add_argument("--hour", action="store_true", help="measure an hour of clips instead")
     arguments = parser.parse_args()
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Training speed: windows a second and memory of denoiser steps in float32 and bf16, on random data.
+"""Training speed: windows per second and memory of denoiser steps in float32 and bf16, on random data.
 
 ``python benchmarks/training.py [--device auto] [--batch 16] [--steps 10]``; the last line is one JSON object.
 """
@@ -31,7 +31,7 @@ from occlufacediff.training.optimisation import make_optimizer
 
 
 def random_batch(size: int, asset: HeadAsset, device: torch.device) -> Batch:
-    """A batch of windows in the shapes of training."""
+    """A batch of windows with the shapes of training."""
     frames = (size, 64)
     batch = {
         "exp": torch.rand(*frames, asset.n_exp),
@@ -48,7 +48,7 @@ def random_batch(size: int, asset: HeadAsset, device: torch.device) -> Batch:
 
 
 def measure(precision: str, asset: HeadAsset, device: torch.device, batch_size: int, steps: int) -> dict[str, float]:
-    """Windows a second and the loss after each step, after one step to warm up."""
+    """Windows per second and the loss of each step, after one warm-up step."""
     torch.manual_seed(0)
     settings = DenoiserSettings(loop=replace(LoopSettings(), precision=precision, batch_size=batch_size))
     prior = MotionPrior(prior_config(MotionPriorSettings(), asset)).to(device).eval().requires_grad_(False)
@@ -91,7 +91,7 @@ def measure(precision: str, asset: HeadAsset, device: torch.device, batch_size: 
 
 
 def main() -> None:
-    """Measure both number formats on the device at hand."""
+    """Measure both number formats on the available device."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
     parser.add_argument("--batch", type=int, default=16)
