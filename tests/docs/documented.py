@@ -95,7 +95,7 @@ def prepare(folder: Path) -> None:
     subjects = (*MEAD_TRAIN_SUBJECTS, *MEAD_TEST_SUBJECTS)
     files = [
         f"{place}/{subject}/{name}"
-        for place in ("FOLDER", "ARCHIVES", "faulty")
+        for place in ("FOLDER", "ARCHIVES", "faulty", "results/tiny/archives")
         for subject in subjects
         for name in ("video.tar", "audio.tar")
     ]

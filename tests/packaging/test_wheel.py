@@ -31,16 +31,19 @@ def _run(*command: str, cwd: Path, **environment: str) -> str:
     return answer.stdout
 
 
+def _package_files() -> set[str]:
+    files = (path.relative_to(ROOT) for path in (ROOT / "occlufacediff").rglob("*") if path.is_file())
+    return {str(path) for path in files if "__pycache__" not in path.parts}
+
+
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The wheel, built from the source distribution of the files that git tracks."""
+    """The wheel, built from the source distribution."""
     folder = tmp_path_factory.mktemp("build")
-    files = _run("git", "ls-files", "-z", "--cached", "--others", "--exclude-standard", cwd=ROOT).split("\0")
-    for name in filter(None, files):
-        if (ROOT / name).is_file():
-            target = folder / "source" / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes((ROOT / name).read_bytes())
+    for name in [*_package_files(), "pyproject.toml", "README.md", "LICENSE"]:
+        target = folder / "source" / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes((ROOT / name).read_bytes())
     build = "from setuptools import build_meta; build_meta.build_{}({!r})"
     _run(sys.executable, "-c", build.format("sdist", str(folder)), cwd=folder / "source")
     with tarfile.open(next(folder.glob("*.tar.gz"))) as archive:
@@ -60,11 +63,9 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_every_file_of_the_package_is_in_the_wheel(wheel: Path):
-    tracked = _run("git", "ls-files", "--cached", "--others", "--exclude-standard", "occlufacediff", cwd=ROOT)
-    wanted = {name for name in tracked.splitlines() if (ROOT / name).is_file()}
     with zipfile.ZipFile(wheel) as archive:
         found = {name for name in archive.namelist() if not name.split("/")[0].endswith(".dist-info")}
-    assert found == wanted
+    assert found == _package_files()
 
 
 def test_the_wheel_has_no_path_to_the_checkout(wheel: Path):
