@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.schema import Config
-from occlufacediff.datasets.clips import Clip, ClipStore
+from occlufacediff.datasets.clips import Clip
+from occlufacediff.datasets.store import ClipStore
 from occlufacediff.evaluation.metrics import lve
 from occlufacediff.evaluation.protocol import make_case
 from occlufacediff.head.asset import HeadAsset

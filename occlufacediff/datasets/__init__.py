@@ -1,1 +1,1 @@
-"""Reads clips of a data set for training, evaluation and prediction."""
+"""Reads the clips of a data set for training, evaluation and prediction."""

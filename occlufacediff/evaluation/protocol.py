@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.evaluation import EvaluationSettings, Method
 from occlufacediff.config.reconstruction import ReconstructionSettings
-from occlufacediff.datasets.clips import Clip, ClipStore
+from occlufacediff.datasets.clips import Clip
+from occlufacediff.datasets.store import ClipStore
 from occlufacediff.errors import UNEXPECTED
 from occlufacediff.evaluation.baselines import interpolate, neutral
 from occlufacediff.evaluation.scores import Surface, score, surface

@@ -12,7 +12,7 @@ import torch
 
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
-from occlufacediff.datasets.clips import SOUND, ClipStore
+from occlufacediff.datasets.store import AUDIO_OF_ENCODER, ClipStore
 from occlufacediff.device import pick_device
 from occlufacediff.errors import AssetError
 from occlufacediff.evaluation.predictions import write_motion, write_occlusion
@@ -95,7 +95,7 @@ def evaluate(
         coefficients=coefficients,
         clips=clips,
         audio=audio,
-        sound=SOUND[denoiser.config.audio],
+        audio_as=AUDIO_OF_ENCODER[denoiser.config.audio],
         memory_mib=0,
     )
     provenances = [info.provenance for info in (prior_info, denoiser_info)]

@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 
 from occlufacediff.config.training import DenoiserSettings, MotionPriorSettings
-from occlufacediff.datasets.clips import SOUND, ClipStore
+from occlufacediff.datasets.store import AUDIO_OF_ENCODER, ClipStore
 from occlufacediff.device import pick_device
 from occlufacediff.files import sha256
 from occlufacediff.head.asset import HeadAsset
@@ -115,7 +115,7 @@ def train_denoiser(
             head=asset,
             clips=clips,
             audio=audio,
-            sound=SOUND[denoiser_config(settings, prior).audio],
+            audio_as=AUDIO_OF_ENCODER[denoiser_config(settings, prior).audio],
             memory_mib=settings.loop.memory_mib,
             known_only=True,
         )

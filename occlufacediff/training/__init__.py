@@ -1,1 +1,1 @@
-"""Data loading, losses and resumable training loops."""
+"""Windows of training data, losses and resumable training of both networks."""

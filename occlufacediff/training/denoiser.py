@@ -1,4 +1,4 @@
-"""Training of the denoiser: clean latents from noisy ones, visible landmarks and sound; losses through the head."""
+"""Training of the denoiser: it predicts clean latents from noisy ones, visible landmarks and audio."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from occlufacediff.config.training import DenoiserSettings
-from occlufacediff.datasets.clips import ClipStore
+from occlufacediff.datasets.store import ClipStore
 from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.models.audio_encoder import LogMelEncoder
@@ -29,7 +29,7 @@ def denoiser_config(settings: DenoiserSettings, prior: MotionPrior) -> DenoiserC
     """Sizes of the denoiser for a motion prior.
 
     Raises:
-        ConfigError: the published sizes with a prior of other latents.
+        ConfigError: published sizes with a motion prior that has another latent size.
     """
     latent_dim = prior.config.latent_dim
     if settings.preset != "published":
@@ -44,10 +44,10 @@ def denoiser_config(settings: DenoiserSettings, prior: MotionPrior) -> DenoiserC
 
 
 def input_statistics(store: ClipStore) -> dict[str, Tensor]:
-    """Mean face (468, 2), one spread of landmarks (), mean and spread of the sound's columns over a split.
+    """Mean face (468, 2), one spread of all landmarks (), mean and spread of the audio's columns over a split.
 
-    The columns are (80,) log-mel bands, or (60,) of spectrum and phones.
-    Unknown landmarks (NaN) and hidden ones are left out; one that is never known gets a mean of 0.
+    The columns are (80,) log-mel bands, or (60,) speech features. Unknown (NaN) and occluded landmarks are left out;
+    a landmark that is never known gets a mean of 0.
     """
     face, square, mel, mel_square = (np.zeros(()),) * 4
     frames, rows = np.zeros((), np.int64), 0
@@ -74,7 +74,7 @@ def input_statistics(store: ClipStore) -> dict[str, Tensor]:
 
 
 def draw_steps(uniform: Tensor, schedule: NoiseSchedule, bias: float) -> Tensor:
-    """Diffusion steps (B,) of uniform numbers (B,): ``steps * u ** bias``, rounded down."""
+    """Diffusion steps (B,) from uniform numbers (B,): ``steps * u ** bias``, rounded down."""
     return (uniform**bias * schedule.steps).long().clamp_max(schedule.steps - 1)
 
 
@@ -88,12 +88,12 @@ def denoiser_losses(
     settings: DenoiserSettings,
     device: torch.device,
 ) -> Callable[[Batch], Losses]:
-    """The loss terms of a batch, as a function; ``loss`` is their weighted sum.
+    """A function that gives the loss terms of a batch; ``loss`` is their weighted sum.
 
-    In training steps, noise, dropped sound and landmarks, and mouth_swap are drawn from torch's generator; in eval mode
-    steps are spread evenly and nothing is dropped.
+    In training mode diffusion steps, noise, dropout of conditions and the mouth swap are drawn from torch's generator.
+    In eval mode diffusion steps are spaced evenly and no condition is dropped.
     """
-    sound = "waveform" if settings.preset == "published" else "log_mel"
+    audio = "waveform" if settings.preset == "published" else "log_mel"
 
     def losses(batch: Batch) -> Losses:
         size = len(batch["exp"])
@@ -113,7 +113,7 @@ def denoiser_losses(
         index = draw_steps(uniform, schedule, settings.noise_bias)
         noisy = schedule.add_noise(target, index, torch.randn_like(target))
         with autocast(settings.loop, device):
-            predicted = denoiser(noisy, schedule.timestep_map[index], lmk_2d, mask, batch[sound], keep)
+            predicted = denoiser(noisy, schedule.timestep_map[index], lmk_2d, mask, batch[audio], keep)
             decoded = prior.decode(predicted)
         weights = settings.losses
         terms = terms_on_head(decoded, batch, weights)
@@ -136,18 +136,18 @@ def fit_denoiser(
     seed: int,
     device: torch.device,
 ) -> tuple[Denoiser, TrainingRecord]:
-    """Train a denoiser on the latents (means, without noise) of a frozen motion prior.
+    """Train a denoiser on the latent means of a frozen motion prior.
 
-    Every sample has its own mask; its sound and all of its landmarks are dropped with odds of their own, so that
-    guidance finds trained branches.
+    Each sample has its own mask. Its audio and all of its landmarks are dropped independently, which trains the
+    branches that guidance uses.
 
     Args:
-        training: clips to learn from, with landmarks and sound.
-        validation: clips to be scored on.
+        training: training clips, with landmarks and audio.
+        validation: validation clips.
         asset: the head model.
-        prior: the motion prior; it is not changed.
+        prior: the motion prior; its weights are not changed.
         out_dir: gets history.csv and ``resume/``.
-        settings: sizes, weights, odds.
+        settings: of the training.
         course: what determines the weights, see `Course`.
         seed: of all random draws.
         device: where to train.

@@ -1,4 +1,4 @@
-"""Training of the motion prior: an autoencoder with a small divergence term and a loss on the head's vertices."""
+"""Training of the motion prior: an autoencoder with a small KL term and a loss on the head's vertices."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from occlufacediff.config.training import LossSettings, MotionPriorSettings
-from occlufacediff.datasets.clips import ClipStore
+from occlufacediff.datasets.store import ClipStore
 from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.models.layers import FRAMES_PER_LATENT
@@ -24,7 +24,7 @@ def prior_config(settings: MotionPriorSettings, asset: HeadAsset) -> MotionPrior
     """Sizes of the motion prior for a head.
 
     Raises:
-        ConfigError: the published sizes with a head of another number of expressions.
+        ConfigError: published sizes with a head model that has another number of expressions.
     """
     if settings.preset == "compact":
         return MotionPriorConfig.compact(asset.n_exp + 3)
@@ -43,7 +43,7 @@ def motion_of(batch: Batch) -> Tensor:
 
 
 def motion_statistics(store: ClipStore) -> tuple[Tensor, Tensor]:
-    """Mean and spread (M,) of motion over all frames of a split."""
+    """Mean and standard deviation (M,) of motion over all frames of a split."""
     count, total, square = 0, 0.0, 0.0
     for index in range(len(store)):
         motion = store[index].motion.astype(np.float64)
@@ -59,20 +59,20 @@ def principal_components(store: ClipStore, prior: MotionPrior, seed: int) -> tup
     count = min(4 * len(store), 2048)
     windows = torch.cat([motion_of(b) for b in batches(dataset, first=0, last=-(-count // 64), size=64, workers=0)])
     scaled = (windows - prior.motion_mean) / prior.motion_std
-    # Every second place of the 8 frames within a window, so that components do not depend on where blocks begin.
+    # Blocks start at every second frame, so that components do not depend on the start of a block.
     blocks = scaled.unfold(1, FRAMES_PER_LATENT, 2).transpose(2, 3).flatten(2).flatten(0, 1).double()
     variance, basis = torch.linalg.eigh(blocks.T @ blocks / len(blocks))
     most = min(prior.config.latent_dim, int((variance > 1e-6).sum()))
     chosen = torch.arange(len(variance) - 1, len(variance) - 1 - most, -1)
     basis = basis[:, chosen].T
-    # The sign of a component is free; fixing it keeps results apart from the library's choice.
+    # The sign of a component is arbitrary; fixing it makes results independent of the library.
     basis = basis * basis.gather(1, basis.abs().argmax(1, keepdim=True)).sign()
     return basis.float(), variance[chosen].sqrt().float()
 
 
 @torch.no_grad()
 def latent_statistics(prior: MotionPrior, store: ClipStore, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
-    """Mean and spread (D,) of latents over windows of a split, at most 1,024 of them."""
+    """Mean and standard deviation (D,) of latents over at most 1,024 windows of a split."""
     dataset = WindowDataset(store, seed=seed)
     count = min(8 * len(store), 1024)
     latents = [
@@ -97,11 +97,11 @@ def fit_motion_prior(
     """Train a motion prior; its latents have zero mean and unit spread over the training split.
 
     Args:
-        training: clips to learn from.
-        validation: clips to be scored on.
+        training: training clips.
+        validation: validation clips.
         asset: the head model.
         out_dir: gets history.csv and ``resume/``.
-        settings: sizes and weights.
+        settings: of the training.
         course: what determines the weights, see `Course`.
         seed: of all random draws.
         device: where to train.
@@ -110,7 +110,7 @@ def fit_motion_prior(
     prior = MotionPrior(prior_config(settings, asset))
     if settings.preset == "compact":
         mean, spread = motion_statistics(training)
-        # Values that hardly move in training must not drown the others.
+        # Coefficients with almost no variance must not dominate after scaling.
         prior.set_motion_statistics(mean, spread.clamp_min(0.1 * float(spread.mean())))
         prior.set_linear_path(*principal_components(training, prior, seed))
     prior.to(device)

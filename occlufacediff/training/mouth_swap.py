@@ -1,4 +1,8 @@
-"""Mouth swap: visible points that carry another clip's mouth, so that a network cannot read a hidden mouth off them."""
+"""Mouth swap: visible landmarks move with another clip's mouth, so that they do not reveal an occluded mouth.
+
+The cheeks and the nose of a head model move with the mouth in a fixed way that real faces do not have. A network would
+learn to read the occluded mouth from them.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +17,10 @@ from occlufacediff.occlusion.regions import LIPS
 
 
 class MouthSwap(nn.Module):
-    """Adds to visible landmarks the difference that another sample's mouth would make there.
+    """Adds to the landmarks the displacement that another sample's mouth would cause.
 
     Args:
-        asset: the head model; one without named mouth expressions (FLAME) gives decoys of the jaw only.
+        asset: the head model; without named mouth expressions (FLAME) only the jaw is swapped.
     """
 
     mouth: Tensor
@@ -34,18 +38,18 @@ class MouthSwap(nn.Module):
 
     @torch.no_grad()
     def forward(self, batch: dict[str, Tensor], odds: float) -> Tensor:
-        """Landmarks (B, T, 468, 2) of a batch, changed in samples drawn with ``odds`` where their mouth is hidden."""
+        """Landmarks (B, T, 468, 2), changed with probability ``odds`` per sample in frames with an occluded mouth."""
         lmk_2d, visible = batch["lmk_2d"], batch["lmk_mask"]
         size = len(lmk_2d)
         chosen = torch.rand(size, device=lmk_2d.device) < odds
-        hidden = visible[:, :, self.lips].mean(-1) < LEAST_VISIBLE_SHARE
-        some = visible.sum((1, 2)) > 0
-        rows = (chosen & hidden.any(1) & some).nonzero().flatten()
+        occluded = visible[:, :, self.lips].mean(-1) < LEAST_VISIBLE_SHARE
+        any_visible = visible.sum((1, 2)) > 0
+        rows = (chosen & occluded.any(1) & any_visible).nonzero().flatten()
         if len(rows) == 0 or size < 2:
             return lmk_2d
         exp, jaw = batch["exp"], batch["jaw"]
         other = (rows + torch.randint(1, size, rows.shape, device=rows.device)) % size
-        decoy = torch.where(self.mouth, exp[other], exp[rows])
+        swapped = torch.where(self.mouth, exp[other], exp[rows])
         shape = batch["shape"][rows]
         turn = axis_angle_to_matrix(batch["global_pose"][rows])
 
@@ -54,19 +58,19 @@ class MouthSwap(nn.Module):
             levers = self.levers_of(shape, expression, bent)
             return self.points_of(shape, expression, bent) + levers @ bent.transpose(-1, -2)
 
-        moved = local(decoy, jaw[other]) - local(exp[rows], jaw[rows])
-        # Weak perspective of a difference: the camera's shift and the root's place cancel.
+        moved = local(swapped, jaw[other]) - local(exp[rows], jaw[rows])
+        # Weak perspective of a difference: the camera's translation and the root's position cancel.
         flat = (moved @ turn.transpose(-1, -2))[..., :2] * batch["cam"][rows][:, :, None, :1]
         difference = flat * flat.new_tensor([1.0, -1.0])
         change = torch.zeros_like(lmk_2d[rows])
-        change[:, :, self.points] = difference * hidden[rows][:, :, None, None]
+        change[:, :, self.points] = difference * occluded[rows][:, :, None, None]
         changed = lmk_2d.clone()
         changed[rows] += change
         return changed
 
 
 class _LinearModule(nn.Module):
-    """A `Linear` of a head's landmarks on tensors."""
+    """A `Linear` of a head's landmarks, on tensors."""
 
     base: Tensor
     shape: Tensor

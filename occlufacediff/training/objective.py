@@ -1,4 +1,4 @@
-"""Losses on the head: distances in millimetres on the few vertices that carry lips and a spread of landmarks."""
+"""Losses on the head: distances in millimetres on the vertices of the lips and of a subset of landmarks."""
 
 from __future__ import annotations
 
@@ -12,8 +12,9 @@ from occlufacediff.face_mesh import lip_pairs
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.model import HeadModel
 
-#: Every so many landmarks are kept beside the lips', and at most so many of the lips' vertices.
+#: Besides the lip pairs, every 16th landmark is used.
 SPREAD = 16
+#: Largest number of lip vertices used.
 MOST_LIPS = 64
 MM = 1000.0
 
@@ -21,13 +22,13 @@ MM = 1000.0
 class HeadTerms(nn.Module):
     """Distances between predicted and true motion on a subset of a head's vertices.
 
-    Prediction and truth share identity and pose, so the head is not turned for distances: they do not change with it.
+    Prediction and truth share identity and pose. Distances do not depend on the pose, so the head is not rotated.
 
     Args:
         asset: the head model; needs a region ``lips`` and the landmarks of lip pairs.
 
     Raises:
-        AssetError: the head has none of these.
+        AssetError: the head model lacks these.
     """
 
     lips: Tensor
@@ -40,10 +41,10 @@ class HeadTerms(nn.Module):
     def __init__(self, asset: HeadAsset) -> None:
         super().__init__()
         if "lips" not in asset.regions:
-            raise AssetError(f"head model {asset.name}: region 'lips' is missing; training needs it")
+            raise AssetError(f"head model {asset.name}: region 'lips' is missing, which training needs")
         pairs = lip_pairs(asset.landmark_indices)
         if not pairs:
-            raise AssetError(f"head model {asset.name}: no pair of lip landmarks is embedded; training needs some")
+            raise AssetError(f"head model {asset.name}: no pair of lip landmarks is embedded, which training needs")
         rows = sorted({row for pair in pairs for row in pair} | set(range(0, len(asset.landmark_indices), SPREAD)))
         corners = asset.triangles_of_landmarks[rows]
         lips = np.unique(asset.regions["lips"])
@@ -64,7 +65,7 @@ class HeadTerms(nn.Module):
         self.register_buffer("corner_weights", weights, persistent=False)
 
     def vertices(self, motion: Tensor, shape: Tensor, global_pose: Tensor | None = None) -> Tensor:
-        """Vertices (B, T, N, 3), millimetres, of motion (B, T, E + 3) and identities (B, S), turned if posed."""
+        """Vertices (B, T, N, 3), millimetres, of motion (B, T, E + 3), shapes (B, S) and perhaps poses (B, T, 3)."""
         batch, frames = motion.shape[:2]
         flat = motion.float().flatten(0, 1)
         pose = flat.new_zeros(len(flat), 3) if global_pose is None else global_pose.flatten(0, 1)
@@ -72,7 +73,7 @@ class HeadTerms(nn.Module):
         return MM * points.unflatten(0, (batch, frames))
 
     def landmarks(self, vertices: Tensor) -> Tensor:
-        """Kept landmarks (B, T, L, 3) of vertices (B, T, N, 3)."""
+        """The chosen landmarks (B, T, L, 3) of vertices (B, T, N, 3)."""
         corners = vertices[:, :, self.corners.flatten()].unflatten(2, (-1, 3))
         return (corners * self.corner_weights[..., None]).sum(3)
 
@@ -82,11 +83,11 @@ class HeadTerms(nn.Module):
         return (points[:, :, self.upper] - points[:, :, self.lower]).abs().sum(-1)
 
     def forward(self, predicted: Tensor, batch: dict[str, Tensor], settings: LossSettings) -> dict[str, Tensor]:
-        """Terms of predicted motion (B, T, E + 3) against a batch's truth; terms of weight 0 are left out.
+        """Loss terms of predicted motion (B, T, E + 3) against a batch's truth; terms of weight 0 are left out.
 
-        ``lips``, ``vertices``: mean distance; ``velocity``: mean distance of the lips' steps between frames;
-        ``closure``: mean difference of lip gaps; all millimetres. ``landmarks_2d``: mean L1 distance of projected to
-        detected landmarks, in units of half a crop; landmarks that are NaN (unknown, hidden) do not count.
+        ``lips``, ``vertices``: mean distance; ``velocity``: mean distance between the frame-to-frame steps of the lips;
+        ``closure``: mean difference of lip gaps; all in millimetres. ``landmarks_2d``: mean L1 distance between
+        projected and detected landmarks, in units of half a crop, without NaN landmarks (unknown or occluded).
         """
         with torch.no_grad():
             truth = self.vertices(torch.cat([batch["exp"], batch["jaw"]], -1), batch["shape"])

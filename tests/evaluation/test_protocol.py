@@ -17,7 +17,7 @@ from small_head import N_EXP
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.occlusion import OCCLUSION_KINDS
 from occlufacediff.config.reconstruction import ReconstructionSettings
-from occlufacediff.datasets.clips import ClipStore
+from occlufacediff.datasets.store import ClipStore
 from occlufacediff.errors import AssetError
 from occlufacediff.evaluation import protocol as protocol_module
 from occlufacediff.evaluation.protocol import Protocol, Round, make_case

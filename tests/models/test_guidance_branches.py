@@ -14,7 +14,7 @@ sys.path += [str(Path(__file__).resolve().parents[1]), str(Path(__file__).resolv
 from small_data import Files, write_small_data
 
 from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
-from occlufacediff.datasets.clips import ClipStore
+from occlufacediff.datasets.store import ClipStore
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.open_weights import LandmarkClipSettings, OpenWeightsSettings
-from occlufacediff.datasets.clips import ClipStore
+from occlufacediff.datasets.store import ClipStore
 from occlufacediff.face_mesh import EYE_CORNERS, INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
@@ -181,7 +181,7 @@ def test_shards_hold_all_clips_once_and_serve_as_training_data(small_open_head, 
     list_landmark_clips(files, manifest, settings=SHORT)
     table = pd.read_csv(manifest)
     assert table["split"].tolist() == ["train"] * 3 + ["validation"]
-    store = ClipStore(manifest, "train", coefficients=files, clips=files, audio=files, sound="speech")
+    store = ClipStore(manifest, "train", coefficients=files, clips=files, audio=files, audio_as="speech")
     assert len(store) == 3
     clip = store[0]
     assert clip.lmk_2d.shape == (75, 468, 2)

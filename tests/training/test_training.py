@@ -378,7 +378,7 @@ def test_rates_rise_and_fall() -> None:
     assert rates[-1] < 0.06
 
 
-def test_mouth_swap_move_visible_points_only_where_the_mouth_is_hidden(files: Files) -> None:
+def test_mouth_swap_moves_visible_landmarks_only_where_the_mouth_is_occluded(files: Files) -> None:
     torch.manual_seed(0)
     frames, size = 64, 4
     batch = {

@@ -1,4 +1,4 @@
-"""Landmarks that a detector does not know (NaN) count as hidden in training."""
+"""Landmarks that a detector does not provide (NaN) count as occluded in training."""
 
 from __future__ import annotations
 

@@ -21,7 +21,8 @@ from small_data import Files, write_small_data
 
 from occlufacediff.config.occlusion import MaskSettings
 from occlufacediff.config.training import AugmentSettings
-from occlufacediff.datasets.clips import ClipStore, fit_rows
+from occlufacediff.datasets.clips import fit_rows
+from occlufacediff.datasets.store import ClipStore
 from occlufacediff.errors import AssetError
 from occlufacediff.models.conditions import Conditions, SampleInput
 from occlufacediff.speech import recognition
@@ -44,14 +45,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return write_small_data(tmp_path_factory.mktemp("data"))
 
 
-def store_of(files: Files, split: str = "train", memory_mib: int = 0, sound: str = "log_mel") -> ClipStore:
+def store_of(files: Files, split: str = "train", memory_mib: int = 0, audio_as: str = "log_mel") -> ClipStore:
     return ClipStore(
         files.manifest,
         split,
         coefficients=files.coefficients,
         clips=files.clips,
         audio=files.audio,
-        sound=sound,
+        audio_as=audio_as,
         memory_mib=memory_mib,
     )
 
@@ -68,32 +69,32 @@ def test_store_gives_the_usable_clips_of_its_split(files: Files) -> None:
     assert clip.log_mel.shape == (200, 80)
     kept = store_of(files, memory_mib=100)
     assert np.array_equal(kept[1].lmk_2d, clip.lmk_2d)
-    wave = store_of(files, sound="waveform")[0].waveform
+    wave = store_of(files, audio_as="waveform")[0].waveform
     assert wave is not None
     assert abs(wave.mean()) < 1e-5
     assert abs(wave.std() - 1) < 1e-3
 
 
-def test_spectrum_and_phones_are_heard_where_they_were_not_drawn(files: Files) -> None:
-    clip = store_of(files, sound="speech")[0]
+def test_speech_features_are_computed_if_not_stored(files: Files) -> None:
+    clip = store_of(files, audio_as="speech")[0]
     assert clip.log_mel is not None
     assert clip.log_mel.shape == (4 * len(clip.exp), N_FEATURES)
     np.testing.assert_allclose(clip.log_mel[:, N_BANDS:].sum(axis=1), 1.0, atol=1e-5)
 
 
-def test_a_clip_is_heard_once(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_phones_of_a_clip_are_recognised_once(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     """The recogniser is slow, and a clip is read for each of its windows."""
-    heard: list[int] = []
+    audio: list[int] = []
 
-    def heard_now(samples: bytes) -> list[tuple[str, float]]:
-        heard.append(len(samples) // 2)  # of 16 bits
+    def decode_now(samples: bytes) -> list[tuple[str, float]]:
+        audio.append(len(samples) // 2)  # of 16 bits
         return real(samples)
 
     real = recognition._decode_phones
-    monkeypatch.setattr(recognition, "_decode_phones", heard_now)
-    store = store_of(files, sound="speech")
+    monkeypatch.setattr(recognition, "_decode_phones", decode_now)
+    store = store_of(files, audio_as="speech")
     first, again = (store[1].log_mel for _ in range(2))
-    assert heard == [640 * 70, 640 * 50]
+    assert audio == [640 * 70, 640 * 50]
     assert first is not None
     assert again is not None
     np.testing.assert_array_equal(first, again)
@@ -166,44 +167,44 @@ def test_a_short_clip_is_held_and_silent_after_its_end(files: Files) -> None:
 
 def test_after_its_end_a_clip_says_no_phone(files: Files) -> None:
     """Shares of phones stay shares: what a silent band holds, about -3, is none."""
-    clip = store_of(files, sound="speech")[1]
+    clip = store_of(files, audio_as="speech")[1]
     assert clip.log_mel is not None
     after = window_of(clip, 0, 1.0)["log_mel"][200:]
     assert (after[:, :N_BANDS] == clip.log_mel[:, :N_BANDS].min()).all()
     assert (after[:, N_BANDS:] == [name == SILENCE for name in PHONES]).all()
 
 
-@pytest.mark.parametrize("sound", ["log_mel", "speech", "waveform"])
-def test_sampling_fills_a_short_clip_as_training_does(files: Files, sound: str) -> None:
-    clip = store_of(files, sound=sound)[1]
-    heard = clip.waveform if sound == "waveform" else clip.log_mel
+@pytest.mark.parametrize("audio_as", ["log_mel", "speech", "waveform"])
+def test_sampling_fills_a_short_clip_as_training_does(files: Files, audio_as: str) -> None:
+    clip = store_of(files, audio_as=audio_as)[1]
+    audio = clip.waveform if audio_as == "waveform" else clip.log_mel
     assert clip.lmk_2d is not None
-    assert heard is not None
+    assert audio is not None
     given = SampleInput(
-        "a", torch.from_numpy(clip.lmk_2d), torch.ones(clip.lmk_2d.shape[:2]), torch.from_numpy(heard.copy())
+        "a", torch.from_numpy(clip.lmk_2d), torch.ones(clip.lmk_2d.shape[:2]), torch.from_numpy(audio.copy())
     )
-    audio = "wav2vec2" if sound == "waveform" else sound
-    conditions = Conditions(SimpleNamespace(config=SimpleNamespace(audio=audio)), [(True, True, 1.0)], use_audio=True)
-    lmk, _, told = conditions._cut(given, 0)
+    encoder = "wav2vec2" if audio_as == "waveform" else audio_as
+    conditions = Conditions(SimpleNamespace(config=SimpleNamespace(audio=encoder)), [(True, True, 1.0)], use_audio=True)
+    lmk, _, used = conditions._cut(given, 0)
     trained = window_of(clip, 0, 1.0)
     np.testing.assert_allclose(lmk, trained["lmk_2d"], atol=1e-6)
-    np.testing.assert_allclose(told, trained["waveform" if sound == "waveform" else "log_mel"], atol=1e-6)
+    np.testing.assert_allclose(used, trained["waveform" if audio_as == "waveform" else "log_mel"], atol=1e-6)
 
 
-def test_sound_shorter_than_its_clip_ends_in_silence(files: Files, tmp_path: Path) -> None:
+def test_audio_shorter_than_its_clip_ends_in_silence(files: Files, tmp_path: Path) -> None:
     with h5py.File(tmp_path / "A1.h5", "w") as file:
         file["happy/level_1/000/log_mel"] = np.full((270, 80), 2.0, np.float32)
         file["happy/level_1/000/speech"] = np.eye(N_FEATURES, dtype=np.float32)[np.full(270, N_BANDS)] - 1
     short = replace(files, audio=[tmp_path / "A1.h5", *files.audio[1:]])
-    mel, heard = (store_of(short, sound=sound)[0].log_mel for sound in ("log_mel", "speech"))
+    mel, audio = (store_of(short, audio_as=audio_as)[0].log_mel for audio_as in ("log_mel", "speech"))
     assert mel is not None
-    assert heard is not None
+    assert audio is not None
     assert (mel[270:] == 2.0).all()
-    assert (heard[270:, :N_BANDS] == -1).all()
-    assert (heard[270:, N_BANDS:] == [name == SILENCE for name in PHONES]).all()
+    assert (audio[270:, :N_BANDS] == -1).all()
+    assert (audio[270:, N_BANDS:] == [name == SILENCE for name in PHONES]).all()
 
 
-def test_sound_stays_in_step_with_the_motion_at_any_tempo(files: Files) -> None:
+def test_audio_stays_in_step_with_the_motion_at_any_tempo(files: Files) -> None:
     clip = store_of(files)[0]
     sample = window_of(clip, 3.0, 0.9)
     loud = sample["log_mel"].reshape(64, 4, 80).mean((1, 2))
@@ -211,17 +212,17 @@ def test_sound_stays_in_step_with_the_motion_at_any_tempo(files: Files) -> None:
 
 
 def test_a_waveform_stays_in_step_with_the_motion_at_any_tempo(files: Files) -> None:
-    clip = store_of(files, sound="waveform")[0]
+    clip = store_of(files, audio_as="waveform")[0]
     clip = replace(clip, waveform=np.repeat(clip.exp[:, 0], 640))
     for start, tempo in ((3.0, 0.9), (10.4, 1.12), (len(clip) - 50.0, 1.0)):
         sample = window_of(clip, start, tempo)
         assert sample["waveform"].shape == (64 * 640,)
         inside = start + tempo * np.arange(64) < len(clip) - 1
-        heard = sample["waveform"][::640]
+        audio = sample["waveform"][::640]
         # Steps of a frame: a sample is that of the frame it lies in.
         frames = np.floor(start + tempo * np.arange(64) + 1e-6).astype(int)
-        np.testing.assert_allclose(heard[inside], clip.exp[frames[inside], 0], atol=1e-4)
-        assert not heard[start + tempo * np.arange(64) > len(clip)].any()
+        np.testing.assert_allclose(audio[inside], clip.exp[frames[inside], 0], atol=1e-4)
+        assert not audio[start + tempo * np.arange(64) > len(clip)].any()
 
 
 def test_items_depend_on_seed_and_number_alone(files: Files) -> None:

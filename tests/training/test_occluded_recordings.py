@@ -1,4 +1,4 @@
-"""What is hidden in a recording is not learnt from, not shown to the network and not scored as truth."""
+"""Occluded parts of a recording are no training target, no input of the network and no ground truth."""
 
 from __future__ import annotations
 
@@ -20,7 +20,8 @@ from small_data import Files, write_small_data
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.occlusion import MaskSettings
 from occlufacediff.config.training import LossSettings
-from occlufacediff.datasets.clips import LEAST_KNOWN, Clip, ClipStore, known_runs
+from occlufacediff.datasets.clips import LEAST_KNOWN, Clip, known_runs
+from occlufacediff.datasets.store import ClipStore
 from occlufacediff.errors import AssetError
 from occlufacediff.evaluation.observed import observed_truth
 from occlufacediff.evaluation.protocol import make_case, unknown_frames
@@ -49,20 +50,20 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return files
 
 
-def store_of(files: Files, split: str = "train", *, known_only: bool, sound: str = "log_mel") -> ClipStore:
+def store_of(files: Files, split: str = "train", *, known_only: bool, audio_as: str = "log_mel") -> ClipStore:
     return ClipStore(
         files.manifest,
         split,
         coefficients=files.coefficients,
         clips=files.clips,
         audio=files.audio,
-        sound=sound,
+        audio_as=audio_as,
         known_only=known_only,
     )
 
 
 @given(st.lists(st.booleans(), max_size=120), st.integers(1, 30))
-def test_runs_are_all_that_is_known_for_long_enough(known: list[bool], least: int) -> None:
+def test_runs_are_the_long_enough_known_stretches(known: list[bool], least: int) -> None:
     runs = known_runs(np.array(known, bool), least)
     for run in runs:
         assert all(known[run])
@@ -73,9 +74,9 @@ def test_runs_are_all_that_is_known_for_long_enough(known: list[bool], least: in
     assert [run.stop - run.start for run in runs] == [len(word) for word in text.split() if len(word) >= least]
 
 
-@pytest.mark.parametrize("sound", ["log_mel", "waveform"])
-def test_training_gets_the_known_runs_with_their_sound(files: Files, sound: str) -> None:
-    whole, known = (store_of(files, known_only=only, sound=sound) for only in (False, True))
+@pytest.mark.parametrize("audio_as", ["log_mel", "waveform"])
+def test_training_gets_the_known_runs_with_their_audio(files: Files, audio_as: str) -> None:
+    whole, known = (store_of(files, known_only=only, audio_as=audio_as) for only in (False, True))
     assert len(whole) == len(known) == 4
     assert [len(known[index]) for index in range(4)] == [30, 30, 30, 30]
     assert known.clip_id(0) == known.clip_id(1) == whole.clip_id(0)
@@ -83,9 +84,9 @@ def test_training_gets_the_known_runs_with_their_sound(files: Files, sound: str)
     first, second = known[0], known[1]
     np.testing.assert_array_equal(first.motion, whole[0].motion[:30])
     np.testing.assert_array_equal(second.motion, whole[0].motion[40:])
-    each = 4 if sound == "log_mel" else 640
-    heard, all_of_it = getattr(second, sound), getattr(whole[0], sound)
-    np.testing.assert_array_equal(heard, all_of_it[40 * each :])
+    each = 4 if audio_as == "log_mel" else 640
+    audio, all_of_it = getattr(second, audio_as), getattr(whole[0], audio_as)
+    np.testing.assert_array_equal(audio, all_of_it[40 * each :])
     assert second.known is not None
     assert second.known.all()
 
@@ -128,13 +129,13 @@ def scores_of(asset: HeadAsset, clip: Clip, kind: str = "mouth", noise: float = 
     """Scores of a still face; with noise on all that the recording hides."""
     case = make_case("C1/clip", clip, kind, EvaluationSettings(), seed=0)
     truth, made = surface(asset, clip, clip.motion), surface(asset, clip, 0 * clip.motion)
-    told = observed_truth(asset, clip)
+    observed = observed_truth(asset, clip)
     if noise:
         assert clip.lmk_2d is not None
         rng = np.random.default_rng(0)
         vertices, landmarks, points = truth.vertices.copy(), truth.landmarks.copy(), clip.lmk_2d.copy()
-        vertices[~told.vertices] += noise * rng.normal(size=vertices[~told.vertices].shape)
-        landmarks[~told.landmarks] += noise * rng.normal(size=landmarks[~told.landmarks].shape)
+        vertices[~observed.vertices] += noise * rng.normal(size=vertices[~observed.vertices].shape)
+        landmarks[~observed.landmarks] += noise * rng.normal(size=landmarks[~observed.landmarks].shape)
         assert clip.lmk_visible is not None
         points[~clip.lmk_visible] += noise * rng.normal(size=points[~clip.lmk_visible].shape)
         truth = replace(truth, vertices=vertices, landmarks=landmarks)
@@ -142,13 +143,13 @@ def scores_of(asset: HeadAsset, clip: Clip, kind: str = "mouth", noise: float = 
     return score(asset, clip, truth, made, 0 * clip.motion, case.visible, case.occlusion.frames)
 
 
-def test_all_visible_scores_as_if_nobody_had_told(files: Files, clip: Clip) -> None:
+def test_all_visible_scores_as_if_nobody_had_observed(files: Files, clip: Clip) -> None:
     asset = HeadAsset.load(files.head)
     plain = scores_of(asset, replace(clip, lmk_visible=None, known=None))
-    told = scores_of(asset, replace(clip, lmk_visible=np.ones((70, 468), bool), known=np.ones(70, bool)))
-    assert set(told) == set(plain)
+    observed = scores_of(asset, replace(clip, lmk_visible=np.ones((70, 468), bool), known=np.ones(70, bool)))
+    assert set(observed) == set(plain)
     for name, value in plain.items():
-        assert told[name] == pytest.approx(value, rel=1e-6, abs=1e-9), name
+        assert observed[name] == pytest.approx(value, rel=1e-6, abs=1e-9), name
 
 
 def test_what_the_recording_hides_is_no_truth(files: Files, clip: Clip) -> None:
@@ -168,11 +169,11 @@ def test_a_recording_that_hides_everything_has_no_scores_but_the_predictions_own
     assert set(scores_of(asset, nothing)) == {"jitter"}
 
 
-def test_landmarks_that_a_detector_never_gives_leave_the_surface_told(files: Files, clip: Clip) -> None:
+def test_landmarks_that_a_detector_never_gives_leave_the_surface_observed(files: Files, clip: Clip) -> None:
     assert clip.lmk_2d is not None
     points = clip.lmk_2d.copy()
     points[:, 300:] = np.nan
     asset = HeadAsset.load(files.head)
-    told = observed_truth(asset, replace(clip, lmk_2d=points, lmk_visible=None, known=None))
-    assert told.vertices.all()
-    assert not told.landmarks[:, 300:].any()
+    observed = observed_truth(asset, replace(clip, lmk_2d=points, lmk_visible=None, known=None))
+    assert observed.vertices.all()
+    assert not observed.landmarks[:, 300:].any()

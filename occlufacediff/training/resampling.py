@@ -1,0 +1,67 @@
+"""Windows cut out of clips, at any position and tempo."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from occlufacediff.datasets.clips import Clip, Float
+from occlufacediff.media.rates import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
+from occlufacediff.speech.feature_columns import padding_row
+
+#: Frames of a window.
+WINDOW = 64
+#: A landmark between two frames is visible if its interpolated visibility is larger than this.
+VISIBLE = 0.999
+
+
+def resample(values: Float, positions: Float) -> Float:
+    """Rows of ``values`` (T, ...) at fractional positions (N,): linear between rows, clamped at the ends."""
+    positions = np.clip(positions, 0, len(values) - 1)
+    low = np.minimum(positions.astype(np.int64), max(len(values) - 2, 0))
+    high = np.minimum(low + 1, len(values) - 1)
+    part = (positions - low).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
+    start = values[low]
+    return start + part * (values[high] - start)
+
+
+def window_of(clip: Clip, start: float, tempo: float) -> dict[str, Float]:
+    """A window of 64 frames from ``start``, ``tempo`` times as fast; the pitch of a waveform rises with the tempo.
+
+    After the end of the clip the last frame is held and the audio is silence.
+    """
+    if tempo == 1 and float(start).is_integer() and 0 <= start <= len(clip) - WINDOW:
+        return _cut(clip, int(start))
+    frames = start + tempo * np.arange(WINDOW)
+    result = {key: resample(getattr(clip, key), frames) for key in ("exp", "jaw", "global_pose", "cam")}
+    result["shape"] = clip.shape
+    if clip.lmk_2d is not None:
+        result["lmk_2d"] = resample(clip.lmk_2d, frames)
+        if clip.lmk_visible is not None:
+            # Between two frames a landmark is visible if it is visible in both.
+            result["lmk_visible"] = (resample(clip.lmk_visible.astype(np.float32), frames) > VISIBLE).astype(np.float32)
+    if clip.log_mel is not None:
+        rows = MEL_ROWS_PER_FRAME * start + tempo * np.arange(MEL_ROWS_PER_FRAME * WINDOW)
+        mel = resample(clip.log_mel, rows)
+        mel[rows > len(clip.log_mel) - 1] = padding_row(clip.log_mel)
+        result["log_mel"] = mel
+    if clip.waveform is not None:
+        places = SAMPLES_PER_FRAME * start + tempo * np.arange(SAMPLES_PER_FRAME * WINDOW)
+        wave = resample(clip.waveform, places)
+        wave[places > len(clip.waveform) - 1] = 0
+        result["waveform"] = wave
+    return result
+
+
+def _cut(clip: Clip, start: int) -> dict[str, Float]:
+    """The window of 64 frames from frame ``start``, as views of a clip that contains all of it."""
+    result = {key: getattr(clip, key)[start : start + WINDOW] for key in ("exp", "jaw", "global_pose", "cam")}
+    result["shape"] = clip.shape
+    if clip.lmk_2d is not None:
+        result["lmk_2d"] = clip.lmk_2d[start : start + WINDOW]
+        if clip.lmk_visible is not None:
+            result["lmk_visible"] = clip.lmk_visible[start : start + WINDOW].astype(np.float32)
+    for key, rate in (("log_mel", MEL_ROWS_PER_FRAME), ("waveform", SAMPLES_PER_FRAME)):
+        audio = getattr(clip, key)
+        if audio is not None:
+            result[key] = audio[rate * start : rate * (start + WINDOW)]
+    return result
