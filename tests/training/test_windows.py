@@ -29,15 +29,9 @@ from occlufacediff.speech import recognition
 from occlufacediff.speech.feature_columns import N_BANDS, N_FEATURES
 from occlufacediff.speech.features import speech_features
 from occlufacediff.speech.phones import PHONES, SILENCE
-from occlufacediff.training.windows import (
-    WindowDataset,
-    augment_landmarks,
-    augment_log_mel,
-    batches,
-    fixed_windows,
-    resample,
-    window_of,
-)
+from occlufacediff.training.augmentation import augment_landmarks, augment_log_mel
+from occlufacediff.training.resampling import resample, window_of
+from occlufacediff.training.windows import WindowDataset, batches, fixed_windows
 
 
 @pytest.fixture(scope="module")
