@@ -117,7 +117,7 @@ rule pack_open_weights:
         denoiser=network(f"{OPEN_WEIGHTS}/training", "denoiser"),
         head=HEAD,
         held_out=f"{OPEN_WEIGHTS}/shards/{SHARDS[-1]}.h5",
-        figures=local(str(FIGURES)) if FIGURES.exists() else [],
+        figures=[local(str(FIGURES))] if FIGURES.exists() else [],
     output:
         networks=expand(f"{OPEN_WEIGHTS}/weights/{{network}}/{{file}}", network=NETWORKS, file=NETWORK),
         card=f"{OPEN_WEIGHTS}/weights/MODEL_CARD.md",
