@@ -1,4 +1,4 @@
-"""Stage: trained networks become the open weights, in half precision where that moves nothing, with a model card."""
+"""Stage: pack trained networks as the open weights, in half precision if that is accurate, with a model card."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ import numpy as np
 import torch
 import yaml
 
-from occlufacediff import __version__
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.open_weights import OpenWeightsSettings
 from occlufacediff.errors import AssetError
@@ -35,15 +34,16 @@ from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import sample_motion
 from occlufacediff.occlusion.occlude import occlude_frames
 from occlufacediff.reporting.templates import render
+from occlufacediff.weights import NETWORKS
 
 log = logging.getLogger(__name__)
 
-#: Rounding is accepted where it moves the lips less than this, a mean over frames, millimetres.
+#: Rounding is accepted if it moves the lips by less than this, mean over frames, millimetres.
 LARGEST_CHANGE_MM = 0.01
-#: All weights together, bytes: what a package may carry.
+#: Size limit of all weights together, bytes.
 LARGEST_BYTES = 20_000_000
 CARD = "MODEL_CARD.md"
-#: Columns of figures on real recordings: which weights were measured, and what the card explains below the table.
+#: Required columns of the scores on real videos: the measured weights, and what the card explains.
 FIGURE_COLUMNS = ("denoiser_sha256", "hidden", "frames")
 #: Clips on which the change by rounding is measured.
 _CLIPS = 4
@@ -51,7 +51,7 @@ _CLIPS = 4
 
 @dataclass(frozen=True)
 class Change:
-    """How far lips move by rounding the weights, millimetres: mean and largest over frames of some clips."""
+    """Distance by which rounding the weights moves the lips, millimetres: mean and largest over frames."""
 
     mean: float
     largest: float
@@ -73,15 +73,15 @@ def pack_open_weights(
     Args:
         motion_prior: checkpoint of the trained motion prior.
         denoiser: checkpoint of the trained denoiser.
-        head: the head asset they speak of.
-        held_out: a shard of clips that training did not learn from; some of them tell what rounding changes.
-        out_dir: is made if missing.
+        head: their head model.
+        held_out: a shard of validation clips, on some of which the change by rounding is measured.
+        out_dir: created if missing.
         settings: of the clips and both trainings, for the card.
-        seed: of everything random.
-        figures: measured on real recordings, see `measured`; None: none yet.
+        seed: of all random draws.
+        figures: scores on real videos, see `measured`; None: none.
 
     Raises:
-        AssetError: a file is missing or does not fit, or the weights are larger than a package may carry.
+        AssetError: a file is missing or does not fit the others, or the weights are larger than `LARGEST_BYTES`.
     """
     asset = HeadAsset.load(head)
     (prior, prior_info), (network, network_info) = load_networks(motion_prior, denoiser, asset)
@@ -89,7 +89,7 @@ def pack_open_weights(
     precision: Literal["float32", "float16"] = "float16" if change.mean < LARGEST_CHANGE_MM else "float32"
     log.info("Rounding moves the lips by %.4f mm: saved as %s", change.mean, precision)
     networks: tuple[tuple[MotionPrior | Denoiser, CheckpointInfo], ...] = ((prior, prior_info), (network, network_info))
-    packed = [(name, *pair) for name, pair in zip(("motion_prior", "denoiser"), networks, strict=True)]
+    packed = [(name, *pair) for name, pair in zip(NETWORKS, networks, strict=True)]
     for name, model, info in packed:
         save_checkpoint(
             out_dir / name,
@@ -104,31 +104,49 @@ def pack_open_weights(
     size = sum((out_dir / name / WEIGHTS).stat().st_size for name, *_ in packed)
     if size > LARGEST_BYTES:
         raise AssetError(
-            f"{out_dir}: the weights take {size / 1e6:.1f} MB, a package may carry {LARGEST_BYTES / 1e6:.0f}; "
+            f"{out_dir}: the weights take {size / 1e6:.1f} MB, the limit is {LARGEST_BYTES / 1e6:.0f} MB; "
             "choose smaller presets in open_weights.motion_prior and open_weights.denoiser"
         )
+    write_card(out_dir, asset, change, precision, settings=settings, seed=seed, figures=figures)
+
+
+def write_card(
+    folder: Path,
+    asset: HeadAsset,
+    change: Change,
+    precision: Literal["float32", "float16"],
+    *,
+    settings: OpenWeightsSettings,
+    seed: int,
+    figures: Path | None,
+) -> None:
+    """Write the model card of packed weights to ``folder/MODEL_CARD.md``; arguments as in `pack_open_weights`."""
+    prior, denoiser = load_networks(folder / "motion_prior", folder / "denoiser", asset)
+    described = [_described(folder / "motion_prior", *prior), _described(folder / "denoiser", *denoiser)]
     parts = {
-        "version": __version__,
+        "version": prior[1].version,
         "seed": seed,
-        "head": asset,
+        "head_name": asset.name,
+        "head_digest": asset.digest,
+        "n_exp": asset.n_exp,
         "clips": asdict(settings.clips),
         "shards": settings.clips.shards,
         "precision": precision,
         "change": change,
-        "size_mb": size / 1e6,
-        "networks": [_described(out_dir / name, model, info) for name, model, info in packed],
-        "figures": measured(figures, sha256(out_dir / "denoiser" / WEIGHTS)),
+        "size_mb": sum(network["megabytes"] for network in described),
+        "networks": described,
+        "figures": measured(figures, sha256(folder / "denoiser" / WEIGHTS)),
     }
-    with written_aside(out_dir / CARD) as aside:
+    with written_aside(folder / CARD) as aside:
         aside.write_text(render("model_card.md.j2", parts), encoding="utf-8")
 
 
 @torch.no_grad()
 def change_by_rounding(denoiser: Denoiser, prior: MotionPrior, asset: HeadAsset, shard: Path, *, seed: int) -> Change:
-    """How far lips move when all matrices are rounded to float16: clips of a shard sampled twice, mouth hidden.
+    """How far the lips move if all matrices are rounded to float16: clips are sampled twice, with an occluded mouth.
 
     Raises:
-        AssetError: the shard is no readable file of clips.
+        AssetError: the shard is not a readable file of clips.
     """
     models = [(denoiser, prior), (copy.deepcopy(denoiser), copy.deepcopy(prior))]
     for model in models[1]:
@@ -136,7 +154,7 @@ def change_by_rounding(denoiser: Denoiser, prior: MotionPrior, asset: HeadAsset,
     lips = HeadModel(asset, asset.regions["lips"])
     box = OcclusionSettings(mouth_with_chin=True)
     distances: list[torch.Tensor] = []
-    for clip, landmarks, sound in _some_clips(shard):
+    for clip, landmarks, audio in _some_clips(shard):
         everywhere = np.ones(len(landmarks), dtype=bool)
         hidden = occlude_frames("mouth", landmarks, everywhere, np.random.default_rng(seed), box)
         shown = torch.from_numpy(hidden.lmk_mask(landmarks))
@@ -147,7 +165,7 @@ def change_by_rounding(denoiser: Denoiser, prior: MotionPrior, asset: HeadAsset,
                 decoder,
                 torch.from_numpy(landmarks),
                 shown,
-                torch.from_numpy(sound),
+                torch.from_numpy(audio),
                 seed=seed,
                 clip_id=clip,
                 steps=10,
@@ -162,16 +180,16 @@ def change_by_rounding(denoiser: Denoiser, prior: MotionPrior, asset: HeadAsset,
 
 
 def measured(figures: Path | None, weights_sha256: str) -> list[dict[str, str]]:
-    """Rows of a table of figures that were measured with these very weights.
+    """Rows of a table of scores that were measured with these weights.
 
     Args:
-        figures: CSV with columns ``denoiser_sha256`` (of the packed ``denoiser/model.safetensors``; its first twelve
-            digits suffice), ``hidden`` and ``frames`` (the part of the face and when, which the card explains), and any
-            others; the card shows all but the first as they are. None gives no rows.
+        figures: CSV with the columns ``denoiser_sha256`` (of the packed ``denoiser/model.safetensors``, at least twelve
+            digits), ``hidden`` and ``frames`` (occluded part of the face and frames, which the card explains), and any
+            others. The card shows all columns but the first. None: no rows.
         weights_sha256: of the packed denoiser.
 
     Raises:
-        AssetError: one of these columns is missing, or a digest has fewer than twelve digits.
+        AssetError: a required column is missing, or a digest has fewer than twelve digits.
     """
     if figures is None:
         return []
@@ -181,15 +199,15 @@ def measured(figures: Path | None, weights_sha256: str) -> list[dict[str, str]]:
     missing = [name for name in FIGURE_COLUMNS if name not in columns]
     if missing:
         raise AssetError(
-            f"{figures}: there is no column {', '.join(missing)}; figures for the card need {', '.join(FIGURE_COLUMNS)}"
+            f"{figures}: column {', '.join(missing)} is missing; scores for the card need {', '.join(FIGURE_COLUMNS)}"
         )
     kept = []
     for row in rows:
         digest = row.pop("denoiser_sha256") or ""
         if len(digest) < 12:
             raise AssetError(
-                f"{figures}: column denoiser_sha256: got {digest!r}, needs twelve or more digits of the digest of the "
-                "denoiser that was measured (`sha256sum denoiser/model.safetensors`)"
+                f"{figures}: column denoiser_sha256: got {digest!r}, needs at least twelve digits of the digest of "
+                "the measured denoiser (`sha256sum denoiser/model.safetensors`)"
             )
         if weights_sha256.startswith(digest):
             kept.append(row)
@@ -197,16 +215,16 @@ def measured(figures: Path | None, weights_sha256: str) -> list[dict[str, str]]:
 
 
 def _some_clips(shard: Path) -> Sequence[tuple[str, np.ndarray, np.ndarray]]:
-    """Name, landmarks (T, 468, 2) and sound (4 T, 60) of the first clips."""
+    """Name, landmarks (T, 468, 2) and speech features (4 T, 60) of the first clips."""
     try:
         with h5py.File(shard, "r") as file:
             return [(name, file[name]["landmarks"][()], file[name]["speech"][()]) for name in sorted(file)[:_CLIPS]]
     except (OSError, KeyError) as error:
-        raise AssetError(f"{shard}: no readable shard of clips ({error}); delete it and draw it again") from error
+        raise AssetError(f"{shard}: not a readable shard of clips ({error}); delete it and draw it again") from error
 
 
 def _described(folder: Path, model: MotionPrior | Denoiser, info: CheckpointInfo) -> dict[str, Any]:
-    """What the card says of a network."""
+    """Entries of the card for one network."""
     file = folder / WEIGHTS
     sizes = yaml.safe_load((folder / CONFIG).read_text(encoding="utf-8"))["model"]
     last = info.training.get("last", {})
@@ -214,7 +232,7 @@ def _described(folder: Path, model: MotionPrior | Denoiser, info: CheckpointInfo
     return {
         "name": folder.name,
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
-        # wav2vec2 has sizes of its own, and is no part of these networks.
+        # The sizes of wav2vec2 do not apply to these networks.
         "sizes": {key: value for key, value in sizes.items() if not isinstance(value, dict)},
         "megabytes": file.stat().st_size / 1e6,
         "sha256": sha256(file),

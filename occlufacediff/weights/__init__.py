@@ -1,4 +1,4 @@
-"""The open weights that come with the program: folders ``motion_prior`` and ``denoiser``, and ``MODEL_CARD.md``."""
+"""The open weights of this package: folders ``motion_prior`` and ``denoiser``, and ``MODEL_CARD.md``."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ from pathlib import Path
 
 from occlufacediff.errors import AssetError
 
-#: Networks, each a folder with a checkpoint.
+#: Folders of the networks.
 NETWORKS = ("motion_prior", "denoiser")
 #: Files of a checkpoint.
 FILES = ("model.safetensors", "config.yaml")
 
 
 def open_weights() -> Path:
-    """Folder of the packaged weights, to be given wherever a checkpoint's folder is taken.
+    """Folder of the packaged weights; it can be used wherever a checkpoint folder is expected.
 
     Raises:
-        AssetError: this build of the program came without them.
+        AssetError: this build has no weights.
     """
     folder = Path(__file__).resolve().parent
     missing = [f"{network}/{name}" for network in NETWORKS for name in FILES if not (folder / network / name).is_file()]
     if missing:
         raise AssetError(
-            f"{folder}: this build has no weights ({missing[0]} is missing); run `make weights`, which makes them by "
-            "`snakemake open_weights` and copies results/open_weights/weights there, or give a checkpoint of your own"
+            f"{folder}: this build has no weights ({missing[0]} is missing); run `make weights`, which makes them "
+            "with `snakemake open_weights` and copies results/open_weights/weights there, or give another checkpoint"
         )
     return folder

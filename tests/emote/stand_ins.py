@@ -1,6 +1,6 @@
 """Stand-ins for the licensed files, in their layouts: every tensor filled by the parity numbers' rule.
 
-``python tests/published/stand_ins.py FOLDER`` writes them with the published sizes but for a small audio encoder (its
+``python tests/emote/stand_ins.py FOLDER`` writes them with the published sizes but for a small audio encoder (its
 sizes in ``wav2vec2.json``); with ``--full`` the denoiser has wav2vec2-base's size (500 MB). FLAME's stand-in is the
 synthetic one of the parity numbers; with ``--head OPEN_HEAD`` it has the shape of that head, so that pictures of it and
 a fit to real landmarks make sense.

@@ -126,5 +126,8 @@ def test_file_names_differ_with_settings_and_seed() -> None:
     names = {head_file_name(*pair) for pair in ((settings, 1), (settings, 2), (replace(settings, identities=900), 1))}
     assert len(names) == 3
     assert all(len(name) == len("open-01234567.npz") for name in names)
+    config = Config()
+    page = (Path(__file__).parents[2] / "docs" / "published-model.md").read_text(encoding="utf-8")
+    assert f"resources/heads/{head_file_name(config.open_head, config.seed)}" in page
     whole, fraction = (replace(settings, local_spread=value) for value in (1, 1.0))
     assert head_file_name(whole, 1) == head_file_name(fraction, 1)

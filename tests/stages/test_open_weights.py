@@ -1,4 +1,4 @@
-"""Trained networks become open weights: rounded where that moves nothing, told of in a card, found in the package."""
+"""Packing of the open weights: rounding, model card, and the files in the package."""
 
 from __future__ import annotations
 
@@ -121,14 +121,14 @@ def test_a_value_that_half_precision_cannot_hold_is_named():
 
 def test_weights_too_large_for_a_package_are_refused(trained, tmp_path, monkeypatch):
     monkeypatch.setattr(stage, "LARGEST_BYTES", 1_000_000)
-    with pytest.raises(AssetError, match=r"a package may carry 1; choose smaller presets in open_weights"):
+    with pytest.raises(AssetError, match=r"the limit is 1 MB; choose smaller presets in open_weights"):
         trained.pack(tmp_path)
     assert not (tmp_path / "MODEL_CARD.md").exists()
 
 
 def test_a_shard_that_is_none_is_refused(trained, tmp_path):
     (tmp_path / "shard.h5").write_bytes(b"no shard")
-    with pytest.raises(AssetError, match=r"shard\.h5: no readable shard"):
+    with pytest.raises(AssetError, match=r"shard\.h5: not a readable shard"):
         replace(trained, shard=tmp_path / "shard.h5").pack(tmp_path / "out")
 
 
@@ -138,20 +138,20 @@ def test_the_card_shows_figures_of_these_weights_only(trained, tmp_path):
     figures = tmp_path / "real_clips.csv"
     figures.write_text(
         "denoiser_sha256,part,hidden,frames,lips\n"
-        f"{digest[:16]},kept apart,mouth,all,-12 %\n{'0' * 64},open,mouth,all,-99 %\n"
+        f"{digest[:16]},held out,mouth,all,-12 %\n{'0' * 64},open,mouth,all,-99 %\n"
     )
     text = trained.pack(tmp_path / "out", figures)
-    assert "| part | hidden | frames | lips |" in text and "| kept apart | mouth | all | -12 % |" in text
+    assert "| part | hidden | frames | lips |" in text and "| held out | mouth | all | -12 % |" in text
     assert "-99" not in text
     figures.write_text("denoiser_sha256,hidden,frames\nabc,mouth,all\n")
-    with pytest.raises(AssetError, match="twelve or more digits"):
+    with pytest.raises(AssetError, match="at least twelve digits"):
         measured(figures, digest)
     figures.write_text("hidden,frames\nmouth,all\n")
-    with pytest.raises(AssetError, match="no column denoiser_sha256; "):
+    with pytest.raises(AssetError, match="column denoiser_sha256 is missing; "):
         measured(figures, digest)
     # The card explains these two.
     figures.write_text(f"denoiser_sha256,lips\n{digest},-12 %\n")
-    with pytest.raises(AssetError, match="no column hidden, frames; figures for the card need denoiser"):
+    with pytest.raises(AssetError, match="column hidden, frames is missing; scores for the card need denoiser"):
         measured(figures, digest)
 
 
