@@ -95,7 +95,7 @@ def test_a_split_without_known_motion_is_refused(files: Files, tmp_path: Path) -
     text = files.manifest.read_text().replace("A1,happy/level_1/000,train", "A1,happy/level_1/000,unused")
     text = text.replace("A2,happy/level_1/000,train", "A2,happy/level_1/000,unused")
     (tmp_path / "manifest.csv").write_text(text)
-    with pytest.raises(AssetError, match=rf"in no clip of the train split are {LEAST_KNOWN} frames"):
+    with pytest.raises(AssetError, match=rf"no clip of the train split has {LEAST_KNOWN} consecutive frames"):
         store_of(replace(files, manifest=tmp_path / "manifest.csv"), known_only=True)
 
 

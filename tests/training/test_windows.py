@@ -24,7 +24,7 @@ from occlufacediff.config.training import AugmentSettings
 from occlufacediff.datasets.clips import fit_rows
 from occlufacediff.datasets.store import ClipStore
 from occlufacediff.errors import AssetError
-from occlufacediff.models.conditions import Conditions, SampleInput
+from occlufacediff.models.conditions import Conditions, GuidanceBranch, SampleInput
 from occlufacediff.speech import recognition
 from occlufacediff.speech.feature_columns import N_BANDS, N_FEATURES
 from occlufacediff.speech.features import speech_features
@@ -178,8 +178,9 @@ def test_sampling_fills_a_short_clip_as_training_does(files: Files, audio_as: st
         "a", torch.from_numpy(clip.lmk_2d), torch.ones(clip.lmk_2d.shape[:2]), torch.from_numpy(audio.copy())
     )
     encoder = "wav2vec2" if audio_as == "waveform" else audio_as
-    conditions = Conditions(SimpleNamespace(config=SimpleNamespace(audio=encoder)), [(True, True, 1.0)], use_audio=True)
-    lmk, _, used = conditions._cut(given, 0)
+    denoiser = SimpleNamespace(config=SimpleNamespace(audio=encoder))
+    conditions = Conditions(denoiser, [GuidanceBranch(True, True, 1.0)], use_audio=True)
+    lmk, _, used = conditions._window_inputs(given, 0)
     trained = window_of(clip, 0, 1.0)
     np.testing.assert_allclose(lmk, trained["lmk_2d"], atol=1e-6)
     np.testing.assert_allclose(used, trained["waveform" if audio_as == "waveform" else "log_mel"], atol=1e-6)
