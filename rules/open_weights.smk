@@ -11,15 +11,15 @@ localrules:
     list_landmark_clips,
 
 
-rule draw_landmark_clips:
+rule generate_landmark_clips:
     input:
         head=HEAD,
     output:
         clips=rf"{OPEN_WEIGHTS}/shards/{{shard,shard_\d+}}.h5",
     log:
-        f"{LOGS}/draw_landmark_clips/{{shard}}.log",
+        f"{LOGS}/generate_landmark_clips/{{shard}}.log",
     benchmark:
-        f"{LOGS}/draw_landmark_clips/{{shard}}.tsv"
+        f"{LOGS}/generate_landmark_clips/{{shard}}.tsv"
     threads: 1
     resources:
         mem_mb=scaled_by_attempt(1000),
@@ -33,7 +33,7 @@ rule draw_landmark_clips:
     conda:
         "../envs/synthetic.yaml"
     script:
-        "../scripts/draw_landmark_clips.py"
+        "../scripts/generate_landmark_clips.py"
 
 
 rule list_landmark_clips:

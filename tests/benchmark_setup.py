@@ -18,11 +18,11 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.stages.benchmark import BenchmarkInputs
 from occlufacediff.stages.synthesise import expression_for
-from occlufacediff.synthetic.clip import draw_clip
-from occlufacediff.synthetic.faces import look_of
+from occlufacediff.synthetic.clip import generate_clip
+from occlufacediff.synthetic.appearance import draw_appearance
 from occlufacediff.synthetic.plan import subject_clips
-from occlufacediff.synthetic.render import ClipRenderer, camera_of
-from occlufacediff.synthetic.speakers import speaker
+from occlufacediff.synthetic.render import ClipRenderer, camera_path
+from occlufacediff.synthetic.speakers import make_speaker
 from occlufacediff.weights import NETWORKS, open_weights
 
 FRAMES, SIZE = 45, 256
@@ -31,9 +31,9 @@ FRAMES, SIZE = 45, 256
 def write_speaking_clip(path: Path, head: Path) -> None:
     """Write a video of a speaking face."""
     asset, settings, seed = HeadAsset.load(head), SyntheticSettings(picture_size=SIZE), 1
-    clip = draw_clip(subject_clips("W103", settings)[3], settings, seed, fps=25, sample_rate=16000)
-    look = look_of(speaker("W103", seed, spread=settings.articulation_spread), asset, SIZE, seed)
-    frames = ClipRenderer(asset, look).frames(clip, expression_for(clip, asset), camera_of(clip, look, seed))
+    clip = generate_clip(subject_clips("W103", settings)[3], settings, seed, fps=25, sample_rate=16000)
+    look = draw_appearance(make_speaker("W103", seed, spread=settings.articulation_spread), asset, SIZE, seed)
+    frames = ClipRenderer(asset, look).frames(clip, expression_for(clip, asset), camera_path(clip, look, seed))
     with VideoWriter(path, 25, (SIZE, SIZE), audio=clip.waveform[: FRAMES * 640]) as writer:
         for frame in islice(frames, FRAMES):
             writer.write(frame)

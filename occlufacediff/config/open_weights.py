@@ -31,27 +31,27 @@ class LandmarkClipSettings(Section):
     #: Longest clip.
     max_seconds: float = 5.0
     #: Jaw angle of an average speaker's most open vowel, in radians.
-    opening: NotNegative = 0.11
+    jaw_opening: NotNegative = 0.11
     #: Average strength of the lip actions.
-    lips: NotNegative = 0.6
+    lip_amplitude: NotNegative = 0.6
     #: SD of the logarithm of a speaker's opening, lip strength and rounding.
-    habit: NotNegative = 0.35
+    style_spread: NotNegative = 0.35
     #: SD of the logarithm of a speaker's viseme targets.
-    targets: NotNegative = 0.3
-    #: SD of the logarithm of each sound about its target.
-    tokens: NotNegative = 0.25
+    viseme_spread: NotNegative = 0.3
+    #: SD of the logarithm of viseme targets between sounds of one speaker.
+    segment_spread: NotNegative = 0.25
     #: Minimum lip closure of a speaker for p, b and m; 1 is complete.
-    least_closure: Fraction = 0.4
-    #: Exponent of the loudness, relative to the clip's mean, by which the mouth opens more.
-    loudness: NotNegative = 0.35
-    #: SD of mouth motion that is independent of speech, per action.
-    restless: NotNegative = 0.1
+    min_closure: Fraction = 0.4
+    #: Exponent of the loudness, relative to the clip's mean, that scales speech motion.
+    loudness_exponent: NotNegative = 0.35
+    #: SD of mouth motion that is independent of the audio, per action.
+    idle_motion: NotNegative = 0.1
     #: The same for the jaw, in radians.
-    restless_jaw: NotNegative = 0.02
+    idle_jaw: NotNegative = 0.02
     #: SD of the resting mouth between speakers, per action.
-    resting: NotNegative = 0.06
+    rest_spread: NotNegative = 0.06
     #: The same for the jaw, in radians.
-    resting_jaw: NotNegative = 0.025
+    rest_jaw_spread: NotNegative = 0.025
     #: Maximum audio offset that remains after its estimation, in frames.
     offset_frames: NotNegative = 1.5
     #: SD of the head's yaw, in degrees; clips differ by up to a factor of two.
@@ -71,7 +71,7 @@ class LandmarkClipSettings(Section):
 
     @property
     def shards(self) -> int:
-        """Number of shards; the last one may hold fewer clips."""
+        """Number of shards; the last one can have fewer clips."""
         return -(-self.clips // self.shard_clips)
 
 

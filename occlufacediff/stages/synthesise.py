@@ -1,4 +1,4 @@
-"""Stage: one subject of the embedded data set, as archives in MEAD's layout, with the truth kept apart."""
+"""Stage: archives of one synthetic subject in MEAD's layout, and a separate file with the true coefficients."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.digest import head_attributes
 from occlufacediff.media.archives import write_tar
 from occlufacediff.media.encode import VideoWriter, write_audio
-from occlufacediff.synthetic.clip import SyntheticClip, draw_clip
-from occlufacediff.synthetic.faces import look_of
+from occlufacediff.synthetic.clip import SyntheticClip, generate_clip
+from occlufacediff.synthetic.appearance import draw_appearance
 from occlufacediff.synthetic.plan import subject_clips
-from occlufacediff.synthetic.render import ClipRenderer, camera_of
-from occlufacediff.synthetic.speakers import speaker
+from occlufacediff.synthetic.render import ClipRenderer, camera_path
+from occlufacediff.synthetic.speakers import make_speaker
 from occlufacediff.workflow.fingerprint import fingerprint
 from occlufacediff.workflow.shards import OK, key, part_path, parts_folder, remove_parts, run_shard
 
@@ -33,17 +33,17 @@ FPS = 30
 SAMPLE_RATE = 48_000
 
 
-class _Films(threading.local):
-    """The film of the subject that a thread works on, by what it was made from.
+class _Renderers(threading.local):
+    """Renderer of the current subject, by its inputs, for each thread.
 
-    A window draws only in the thread that opened it, and a Dask worker may have several.
+    A render window works only in the thread that opened it, and a Dask worker can have several threads.
     """
 
     def __init__(self) -> None:
-        self.of: dict[tuple[object, ...], tuple[HeadAsset, ClipRenderer]] = {}
+        self.cache: dict[tuple[object, ...], tuple[HeadAsset, ClipRenderer]] = {}
 
 
-_films = _Films()
+_renderers = _Renderers()
 
 
 def synthesise_subject(
@@ -59,23 +59,23 @@ def synthesise_subject(
     workers: int = 1,
     scheduler: str | None = None,
 ) -> None:
-    """Make all clips of ``subject`` and pack them; the bytes depend on settings, seed and head only.
+    """Generate and pack all clips of ``subject``. The bytes of the outputs depend on settings, seed and head only.
+
+    Clips that an interrupted run has finished are reused.
 
     Args:
         subject: a name of the plan.
         head: the open head asset.
-        video_tar: gets ``video/front/<clip>.mp4``: H.264, 30 fps, no sound.
-        audio_tar: gets ``audio/<clip>.m4a``: AAC, 48 kHz, exactly in step with the picture.
-        sentences_csv: gets ``clip,sentence_id,text``.
-        truth_h5: gets a group a clip, float32: ``exp`` (T, E), ``jaw`` (T, 3), ``global_pose`` (T, 3), ``shape`` (S,)
-            in the asset's units, ``cam_picture`` (T, 3): ``[s, tx, ty]`` into the whole picture as [-1, 1]; attributes
-            ``fps``, ``sentence``, ``sentence_id``; attribute ``expression_names`` of the file.
+        video_tar: output with ``video/front/<clip>.mp4``: H.264, 30 fps, no audio track.
+        audio_tar: output with ``audio/<clip>.m4a``: AAC, 48 kHz, audio offset 0.
+        sentences_csv: output with columns ``clip,sentence_id,text``.
+        truth_h5: output with one group per clip, float32: ``exp`` (T, E), ``jaw`` (T, 3), ``global_pose`` (T, 3),
+            ``shape`` (S,) and ``cam_picture`` (T, 3), the camera ``[s, tx, ty]`` that projects to the full image in
+            [-1, 1]. Attributes of a group: ``fps``, ``sentence``, ``sentence_id``; of the file: ``expression_names``.
         settings: size and content of the data set.
-        seed: of all draws.
-        workers: processes; not used with a ``scheduler``.
+        seed: seed of all random draws.
+        workers: number of processes; not used with a ``scheduler``.
         scheduler: address of a Dask scheduler whose workers share this file system, or None.
-
-    Clips that a killed run finished lie beside ``truth_h5`` and are taken over.
 
     Raises:
         ValueError: the subject is not in the plan.
@@ -110,7 +110,7 @@ def synthesise_subject(
         truth.attrs["expression_names"] = list(asset.expression_names)
         truth.attrs["units"] = "rotations: axis-angle in radians; cam_picture: [s, tx, ty], s a metre, picture [-1, 1]"
         for clip in clips:
-            # Written anew: a group copied by the library carries bytes that were never set.
+            # HDF5 would copy uninitialised bytes with the group, so each data set is written again.
             with h5py.File(part_path(parts, clip.clip), "r") as part:
                 group = truth.create_group(clip.clip)
                 for name in sorted(part):
@@ -124,23 +124,23 @@ def synthesise_subject(
 def _make_clip(
     name: str, part: Path, *, subject: str, head: Path, settings: SyntheticSettings, seed: int
 ) -> dict[str, Any]:
-    """Draw, render and encode one clip beside ``part``, which gets the truth and is written last."""
+    """Generate, render and encode one clip; ``part`` gets the true coefficients and is written last."""
     clip = next(one for one in subject_clips(subject, settings) if one.clip == name)
-    drawn = draw_clip(clip, settings, seed, fps=FPS, sample_rate=SAMPLE_RATE)
-    asset, film = _film(subject, head, settings, seed)
-    exp = expression_for(drawn, asset)
-    camera = camera_of(drawn, film.look, seed)
+    generated = generate_clip(clip, settings, seed, fps=FPS, sample_rate=SAMPLE_RATE)
+    asset, renderer = _renderer(subject, head, settings, seed)
+    exp = expression_for(generated, asset)
+    camera = camera_path(generated, renderer.appearance, seed)
     size = settings.picture_size
     with VideoWriter(part.with_suffix(".mp4"), FPS, (size, size), crf=settings.video_quality) as writer:
-        for frame in film.frames(drawn, exp, camera):
+        for frame in renderer.frames(generated, exp, camera):
             writer.write(frame)
-    write_audio(part.with_suffix(".m4a"), drawn.waveform, drawn.sample_rate, out_rate=SAMPLE_RATE)
+    write_audio(part.with_suffix(".m4a"), generated.waveform, generated.sample_rate, out_rate=SAMPLE_RATE)
     arrays = {
         "exp": exp,
-        "jaw": drawn.jaw,
-        "global_pose": drawn.global_pose,
+        "jaw": generated.jaw,
+        "global_pose": generated.global_pose,
         "cam_picture": camera,
-        "shape": film.look.shape,
+        "shape": renderer.appearance.shape,
     }
     with new_hdf5(part) as file:
         for item, values in arrays.items():
@@ -152,10 +152,10 @@ def _make_clip(
 
 
 def expression_for(clip: SyntheticClip, asset: HeadAsset) -> np.ndarray:
-    """The clip's expression (T, E) float32 in the order of the asset's basis.
+    """Expression (T, E) float32 of the clip, columns in the order of the asset.
 
     Raises:
-        AssetError: the clip moves an action that the asset does not have.
+        AssetError: the clip uses an action that the asset does not have.
     """
     exp = np.zeros((len(clip.exp), asset.n_exp), dtype=np.float32)
     for column, name in enumerate(clip.expression_names):
@@ -166,16 +166,17 @@ def expression_for(clip: SyntheticClip, asset: HeadAsset) -> np.ndarray:
     return exp
 
 
-def _film(subject: str, head: Path, settings: SyntheticSettings, seed: int) -> tuple[HeadAsset, ClipRenderer]:
-    """The head and the film of a subject, made once a thread.
+def _renderer(subject: str, head: Path, settings: SyntheticSettings, seed: int) -> tuple[HeadAsset, ClipRenderer]:
+    """Head and renderer of a subject, created once per thread.
 
-    A Dask worker outlives a workflow and stands in many folders: the head is known by its whole path and its time.
+    A Dask worker can serve several runs, so the key of the cache has the absolute path, time and size of the head.
     """
-    about = head.stat()
-    wanted = (subject, head.resolve(), about.st_mtime_ns, about.st_size, settings, seed)
-    if wanted not in _films.of:
+    stat = head.stat()
+    inputs = (subject, head.resolve(), stat.st_mtime_ns, stat.st_size, settings, seed)
+    if inputs not in _renderers.cache:
         asset = HeadAsset.load(head)
-        who = speaker(subject, seed, spread=settings.articulation_spread)
-        _films.of.clear()
-        _films.of[wanted] = (asset, ClipRenderer(asset, look_of(who, asset, settings.picture_size, seed)))
-    return _films.of[wanted]
+        who = make_speaker(subject, seed, spread=settings.articulation_spread)
+        _renderers.cache.clear()
+        appearance = draw_appearance(who, asset, settings.picture_size, seed)
+        _renderers.cache[inputs] = (asset, ClipRenderer(asset, appearance))
+    return _renderers.cache[inputs]

@@ -1,1 +1,1 @@
-"""The embedded data set: speaking heads written as archives in MEAD's layout."""
+"""The synthetic data set: rendered talking heads as archives in MEAD's layout, and landmark clips without images."""

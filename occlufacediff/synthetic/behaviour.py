@@ -1,15 +1,15 @@
-"""All that a face does beside speaking: emotion, blinks, head motion, and decoys that know nothing of speech.
+"""Facial motion other than speech: emotions, blinks, head motion and distractors.
 
-Every motion is a function of continuous time (sums of sines, smooth steps), so a clip can be drawn at any frame rate.
-Distractors move cheeks, nose, eyes and brows at speech pace but independently of it: without them a network would
-read the hidden mouth off whatever moves with it.
+Each motion is a function of continuous time (sums of sines, smooth steps), so a clip can be generated at any frame
+rate. Distractors move cheeks, nose, eyes and brows at the pace of speech but independently of it. Without them, a
+network could infer the occluded mouth from correlated motion of the visible face.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-#: Facial actions of an emotion at its strongest level; `_` stands for Left and Right.
+#: Peak facial actions of each emotion at level 3. A name that ends in `_` stands for its left and right actions.
 _EMOTIONS: dict[str, dict[str, float]] = {
     "neutral": {},
     "happy": {"mouthSmile_": 0.55, "cheekSquint_": 0.6, "eyeSquint_": 0.35, "browOuterUp_": 0.15},
@@ -20,9 +20,10 @@ _EMOTIONS: dict[str, dict[str, float]] = {
     "fear": {"browInnerUp": 0.9, "browOuterUp_": 0.4, "eyeWide_": 0.8, "mouthStretch_": 0.25},
     "contempt": {"mouthSmileLeft": 0.35, "mouthDimpleLeft": 0.5, "eyeSquint_": 0.25, "browDown_": 0.15},
 }
-#: Share of an emotion shown at levels 1, 2 and 3.
-LEVEL_SHARE = {1: 0.35, 2: 0.65, 3: 1.0}
-#: Emotion to changes of the voice at full strength: pitch (espeak units), pitch range, rate factor, liveliness factor.
+#: Intensity of an emotion at levels 1, 2 and 3.
+LEVEL_INTENSITY = {1: 0.35, 2: 0.65, 3: 1.0}
+#: Changes of the voice by an emotion at full intensity: pitch and pitch range (espeak-ng units), factors on the
+#: speaking rate and on articulation.
 VOICE_CHANGES: dict[str, tuple[float, float, float, float]] = {
     "neutral": (0, 0, 1.0, 1.0),
     "happy": (8, 18, 1.05, 1.08),
@@ -48,49 +49,49 @@ def _sides(name: str) -> tuple[str, ...]:
 
 
 def smooth_noise(rng: np.random.Generator, times: np.ndarray, *, low: float, high: float, n: int = 12) -> np.ndarray:
-    """Noise (T,) of unit variance: ``n`` sines with frequencies drawn from ``low`` to ``high`` Hz (evenly in log)."""
+    """Smooth noise (T,) of unit variance: ``n`` sines with log-uniform frequencies from ``low`` to ``high`` Hz."""
     frequency = np.exp(rng.uniform(np.log(low), np.log(high), n))
     phase = rng.uniform(0, 2 * np.pi, n)
     return np.sqrt(2.0 / n) * np.sin(2 * np.pi * times[:, None] * frequency + phase).sum(axis=1)
 
 
-def add(actions: dict[str, np.ndarray], name: str, value: np.ndarray | float) -> None:
-    """Add an activation (T,) to ``actions`` under its name, or under both sides where the name ends in ``_``."""
+def add_action(actions: dict[str, np.ndarray], name: str, value: np.ndarray | float) -> None:
+    """Add an activation (T,) to the action ``name`` of ``actions``, or to both sides if the name ends in ``_``."""
     for side in _sides(name):
         actions[side] = np.asarray(actions[side] + value if side in actions else value)
 
 
 def emotion_actions(emotion: str, level: int, times: np.ndarray, rng: np.random.Generator) -> dict[str, np.ndarray]:
-    """Facial actions (T,) of an emotion: it comes on within half a second and drifts slowly."""
-    share = LEVEL_SHARE[level] * rng.uniform(0.8, 1.15)
+    """Facial actions (T,) of an emotion, with an onset of half a second and a slow drift."""
+    intensity = LEVEL_INTENSITY[level] * rng.uniform(0.8, 1.15)
     onset = rng.uniform(-0.4, 0.2)
-    come = np.clip((times - onset) / 0.5, 0.0, 1.0)
-    curve = share * (0.35 + 0.65 * come * come * (3 - 2 * come))
+    rise = np.clip((times - onset) / 0.5, 0.0, 1.0)
+    curve = intensity * (0.35 + 0.65 * rise * rise * (3 - 2 * rise))
     curve = curve * (1.0 + 0.12 * smooth_noise(rng, times, low=0.15, high=0.6))
     actions: dict[str, np.ndarray] = {}
     for name, peak in _EMOTIONS[emotion].items():
-        own = peak * rng.uniform(0.8, 1.1)
-        lean = 0.1 * rng.standard_normal() if name.endswith("_") else 0.0
-        for side, factor in zip(_sides(name), (1 + lean, 1 - lean), strict=False):
-            add(actions, side, curve * own * factor)
+        amplitude = peak * rng.uniform(0.8, 1.1)
+        asymmetry = 0.1 * rng.standard_normal() if name.endswith("_") else 0.0
+        for side, factor in zip(_sides(name), (1 + asymmetry, 1 - asymmetry), strict=False):
+            add_action(actions, side, curve * amplitude * factor)
     return actions
 
 
 def distractor_actions(times: np.ndarray, rng: np.random.Generator, strength: float) -> dict[str, np.ndarray]:
-    """Motion (T,) of cheeks, nose, eyes and brows at the pace of speech, drawn without looking at the speech."""
+    """Facial actions (T,) of cheeks, nose, eyes and brows at the pace of speech, independent of the speech."""
     actions: dict[str, np.ndarray] = {}
     for name, size in _DISTRACTORS.items():
-        together = smooth_noise(rng, times, low=0.4, high=5.0)
+        common = smooth_noise(rng, times, low=0.4, high=5.0)
         for side in _sides(name):
             own = smooth_noise(rng, times, low=0.4, high=5.0)
-            # Mostly both sides at once, and at rest about half of the time.
-            drive = 0.85 * together + 0.5 * own + 0.1
+            # Mostly symmetric; about half of the time at rest.
+            drive = 0.85 * common + 0.5 * own + 0.1
             actions[side] = strength * size * np.maximum(drive, 0.0)
     return actions
 
 
 def blink_curve(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Lid closing (T,) in [0, 1]: blinks every 1 to 4.5 s, closing in 80 ms and opening in 170 ms."""
+    """Lid closure (T,) in [0, 1]: a blink every 1 to 4.5 s, with 80 ms of closing and 170 ms of opening."""
     curve = np.zeros(len(times))
     moment = rng.uniform(0.2, 2.2)
     last = float(times[-1]) if len(times) else 0.0
@@ -105,8 +106,8 @@ def blink_curve(times: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def head_pose(times: np.ndarray, rng: np.random.Generator, degrees: float) -> np.ndarray:
-    """Axis-angle (T, 3) radians of the head: a resting pose and smooth slow motion; ``degrees`` scales the yaw."""
+    """Head rotation (T, 3), axis-angle in radians: a rest pose plus smooth motion; ``degrees`` scales the yaw."""
     scale = np.radians(degrees) * np.array([0.6, 1.0, 0.4])
     rest = 0.6 * rng.standard_normal(3)
-    moving = np.stack([smooth_noise(rng, times, low=0.12, high=1.1, n=8) for _ in range(3)], axis=1)
-    return scale * (np.clip(rest, -1.4, 1.4) + 0.55 * moving)
+    motion = np.stack([smooth_noise(rng, times, low=0.12, high=1.1, n=8) for _ in range(3)], axis=1)
+    return scale * (np.clip(rest, -1.4, 1.4) + 0.55 * motion)

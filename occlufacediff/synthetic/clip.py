@@ -1,4 +1,4 @@
-"""One clip as numbers, without a picture: facial coefficients in step with a waveform."""
+"""Motion and audio of one synthetic clip, before rendering."""
 
 from __future__ import annotations
 
@@ -10,20 +10,22 @@ from occlufacediff.config.synthetic import SyntheticSettings
 from occlufacediff.head.arkit import EXPRESSION_NAMES
 from occlufacediff.speech.coarticulation import speech_actions
 from occlufacediff.speech.visemes import phoneme_segments
-from occlufacediff.synthetic.behaviour import add, blink_curve, distractor_actions, emotion_actions, head_pose
-from occlufacediff.synthetic.plan import PlanClip
+from occlufacediff.synthetic.behaviour import add_action, blink_curve, distractor_actions, emotion_actions, head_pose
+from occlufacediff.synthetic.plan import PlannedClip
 from occlufacediff.synthetic.seeding import rng_for
-from occlufacediff.synthetic.speakers import speaker
-from occlufacediff.synthetic.speech import resampled, speech_of
+from occlufacediff.synthetic.speakers import make_speaker
+from occlufacediff.synthetic.speech import resample, synthesise_speech
 
 
 @dataclass(frozen=True)
 class SyntheticClip:
-    """A clip before any picture: T frames at ``fps``, frame i at i / fps seconds.
+    """Motion and audio of T frames at ``fps``; frame i is at i / fps seconds.
 
-    ``exp`` (T, E) float32 in [0, 1] in the order of ``expression_names``; ``jaw`` and ``global_pose`` (T, 3) axis-angle
-    radians; ``waveform`` (N,) float32 mono at ``sample_rate`` Hz, as long as the picture; ``phonemes`` and their
-    ``phoneme_starts`` in seconds of the clip.
+    Attributes:
+        exp: (T, E) float32 in [0, 1], columns in the order of ``expression_names``.
+        jaw, global_pose: (T, 3) axis-angle, radians.
+        waveform: (N,) float32 mono at ``sample_rate`` Hz, as long as the video.
+        phonemes, phoneme_starts: (K,) espeak-ng phonemes and their starts, seconds.
     """
 
     clip_id: str
@@ -39,30 +41,29 @@ class SyntheticClip:
     phoneme_starts: np.ndarray
 
 
-def draw_clip(
-    clip: PlanClip, settings: SyntheticSettings, seed: int, *, fps: int = 30, sample_rate: int = 48_000
+def generate_clip(
+    clip: PlannedClip, settings: SyntheticSettings, seed: int, *, fps: int = 30, sample_rate: int = 48_000
 ) -> SyntheticClip:
-    """Draw motion and sound of one planned clip; depends on nothing but its arguments.
+    """Generate motion and audio of one planned clip. The result depends on the arguments only.
 
-    Sound and picture are exactly in step: no offset is added. The same clip drawn at another ``fps`` is the same
-    motion at other times.
+    The audio offset is 0. Another ``fps`` samples the same motion at other times.
     """
-    who = speaker(clip.subject, seed, spread=settings.articulation_spread)
-    speech = speech_of(clip, who, settings, seed)
+    who = make_speaker(clip.subject, seed, spread=settings.articulation_spread)
+    speech = synthesise_speech(clip, who, settings, seed)
     times = np.arange(int(speech.seconds * fps + 1e-6)) / fps
 
     segments = phoneme_segments(
-        speech.spoken.phonemes, speech.spoken.starts, speech.end - speech.lead, stress=who.style.stress
+        speech.utterance.phonemes, speech.utterance.starts, speech.end - speech.lead, stress=who.style.stress
     )
-    actions = speech_actions(segments, times - speech.lead, who.style, speech.liveliness)
+    actions = speech_actions(segments, times - speech.lead, who.style, speech.articulation)
     jaw = actions.pop("jaw")
     for name, value in emotion_actions(clip.emotion, clip.level, times, rng_for(seed, clip.clip_id, "emotion")).items():
-        # Closed lips stay closed under an emotion that bares the teeth.
-        add(actions, name, value * (1.0 - _closing(actions)) if name.startswith("mouthUpperUp") else value)
-    decoys = distractor_actions(times, rng_for(seed, clip.clip_id, "decoys"), settings.distractor_strength)
-    for name, value in decoys.items():
-        add(actions, name, value)
-    add(actions, "eyeBlink_", blink_curve(times, rng_for(seed, clip.clip_id, "blinks")))
+        # Emotions that raise the upper lip do not open closed lips.
+        add_action(actions, name, value * (1.0 - _lip_closure(actions)) if name.startswith("mouthUpperUp") else value)
+    distractors = distractor_actions(times, rng_for(seed, clip.clip_id, "decoys"), settings.distractor_strength)
+    for name, value in distractors.items():
+        add_action(actions, name, value)
+    add_action(actions, "eyeBlink_", blink_curve(times, rng_for(seed, clip.clip_id, "blinks")))
     exp = np.zeros((len(times), len(EXPRESSION_NAMES)), dtype=np.float32)
     for name, value in actions.items():
         exp[:, EXPRESSION_NAMES.index(name)] = np.clip(value, 0.0, 1.0)
@@ -74,15 +75,15 @@ def draw_clip(
         global_pose=head_pose(times, rng_for(seed, clip.clip_id, "head"), settings.head_motion_degrees).astype(
             np.float32
         ),
-        waveform=resampled(speech.samples, speech.rate, sample_rate),
+        waveform=resample(speech.samples, speech.rate, sample_rate),
         sample_rate=sample_rate,
         fps=fps,
         expression_names=EXPRESSION_NAMES,
-        phonemes=speech.spoken.phonemes,
-        phoneme_starts=speech.spoken.starts + speech.lead,
+        phonemes=speech.utterance.phonemes,
+        phoneme_starts=speech.utterance.starts + speech.lead,
     )
 
 
-def _closing(actions: dict[str, np.ndarray]) -> np.ndarray:
-    """How closed (T,) the lips are, 0 to 1, read off the pressing of the lips."""
+def _lip_closure(actions: dict[str, np.ndarray]) -> np.ndarray:
+    """Lip closure (T,) in [0, 1], from the lip press actions."""
     return np.clip((actions["mouthPressLeft"] + actions["mouthPressRight"]) / 0.6, 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""A small binding to the espeak-ng library that ``espeakng_loader`` brings: text to samples and timed phonemes."""
+"""Text to speech with timed phonemes: a binding to the espeak-ng library in the package ``espeakng_loader``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import numpy as np
 
 from occlufacediff.errors import AssetError
 
-_SYNCHRONOUS = 2  # the samples come through the callback before the call returns
+_SYNCHRONOUS = 2  # the callback receives all samples before the call returns
 _PHONEME_EVENTS = 0x0001
 _DONT_EXIT = 0x8000
 _UTF8 = 1
@@ -46,8 +46,8 @@ _Callback = ctypes.CFUNCTYPE(
 
 
 @dataclass(frozen=True)
-class Spoken:
-    """One utterance: ``samples`` float32 (N,) in [-1, 1] at ``rate`` Hz; phoneme k starts at ``starts[k]`` seconds."""
+class Utterance:
+    """One utterance: ``samples`` (N,) float32 in [-1, 1] at ``rate`` Hz; phoneme k starts at ``starts[k]`` seconds."""
 
     samples: np.ndarray
     rate: int
@@ -55,20 +55,20 @@ class Spoken:
     starts: np.ndarray
 
 
-def speak(text: str, voice: str, *, words_per_minute: int, pitch: int, pitch_range: int, seed: int) -> Spoken:
-    """Speak ``text`` in this process.
+def speak(text: str, voice: str, *, words_per_minute: int, pitch: int, pitch_range: int, seed: int) -> Utterance:
+    """Synthesise ``text``. Equal arguments give bit-identical samples.
+
+    The library keeps state between utterances that its seed does not reset. It is therefore loaded again for each
+    utterance, which takes 7 ms.
 
     Args:
         voice: an espeak-ng voice with an optional variant, such as ``en-us+f2``.
         words_per_minute: 80 to 450.
         pitch, pitch_range: 0 to 99, 50 is normal.
-        seed: of the noise in fricatives and the flutter of the voice.
-
-    The library keeps state between utterances that its seed does not reset, so that the same words sound a little
-    different after other words. It is therefore loaded afresh for each utterance (7 ms).
+        seed: seed of the noise in fricatives and of the flutter of the voice.
 
     Raises:
-        AssetError: the library cannot be loaded, or it has no such voice.
+        AssetError: the library cannot be loaded, or the voice does not exist.
     """
     import espeakng_loader
 
@@ -93,7 +93,7 @@ def _speak(
     pitch: int,
     pitch_range: int,
     seed: int,
-) -> Spoken:
+) -> Utterance:
     chunks: list[bytes] = []
     phonemes: list[str] = []
     starts: list[int] = []
@@ -112,12 +112,12 @@ def _speak(
     callback = _Callback(receive)
     rate = library.espeak_Initialize(_SYNCHRONOUS, 0, str(data).encode(), _PHONEME_EVENTS | _DONT_EXIT)
     if rate <= 0:
-        raise AssetError(f"espeak-ng finds no data in {data}; reinstall the package espeakng-loader")
+        raise AssetError(f"espeak-ng found no data in {data}; reinstall the package espeakng-loader")
     try:
         library.espeak_SetSynthCallback(callback)
         library.espeak_ng_SetRandSeed(ctypes.c_long(seed))
         if library.espeak_SetVoiceByName(voice.encode()) != 0:
-            raise AssetError(f"espeak-ng has no voice {voice!r}; `espeak-ng --voices=en` lists what it has")
+            raise AssetError(f"espeak-ng has no voice {voice!r}; `espeak-ng --voices=en` lists the English voices")
         for parameter, value in ((_RATE, words_per_minute), (_VOLUME, 90), (_PITCH, pitch), (_RANGE, pitch_range)):
             library.espeak_SetParameter(parameter, value, 0)
         encoded = text.encode()
@@ -126,4 +126,4 @@ def _speak(
     finally:
         library.espeak_Terminate()
     samples = np.frombuffer(b"".join(chunks), dtype=np.int16).astype(np.float32) / 32768.0
-    return Spoken(samples, rate, tuple(phonemes), np.asarray(starts, dtype=np.float64) / rate)
+    return Utterance(samples, rate, tuple(phonemes), np.asarray(starts, dtype=np.float64) / rate)

@@ -1,7 +1,7 @@
-"""Who says what with which emotion: the list of clips, known before anything is drawn (standard library only).
+"""Plan of the synthetic data set: subject, sentence and emotion of each clip. Needs the standard library only.
 
-Splits share neither subjects nor sentences, and no clip is wasted: a subject speaks sentences of its own split only.
-Sentence ids: with h = ``held_out_clips``, test sentences are 0 .. h-1, validation h .. 2h-1, training 2h and up.
+Splits share neither subjects nor sentences: a subject speaks only sentences of its own split.
+With h = ``held_out_clips``, sentences 0 to h - 1 are for test, h to 2h - 1 for validation, 2h and up for training.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ LEVELS = (1, 2, 3)
 
 
 @dataclass(frozen=True)
-class PlanClip:
-    """One clip to be made: ``clip`` is ``<emotion>/level_N/NNN`` as in the archive."""
+class PlannedClip:
+    """One planned clip. ``number`` counts the clips of a subject with the same emotion and level."""
 
     subject: str
     emotion: str
@@ -28,7 +28,7 @@ class PlanClip:
 
     @property
     def clip(self) -> str:
-        """Path of the clip inside its archive, without a suffix."""
+        """Path of the clip in its archive without suffix: ``<emotion>/level_N/NNN``."""
         return f"{self.emotion}/level_{self.level}/{self.number:03d}"
 
     @property
@@ -38,7 +38,7 @@ class PlanClip:
 
 
 def split_subjects(settings: SyntheticSettings) -> dict[str, list[str]]:
-    """Names of the subjects of each split, in MEAD's style: men M101, M102 ..., women W101, W102 ..., in turn."""
+    """Names of the subjects of each split, in the style of MEAD: M101, W101, M102, W102, ..."""
     counts = (settings.training_subjects, settings.validation_subjects, settings.test_subjects)
     result: dict[str, list[str]] = {}
     index = 0
@@ -52,12 +52,12 @@ def split_subjects(settings: SyntheticSettings) -> dict[str, list[str]]:
 
 
 def subject_names(settings: SyntheticSettings) -> list[str]:
-    """All subjects, training ones first."""
+    """Names of all subjects, in the order train, validation, test."""
     return [name for names in split_subjects(settings).values() for name in names]
 
 
 def split_sentences(settings: SyntheticSettings) -> dict[str, list[int]]:
-    """Sentence ids of each split; no id is in two of them."""
+    """Sentence ids of each split; the splits are disjoint."""
     held_out = settings.held_out_clips
     shared = min(settings.shared_sentences, settings.training_clips)
     own = (settings.training_clips - shared) * settings.training_subjects * settings.scale
@@ -69,7 +69,7 @@ def split_sentences(settings: SyntheticSettings) -> dict[str, list[int]]:
 
 
 def sentence_text(sentence_id: int, settings: SyntheticSettings) -> str:
-    """Text of a sentence: written ones first, composed ones after them; no text has two ids."""
+    """Text of a sentence: a written one, or a composed one once those are used up. Each text has one id."""
     held_out = settings.held_out_clips
     written: tuple[str, ...]
     if sentence_id < held_out:
@@ -78,16 +78,16 @@ def sentence_text(sentence_id: int, settings: SyntheticSettings) -> str:
         written, index = texts.VALIDATION, sentence_id - held_out
     else:
         written, index = texts.TRAINING, sentence_id - 2 * held_out
-    return written[index] if index < len(written) else texts.composed(sentence_id)
+    return written[index] if index < len(written) else texts.composed_sentence(sentence_id)
 
 
-def acted(settings: SyntheticSettings) -> list[tuple[str, int]]:
-    """Pairs of emotion and level, ordered so that any few in a row differ in emotion."""
+def emotion_levels(settings: SyntheticSettings) -> list[tuple[str, int]]:
+    """Pairs of emotion and level, ordered so that neighbouring pairs differ in emotion."""
     return [(emotion, level) for level in LEVELS for emotion in settings.emotions if emotion != "neutral" or level == 1]
 
 
-def subject_clips(subject: str, settings: SyntheticSettings) -> list[PlanClip]:
-    """The clips of one subject, in the archive's order.
+def subject_clips(subject: str, settings: SyntheticSettings) -> list[PlannedClip]:
+    """Clips of one subject, in the order of the archive.
 
     Raises:
         ValueError: the subject is not in the plan.
@@ -104,17 +104,17 @@ def subject_clips(subject: str, settings: SyntheticSettings) -> list[PlanClip]:
         own = settings.training_clips - shared
         start = shared + index * own
         ids = ids[:shared] + ids[start : start + own]
-    pairs = acted(settings)
+    pairs = emotion_levels(settings)
     counts: dict[tuple[str, int], int] = {}
     clips = []
     for position, sentence_id in enumerate(ids):
-        # Each subject starts elsewhere in the cycle, so a sentence is heard with several emotions.
+        # Subjects start at different places of the cycle, so that a sentence occurs with several emotions.
         emotion, level = pairs[(position + 3 * index) % len(pairs)]
         number = counts[emotion, level] = counts.get((emotion, level), 0) + 1
-        clips.append(PlanClip(subject, emotion, level, number, sentence_id, sentence_text(sentence_id, settings)))
+        clips.append(PlannedClip(subject, emotion, level, number, sentence_id, sentence_text(sentence_id, settings)))
     return sorted(clips, key=lambda clip: clip.clip)
 
 
-def all_clips(settings: SyntheticSettings) -> list[PlanClip]:
-    """The clips of all subjects, subject by subject."""
+def all_clips(settings: SyntheticSettings) -> list[PlannedClip]:
+    """Clips of all subjects, subject by subject."""
     return [clip for subject in subject_names(settings) for clip in subject_clips(subject, settings)]

@@ -1,4 +1,4 @@
-"""A drawn clip as pictures: the head posed, lit and rendered frame by frame."""
+"""Rendering of synthetic clips: poses, lights and rasterises the head frame by frame."""
 
 from __future__ import annotations
 
@@ -12,49 +12,49 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import vertices_numpy
 from occlufacediff.rendering.mesh import SmoothNormals, shade, to_screen
 from occlufacediff.rendering.renderer import make_renderer
+from occlufacediff.synthetic.appearance import Appearance
 from occlufacediff.synthetic.behaviour import smooth_noise
 from occlufacediff.synthetic.clip import SyntheticClip
-from occlufacediff.synthetic.faces import Look
 from occlufacediff.synthetic.seeding import rng_for
 
-#: Softness of the lens, pixels: hides the renderer's hard edges, at a tenth of the cost of smoothing them.
-_LENS = 0.6
-_PIECE = 32  # frames posed at once
+#: Standard deviation of the lens blur in pixels. It hides aliasing at a tenth of the cost of anti-aliasing.
+_LENS_BLUR = 0.6
+_BLOCK = 32  # frames posed at once
 
 
 class ClipRenderer:
-    """Renders clips of one subject; keeps its window and the tables of its mesh."""
+    """Renders the clips of one subject. Keeps the render window and the tables of the mesh between clips."""
 
-    def __init__(self, asset: HeadAsset, look: Look) -> None:
-        """Set up for the head ``asset`` with the appearance ``look``."""
-        size = look.background.shape[0]
-        self.look = look
+    def __init__(self, asset: HeadAsset, appearance: Appearance) -> None:
+        """Create a renderer of the head ``asset`` with an ``appearance``."""
+        size = appearance.background.shape[0]
+        self.appearance = appearance
         self._asset, self._size = asset, size
         self._renderer = make_renderer(size, size, asset.faces)
         self._normals = SmoothNormals(asset.faces, asset.n_vertices)
 
     def frames(self, clip: SyntheticClip, exp: NDArray[np.float32], camera: NDArray[np.float32]) -> Iterator[NDArray]:
-        """Pictures (H, W, 3) uint8 of a clip, one at a time.
+        """Yield the images (H, W, 3) uint8 of a clip.
 
         Args:
-            clip: supplies ``jaw`` and ``global_pose``.
-            exp: (T, E) its expression in the asset's order.
-            camera: (T, 3) ``[s, tx, ty]`` into the whole picture.
+            clip: its ``jaw`` and ``global_pose`` are used.
+            exp: (T, E) expression of the clip, columns in the order of the asset.
+            camera: (T, 3) ``[s, tx, ty]``, which projects to the full image.
         """
-        look, size = self.look, self._size
-        for start in range(0, len(exp), _PIECE):
-            piece = slice(start, start + _PIECE)
-            posed = vertices_numpy(self._asset, look.shape, exp[piece], clip.global_pose[piece], clip.jaw[piece])
-            for vertices, cam in zip(posed, camera[piece], strict=True):
-                lit = shade(look.colours, self._normals(vertices), look.lights, look.ambient)
-                picture = self._renderer.render(to_screen(vertices, cam, size, size), lit, look.background)
-                yield cv2.GaussianBlur(picture, (3, 3), _LENS)
+        appearance, size = self.appearance, self._size
+        for start in range(0, len(exp), _BLOCK):
+            block = slice(start, start + _BLOCK)
+            posed = vertices_numpy(self._asset, appearance.shape, exp[block], clip.global_pose[block], clip.jaw[block])
+            for vertices, cam in zip(posed, camera[block], strict=True):
+                lit = shade(appearance.colours, self._normals(vertices), appearance.lights, appearance.ambient)
+                image = self._renderer.render(to_screen(vertices, cam, size, size), lit, appearance.background)
+                yield cv2.GaussianBlur(image, (3, 3), _LENS_BLUR)
 
 
-def camera_of(clip: SyntheticClip, look: Look, seed: int) -> NDArray[np.float32]:
-    """Camera (T, 3) ``[s, tx, ty]`` into the whole picture: the head drifts a little, near and far too."""
+def camera_path(clip: SyntheticClip, appearance: Appearance, seed: int) -> NDArray[np.float32]:
+    """Camera (T, 3) ``[s, tx, ty]`` of the full image, with a slow drift of scale and translation."""
     rng = rng_for(seed, clip.clip_id, "camera")
     times = np.arange(len(clip.exp)) / clip.fps
     drift = np.stack([smooth_noise(rng, times, low=0.1, high=0.7, n=8) for _ in range(3)], axis=1)
-    scale = look.scale * (1 + 0.015 * drift[:, 0])
-    return np.column_stack([scale, look.shift + 0.003 * drift[:, 1:]]).astype(np.float32)
+    scale = appearance.scale * (1 + 0.015 * drift[:, 0])
+    return np.column_stack([scale, appearance.shift + 0.003 * drift[:, 1:]]).astype(np.float32)

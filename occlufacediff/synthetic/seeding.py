@@ -1,4 +1,4 @@
-"""One random generator a purpose, named by the seed, the clip and the purpose: no order of work changes a draw."""
+"""Named random generators: each draw depends on seed and name only, not on the order of the work."""
 
 from __future__ import annotations
 
@@ -8,6 +8,6 @@ import numpy as np
 
 
 def rng_for(seed: int, *names: str) -> np.random.Generator:
-    """Generator for ``names`` (for example a clip's id and "head motion") under the data set's ``seed``."""
+    """Random generator of ``seed`` and ``names``, for example a clip's id and "head"."""
     digest = hashlib.sha256("\x1f".join((str(seed), *names)).encode()).digest()
     return np.random.default_rng(np.frombuffer(digest, dtype=np.uint32))

@@ -1,4 +1,4 @@
-"""The sentences spoken: written ones, rich in lip shapes, and as many composed ones as a large data set needs."""
+"""Sentences of the synthetic data set: written ones with varied visemes, and composed ones for large data sets."""
 
 from __future__ import annotations
 
@@ -59,11 +59,22 @@ TRAINING = (
     "Good food makes every bad evening better.",
 )
 
-_WHO = ("Bob", "My mother", "The shop", "A farmer", "Phoebe", "Our chief", "The baby", "Vivian", "Some thief", "George")
-_DOES = ("moved", "opened", "forgot", "saw", "washed", "bought", "measured", "pushed", "fixed", "chose")
-_KIND = ("warm", "purple", "huge", "happy", "broken", "fresh", "wooden", "yellow", "thin", "beautiful")
-_WHAT = ("boat", "pie", "fish", "house", "video", "table", "map", "jewel", "bathtub", "wolf")
-_WHERE = (
+_SUBJECTS = (
+    "Bob",
+    "My mother",
+    "The shop",
+    "A farmer",
+    "Phoebe",
+    "Our chief",
+    "The baby",
+    "Vivian",
+    "Some thief",
+    "George",
+)
+_VERBS = ("moved", "opened", "forgot", "saw", "washed", "bought", "measured", "pushed", "fixed", "chose")
+_ADJECTIVES = ("warm", "purple", "huge", "happy", "broken", "fresh", "wooden", "yellow", "thin", "beautiful")
+_NOUNS = ("boat", "pie", "fish", "house", "video", "table", "map", "jewel", "bathtub", "wolf")
+_PLACES = (
     "by the beach",
     "for you",
     "at work",
@@ -73,22 +84,24 @@ _WHERE = (
     "on Monday",
     "in the fog",
 )
-#: Number of different composed sentences.
-N_COMPOSED = len(_WHO) * len(_DOES) * len(_KIND) * len(_WHAT) * len(_WHERE)
+#: Number of distinct composed sentences.
+N_COMPOSED = len(_SUBJECTS) * len(_VERBS) * len(_ADJECTIVES) * len(_NOUNS) * len(_PLACES)
 
 
-def composed(number: int) -> str:
-    """Sentence ``number`` (0 to ``N_COMPOSED - 1``) of the composed ones; different numbers give different texts.
+def composed_sentence(number: int) -> str:
+    """Composed sentence ``number``, 0 to ``N_COMPOSED - 1``; different numbers give different texts.
 
     Raises:
-        ValueError: there are not so many.
+        ValueError: the number is out of range.
     """
     if not 0 <= number < N_COMPOSED:
-        raise ValueError(f"composed sentence {number}: there are {N_COMPOSED}; lower the scale or the clips a subject")
-    # A stride that shares no factor with the count visits every sentence once and changes all words each time.
-    rest = number * 30_011 % N_COMPOSED
+        raise ValueError(
+            f"composed sentence {number}: only {N_COMPOSED} exist; lower synthetic.scale or the number of clips"
+        )
+    # The stride is coprime to the count: it visits every sentence once, and neighbours differ in all words.
+    remaining = number * 30_011 % N_COMPOSED
     words = []
-    for choices in (_WHO, _DOES, _KIND, _WHAT, _WHERE):
-        rest, pick = divmod(rest, len(choices))
-        words.append(choices[pick])
+    for choices in (_SUBJECTS, _VERBS, _ADJECTIVES, _NOUNS, _PLACES):
+        remaining, index = divmod(remaining, len(choices))
+        words.append(choices[index])
     return "{} {} the {} {} {}.".format(*words)

@@ -1,4 +1,4 @@
-"""Who a subject is: sex, age, voice and habits of articulation, all from the seed and the subject's name."""
+"""Subjects of the synthetic data set: sex, age, voice and speaking style, from the seed and the subject's name."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FEMALE = ("f1", "f2", "f3", "f4", "f5")
 
 @dataclass(frozen=True)
 class Speaker:
-    """A subject of the synthetic data set."""
+    """One subject. ``voice``, ``pitch`` and ``pitch_range`` are in the units of espeak-ng."""
 
     name: str
     sex: str
@@ -28,11 +28,11 @@ class Speaker:
     style: SpeakingStyle
 
 
-def speaker(name: str, seed: int, *, spread: float) -> Speaker:
-    """The speaker called ``name`` (`M...` a man, `W...` a woman; the number chooses age and accent).
+def make_speaker(name: str, seed: int, *, spread: float) -> Speaker:
+    """Return the speaker ``name``: `M...` for men, `W...` for women; the number selects age and accent.
 
     Args:
-        spread: 0 gives all speakers the same habits, 1 the default spread.
+        spread: factor on the differences of speaking style; 0 gives all speakers the same style.
     """
     number = int(name[1:])
     woman = name.startswith("W")
@@ -41,27 +41,27 @@ def speaker(name: str, seed: int, *, spread: float) -> Speaker:
     variants = FEMALE if woman else MALE
     accent = ACCENTS[(2 * (number - 101) + woman) % len(ACCENTS)]
     variant = variants[(number - 101) % len(variants)]
-    aged = {"young": 4, "adult": 0, "old": -3}[age]
+    pitch_of_age = {"young": 4, "adult": 0, "old": -3}[age]
 
-    def habit(deviation: float, low: float, high: float) -> float:
+    def style_factor(deviation: float, low: float, high: float) -> float:
         return float(min(max(1.0 + spread * deviation * rng.standard_normal(), low), high))
 
     style = SpeakingStyle(
-        opening=0.21 * habit(0.1, 0.75, 1.3),
-        lips=habit(0.1, 0.75, 1.3),
-        rounding=habit(0.1, 0.75, 1.25),
-        closure=1.0 - abs(habit(0.06, 0.8, 1.2) - 1.0),
-        stress=0.14 * habit(0.3, 0.3, 1.7),
-        overlap=habit(0.1, 0.75, 1.3),
-        asymmetry=0.08 * (habit(1.0, -1.5, 3.5) - 1.0),
-        jaw_side=0.04 * (habit(1.0, -1.0, 3.0) - 1.0),
+        opening=0.21 * style_factor(0.1, 0.75, 1.3),
+        lips=style_factor(0.1, 0.75, 1.3),
+        rounding=style_factor(0.1, 0.75, 1.25),
+        closure=1.0 - abs(style_factor(0.06, 0.8, 1.2) - 1.0),
+        stress=0.14 * style_factor(0.3, 0.3, 1.7),
+        overlap=style_factor(0.1, 0.75, 1.3),
+        asymmetry=0.08 * (style_factor(1.0, -1.5, 3.5) - 1.0),
+        jaw_side=0.04 * (style_factor(1.0, -1.0, 3.0) - 1.0),
     )
     return Speaker(
         name=name,
         sex="female" if woman else "male",
         age=age,
         voice=f"{accent}+{variant}",
-        pitch=round(48 + aged + rng.uniform(-7, 7)),
+        pitch=round(48 + pitch_of_age + rng.uniform(-7, 7)),
         pitch_range=round(rng.uniform(38, 62)),
         words_per_minute=round({"young": 166, "adult": 158, "old": 148}[age] + rng.uniform(-7, 7)),
         style=style,

@@ -26,11 +26,11 @@ from occlufacediff.media.archives import unpack
 from occlufacediff.media.frames import read_frames
 from occlufacediff.openhead.build import build_open_head
 from occlufacediff.stages.synthesise import expression_for
-from occlufacediff.synthetic.clip import draw_clip
-from occlufacediff.synthetic.faces import look_of
+from occlufacediff.synthetic.appearance import draw_appearance
+from occlufacediff.synthetic.clip import generate_clip
 from occlufacediff.synthetic.plan import subject_clips
-from occlufacediff.synthetic.render import ClipRenderer, camera_of
-from occlufacediff.synthetic.speakers import speaker
+from occlufacediff.synthetic.render import ClipRenderer, camera_path
+from occlufacediff.synthetic.speakers import make_speaker
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("recordings")]
 
@@ -68,10 +68,12 @@ def test_real_faces(head: HeadAsset, shared: Path, tmp_path: Path) -> None:
 def test_rendered_speech(head: HeadAsset) -> None:
     """A face drawn, rendered and detected: the fit follows the landmarks, and they the true mouth."""
     settings, seed = SyntheticSettings(), 1
-    clip = draw_clip(subject_clips("W103", settings)[3], settings, seed, fps=30, sample_rate=16000)
-    look = look_of(speaker("W103", seed, spread=settings.articulation_spread), head, settings.picture_size, seed)
+    clip = generate_clip(subject_clips("W103", settings)[3], settings, seed, fps=30, sample_rate=16000)
+    look = draw_appearance(
+        make_speaker("W103", seed, spread=settings.articulation_spread), head, settings.picture_size, seed
+    )
     exp = expression_for(clip, head)
-    fit = fitted(head, islice(ClipRenderer(head, look).frames(clip, exp, camera_of(clip, look, seed)), 60))
+    fit = fitted(head, islice(ClipRenderer(head, look).frames(clip, exp, camera_path(clip, look, seed)), 60))
     assert fit.error_px <= 0.8
     assert fit.lips_px <= 1.0
     assert fit.opening_correlation >= 0.98

@@ -6,19 +6,19 @@ from functools import cache
 
 import numpy as np
 
-from occlufacediff.synthetic.espeak import Spoken, speak
-from occlufacediff.synthetic.speech import resampled
+from occlufacediff.synthetic.espeak import Utterance, speak
+from occlufacediff.synthetic.speech import resample
 
 RATE = 16_000
 VOICES = ("en-us+m3", "en-us+f2", "en-gb-x-rp+m7")
 
 
 @cache
-def spoken(number: int) -> tuple[Spoken, np.ndarray]:
+def spoken(number: int) -> tuple[Utterance, np.ndarray]:
     """A sentence in voice ``number``, and its waveform (N,)."""
     text = "Move that heavy purple sofa over by the window."
     one = speak(text, VOICES[number], words_per_minute=150, pitch=50, pitch_range=50, seed=1)
-    return one, resampled(one.samples, one.rate, RATE)
+    return one, resample(one.samples, one.rate, RATE)
 
 
 def seconds(length: float) -> np.ndarray:

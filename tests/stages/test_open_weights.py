@@ -159,7 +159,7 @@ def test_the_card_names_seed_settings_last_figures_and_every_ingredient(trained,
     text = trained.pack(tmp_path)
     for word in (
         "seed 3",
-        "`open_weights.clips.restless` | 0.1",
+        "`open_weights.clips.idle_motion` | 0.1",
         "| step | loss |",
         "| 9 | 0.3333 |",
         "None were measured",

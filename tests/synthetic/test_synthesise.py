@@ -1,4 +1,4 @@
-"""The stage: archives in MEAD's layout, in step with the truth, found by MediaPipe, equal whatever the workers."""
+"""Stage synthesise: archives in MEAD's layout that match the true coefficients, with faces that MediaPipe detects."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ from occlufacediff.files import sha256
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.openhead.build import basic_asset
 from occlufacediff.stages.synthesise import expression_for
-from occlufacediff.synthetic.clip import draw_clip
-from occlufacediff.synthetic.faces import look_of
+from occlufacediff.synthetic.appearance import draw_appearance
+from occlufacediff.synthetic.clip import generate_clip
 from occlufacediff.synthetic.plan import subject_clips
-from occlufacediff.synthetic.speakers import speaker
+from occlufacediff.synthetic.speakers import make_speaker
 
-# Fixtures are costly: all tests of the file on one worker.
+# Fixtures are expensive: all tests of this file run on one worker.
 pytestmark = pytest.mark.xdist_group("synthesise")
 
 SETTINGS = SyntheticSettings(training_subjects=1, training_clips=2, max_seconds=2.7, picture_size=192)
@@ -46,7 +46,7 @@ synthesise_subject("M101", head, *(out / name for name in names), settings=setti
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """An open head with few identity components; its landmarks play no part here."""
+    """An open head with few identity components. Its landmark embedding is not used."""
     path = tmp_path_factory.mktemp("head") / "open_head.npz"
     basic_asset(OpenHeadSettings(identities=40, shape_components=12), 0).save(path)
     return path
@@ -59,11 +59,11 @@ def _run(head: Path, out: Path, workers: int) -> Path:
 
 @pytest.fixture(scope="module")
 def made(head: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder with the archives of one subject of two clips."""
+    """Folder with the archives of one subject with two clips."""
     return _run(head, tmp_path_factory.mktemp("made"), 1)
 
 
-def _pictures(folder: Path) -> dict[str, list[np.ndarray]]:
+def _images(folder: Path) -> dict[str, list[np.ndarray]]:
     with tarfile.open(folder / "video.tar") as archive:
         files = {member.name: archive.extractfile(member) for member in archive.getmembers()}
         result = {}
@@ -77,10 +77,10 @@ def _pictures(folder: Path) -> dict[str, list[np.ndarray]]:
     return result
 
 
-def test_archives_have_meads_layout_and_agree_with_the_truth(made: Path) -> None:
+def test_archives_have_meads_layout_and_match_the_truth(made: Path) -> None:
     clips = subject_clips("M101", SETTINGS)
-    pictures = _pictures(made)
-    assert sorted(pictures) == [f"video/front/{clip.clip}.mp4" for clip in clips]
+    images = _images(made)
+    assert sorted(images) == [f"video/front/{clip.clip}.mp4" for clip in clips]
     with tarfile.open(made / "audio.tar") as archive:
         assert archive.getnames() == [f"audio/{clip.clip}.m4a" for clip in clips]
         sounds = {}
@@ -98,12 +98,12 @@ def test_archives_have_meads_layout_and_agree_with_the_truth(made: Path) -> None
     ]
     with h5py.File(made / "truth.h5") as truth:
         for clip in clips:
-            frames = pictures[f"video/front/{clip.clip}.mp4"]
+            frames = images[f"video/front/{clip.clip}.mp4"]
             group = truth[clip.clip]
-            drawn = draw_clip(clip, SETTINGS, 3)
-            assert len(frames) == len(group["exp"]) == len(drawn.exp)
+            generated = generate_clip(clip, SETTINGS, 3)
+            assert len(frames) == len(group["exp"]) == len(generated.exp)
             assert frames[0].shape == (192, 192, 3)
-            np.testing.assert_array_equal(group["jaw"][()], drawn.jaw)
+            np.testing.assert_array_equal(group["jaw"][()], generated.jaw)
             assert group["exp"].dtype == group["shape"].dtype == group["cam_picture"].dtype == np.float32
             assert group.attrs["fps"] == 30 and group.attrs["sentence"] == clip.text
             assert abs(sounds[f"audio/{clip.clip}.m4a"] - len(frames) / 30) < 0.05
@@ -116,7 +116,7 @@ def test_bytes_do_not_depend_on_the_number_of_workers(head: Path, made: Path, tm
         assert sha256(again / name) == sha256(made / name), name
 
 
-def test_mediapipe_finds_the_face_and_its_mouth_follows_the_truth(made: Path) -> None:
+def test_mediapipe_detects_the_face_and_its_mouth_follows_the_truth(made: Path) -> None:
     from mediapipe.python.solutions.face_mesh import FaceMesh
 
     gaps, jaws = [], []
@@ -124,7 +124,7 @@ def test_mediapipe_finds_the_face_and_its_mouth_follows_the_truth(made: Path) ->
         FaceMesh(static_image_mode=True, refine_landmarks=True, max_num_faces=2) as mesh,
         h5py.File(made / "truth.h5") as truth,
     ):
-        for name, frames in _pictures(made).items():
+        for name, frames in _images(made).items():
             jaw = truth[name.removeprefix("video/front/").removesuffix(".mp4")]["jaw"][:, 0]
             for number in range(0, len(frames), 4):
                 found = mesh.process(frames[number]).multi_face_landmarks
@@ -135,22 +135,26 @@ def test_mediapipe_finds_the_face_and_its_mouth_follows_the_truth(made: Path) ->
     assert np.corrcoef(gaps, jaws)[0, 1] > 0.8
 
 
-def test_subjects_look_different_and_alike_each_time(head: Path) -> None:
+def test_appearance_is_deterministic_and_differs_between_subjects(head: Path) -> None:
     asset = HeadAsset.load(head)
-    man, woman = (speaker(name, 0, spread=1.0) for name in ("M101", "W101"))
-    one, again, other = look_of(man, asset, 64, 0), look_of(man, asset, 64, 0), look_of(woman, asset, 64, 0)
+    man, woman = (make_speaker(name, 0, spread=1.0) for name in ("M101", "W101"))
+    one, again, other = (
+        draw_appearance(man, asset, 64, 0),
+        draw_appearance(man, asset, 64, 0),
+        draw_appearance(woman, asset, 64, 0),
+    )
     np.testing.assert_array_equal(one.shape, again.shape)
     np.testing.assert_array_equal(one.colours, again.colours)
     assert np.abs(one.shape - other.shape).max() > 0.3
     assert not np.array_equal(one.colours, other.colours)
 
 
-def test_another_head_is_refused(head: Path) -> None:
+def test_other_heads_are_rejected(head: Path) -> None:
     asset = HeadAsset.load(head)
     with pytest.raises(AssetError, match=r"open head.*'flame2020'"):
-        look_of(speaker("M101", 0, spread=1.0), replace(asset, name="flame2020"), 64, 0)
+        draw_appearance(make_speaker("M101", 0, spread=1.0), replace(asset, name="flame2020"), 64, 0)
     names = tuple(name.replace("browDown", "frown") for name in asset.expression_names)
     with pytest.raises(AssetError, match="browDown"):
         expression_for(
-            draw_clip(subject_clips("M101", SETTINGS)[0], SETTINGS, 3), replace(asset, expression_names=names)
+            generate_clip(subject_clips("M101", SETTINGS)[0], SETTINGS, 3), replace(asset, expression_names=names)
         )

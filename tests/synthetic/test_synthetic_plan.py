@@ -1,4 +1,4 @@
-"""The plan of the synthetic data set: splits share nothing, nothing is wasted, names are MEAD's."""
+"""Plan of the synthetic data set: disjoint splits without unused sentences, names in the style of MEAD."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from occlufacediff.synthetic import plan, sentences
 
 
 def sizes() -> st.SearchStrategy[SyntheticSettings]:
-    """Data sets of many sizes."""
+    """Settings of data sets of many sizes."""
     return st.builds(
         SyntheticSettings,
         scale=st.integers(1, 3),
@@ -32,7 +32,7 @@ def sizes() -> st.SearchStrategy[SyntheticSettings]:
     )
 
 
-def test_default_size_is_what_the_documentation_says() -> None:
+def test_the_default_size_is_the_documented_one() -> None:
     default = SyntheticSettings()
     clips = plan.all_clips(default)
     assert len(clips) == 100
@@ -72,28 +72,28 @@ def test_splits_share_neither_subjects_nor_sentences_nor_texts(size: SyntheticSe
         assert not texts[one] & texts[other]
 
 
-def test_clip_paths_are_meads() -> None:
+def test_clip_paths_follow_mead() -> None:
     for clip in plan.all_clips(SyntheticSettings()):
         assert re.fullmatch(r"[a-z]+/level_[123]/\d{3}", clip.clip)
         assert re.fullmatch(r"[MW]\d{3}", clip.subject)
         assert clip.clip_id == f"{clip.subject}/{clip.clip}"
 
 
-def test_a_large_data_set_has_thousands_of_clips_and_different_sentences() -> None:
+def test_a_large_data_set_has_thousands_of_clips_with_distinct_sentences() -> None:
     large = SyntheticSettings(scale=25)
     clips = plan.all_clips(large)
     assert len(clips) == 2500
     assert len({clip.text for clip in clips}) == 10 + 10 + 10 + 25 * 5 * 4
 
 
-def test_composed_sentences_differ_and_end() -> None:
-    drawn = [sentences.composed(number) for number in range(0, sentences.N_COMPOSED, 7)]
-    assert len(set(drawn)) == len(drawn)
-    with pytest.raises(ValueError, match="lower the scale"):
-        sentences.composed(sentences.N_COMPOSED)
+def test_composed_sentences_are_distinct_and_limited() -> None:
+    texts = [sentences.composed_sentence(number) for number in range(0, sentences.N_COMPOSED, 7)]
+    assert len(set(texts)) == len(texts)
+    with pytest.raises(ValueError, match=r"lower synthetic\.scale"):
+        sentences.composed_sentence(sentences.N_COMPOSED)
 
 
-def test_unknown_subject_is_named_with_the_known_ones() -> None:
+def test_an_unknown_subject_is_reported_with_the_known_ones() -> None:
     with pytest.raises(ValueError, match=r"M999.*M101"):
         plan.subject_clips("M999", SyntheticSettings())
 

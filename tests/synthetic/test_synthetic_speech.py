@@ -1,4 +1,4 @@
-"""Speech and articulation: repeatable, every phoneme known, lips close with p, b and m."""
+"""Speech and articulation: deterministic, all phonemes have visemes, lips close with p, b and m."""
 
 from __future__ import annotations
 
@@ -9,26 +9,28 @@ from occlufacediff.config.synthetic import SyntheticSettings
 from occlufacediff.errors import AssetError
 from occlufacediff.speech.visemes import VISEMES, visemes_of
 from occlufacediff.synthetic import sentences
-from occlufacediff.synthetic.clip import EXPRESSION_NAMES, SyntheticClip, draw_clip
+from occlufacediff.synthetic.clip import EXPRESSION_NAMES, SyntheticClip, generate_clip
 from occlufacediff.synthetic.espeak import speak
 from occlufacediff.synthetic.plan import all_clips, subject_clips, subject_names
-from occlufacediff.synthetic.speakers import ACCENTS, FEMALE, MALE, speaker
+from occlufacediff.synthetic.speakers import ACCENTS, FEMALE, MALE, make_speaker
 
 SETTINGS = SyntheticSettings()
 VOICE = {"words_per_minute": 160, "pitch": 50, "pitch_range": 50}
 
 
 @pytest.fixture(scope="module")
-def drawn() -> list[SyntheticClip]:
+def clips() -> list[SyntheticClip]:
     """Two clips of every subject."""
     return [
-        draw_clip(clip, SETTINGS, 0) for name in subject_names(SETTINGS) for clip in subject_clips(name, SETTINGS)[:2]
+        generate_clip(clip, SETTINGS, 0)
+        for name in subject_names(SETTINGS)
+        for clip in subject_clips(name, SETTINGS)[:2]
     ]
 
 
-def test_the_same_words_sound_the_same_whatever_was_said_before() -> None:
+def test_an_utterance_does_not_depend_on_earlier_ones() -> None:
     first = speak("Five boxes of fish.", "en-us+f2", seed=7, **VOICE)
-    speak("Something else entirely, spoken by another.", "en-gb-x-rp+m3", seed=1, **VOICE)
+    speak("Something else entirely, utterance by another.", "en-gb-x-rp+m3", seed=1, **VOICE)
     again = speak("Five boxes of fish.", "en-us+f2", seed=7, **VOICE)
     np.testing.assert_array_equal(first.samples, again.samples)
     assert first.phonemes == again.phonemes
@@ -37,14 +39,14 @@ def test_the_same_words_sound_the_same_whatever_was_said_before() -> None:
     assert not np.array_equal(first.samples[: len(other.samples)], other.samples[: len(first.samples)])
 
 
-def test_phoneme_times_rise_and_lie_in_the_sound() -> None:
-    spoken = speak("My mother bought five peaches.", "en-gb-x-rp+f3", seed=1, **VOICE)
-    assert np.all(np.diff(spoken.starts) >= 0)
-    assert spoken.starts[0] >= 0 and spoken.starts[-1] <= len(spoken.samples) / spoken.rate
-    assert "m" in spoken.phonemes and "f" in spoken.phonemes
+def test_phoneme_times_increase_and_lie_in_the_audio() -> None:
+    utterance = speak("My mother bought five peaches.", "en-gb-x-rp+f3", seed=1, **VOICE)
+    assert np.all(np.diff(utterance.starts) >= 0)
+    assert utterance.starts[0] >= 0 and utterance.starts[-1] <= len(utterance.samples) / utterance.rate
+    assert "m" in utterance.phonemes and "f" in utterance.phonemes
 
 
-def test_an_unknown_voice_is_named() -> None:
+def test_an_unknown_voice_is_rejected() -> None:
     with pytest.raises(AssetError, match="en-xx"):
         speak("Hello.", "en-xx", seed=1, **VOICE)
 
@@ -52,39 +54,39 @@ def test_an_unknown_voice_is_named() -> None:
 @pytest.mark.parametrize("accent", ACCENTS)
 def test_every_phoneme_of_every_accent_has_a_viseme(accent: str) -> None:
     texts = [*sentences.TEST, *sentences.VALIDATION, *sentences.TRAINING]
-    texts += [sentences.composed(number * 997) for number in range(40)]
+    texts += [sentences.composed_sentence(number * 997) for number in range(40)]
     seen = set()
     for variant in (MALE[0], FEMALE[0]):
-        spoken = speak(" ".join(texts), f"{accent}+{variant}", seed=1, **VOICE)
-        seen |= {viseme for phoneme in set(spoken.phonemes) for viseme in visemes_of(phoneme)}
+        utterance = speak(" ".join(texts), f"{accent}+{variant}", seed=1, **VOICE)
+        seen |= {viseme for phoneme in set(utterance.phonemes) for viseme in visemes_of(phoneme)}
     assert len(seen) >= len(VISEMES) - 3
 
 
-def test_an_unknown_phoneme_is_refused() -> None:
+def test_an_unknown_phoneme_is_rejected() -> None:
     with pytest.raises(ValueError, match="xyz"):
         visemes_of("xyz")
 
 
 def test_training_sentences_cover_all_visemes_several_times() -> None:
-    spoken = speak(" ".join(sentences.TRAINING), "en-us", seed=1, **VOICE)
+    utterance = speak(" ".join(sentences.TRAINING), "en-us", seed=1, **VOICE)
     counts = dict.fromkeys(VISEMES, 0)
-    for phoneme in spoken.phonemes:
+    for phoneme in utterance.phonemes:
         for viseme in visemes_of(phoneme):
             counts[viseme] += 1
     assert min(counts.values()) >= 4, counts
 
 
-def test_clips_depend_on_nothing_but_seed_and_plan(drawn: list[SyntheticClip]) -> None:
+def test_clips_depend_on_seed_and_plan_only(clips: list[SyntheticClip]) -> None:
     plan_clip = subject_clips("W101", SETTINGS)[1]
-    once = next(clip for clip in drawn if clip.clip_id == plan_clip.clip_id)
-    again = draw_clip(plan_clip, SETTINGS, 0)
+    once = next(clip for clip in clips if clip.clip_id == plan_clip.clip_id)
+    again = generate_clip(plan_clip, SETTINGS, 0)
     for name in ("exp", "jaw", "global_pose", "waveform"):
         np.testing.assert_array_equal(getattr(once, name), getattr(again, name))
-    assert not np.array_equal(draw_clip(plan_clip, SETTINGS, 1).jaw[:60], once.jaw[:60])
+    assert not np.array_equal(generate_clip(plan_clip, SETTINGS, 1).jaw[:60], once.jaw[:60])
 
 
-def test_clips_have_the_promised_shapes(drawn: list[SyntheticClip]) -> None:
-    for clip in drawn:
+def test_clips_have_the_documented_shapes(clips: list[SyntheticClip]) -> None:
+    for clip in clips:
         frames = len(clip.exp)
         assert clip.exp.shape == (frames, len(EXPRESSION_NAMES)) and clip.exp.dtype == np.float32
         assert clip.exp.min() >= 0 and clip.exp.max() <= 1
@@ -95,9 +97,12 @@ def test_clips_have_the_promised_shapes(drawn: list[SyntheticClip]) -> None:
         assert np.isfinite(clip.waveform).all()
 
 
-def test_another_frame_rate_is_the_same_motion() -> None:
+def test_another_frame_rate_gives_the_same_motion() -> None:
     plan_clip = all_clips(SETTINGS)[3]
-    fast, slow = draw_clip(plan_clip, SETTINGS, 0), draw_clip(plan_clip, SETTINGS, 0, fps=25, sample_rate=16_000)
+    fast, slow = (
+        generate_clip(plan_clip, SETTINGS, 0),
+        generate_clip(plan_clip, SETTINGS, 0, fps=25, sample_rate=16_000),
+    )
     np.testing.assert_allclose(fast.jaw[::6][:10], slow.jaw[::5][:10], atol=1e-6)
     np.testing.assert_allclose(fast.exp[::6][:10], slow.exp[::5][:10], atol=1e-6)
     assert len(slow.waveform) // 640 in (len(slow.exp), len(slow.exp) + 1)
@@ -110,9 +115,9 @@ def _lip_gap(clip: SyntheticClip) -> np.ndarray:
     return np.maximum(clip.jaw[:, 0] - 0.408 * value["mouthClose"], 0) + parted
 
 
-def test_lips_close_with_p_b_m_and_open_with_vowels(drawn: list[SyntheticClip]) -> None:
+def test_lips_close_with_p_b_m_and_open_with_vowels(clips: list[SyntheticClip]) -> None:
     closed, opened = [], []
-    for clip in drawn:
+    for clip in clips:
         gap = _lip_gap(clip)
         ends = np.append(clip.phoneme_starts[1:], clip.phoneme_starts[-1] + 0.05)
         for phoneme, start, end in zip(clip.phonemes, clip.phoneme_starts, ends, strict=True):
@@ -126,17 +131,17 @@ def test_lips_close_with_p_b_m_and_open_with_vowels(drawn: list[SyntheticClip]) 
     assert np.mean(closed) < 0.2 * np.mean(opened)
 
 
-def test_speech_rests_before_and_after_the_words(drawn: list[SyntheticClip]) -> None:
-    for clip in drawn:
+def test_the_jaw_rests_before_and_after_the_utterance(clips: list[SyntheticClip]) -> None:
+    for clip in clips:
         assert clip.jaw[0, 0] < 0.02 and clip.jaw[-1, 0] < 0.02
 
 
-def test_what_is_visible_tells_nothing_of_the_mouth() -> None:
-    """Upper-face actions do not follow the jaw: pooled over clips their correlation with it is small."""
+def test_the_upper_face_does_not_predict_the_mouth() -> None:
+    """The correlation of upper-face actions with the jaw, pooled over clips, is small."""
     upper, jaw = [], []
     names = ("browInnerUp", "browDownLeft", "cheekSquintLeft", "noseSneerLeft", "eyeSquintLeft", "eyeBlinkLeft")
     columns = [EXPRESSION_NAMES.index(name) for name in names]
-    for clip in [draw_clip(one, SETTINGS, 0) for one in all_clips(SETTINGS)[::3]]:
+    for clip in [generate_clip(one, SETTINGS, 0) for one in all_clips(SETTINGS)[::3]]:
         upper.append(clip.exp[:, columns] - clip.exp[:, columns].mean(axis=0))
         jaw.append(clip.jaw[:, 0] - clip.jaw[:, 0].mean())
     moved = np.concatenate(upper).std(axis=0)
@@ -145,19 +150,19 @@ def test_what_is_visible_tells_nothing_of_the_mouth() -> None:
     assert moved.min() > 0.02
 
 
-def test_sound_level_follows_the_jaw() -> None:
+def test_audio_level_correlates_with_the_jaw() -> None:
     values = []
-    for clip in [draw_clip(one, SETTINGS, 0) for one in all_clips(SETTINGS)[::9]]:
+    for clip in [generate_clip(one, SETTINGS, 0) for one in all_clips(SETTINGS)[::9]]:
         per_frame = clip.waveform[: len(clip.jaw) * 1600].reshape(len(clip.jaw), 1600)
         values.append(np.corrcoef(np.log(per_frame.std(axis=1) + 1e-3), clip.jaw[:, 0])[0, 1])
     assert np.mean(values) > 0.5
 
 
-def test_speakers_differ_and_are_of_both_sexes_and_all_ages() -> None:
-    known = [speaker(name, 0, spread=1.0) for name in subject_names(SETTINGS)]
+def test_speakers_differ_and_cover_both_sexes_and_all_ages() -> None:
+    known = [make_speaker(name, 0, spread=1.0) for name in subject_names(SETTINGS)]
     assert {one.sex for one in known} == {"female", "male"}
     assert {one.age for one in known} == {"young", "adult", "old"}
     assert len({one.voice for one in known}) == len(known)
     assert len({one.style for one in known}) == len(known)
-    alike = {speaker(name, 0, spread=0.0).style for name in subject_names(SETTINGS)}
+    alike = {make_speaker(name, 0, spread=0.0).style for name in subject_names(SETTINGS)}
     assert len(alike) == 1

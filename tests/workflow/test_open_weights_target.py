@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 WEIGHTS = Path("results/open_weights/weights")
 SHARDS = 2
 TRAINING = {"train_open_denoiser": 1, "pack_open_weights": 1}
-ALL = {"draw_landmark_clips": SHARDS, "list_landmark_clips": 1, "train_open_motion_prior": 1} | TRAINING
+ALL = {"generate_landmark_clips": SHARDS, "list_landmark_clips": 1, "train_open_motion_prior": 1} | TRAINING
 
 
 def planned(tree: Tree, *arguments: str, config: str | None = None) -> dict[str, int]:
@@ -67,7 +67,7 @@ def test_the_whole_way_and_what_reruns(open_tree):
     changes = {
         "denoiser: {loop: {max_steps: 4}}": TRAINING,
         "motion_prior: {kl_weight: 0.001}": {"train_open_motion_prior": 1} | TRAINING,
-        "clips: {restless: 0.2}": ALL,
+        "clips: {idle_motion: 0.2}": ALL,
     }
     for change, follows in changes.items():
         assert planned(tree, config=tree.override(f"open_weights: {{{change}}}")) == follows, change

@@ -62,7 +62,7 @@ def test_every_job_has_log_and_benchmark(finished):
         "run_benchmark",
         "read_emote_landmarks",
         "read_emote_coefficients",
-        "draw_landmark_clips",
+        "generate_landmark_clips",
         "list_landmark_clips",
         "pack_open_weights",
     }
