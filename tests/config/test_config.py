@@ -100,7 +100,7 @@ def test_other_files_hold_known_keys(name):
         ("open_weights.denoiser.preset", "compact", ["open_weights.denoiser.preset", "'compact'", "needs 'open'"]),
         ("open_weights.clips.clips", 150, ["open_weights.clips", "validation_shards", "fewer than all"]),
         ("open_weights.seed", -1, ["open_weights.seed", "-1", "at least 0"]),
-        ("open_weights.clips.opening", -1, ["open_weights.clips.opening", "-1", "at least 0"]),
+        ("open_weights.clips.jaw_opening", -1, ["open_weights.clips.jaw_opening", "-1", "at least 0"]),
         ("evaluation.steps", 5000, ["evaluation.steps", "5000", "at most 1000"]),
         ("benchmark.steps", 5000, ["benchmark.steps", "5000", "at most 1000"]),
         ("prediction.guidance_all", 1e30, ["prediction.guidance_all", "1e+30", "at most 20"]),
