@@ -18,8 +18,8 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.media.encode import VideoWriter
 from occlufacediff.stages.benchmark import BenchmarkInputs
 from occlufacediff.stages.synthesise import expression_for
-from occlufacediff.synthetic.clip import generate_clip
 from occlufacediff.synthetic.appearance import draw_appearance
+from occlufacediff.synthetic.clip import generate_clip
 from occlufacediff.synthetic.plan import subject_clips
 from occlufacediff.synthetic.render import ClipRenderer, camera_path
 from occlufacediff.synthetic.speakers import make_speaker

@@ -19,8 +19,8 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.digest import head_attributes
 from occlufacediff.media.archives import write_tar
 from occlufacediff.media.encode import VideoWriter, write_audio
-from occlufacediff.synthetic.clip import SyntheticClip, generate_clip
 from occlufacediff.synthetic.appearance import draw_appearance
+from occlufacediff.synthetic.clip import SyntheticClip, generate_clip
 from occlufacediff.synthetic.plan import subject_clips
 from occlufacediff.synthetic.render import ClipRenderer, camera_path
 from occlufacediff.synthetic.speakers import make_speaker
