@@ -1,4 +1,5 @@
-# Image with the command and the workflow, from requirements.lock. NOT BUILT YET: no Docker was available when it was written.
+# Image with the command and the workflow, from requirements.lock.
+# NOT BUILT YET: no Docker was available when it was written.
 #   docker build --tag occlufacediff .
 #   docker run --rm --volume "$PWD:/data" occlufacediff predict /data/talk.mp4 --out /data/predictions
 # The workflow, with results in /data:
