@@ -1,9 +1,9 @@
-"""The facial actions, by ARKit name, of a head whose jaw opens by its joint: the open head's expressions."""
+"""ARKit names of the actions in the open head's expression basis."""
 
 from __future__ import annotations
 
-#: In the order of the basis. Not in it: ``jawOpen``, ``jawLeft``, ``jawRight`` (the joint does these), ``eyeLook*``
-#: and ``tongueOut`` (no landmark of the 468 sees them).
+#: In the order of the basis. Excluded: ``jawOpen``, ``jawLeft`` and ``jawRight``, which are rotations of the jaw joint;
+#: ``eyeLook*`` and ``tongueOut``, which move none of the 468 landmarks.
 EXPRESSION_NAMES = (
     "browDownLeft",
     "browDownRight",

@@ -1,16 +1,15 @@
-"""Rotations as axis-angle vectors (radians) and matrices, for torch tensors."""
+"""Differentiable conversion of axis-angle vectors (radians) to rotation matrices, for torch tensors."""
 
 from __future__ import annotations
 
 import torch
-from scipy.spatial.transform import Rotation
 
 
 def axis_angle_to_matrix(vectors: torch.Tensor) -> torch.Tensor:
-    """Rotation matrices (..., 3, 3) of axis-angle vectors (..., 3), by Rodrigues' formula.
+    """Convert axis-angle vectors (..., 3) to rotation matrices (..., 3, 3) by Rodrigues' formula.
 
     ``R = I + sin(a) K + (1 - cos(a)) K^2`` with ``a = |v + 1e-8|`` and ``K`` the cross-product matrix of ``v / a``. The
-    small offset is the published convention; it keeps the gradient finite at zero.
+    offset of 1e-8 is the published convention; it keeps the gradient finite at zero.
     """
     angle = torch.linalg.vector_norm(vectors + 1e-8, dim=-1, keepdim=True)
     x, y, z = (vectors / angle).unbind(-1)
@@ -19,10 +18,3 @@ def axis_angle_to_matrix(vectors: torch.Tensor) -> torch.Tensor:
     angle = angle.unsqueeze(-1)
     eye = torch.eye(3, dtype=vectors.dtype, device=vectors.device)
     return eye + torch.sin(angle) * cross + (1 - torch.cos(angle)) * (cross @ cross)
-
-
-def matrix_to_axis_angle(matrices: torch.Tensor) -> torch.Tensor:
-    """Axis-angle vectors (..., 3), no longer than pi, of rotation matrices (..., 3, 3). Not differentiable."""
-    flat = matrices.detach().reshape(-1, 3, 3).to("cpu", torch.float64).numpy()
-    vectors = torch.as_tensor(Rotation.from_matrix(flat).as_rotvec()).reshape(*matrices.shape[:-2], 3)
-    return vectors.to(matrices.device, matrices.dtype)

@@ -13,7 +13,12 @@ from occlufacediff.config.emote import EmoteSettings
 from occlufacediff.errors import AssetError, ClipError
 from occlufacediff.files import sha256
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.head.emote_coefficients import ENTRIES, FILE, read_emote_coefficients, speaks
+from occlufacediff.head.emote_coefficients import (
+    COEFFICIENTS_FILE,
+    ENTRIES,
+    has_emote_coefficients,
+    read_emote_coefficients,
+)
 from occlufacediff.head.fit import fit_errors
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
@@ -57,7 +62,7 @@ def read_emote_coefficients_subject(
     if not coefficients_dir.is_dir():
         raise AssetError(f"{coefficients_dir}: no such folder; emote.folder must hold reconstructions/")
     asset, basis = _head(head)
-    if not speaks(asset):
+    if not has_emote_coefficients(asset):
         raise AssetError(
             f"{head}: the head model '{asset.name}' has {asset.n_shape} identity and {asset.n_exp} expression "
             "coefficients, the published ones are FLAME's 300 and 100; give FLAME as `head` (occlufacediff convert)"
@@ -65,7 +70,7 @@ def read_emote_coefficients_subject(
     model, code = sha256(head), fingerprint("occlufacediff.stages.emote_coefficients")
 
     def published(clip: str) -> list[Path]:
-        return [path] if (path := coefficients_dir / clip / FILE).is_file() else []
+        return [path] if (path := coefficients_dir / clip / COEFFICIENTS_FILE).is_file() else []
 
     store_coefficients(
         subject,
@@ -96,7 +101,7 @@ def _head(path: Path) -> tuple[HeadAsset, LandmarkBasis]:
 def _read(clips_h5: Path, head: Path, coefficients_dir: Path, settings: EmoteSettings, clip: str, part: Path) -> Row:
     values = read_clip(clips_h5, clip, _READS)
     landmarks, valid = (values[name] for name in _READS)
-    source = coefficients_dir / clip / FILE
+    source = coefficients_dir / clip / COEFFICIENTS_FILE
     read = read_emote_coefficients(source)
     frames, published = len(landmarks), len(read["exp"])
     if abs(published - frames) > settings.frames_tolerance:

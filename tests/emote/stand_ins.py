@@ -1,9 +1,8 @@
-"""Stand-ins for the licensed files, in their layouts: every tensor filled by the parity numbers' rule.
+"""Writes substitutes for the licensed files in the same layouts, with tensors filled by the rule of the parity numbers.
 
-``python tests/emote/stand_ins.py FOLDER`` writes them with the published sizes but for a small audio encoder (its
-sizes in ``wav2vec2.json``); with ``--full`` the denoiser has wav2vec2-base's size (500 MB). FLAME's stand-in is the
-synthetic one of the parity numbers; with ``--head OPEN_HEAD`` it has the shape of that head, so that pictures of it and
-a fit to real landmarks make sense.
+``python tests/emote/stand_ins.py FOLDER`` writes checkpoints of the published sizes with a small audio encoder (see
+``wav2vec2.json``); with ``--full``, the denoiser has wav2vec2-base (500 MB). FLAME is replaced by the synthetic head of
+the parity numbers; with ``--head OPEN_HEAD``, by a head of that shape, which can be rendered and fitted to landmarks.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ Entries = dict[str, torch.Tensor]
 
 
 def audio_sizes() -> dict[str, Any]:
-    """Sizes of the small audio encoder, as in a wav2vec2's ``config.json``."""
+    """Sizes of the small audio encoder, in the format of wav2vec2's ``config.json``."""
     sizes: dict[str, Any] = json.loads((GOLDENS / "wav2vec2_configs.json").read_text())["small"]
     return sizes
 
@@ -54,7 +53,7 @@ def _listed(name: str) -> dict[str, tuple[tuple[int, ...], torch.dtype]]:
 
 
 def denoiser_entries(*, full: bool = False, old_names: bool = True) -> Entries:
-    """The 430 entries of the published denoiser; without ``full`` as many as the small audio encoder has."""
+    """The 430 entries of the published denoiser; without ``full``, with those of the small audio encoder."""
     listed = _listed("state_dict_denoiser.json")
     if not full:
         from transformers import Wav2Vec2Config, Wav2Vec2Model
@@ -67,12 +66,12 @@ def denoiser_entries(*, full: bool = False, old_names: bool = True) -> Entries:
 
 
 def prior_entries() -> Entries:
-    """The entries of FLINT that count."""
+    """The entries of FLINT that are read."""
     return {name: _entry(name, *entry) for name, entry in _listed("state_dict_flint.json").items()}
 
 
 def lightning(entries: Entries, settings: object) -> dict[str, Any]:
-    """A Lightning checkpoint as FLINT's: other networks beside it, an optimizer, settings of foreign classes."""
+    """A Lightning checkpoint like FLINT's, with other networks, an optimizer and settings of other packages."""
     return {
         "epoch": 3,
         "global_step": 100,
@@ -85,7 +84,7 @@ def lightning(entries: Entries, settings: object) -> dict[str, Any]:
 
 
 def flame_arrays(head: Path | None = None) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """FLAME's model, embedding and masks: the parity numbers' synthetic one, or one in the shape of a head asset."""
+    """FLAME's model, embedding and masks: synthetic (parity numbers), or in the shape of a head asset."""
     if head is not None:
         return _flame_of_head(head)
 
@@ -120,7 +119,7 @@ _KINEMATICS = {
 
 
 def _flame_of_head(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """A head asset with its bases filled up to 300 and 100 components by zeros, and its jaw as FLAME's third joint."""
+    """A head asset with bases zero-padded to 300 and 100 components, and the jaw as third joint."""
     from occlufacediff.head.asset import HeadAsset
 
     head = HeadAsset.load(path)
@@ -146,7 +145,7 @@ def _flame_of_head(path: Path) -> tuple[dict[str, Any], dict[str, Any], dict[str
 
 
 def write_flame(folder: Path, head: Path | None = None) -> Path:
-    """FLAME 2020's folder as its archives unpack."""
+    """Write a folder with the unpacked archives of FLAME 2020."""
     model, embedding, masks = flame_arrays(head)
     (folder / "FLAME_masks").mkdir(parents=True, exist_ok=True)
     (folder / "mediapipe_landmark_embedding").mkdir(exist_ok=True)
@@ -157,7 +156,7 @@ def write_flame(folder: Path, head: Path | None = None) -> Path:
 
 
 def write_landmarks(folder: Path, frames: list[list[np.ndarray]], protocol: int = 4) -> Path:
-    """One clip of EMOTE's ``landmarks_original``: a list over frames of lists of (478, 3) arrays, px of the video."""
+    """Write a clip of EMOTE's ``landmarks_original``: a list per frame of (478, 3) arrays, video px."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "landmarks_original.pkl"
     path.write_bytes(pickle.dumps(frames, protocol=protocol))
@@ -165,7 +164,7 @@ def write_landmarks(folder: Path, frames: list[list[np.ndarray]], protocol: int 
 
 
 def coefficient_arrays(frames: int, seed: int = 0) -> dict[str, np.ndarray]:
-    """Smooth motion of FLAME and a still identity, (frames, values) float32 each."""
+    """Smooth motion of FLAME with a constant identity, (frames, values) float32 each."""
     rng = np.random.default_rng(seed)
     time = np.arange(frames)[:, None] / 25
     return {
@@ -178,7 +177,7 @@ def coefficient_arrays(frames: int, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def write_coefficients(folder: Path, arrays: Mapping[str, np.ndarray | None]) -> Path:
-    """One clip of EMOTE's ``reconstructions``: (1, frames, values) an entry; None leaves an entry out."""
+    """Write a clip of EMOTE's ``reconstructions``: (1, frames, values) per entry; None omits an entry."""
     folder.mkdir(parents=True, exist_ok=True)
     path = folder / "shape_pose_cam.hdf5"
     with h5py.File(path, "w") as file:
@@ -189,7 +188,7 @@ def write_coefficients(folder: Path, arrays: Mapping[str, np.ndarray | None]) ->
 
 
 def write_tree(folder: Path, results: Path, view: str = "front") -> Path:
-    """EMOTE's folder ``processed``, made from the landmarks and videos that this program's own run left in RESULTS."""
+    """Write EMOTE's folder ``processed`` from the landmarks and videos of a run of the workflow in RESULTS."""
     for store in sorted(results.glob("landmarks/*.h5")):
         subject = store.stem
         with h5py.File(store) as file:
@@ -210,12 +209,12 @@ def _below(thing: h5py.Group | h5py.Dataset) -> h5py.Group | tuple[()]:
 
 
 def main() -> None:
-    """Write all stand-ins into a folder."""
+    """Write all substitutes to a folder."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--full", action="store_true", help="the denoiser with wav2vec2-base's size")
-    parser.add_argument("--head", type=Path, help="head asset whose shape FLAME's stand-in takes")
-    parser.add_argument("--data", type=Path, help="results/<dataset> whose clips EMOTE's folder 'processed' shall have")
+    parser.add_argument("--full", action="store_true", help="use wav2vec2-base in the denoiser")
+    parser.add_argument("--head", type=Path, help="head asset that replaces FLAME's shape")
+    parser.add_argument("--data", type=Path, help="results/<dataset> with the clips for EMOTE's folder 'processed'")
     arguments = parser.parse_args()
     folder: Path = arguments.folder
     folder.mkdir(parents=True, exist_ok=True)

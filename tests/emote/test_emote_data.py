@@ -1,4 +1,4 @@
-"""EMOTE's landmarks and coefficients, in generated trees of the same layout, through the stages that read them."""
+"""Stages that read landmarks and coefficients of EMOTE, with generated files in the same layout."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ CLIPS = ("happy/level_1/001", "happy/level_1/002", "sad/level_2/001", "sad/level
 
 
 def faces_of(frames: int, *, others: bool = False) -> list[list[np.ndarray]]:
-    """A face of 478 points that drifts, none in frame 3, and a smaller one beside it."""
+    """A moving face of 478 points, missing in frame 3, optionally with a smaller second face."""
     points = np.random.default_rng(0).uniform(0, 1, (478, 3)).astype(np.float32)
     big = [points * [90, 110, 0.1] + [40 + number, 30, 0] for number in range(frames)]
     small = points * [20, 24, 0.1] + [150, 90, 0]
@@ -56,7 +56,7 @@ def rows_of(path: Path) -> dict[str, dict[str, str]]:
 
 @pytest.fixture(scope="module")
 def videos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Converted videos of one subject and their index."""
+    """Converted videos of one subject, with their index."""
     folder = tmp_path_factory.mktemp("video25")
     rows: list[dict[str, Any]] = []
     for clip in CLIPS:
@@ -84,7 +84,7 @@ def read_landmarks(tmp_path: Path, videos: Path, tree: Path, workers: int = 1) -
     return outputs
 
 
-def test_landmarks_enter_as_detected_ones(tmp_path: Path, videos: Path) -> None:
+def test_landmarks_are_read_in_the_format_of_detected_ones(tmp_path: Path, videos: Path) -> None:
     tree = tmp_path / "front"
     holes = faces_of(FRAMES)
     holes[5][0][7] = np.nan
@@ -118,7 +118,7 @@ class Evil:
         return os.mkdir, (str(self.path),)
 
 
-def test_bad_landmark_files_are_named(tmp_path: Path) -> None:
+def test_bad_landmark_files_are_named_in_the_error(tmp_path: Path) -> None:
     path = tmp_path / "landmarks_original.pkl"
     face = np.full((478, 3), 50, np.float32)
     cases: list[tuple[Any, str]] = [
@@ -145,7 +145,7 @@ def test_bad_landmark_files_are_named(tmp_path: Path) -> None:
 
 @pytest.fixture(scope="module")
 def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small head with FLAME's numbers of coefficients, through FLAME's own files."""
+    """A small head with as many coefficients as FLAME, converted from files in FLAME's format."""
     folder = tmp_path_factory.mktemp("flame")
     rng = np.random.default_rng(0)
     regressor = rng.random((5, 60))
@@ -171,7 +171,7 @@ def head(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def store_of(path: Path, landmarks: dict[str, np.ndarray]) -> Path:
-    """A clip store of these landmarks (T, 478, 2); frame 4 has no face of its own."""
+    """A clip store with these landmarks (T, 478, 2); no face was detected in frame 4."""
     with new_hdf5(path) as file:
         for clip, points in landmarks.items():
             file[f"{clip}/landmarks"] = points
@@ -179,7 +179,7 @@ def store_of(path: Path, landmarks: dict[str, np.ndarray]) -> Path:
     return path
 
 
-def test_coefficients_enter_as_fitted_ones(tmp_path: Path, head: Path) -> None:
+def test_coefficients_are_read_in_the_format_of_fitted_ones(tmp_path: Path, head: Path) -> None:
     asset = HeadAsset.load(head)
     tree, found = tmp_path / "front", {}
     lengths = {CLIPS[0]: FRAMES, CLIPS[1]: FRAMES + 2, CLIPS[2]: FRAMES - 3, CLIPS[3]: FRAMES - 4}
@@ -227,7 +227,7 @@ def test_coefficients_enter_as_fitted_ones(tmp_path: Path, head: Path) -> None:
         }
 
 
-def test_coefficients_that_vanish_do_not_turn_a_clip_into_a_failure(
+def test_coefficients_that_disappear_stop_the_stage(
     tmp_path: Path, head: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = store_of(tmp_path / "clips.h5", {CLIPS[0]: np.zeros((FRAMES, 478, 2), np.float32)})
@@ -245,7 +245,7 @@ def test_coefficients_that_vanish_do_not_turn_a_clip_into_a_failure(
     assert not outputs[1].exists()
 
 
-def test_bad_coefficient_files_are_named(tmp_path: Path) -> None:
+def test_bad_coefficient_files_are_named_in_the_error(tmp_path: Path) -> None:
     arrays = coefficient_arrays(6)
     path = write_coefficients(tmp_path / "clip", arrays)
     assert {name: values.shape for name, values in read_emote_coefficients(path).items()} == {
@@ -255,7 +255,7 @@ def test_bad_coefficient_files_are_named(tmp_path: Path) -> None:
         ({"jaw": None}, r"entry 'jaw' is missing, expected shape \(1, frames, 3\)"),
         ({"exp": np.zeros((6, 50))}, r"'exp' has shape \(1, 6, 50\), expected \(1, frames, 100\)"),
         ({"cam": np.zeros((5, 3))}, r"'cam' has shape \(1, 5, 3\), expected \(1, 6, 3\)"),
-        ({"shape": np.full((6, 300), np.nan)}, "'shape' holds values that are no finite"),
+        ({"shape": np.full((6, 300), np.nan)}, "'shape' contains values that are not finite"),
     ]
     for change, words in cases:
         write_coefficients(tmp_path / "clip", {**arrays, **change})
@@ -267,7 +267,7 @@ def test_bad_coefficient_files_are_named(tmp_path: Path) -> None:
         read_emote_coefficients(path)
 
 
-def test_another_head_is_refused(tmp_path: Path, head: Path) -> None:
+def test_a_head_with_other_coefficients_is_rejected(tmp_path: Path, head: Path) -> None:
     from small_head import small_head
 
     small_head().save(tmp_path / "small.npz")
@@ -288,7 +288,7 @@ def plain_config(**changes: Any) -> dict[str, Any]:
     return config
 
 
-def test_the_configuration_demands_what_published_data_need(tmp_path: Path, head: Path) -> None:
+def test_missing_folders_and_head_are_named_in_the_error(tmp_path: Path, head: Path) -> None:
     with pytest.raises(ConfigError, match=r"emote\.folder"):
         load_config(plain_config(landmarks={"source": "emote"}))
     folder = {"folder": str(tmp_path)}
@@ -299,13 +299,23 @@ def test_the_configuration_demands_what_published_data_need(tmp_path: Path, head
 
 
 @pytest.mark.slow
-def test_the_workflow_plans_to_read_published_data(tmp_path: Path, head: Path) -> None:
+def test_the_workflow_reads_emote_data_instead_of_detecting_and_fitting(tmp_path: Path, head: Path) -> None:
     root = Path(__file__).parents[2]
     for path in ("landmarks_original/mediapipe", "reconstructions/EMICA-MEAD_flame2020"):
         (tmp_path / path / "M101" / "front").mkdir(parents=True)
     config = ["subjects=[M101]", f"head={head}", "dataset=published_plan", f"emote={{folder: {tmp_path}}}"]
     config += ["landmarks={source: emote}", "reconstruction={source: emote}"]
-    command = [sys.executable, "-m", "snakemake", "-s", str(root / "Snakefile"), "-d", str(tmp_path), "--dry-run"]
+    command = [
+        sys.executable,
+        "-m",
+        "snakemake",
+        "reconstruct",
+        "-s",
+        str(root / "Snakefile"),
+        "-d",
+        str(tmp_path),
+        "-n",
+    ]
     done = subprocess.run(
         [*command, "--cores", "1", "--config", *config],
         capture_output=True,

@@ -1,4 +1,4 @@
-"""FLAME's folder, under its various file names, into a head asset that gives the parity numbers."""
+"""Conversion of FLAME folders: parity numbers, and all published file names."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "emote"))
 from stand_ins import write_flame
 
 
-def test_the_published_folder_gives_the_parity_numbers(tmp_path: Path, goldens: Path) -> None:
+def test_the_converted_folder_matches_the_parity_numbers(tmp_path: Path, goldens: Path) -> None:
     folder, target = write_flame(tmp_path / "FLAME2020"), tmp_path / "flame2020.npz"
     result = CliRunner().invoke(main, ["convert", str(folder), "--to", str(target)])
     assert result.exit_code == 0, result.output
@@ -47,7 +47,7 @@ def test_the_published_folder_gives_the_parity_numbers(tmp_path: Path, goldens: 
         (("female_model.pkl",), "female_model.pkl", "flame2020"),
     ],
 )
-def test_models_are_found_by_their_names(tmp_path: Path, names: tuple[str, ...], model: str, name: str) -> None:
+def test_models_are_found_by_file_name(tmp_path: Path, names: tuple[str, ...], model: str, name: str) -> None:
     embedding = tmp_path / "mediapipe" / "Mediapipe_landmark_embedding.npz"
     for path in (*(tmp_path / one for one in names), embedding):
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -57,7 +57,7 @@ def test_models_are_found_by_their_names(tmp_path: Path, names: tuple[str, ...],
     assert find_flame(tmp_path / model) == (tmp_path / model, embedding, tmp_path / "FLAME_masks.pkl", name)
 
 
-def test_what_is_missing_or_open_is_said(tmp_path: Path) -> None:
+def test_missing_and_ambiguous_models_are_named_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(AssetError, match="no such file or folder"):
         find_flame(tmp_path / "gone")
     with pytest.raises(AssetError, match=r"no FLAME model in it; needs generic_model\.pkl"):

@@ -1,4 +1,4 @@
-"""FLAME's published files: read in all their wrappings, and nothing that could run code."""
+"""FLAME's files: plain, sparse and chumpy arrays are read; pickles that could run code are rejected."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def embedding(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def chumpy(monkeypatch: pytest.MonkeyPatch) -> type:
-    """A stand-in for chumpy's array wrapper, there while pickling and gone while reading."""
+    """A substitute for chumpy's array class, available for pickling and removed before reading."""
     module = ModuleType("chumpy.ch")
 
     class Ch:
@@ -63,13 +63,13 @@ def chumpy(monkeypatch: pytest.MonkeyPatch) -> type:
     return Ch
 
 
-def written(path: Path, content: object, protocol: int) -> Path:
+def write_pickle(path: Path, content: object, protocol: int) -> Path:
     path.write_bytes(pickle.dumps(content, protocol=protocol))
     return path
 
 
 @pytest.mark.parametrize("protocol", [2, 4])
-def test_plain_sparse_and_chumpy_are_the_same_head(
+def test_plain_sparse_and_chumpy_arrays_give_the_same_head(
     tmp_path: Path,
     entries: dict[str, Any],
     embedding: Path,
@@ -77,12 +77,12 @@ def test_plain_sparse_and_chumpy_are_the_same_head(
     monkeypatch: pytest.MonkeyPatch,
     protocol: int,
 ) -> None:
-    masks = written(tmp_path / "FLAME_masks.pkl", {"face": np.arange(9), "lips": np.array([3, 4])}, protocol)
-    plain = written(tmp_path / "plain.pkl", entries, protocol)
+    masks = write_pickle(tmp_path / "FLAME_masks.pkl", {"face": np.arange(9), "lips": np.array([3, 4])}, protocol)
+    plain = write_pickle(tmp_path / "plain.pkl", entries, protocol)
     wrapped = dict(entries)
     wrapped["J_regressor"] = sparse.csc_matrix(entries["J_regressor"])
     wrapped |= {key: chumpy(entries[key]) for key in ("v_template", "shapedirs", "posedirs")}
-    wrapped_path = written(tmp_path / "generic_model.pkl", wrapped, protocol)
+    wrapped_path = write_pickle(tmp_path / "generic_model.pkl", wrapped, protocol)
     monkeypatch.delitem(sys.modules, "chumpy.ch")
     monkeypatch.delitem(sys.modules, "chumpy")
     first, second = (load_flame(path, embedding, masks) for path in (plain, wrapped_path))
@@ -97,7 +97,7 @@ def test_plain_sparse_and_chumpy_are_the_same_head(
 
 
 class Evil:
-    """Pickles into a command."""
+    """Its pickle runs a command."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -107,45 +107,45 @@ class Evil:
 
 
 class EvilEval(Evil):
-    """Pickles into a call of a builtin."""
+    """Its pickle calls a builtin function."""
 
     def __reduce__(self) -> tuple[Any, tuple[str]]:
         return eval, (f"__import__('os').mkdir({str(self.path)!r})",)
 
 
 @pytest.mark.parametrize("kind", [Evil, EvilEval])
-def test_a_pickle_that_would_write_is_refused(tmp_path: Path, kind: type[Evil]) -> None:
+def test_a_pickle_that_would_run_code_is_rejected(tmp_path: Path, kind: type[Evil]) -> None:
     victim = tmp_path / "victim"
-    path = written(tmp_path / "evil.pkl", {"v_template": kind(victim)}, 4)
+    path = write_pickle(tmp_path / "evil.pkl", {"v_template": kind(victim)}, 4)
     with pytest.raises(AssetError, match=r"evil\.pkl: rejected.*(mkdir|eval)"):
         read_arrays(path)
     assert not victim.exists()
 
 
-def test_damaged_files_are_named(tmp_path: Path, entries: dict[str, Any], embedding: Path) -> None:
+def test_damaged_files_are_named_in_the_error(tmp_path: Path, entries: dict[str, Any], embedding: Path) -> None:
     path = tmp_path / "model.pkl"
     with pytest.raises(AssetError, match=r"model\.pkl: no such file"):
         load_flame(path, embedding)
     path.write_text("<!DOCTYPE html><title>Log in</title>")
     with pytest.raises(AssetError, match="web page"):
         load_flame(path, embedding)
-    written(path, entries, 4)
+    write_pickle(path, entries, 4)
     path.write_bytes(path.read_bytes()[:2000])
     with pytest.raises(AssetError, match=r"model\.pkl"):
         load_flame(path, embedding)
-    written(path, [1, 2], 4)
+    write_pickle(path, [1, 2], 4)
     with pytest.raises(AssetError, match="has a list"):
         load_flame(path, embedding)
-    written(path, {key: value for key, value in entries.items() if key != "weights"}, 4)
+    write_pickle(path, {key: value for key, value in entries.items() if key != "weights"}, 4)
     with pytest.raises(AssetError, match="'weights' is missing"):
         load_flame(path, embedding)
-    written(path, entries | {"shapedirs": np.zeros((VERTICES, 3, 150))}, 4)
+    write_pickle(path, entries | {"shapedirs": np.zeros((VERTICES, 3, 150))}, 4)
     with pytest.raises(AssetError, match=r"shapedirs.*400"):
         load_flame(path, embedding)
-    written(path, entries | {"weights": np.zeros((VERTICES, 4))}, 4)
+    write_pickle(path, entries | {"weights": np.zeros((VERTICES, 4))}, 4)
     with pytest.raises(AssetError, match="weights"):
         load_flame(path, embedding)
-    written(path, entries, 4)
+    write_pickle(path, entries, 4)
     np.savez(embedding, lmk_face_idx=np.arange(8))
     with pytest.raises(AssetError, match="'lmk_b_coords' is missing"):
         load_flame(path, embedding)
