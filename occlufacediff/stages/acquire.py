@@ -1,4 +1,4 @@
-"""Unpacks one subject's archives: the clips of one camera and their sounds."""
+"""Unpacks one subject's archives: the videos of one camera and their audio."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ _CLIP = re.compile(r"[a-z]+/level_[0-9]+/[0-9]+")
 
 @dataclass
 class _Found:
-    """What an archive holds of a subject."""
+    """Content of one archive of a subject."""
 
-    #: The archive, None where the subject has none.
+    #: The archive; None if the subject has none.
     archive: Path | None = None
     #: Clip -> path of its unpacked file, relative to the subject's folder.
     clips: dict[str, str] = field(default_factory=dict)
-    #: Files of the right kind and place whose names are not a clip's, without their suffix.
+    #: Files of the right kind in the right folder whose names are not clip names, without suffix.
     odd: list[str] = field(default_factory=list)
-    #: Cameras that have clips.
+    #: Cameras with clips.
     views: set[str] = field(default_factory=set)
-    #: Damage of the archive.
+    #: Damage of the archive, or why it is refused.
     fault: ClipError | None = None
 
 
 def limits_of(settings: AcquireSettings) -> Limits:
-    """What the configuration lets an archive ask of the disk."""
+    """Limits on the content of an archive, from the configuration."""
     return Limits(settings.max_members, settings.max_member_mib << 20, settings.max_archive_gib << 30)
 
 
@@ -53,25 +53,25 @@ def unpack_subject(
 ) -> None:
     """Unpack ``video/.../<view>/<clip>.mp4`` and ``audio/<clip>.m4a`` and write the index.
 
-    The folder appears whole, with files not of the archives removed from it. Folders between ``video`` and the view (a
-    known fault of some archives) are passed over. Index figures: ``video`` and ``audio``, paths relative to ``raw_dir``
-    (``audio`` empty when the archive has no such sound: the video's own track is then used).
+    The folder is replaced as a whole; files in it that are not from the archives are removed. Folders between ``video``
+    and the view (a known fault of some archives) are skipped. Index figures: ``video`` and ``audio``, paths relative to
+    ``raw_dir`` (``audio`` is empty if the archive has no such file; the video's own track is then used).
 
-    Failed rows: sounds without a picture (``no_video``); files whose names are no clip's (``odd_name``, left in the
-    archive). Rows ``(archive)``: an archive that the subject does not have (``no_archive``), that could not be
-    fetched (``not_fetched``), that is damaged (``broken_archive``: it is used as far as it can be read) or refused by a
-    member's name (``unsafe_archive``: nothing of it is used), or that has no clip of this view (``no_view``).
+    Failed rows: audio without a video (``no_video``); files whose names are not clip names (``odd_name``, not
+    unpacked). Rows ``(archive)``: the subject has no such archive (``no_archive``), it could not be downloaded
+    (``not_fetched``), it is damaged (``broken_archive``; the readable part is used), it has a member with an unsafe
+    name (``unsafe_archive``; nothing of it is used), or it has no clip of this view (``no_view``).
 
     Args:
         subject: its name.
-        video_tar, audio_tar: the archives, None where the subject has none.
+        video_tar, audio_tar: the archives; None if the subject has none.
         raw_dir: folder to fill: ``video/<clip>.mp4``, ``audio/<clip>.m4a``.
         index_csv: the index, often inside ``raw_dir``.
         view: the camera.
-        limits: what an archive may ask of the disk.
+        limits: limits on the content of an archive.
 
     Raises:
-        StorageError: an archive is gone or changes meanwhile, the disk is full; nothing is left of what was unpacked.
+        StorageError: an archive was deleted or changed, or the disk is full; unpacked files are removed.
     """
     aside = raw_dir.parent / f".{raw_dir.name}.unpacking"
     shutil.rmtree(aside, ignore_errors=True)
@@ -82,7 +82,7 @@ def unpack_subject(
         shutil.rmtree(raw_dir, ignore_errors=True)
         aside.replace(raw_dir)
     except Exception as error:
-        # A half-unpacked subject would keep a full disk full.
+        # Unpacked files would keep a full disk full.
         shutil.rmtree(aside, ignore_errors=True)
         fault = storage_error(error)
         if fault is None:
@@ -93,7 +93,7 @@ def unpack_subject(
         row: Row = {"clip": clip, "status": OK, "reason": "", "message": ""}
         row |= {"video": videos.clips.get(clip, ""), "audio": sounds.clips.get(clip, "")}
         if clip not in videos.clips:
-            row |= {"status": FAILED, "reason": "no_video", "message": "video.tar has no picture for this sound"}
+            row |= {"status": FAILED, "reason": "no_video", "message": "video.tar has no video for this audio"}
         rows.append(row)
     for name in sorted({*videos.odd, *sounds.odd}):
         message = "the file is not named <emotion>/level_N/NNN; rename it in its archive to use it"
@@ -102,7 +102,7 @@ def unpack_subject(
 
 
 def _archive_rows(subject: str, videos: _Found, sounds: _Found, view: str) -> list[Row]:
-    """What there is to say of the archives as a whole; the videos come first, theirs becomes the manifest's reason."""
+    """Rows about whole archives; the video archive comes first, since the first row gives the manifest's reason."""
     rows = []
     if videos.fault is not None:
         rows.append(_archive_row(videos.fault.reason, str(videos.fault)))
@@ -116,7 +116,7 @@ def _archive_rows(subject: str, videos: _Found, sounds: _Found, view: str) -> li
         rows.append(_archive_row(sounds.fault.reason, str(sounds.fault)))
     elif sounds.archive is None:
         rows.append(
-            _archive_row("no_archive", f"{subject} has no audio.tar in its folder; only sound in its videos is used")
+            _archive_row("no_archive", f"{subject} has no audio.tar in its folder; only audio in its videos is used")
         )
     return rows
 
@@ -124,7 +124,7 @@ def _archive_rows(subject: str, videos: _Found, sounds: _Found, view: str) -> li
 def _unpack_kind(
     archive: Path | None, folder: Path, kind: str, above: str, suffixes: tuple[str, ...], limits: Limits
 ) -> _Found:
-    """Unpack clips to ``<folder>/<kind>/<clip><suffix>``: videos right below a folder ``above``, sounds wherever."""
+    """Unpack clips to ``<folder>/<kind>/<clip><suffix>``: videos directly below a folder ``above``, audio anywhere."""
     found = _Found(archive)
     if archive is None:
         return found
@@ -135,7 +135,7 @@ def _unpack_kind(
             return found
         unpack(archive, _placing(found, folder, kind, above, suffixes), limits)
     except ClipError as error:
-        # What is wrong with an archive that somebody writes to, or that is gone by now, says nothing about it.
+        # Errors in an archive that is being written or was deleted do not mean that the archive is damaged.
         if _stamp(archive) != before:
             raise StorageError(f"{archive}: changed while it was read; run again when nothing writes to it") from error
         found.fault = error
@@ -150,7 +150,7 @@ def _stamp(archive: Path) -> tuple[int, int]:
         about = archive.stat()
     except OSError as error:
         raise StorageError(
-            f"{archive}: cannot be looked at ({error.strerror}); bring it back, then run again"
+            f"{archive}: cannot be accessed ({error.strerror}); bring it back, then run again"
         ) from error
     return about.st_size, about.st_mtime_ns
 
@@ -158,12 +158,12 @@ def _stamp(archive: Path) -> tuple[int, int]:
 def _placing(
     found: _Found, folder: Path, kind: str, above: str, suffixes: tuple[str, ...]
 ) -> Callable[[str], Path | None]:
-    """Where members go; takes note of them on the way."""
+    """Function that gives the path of each member and records the members in ``found``."""
 
     def place(name: str) -> Path | None:
         path = PurePosixPath(name)
         parts, suffix = path.with_suffix("").parts, path.suffix.lower()
-        # Names with a dot in front are other systems' notes about a file.
+        # Names that start with a dot are metadata of other systems.
         if suffix not in suffixes or path.name.startswith("."):
             return None
         clip = "/".join(parts[-3:])

@@ -1,4 +1,4 @@
-"""Sound of one subject's clips: 16 kHz waveform and log-mel spectrogram."""
+"""Audio of one subject's clips: 16 kHz waveform and log-mel spectrogram."""
 
 from __future__ import annotations
 
@@ -46,13 +46,13 @@ def extract_subject(
 ) -> None:
     """Write ``<clip>/waveform`` (N,) at 16 kHz and ``<clip>/log_mel`` (M, 80) at 100 Hz, float32, and the index.
 
-    The sound is the archive's file; where there is none, or it cannot be decoded, the video's own track. It is cut or
+    The audio is the archive's file, or the video's own track if there is no file or it cannot be decoded. It is cut or
     padded at its end to the length of the video at 25 fps: N = 640 T, M = 4 T. Reasons: ``no_audio``,
     ``broken_audio``, ``audio_mismatch``, and those of a broken video. Figures: ``source`` (archive or video),
     ``seconds`` (as decoded), ``samples_added`` (negative: cut), ``level_db`` (of the loudest 20 ms), ``silent``. The
-    message of a usable clip says why its archive's sound was not used.
+    message of a usable clip gives the reason if the archive's audio was not used.
 
-    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are done, and their parts are all that is left.
+    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are processed, and only their parts are written.
     """
     rows_in = {row["clip"]: row for row in usable(read_index(raw_index))}
     sources = {
@@ -73,7 +73,7 @@ def extract_subject(
         inputs=lambda clip: [path for path in sources[clip] if path is not None],
         workers=workers,
         scheduler=scheduler,
-        title=f"{subject} sound",
+        title=f"{subject} audio",
     )
     if chunk is not None:
         return
@@ -87,14 +87,14 @@ def _extract(sources: dict[str, tuple[Path, Path | None]], settings: AudioSettin
     info = probe(video)
     info.require_video()
     frames = count_at_25_fps(video)
-    # A little more than may be there, so that a longer sound shows as longer.
+    # One second more than allowed, so that audio that is too long is detected.
     waveform, source, note = _waveform(info, archived, frames / FPS + settings.max_mismatch_s + 1)
-    heard = len(waveform) / SAMPLE_RATE
-    if abs(heard - frames / FPS) > settings.max_mismatch_s:
-        least = "at least " if heard > frames / FPS else ""
+    seconds = len(waveform) / SAMPLE_RATE
+    if abs(seconds - frames / FPS) > settings.max_mismatch_s:
+        least = "at least " if seconds > frames / FPS else ""
         raise ClipError(
             "audio_mismatch",
-            f"{source}: {least}{heard:.2f} s of sound for {frames / FPS:.2f} s of picture (audio.max_mismatch_s)",
+            f"{source}: {least}{seconds:.2f} s of audio for {frames / FPS:.2f} s of video (audio.max_mismatch_s)",
         )
     fitted, added = fit_to_frames(waveform, frames)
     level = level_db(fitted)
@@ -104,7 +104,7 @@ def _extract(sources: dict[str, tuple[Path, Path | None]], settings: AudioSettin
     return {
         "message": note,
         "source": "video" if source == video else "archive",
-        "seconds": round(heard, 4),
+        "seconds": round(seconds, 4),
         "samples_added": added,
         "level_db": round(level, 2),
         "silent": int(level < settings.silence_db),
@@ -112,14 +112,14 @@ def _extract(sources: dict[str, tuple[Path, Path | None]], settings: AudioSettin
 
 
 def _waveform(info: MediaInfo, archived: Path | None, max_seconds: float) -> tuple[NDArray[np.float32], Path, str]:
-    """Samples at 16 kHz, the file they are from, and why it is the video where an archived sound is at hand."""
+    """Samples at 16 kHz, their file, and the reason if the archive's audio exists and is not used."""
     if archived is not None:
         try:
             return read_waveform(archived, max_seconds=max_seconds), archived, ""
         except ClipError as error:
             if info.audio is None or error.reason not in ("broken_audio", "no_audio"):
                 raise
-            note = f"{error}; the video's own sound is used"
+            note = f"{error}; the video's own audio is used"
     else:
         note = ""
     return read_waveform(info.path, info=info, max_seconds=max_seconds), info.path, note

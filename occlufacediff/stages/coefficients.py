@@ -1,4 +1,4 @@
-"""Head-model coefficients of one subject's clips, wherever they come from: what the fit and published files share."""
+"""Head-model coefficients of one subject's clips: shared by the fit and by EMOTE's files."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ from occlufacediff.workflow.shards import (
     write_index,
 )
 
-#: What is known of every clip.
+#: Datasets of every clip.
 COEFFICIENTS = ("exp", "jaw", "global_pose", "cam", "shape")
-#: How well they meet the landmarks (crop px; correlation of the lips' opening over time).
+#: Errors against the landmarks (crop px; correlation of the lips' opening over time).
 ERRORS = ("error_px", "lips_px", "opening_correlation")
-#: Columns of the index: frames, those without a face of their own, errors.
+#: Columns of the index: frames, frames without a detected face, errors.
 FIGURES = ("frames", "frames_carried", *ERRORS)
-#: What a clip store holds further where it was told what is hidden in the recordings.
-_TOLD = ("lmk_visible", "known_frames")
+#: Further datasets of a clip store that was made with a visibility source.
+_VISIBILITY = ("lmk_visible", "known_frames")
 
 
 def store_coefficients(
@@ -54,21 +54,21 @@ def store_coefficients(
 ) -> None:
     """Run ``work`` on every clip of a clip store; join its parts (`write_part`) and write the index.
 
-    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are done, and their parts are all that is left.
+    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are processed, and only their parts are written.
 
     Args:
         work: see `run_shard`.
-        made_from: key of a clip's part, from its name and the digest of what is read of it.
-        reads: names of the datasets of a clip that ``work`` reads, see `read_clip`.
-        basis: of the head model whose coefficients they are.
+        made_from: key of a clip's part, from the clip's name and the digest of the datasets read.
+        reads: names of a clip's datasets that ``work`` reads, see `read_clip`.
+        basis: of the coefficients' head model.
         title: of the progress bar, after the subject's name.
-        inputs: files other than the clip store that a clip is made from.
+        inputs: files of a clip other than the clip store.
         figures: columns of the index.
     """
     with h5py.File(clips_h5, "r") as file:
         clips = clips_with(file, "landmarks")
         digests = {clip: _digest(_read(file[clip], reads)) for clip in clips}
-        hiding = file.attrs.get("visibility")
+        visibility = file.attrs.get("visibility")
     parts = parts_folder(coefficients_h5)
     rows = run_shard(
         of_chunk(clips, chunk),
@@ -89,21 +89,21 @@ def store_coefficients(
         "expression_names": list(basis.expression_names),
         "fps": 25.0,
     }
-    if hiding is not None:
-        attributes["visibility"] = str(hiding)
+    if visibility is not None:
+        attributes["visibility"] = str(visibility)
     assemble(coefficients_h5, rows, parts, attributes)
     write_index(index_csv, rows, figures)
     remove_parts(parts)
 
 
 def read_clip(clips_h5: Path, clip: str, reads: Sequence[str]) -> dict[str, NDArray[Any]]:
-    """The datasets ``reads`` of a clip; with ``lmk_visible`` and ``known_frames`` where it was told what is hidden."""
+    """The datasets ``reads`` of a clip, and ``lmk_visible`` and ``known_frames`` if the store has them."""
     with h5py.File(clips_h5, "r") as file:
         return _read(file[clip], reads)
 
 
 def _read(group: h5py.Group, reads: Sequence[str]) -> dict[str, NDArray[Any]]:
-    names = [*reads, *(name for name in _TOLD if name in group)]
+    names = [*reads, *(name for name in _VISIBILITY if name in group)]
     return {name: np.asarray(group[name]) for name in names}
 
 
@@ -122,10 +122,10 @@ def write_part(
     Args:
         coefficients: ``exp`` (T, E), ``jaw`` (T, 3), ``global_pose`` (T, 3), ``cam`` (T, 3), ``shape`` (S,).
         errors: in the order of `ERRORS`.
-        known_frames: (T,) frames whose motion the recording tells, where it is told.
+        known_frames: (T,) known frames, or None without a visibility source.
 
     Returns:
-        the errors by name as stored, for the clip's row.
+        the stored errors by name, for the clip's row.
     """
     stored = {name: round(value, 4) for name, value in zip(ERRORS, errors, strict=True)}
     with new_hdf5(part) as file:

@@ -1,4 +1,4 @@
-"""Fetches archives of a shared folder, and licensed files, after saying whose terms apply."""
+"""Downloads archives of a shared folder and licensed files, after printing the terms that apply."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ log = logging.getLogger(__name__)
 
 COLUMNS = ("file", "size", "sha256", "address")
 _TARS = (".tar", ".tar.gz", ".tgz", ".tar.xz", ".tar.bz2")
-#: What an owner's archive may ask of the disk: it may hold files of every clip of a large data set.
+#: Limits for an owner's archive, which may hold files of every clip of a large data set.
 _LIMITS = Limits(members=5_000_000, member_bytes=64 << 30, archive_bytes=1 << 40)
 
 
 def fetch_archive(subject: str, archive: str, target: Path, *, settings: DownloadSettings) -> None:
-    """Fetch one archive of a subject, such as ``video.tar``, from the shared folder.
+    """Download one archive of a subject, such as ``video.tar``, from the shared folder.
 
-    Where it is refused for good, ``target`` becomes a note of the reason (`acquire.refusals`): unpacking makes a row
-    ``not_fetched`` of it, and all else goes on. A table of sentences decides about splits, so without it nothing does.
+    If the server refuses it permanently, the reason is written to ``target`` (`acquire.refusals`): unpacking turns it
+    into a row ``not_fetched``, and the run continues. A sentence table is required, since it decides the splits.
 
     Args:
-        subject, archive: what the row of the table says.
-        target: where it goes; a part of it is kept beside it as ``.<name>.part`` until it is whole.
+        subject, archive: columns of the row of the table.
+        target: path of the file; an incomplete download is kept in the same folder as ``.<name>.part``.
 
     Raises:
         ConfigError: terms are not accepted, or the table has no such row.
-        AssetError: no token, the log-in is refused, the server cannot be reached, or a table cannot be had.
+        AssetError: no token, the log-in is refused, the server cannot be reached, or a table cannot be downloaded.
     """
     remote = archives(settings)[subject, archive]
     print(notice(remote.terms), flush=True)
@@ -47,28 +47,28 @@ def fetch_archive(subject: str, archive: str, target: Path, *, settings: Downloa
     except NotFetchedError as error:
         if not archive.endswith(".tar"):
             raise
-        again = f"{error} When that is mended, fetch it by your command with --forcerun {target}"
-        log.warning("%s All else goes on without it.", again)
+        again = f"{error} When this is fixed, download it with --forcerun {target}"
+        log.warning("%s The run continues without it.", again)
         write_refusal(target, again)
 
 
 def fetch_asset(name: str, index_csv: Path, *, settings: DownloadSettings) -> None:
-    """Fetch the files of one licensed asset, unpack those that are archives, and write the index last.
+    """Download the files of one licensed asset, unpack archives, and write the index last.
 
     Args:
         name: the asset, such as ``flame2020``.
-        index_csv: the index, ``file,size,sha256,address`` a row; its folder is replaced as a whole.
+        index_csv: the index with columns ``file,size,sha256,address``; its folder is replaced as a whole.
 
     Raises:
         ConfigError: unknown asset, no address known, or terms are not accepted.
-        AssetError: no credentials, a file cannot be had, or it is no archive that can be unpacked safely.
+        AssetError: no credentials, a file cannot be downloaded, or an archive cannot be unpacked safely.
     """
     folder = index_csv.parent
     remotes = asset(settings, name)
     terms = list(dict.fromkeys(term for remote in remotes.values() for term in remote.terms))
     print(notice(terms), flush=True)
     demand_consent(terms, settings.accept_terms, f"the asset {name}")
-    # Parts of a broken run survive here; the asset's own folder appears when it is complete.
+    # Incomplete downloads are kept here; the asset's folder appears when it is complete.
     downloads, aside = folder.parent / f".{name}.fetching", folder.parent / f".{name}.unpacking"
     fetched = fetch_files({downloads / file: remote for file, remote in remotes.items()}, settings=settings, title=name)
     shutil.rmtree(aside, ignore_errors=True)
@@ -94,7 +94,7 @@ def _unpacked(path: Path, folder: Path) -> None:
         else:
             path.replace(folder / path.name)
     except ClipError as error:
-        # Whole and checked, and still no archive: the next run must not take it for good.
+        # A complete download that is not an archive: the next run must download it again.
         if error.reason == "broken_archive":
             path.unlink(missing_ok=True)
         raise AssetError(str(error)) from error

@@ -1,4 +1,4 @@
-"""The part of a clip's landmarks: one layout and one test of enough faces, wherever the landmarks come from."""
+"""Writes the part of a clip's landmarks, for detected and for EMOTE's landmarks."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ FIGURES = ("frames", "frames_found", "n_faces_max", "frames_several_faces")
 
 
 def write_track(part: Path, track: Track, source: Path, min_found: float) -> Row:
-    """Write a clip's track to its part, and give the clip's figures (`FIGURES`).
+    """Write a clip's track to its part and return the clip's figures (`FIGURES`).
 
     Args:
         part: gets ``landmarks_px`` (T, 478, 2) and the attributes ``width height fps n_faces_max``.
-        track: the followed face.
-        source: what it was found in, for messages.
-        min_found: least part of the frames with a face, 0 to 1 (``landmarks.min_found``).
+        track: the tracked face.
+        source: the video, for messages.
+        min_found: smallest accepted part of frames with a face, 0 to 1 (``landmarks.min_found``).
 
     Raises:
-        ClipError: ``no_face``, ``few_faces``; nothing is written then.
+        ClipError: ``no_face``, ``few_faces``; nothing is written.
     """
     frames, found = len(track.landmarks), int(track.found.sum())
     if found == 0:

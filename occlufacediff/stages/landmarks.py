@@ -39,10 +39,10 @@ def detect_subject(
 ) -> None:
     """Write ``<clip>/landmarks_px`` (T, 478, 2) float32 in px of the 25 fps video, NaN where nothing was found.
 
-    Attributes of a clip: ``width height fps n_faces_max``. With several faces the largest is followed; how many frames
-    show several is a figure of the index. Reasons: ``no_face``, ``few_faces``. Figures: `FIGURES`.
+    Attributes of a clip: ``width height fps n_faces_max``. With several faces the largest is tracked; the index has the
+    number of frames with several. Reasons: ``no_face``, ``few_faces``. Figures: `FIGURES`.
 
-    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are done, and their parts are all that is left.
+    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are processed, and only their parts are written.
 
     Raises:
         AssetError: the detector is not installed or its weights are missing.
@@ -69,7 +69,7 @@ def detect_subject(
 
 @cache
 def _detector(settings: LandmarkSettings) -> Detector:
-    """One detector a process: loading its networks costs as much as a clip."""
+    """One detector per process: loading its networks takes as long as a clip."""
     return make_detector(settings)
 
 

@@ -1,4 +1,4 @@
-"""One table of all clips of a data set: what became of each, and its split."""
+"""The table of all clips of a data set, with status and split."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from occlufacediff.workflow.shards import COLUMNS, FAILED, OK, read_index
 
 log = logging.getLogger(__name__)
 
-#: (subject, clip) -> identity of the sentence spoken, and its text.
+#: (subject, clip) -> identity and text of the spoken sentence.
 Spoken = dict[tuple[str, str], tuple[str, str]]
 
 UNUSED = "unused"
@@ -46,20 +46,20 @@ FIRST = (
 def build_manifest(
     indices: Mapping[str, Sequence[Path]], sentences: Sequence[Path], manifest_csv: Path, *, settings: SplitSettings
 ) -> None:
-    """Join the stages' indices to a row a clip and write ``manifest.csv``.
+    """Join the stages' indices to one row per clip and write ``manifest.csv``.
 
-    Columns: `FIRST`, then every stage's figures as ``<stage>_<figure>``. A clip that a stage could not use has
+    Columns: `FIRST`, then every stage's figures as ``<stage>_<figure>``. A clip that failed in a stage has
     ``status=failed`` with the reason, message and name of the EARLIEST failing stage and no split. A usable clip whose
     subject and sentence do not belong to one split has ``status=ok``, ``split=unused`` and the reason ``other_split``
     (they belong to different ones) or ``no_split`` (one of them belongs to none). A row about a whole archive has the
-    clip `ARCHIVE` and is always a failure.
+    clip `ARCHIVE` and is always failed.
 
     Args:
-        indices: stage -> its index files, a subject each, stages in their order of work. A file ``index.csv`` belongs
-            to the subject its folder is named after, another to the subject of its own name.
-        sentences: tables of what is spoken (`read_spoken`), later ones win; a clip in none of them speaks the
+        indices: stage -> its index files, one per subject, stages in the order of processing. A file ``index.csv``
+            belongs to the subject of its folder's name, another file to the subject of its own name.
+        sentences: sentence tables (`read_spoken`), later ones take precedence; a clip in none of them has the
             sentence of its file's number ("024" is "24").
-        settings: who is in which split.
+        settings: subjects and sentences of each split.
 
     Raises:
         AssetError: an index or table is missing or has other columns, or contradicts itself.
@@ -72,13 +72,13 @@ def build_manifest(
             subject = path.parent.name if path.name == "index.csv" else path.stem
             for row in read_index(path):
                 of_clip = clips.setdefault((subject, row["clip"]), {})
-                # Both archives of a subject may have a row of their own; the first one's reason counts.
-                told = f"{of_clip[stage]['message']}; {row['message']}" if stage in of_clip else row["message"]
-                of_clip[stage] = row | of_clip.get(stage, {}) | {"message": told}
+                # Both archives of a subject may have a row; the first one's reason counts.
+                message = f"{of_clip[stage]['message']}; {row['message']}" if stage in of_clip else row["message"]
+                of_clip[stage] = row | of_clip.get(stage, {}) | {"message": message}
     rows = [
         _row(subject, clip, clips[subject, clip], tuple(indices), spoken, settings) for subject, clip in sorted(clips)
     ]
-    _warn_of_strangers(spoken, clips)
+    _warn_of_unknown_clips(spoken, clips)
     figures = sorted({name for row in rows for name in row} - set(FIRST), key=_by_stage(tuple(indices)))
     table = pd.DataFrame(rows, columns=[*FIRST, *figures]).fillna("")
     _check_subjects(table, settings)
@@ -112,7 +112,7 @@ def _row(
     for stage in stages:
         found = by_stage.get(stage)
         if found is None:
-            return row | _failure(stage, "not_processed", f"the stage {stage} has no row for it; run it anew")
+            return row | _failure(stage, "not_processed", f"the stage {stage} has no row for it; run it again")
         if found["status"] != OK:
             return row | _failure(stage, found["reason"], found["message"])
     split, reason, message = _split(subject, sentence_id, settings)
@@ -156,10 +156,10 @@ def _split_of_sentence(sentence: str, settings: SplitSettings) -> str:
 
 
 def read_spoken(path: Path) -> Spoken:
-    """Read a table of the sentences spoken: (subject, clip) -> sentence identity and text.
+    """Read a sentence table: (subject, clip) -> sentence identity and text.
 
-    Columns: ``clip``, ``sentence_id``, and if wanted ``text`` and ``subject``; without a column ``subject`` the table
-    belongs to the subject its folder is named after. An identity is any text; of a number, leading zeros do not count.
+    Columns: ``clip``, ``sentence_id``, and optionally ``text`` and ``subject``; without a column ``subject`` the table
+    belongs to the subject of its folder's name. An identity is any text; leading zeros of numbers are ignored.
 
     Raises:
         AssetError: the table is missing or has other columns, a row names no clip or sentence, or two rows contradict.
@@ -185,12 +185,12 @@ def _identity(sentence: str) -> str:
     return str(int(sentence)) if sentence.isdecimal() else sentence
 
 
-def _warn_of_strangers(spoken: Spoken, clips: Collection[tuple[str, str]]) -> None:
-    """A table's row for a clip that is not there does nothing: it may be misspelt, or the clip may be missing."""
+def _warn_of_unknown_clips(spoken: Spoken, clips: Collection[tuple[str, str]]) -> None:
+    """Warn of rows for clips that do not exist: the name may be misspelt, or the clip may be missing."""
     subjects = {subject for subject, _ in clips}
-    strangers = sorted(key for key in spoken if key not in clips and key[0] in subjects)
-    if strangers:
-        log.warning("%d rows of sentence tables name clips that are not there: %s", len(strangers), strangers[:5])
+    unknown = sorted(key for key in spoken if key not in clips and key[0] in subjects)
+    if unknown:
+        log.warning("%d rows of sentence tables name clips that do not exist: %s", len(unknown), unknown[:5])
 
 
 def _by_stage(stages: tuple[str, ...]) -> Callable[[str], tuple[int, str]]:
@@ -201,9 +201,10 @@ def _by_stage(stages: tuple[str, ...]) -> Callable[[str], tuple[int, str]]:
 
 
 def _check_subjects(table: pd.DataFrame, settings: SplitSettings) -> None:
-    """A misspelt subject or sentence would leave its split empty without a word.
+    """Raise if a misspelt subject or sentence leaves a split empty.
 
-    Where all clips of a split failed, the table tells; so it is written, and the stage that needs the split says so.
+    If all clips of a split failed, the table is written nevertheless, because it contains the reasons; the stage that
+    needs the split raises the error.
     """
     if settings.rule != "lists" or not (table["status"] == OK).any():
         return

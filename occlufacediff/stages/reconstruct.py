@@ -17,7 +17,7 @@ from occlufacediff.stages.coefficients import COEFFICIENTS, ERRORS, read_clip, s
 from occlufacediff.workflow.fingerprint import fingerprint
 from occlufacediff.workflow.shards import Row, key
 
-#: What a fit reads of a clip.
+#: Datasets of a clip that a fit reads.
 _READS = ("landmarks", "valid_frames_idx", "crop_boxes")
 
 
@@ -35,12 +35,12 @@ def reconstruct_subject(
 ) -> None:
     """Write `COEFFICIENTS` of every clip of a clip store (``<clip>/exp`` ...; errors as attributes), and the index.
 
-    Frames without a face of their own (not in ``valid_frames_idx``) do not count; smoothness carries them. Where the
-    clip store tells what is hidden in the recordings, hidden landmarks do not count either, and ``known_frames`` goes
-    along. Reasons: ``bad_fit`` when the mean error exceeds ``settings.bad_fit_px``, ``no_face`` when no frame has
-    landmarks to fit, ``all_hidden`` when too few of them are visible.
+    Frames without a detected face (not in ``valid_frames_idx``) have no weight in the fit; the smoothness term fills
+    them. If the clip store has ``lmk_visible``, occluded landmarks have no weight either, and ``known_frames`` is
+    copied. Reasons: ``bad_fit`` (the mean error exceeds ``settings.bad_fit_px``), ``no_face`` (no frame has landmarks),
+    ``all_hidden`` (too few landmarks are visible).
 
-    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are done, and their parts are all that is left.
+    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are processed, and only their parts are written.
 
     Raises:
         AssetError: the head model cannot be read.
@@ -65,7 +65,7 @@ def reconstruct_subject(
 
 @cache
 def _basis(head: Path) -> LandmarkBasis:
-    """The head at its landmarks, once a process (forked workers inherit it)."""
+    """Landmark basis of the head, loaded once per process."""
     return LandmarkBasis.of(HeadAsset.load(head))
 
 
@@ -74,25 +74,25 @@ def _fit(clips_h5: Path, head: Path, settings: ReconstructionSettings, clip: str
     landmarks, valid, boxes = (values[name] for name in _READS)
     visible = np.zeros((len(landmarks), 468), dtype=bool)
     visible[valid] = True
-    told = "lmk_visible" in values
-    if told:
+    with_visibility = "lmk_visible" in values
+    if with_visibility:
         visible &= values["lmk_visible"] != 0
     basis = _basis(head)
     try:
         fit = fit_clip(basis, landmarks, settings=settings, boxes=boxes, visible=visible)
     except ValueError as error:
-        raise ClipError("all_hidden" if told else "no_face", f"{clips_h5}: {clip}: {error}") from error
+        raise ClipError("all_hidden" if with_visibility else "no_face", f"{clips_h5}: {clip}: {error}") from error
     if fit.error_px > settings.bad_fit_px:
         raise ClipError(
             "bad_fit",
             f"{clips_h5}: {clip}: the head model misses the landmarks by {fit.error_px:.2f} px on average, more than "
-            f"bad_fit_px = {settings.bad_fit_px}; look at the clip, or raise the limit to keep it",
+            f"bad_fit_px = {settings.bad_fit_px}; check the clip, or raise the limit to keep it",
         )
     errors = write_part(
         part,
         {name: getattr(fit, name) for name in COEFFICIENTS},
         [getattr(fit, name) for name in ERRORS],
-        values["known_frames"] if told else None,
+        values["known_frames"] if with_visibility else None,
     )
     carried = int((~well_seen(basis, visible)).sum())
     return {"frames": len(landmarks), "frames_carried": carried, **errors}

@@ -1,4 +1,4 @@
-"""Brings one subject's clips to 25 frames a second."""
+"""Converts one subject's clips to 25 frames per second."""
 
 from __future__ import annotations
 
@@ -31,10 +31,10 @@ def convert_subject(
 ) -> None:
     """Convert ``raw_dir/video`` to ``video_dir/<clip>.mp4`` (25 fps) and write the index.
 
-    Beside each mp4 a JSON record keeps what it was made from, so that a later run redoes only clips whose source,
-    settings or code changed. Reasons: ``no_video``, ``broken_video``, ``too_short``, ``too_long``. Figures: `FIGURES`.
+    A JSON record of each mp4 keeps its key, so that a later run converts only clips whose source, settings or code
+    changed. Reasons: ``no_video``, ``broken_video``, ``too_short``, ``too_long``. Figures: `FIGURES`.
 
-    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are done, and their parts are all that is left.
+    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are processed, and only their parts are written.
     """
     sources = {row["clip"]: raw_dir / row["video"] for row in usable(read_index(raw_index))}
     code = fingerprint("occlufacediff.stages.video")

@@ -1,8 +1,8 @@
-"""Chunks of a subject: jobs that leave finished parts for the subject's own job, which joins them.
+"""Chunks of a subject: jobs that process some of its clips before the subject's own job joins the results.
 
-Chunk ``2of4`` does every fourth clip from the second on, so that chunks take about equally long whatever a subject's
-emotions and levels cost. Its job ends with the parts; the job of the whole subject finds them finished and writes the
-same file as without chunks. Standard library only.
+Chunk ``2of4`` processes every fourth clip from the second on, so that all chunks take about the same time. Its job
+writes the parts of these clips. The subject's own job finds the finished parts and writes the same file as without
+chunks. Standard library only.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _CHUNK = re.compile(r"([1-9]\d*)of([1-9]\d*)")
 
 
 def names(count: int) -> list[str]:
-    """Names of the chunks of a subject, ``1of4`` to ``4of4``; none where a subject is one job."""
+    """Names of the chunks of a subject, ``1of4`` to ``4of4``; none if a subject is one job."""
     return [f"{number}of{count}" for number in range(1, count + 1)] if count > 1 else []
 
 
@@ -23,7 +23,7 @@ def of_chunk(clips: Sequence[str], chunk: str | None) -> list[str]:
     """Clips of a chunk in their order; all of them for None.
 
     Raises:
-        ValueError: the name is not that of a chunk.
+        ValueError: ``chunk`` is not the name of a chunk.
     """
     if chunk is None:
         return list(clips)

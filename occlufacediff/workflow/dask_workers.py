@@ -1,4 +1,4 @@
-"""Hands work to the workers of a running Dask scheduler, on this machine or on others of the same file system."""
+"""Runs work on the workers of a running Dask scheduler, on this machine or others that share its file system."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ from occlufacediff.workflow.fingerprint import ROOT, fingerprint
 
 log = logging.getLogger(__name__)
 
-#: How long a scheduler may take to answer, and how long it may be without a single worker, seconds.
+#: Longest time until a scheduler answers, and longest time without any worker, seconds.
 CONNECT_S, NO_WORKER_S = 30.0, 600.0
-#: How often the workers are looked for while nothing is done, seconds.
+#: Interval of checks for workers while no item finishes, seconds.
 LOOK_S = 10.0
-# A worker with several threads does one item at a time: the folder it stands in is the process's, and detectors are
-# not made for several threads.
+# A worker with several threads processes one item at a time: its threads share the working folder, and detectors are
+# not thread-safe.
 _ONE_AT_A_TIME = Lock()
 
 
 @dataclass(frozen=True)
 class _Order:
-    """What all items of one call share; it travels once to each worker."""
+    """What all items of one call share; sent to each worker once."""
 
     do: Callable[[Any], object]
     folder: Path
@@ -44,7 +44,7 @@ class _Order:
 
 @dataclass(frozen=True)
 class _Item:
-    """Keeps Dask from looking into an item for things of its own."""
+    """Hides an item from Dask, which would search it for tasks."""
 
     value: Any
 
@@ -57,22 +57,22 @@ def run_elsewhere(
     module: str,
     done: Callable[[], object],
 ) -> None:
-    """Call ``do(item)`` for every item by the workers of ``scheduler``, and ``done()`` here after each.
+    """Call ``do(item)`` for every item on the workers of ``scheduler``, and ``done()`` here after each item.
 
-    A worker that dies costs what it was just doing: that item is done again by another one. What is done is let go
-    of at once, because the scheduler would do it again when the worker that did it dies.
+    If a worker dies, another worker repeats its current item. Results are released at once, because the scheduler
+    would compute them again when their worker dies.
 
     Args:
-        do: importable by scheduler and workers; must bear being called twice for an item. Called in this process's
-            working folder, one item at a time in each worker process.
-        items: by the names that errors call them, in the order in which they are begun.
-        scheduler: its address, such as ``tcp://node1:8786``.
-        module: of this package; workers that have loaded other code of it or of what it imports are refused.
-        done: for a progress bar.
+        do: importable by scheduler and workers; may be called twice for an item. Called in this process's working
+            folder, one item at a time in each worker process.
+        items: items by the name used in errors, in the order of processing.
+        scheduler: its address, such as ``tcp://node1:8786`` or ``tls://node1:8786``.
+        module: a module of this package; workers that have loaded another version of it or its imports are refused.
+        done: called after each item, for a progress bar.
 
     Raises:
-        ConfigError: there is no scheduler, it goes away, it has no worker for ten minutes, its workers lack this
-            folder or have other code, or an item kills its workers.
+        ConfigError: there is no scheduler, it stops, it has no worker for ten minutes, its workers do not see this
+            folder or run other code, or an item kills its workers.
     """
     if not items:
         return
@@ -92,32 +92,46 @@ def run_elsewhere(
             except KilledWorker as error:
                 raise ConfigError(
                     f"dask.scheduler: {error.allowed_failures + 1} workers of {scheduler} died one after the other, "
-                    f"the last with {name} in hand; their logs tell why (often: too little memory). "
-                    "What is finished is kept."
+                    f"the last while processing {name}; see their logs (often: too little memory). "
+                    "Finished clips are kept."
                 ) from error
             except CancelledError as error:
                 raise ConfigError(
-                    f"dask.scheduler: the Dask scheduler at {scheduler} has gone away in the middle; start it and its "
-                    "workers again, then run again. What is finished is kept."
+                    f"dask.scheduler: the Dask scheduler at {scheduler} stopped during the run; start it and its "
+                    "workers again, then run again. Finished clips are kept."
                 ) from error
             done()
 
 
+def is_open(scheduler: str) -> bool:
+    """Whether other machines can reach a scheduler at this address without TLS."""
+    protocol, _, place = scheduler.rpartition("://")
+    host = place.rpartition(":")[0].strip("[]")
+    return protocol != "tls" and host not in ("127.0.0.1", "localhost", "::1")
+
+
 @contextmanager
 def _connected(scheduler: str) -> Iterator[Client]:
+    if is_open(scheduler):
+        log.warning(
+            "The Dask scheduler %s has no encryption or authentication: everyone who reaches its port can run code as "
+            "this user. Use TLS or a firewall (docs/cluster.md).",
+            scheduler,
+        )
     try:
         client = Client(scheduler, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ConfigError(
-            f"dask.scheduler: no Dask scheduler answers at {scheduler!r} ({' '.join(str(error).split())}); start one "
-            "with `dask scheduler` and give its address, such as tcp://node1:8786, or set dask.scheduler: null"
+            f"dask.scheduler: no Dask scheduler answers at {scheduler!r} ({' '.join(str(error).split())}); start one, "
+            "on this machine with `dask scheduler --host 127.0.0.1`, on several as in docs/cluster.md, and give its "
+            "address, or set dask.scheduler: null"
         ) from error
     with client:
         yield client
 
 
 def _next(finished: SimpleQueue[Future], client: Client, scheduler: str) -> Future:
-    """The next future that ended; complains while there is no worker, and at last gives up."""
+    """The next future that ended; warns while there is no worker, and gives up after `NO_WORKER_S`."""
     begun = time.monotonic()
     while True:
         try:
@@ -130,7 +144,7 @@ def _next(finished: SimpleQueue[Future], client: Client, scheduler: str) -> Futu
         if waited > NO_WORKER_S:
             raise ConfigError(
                 f"dask.scheduler: {scheduler} has had no worker for {waited:.0f} s; start some with "
-                f"`dask worker {scheduler} --nthreads 1`. What is finished is kept."
+                f"`dask worker {scheduler} --nthreads 1`. Finished clips are kept."
             )
         log.warning("%s has no worker; start some with: dask worker %s --nthreads 1", scheduler, scheduler)
 
@@ -141,17 +155,17 @@ def _same(order: _Order) -> _Order:
 
 @cache
 def _loaded(module: str) -> str:
-    """Fingerprint of a module when this worker first used it, so of the code that the worker has in memory."""
+    """Fingerprint of a module at its first use in this worker: that of the code in the worker's memory."""
     return fingerprint(module)
 
 
 def _do(item: _Item, order: _Order) -> None:
-    """Do one item; runs in a worker."""
+    """Process one item; runs in a worker."""
     with _ONE_AT_A_TIME:
         if _loaded(order.module) != order.code:
             raise ConfigError(
                 f"dask.scheduler: the worker {get_worker().address} on {socket.gethostname()} runs other code than "
-                f"this workflow (package {ROOT}); start the workers anew, from the same checkout"
+                f"this workflow (package {ROOT}); restart the workers from the same checkout"
             )
         if not order.folder.is_dir():
             raise ConfigError(

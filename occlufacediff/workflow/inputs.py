@@ -1,4 +1,4 @@
-"""What the source of a data set offers: its subjects, their archives, their splits. Standard library only."""
+"""Inputs that the configuration names: subjects, archives, splits, the user's files. Standard library only."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from occlufacediff.config.visibility import VisibilitySettings, demand_files
 from occlufacediff.errors import ConfigError
 from occlufacediff.synthetic.plan import split_sentences, split_subjects, subject_names
 
-#: In names of files: here lies, or lay, a recording.
+#: In a file name: the folder holds or held recordings.
 _TRACE = re.compile(r"video|audio|\.tar|\.zip|sentences\.csv", re.IGNORECASE)
 
 
@@ -59,7 +59,7 @@ def subjects(config: Config) -> list[str]:
 
 
 def _known(config: Config) -> tuple[list[str], str]:
-    """Subjects of the source, and what to call it."""
+    """Subjects of the source, and the name of the source for messages."""
     if config.source == "synthetic":
         return subject_names(config.synthetic), "the synthetic data set"
     if config.source == "download":
@@ -142,11 +142,11 @@ def emote_coefficients(config: Config) -> str:
 
 
 def masks_state(settings: VisibilitySettings, name: str) -> str:
-    """Changes with the mask files of a subject or of a video: a digest of their names, sizes and times; empty without.
+    """Digest of the names, sizes and times of a subject's or video's mask files; empty without masks.
 
     Args:
-        settings: with source ``masks``; no other has any.
-        name: of the subject's folder, or of the video without suffix, in the folder of masks.
+        settings: other sources than ``masks`` have no mask files.
+        name: the subject, or the video without suffix: its name in the folder of masks.
     """
     if settings.source != "masks":
         return ""
@@ -159,7 +159,7 @@ def masks_state(settings: VisibilitySettings, name: str) -> str:
 
 
 def occluders_state(occlusion: OcclusionSettings | BenchmarkSettings, kinds: Collection[str]) -> str:
-    """Changes with the content of the occluders' pictures: a digest; empty where ``kinds`` has no ``picture``."""
+    """Digest of the occluders' images; empty if ``kinds`` does not contain ``picture``."""
     if "picture" not in kinds or occlusion.pictures is None:
         return ""
     path = Path(occlusion.pictures)
@@ -172,7 +172,7 @@ def occluders_state(occlusion: OcclusionSettings | BenchmarkSettings, kinds: Col
 
 
 def _states(folder: str | Path) -> Iterator[str]:
-    """Name, size and time of all files below a folder, with one look at each: there may be one a frame."""
+    """Name, size and time of all files below a folder; one `stat` each, since there may be a file per frame."""
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.is_dir():
@@ -196,7 +196,7 @@ def _check_emote(config: Config, folder: Path) -> None:
 
 
 def split_settings(config: Config) -> SplitSettings:
-    """Settings of the splits; for synthetic data without lists of its own, the lists of its plan."""
+    """Settings of the splits; for synthetic data without configured lists, the lists of its plan."""
     empty = all(part == SplitPart() for part in (config.split.train, config.split.validation, config.split.test))
     if config.source != "synthetic" or config.split.rule != "lists" or not empty:
         return config.split
@@ -251,17 +251,17 @@ def _lack(split: str, settings: SplitSettings, known: Collection[str]) -> str:
 
 
 def video_archive(folder: str, subject: str) -> list[str]:
-    """The subject's ``video.tar`` where a local folder has one; else a row of the manifest says that it has none."""
+    """The subject's ``video.tar`` in a local folder, as a list; without it the manifest has a row ``no_archive``."""
     return _if_there(folder, subject, "video.tar")
 
 
 def audio_archive(folder: str, subject: str) -> list[str]:
-    """The subject's ``audio.tar`` where a local folder has one; else the sound of the videos is used."""
+    """The subject's ``audio.tar`` in a local folder, as a list; without it the audio of the videos is used."""
     return _if_there(folder, subject, "audio.tar")
 
 
 def sentence_table(folder: str, subject: str) -> list[str]:
-    """The subject's ``sentences.csv`` where a local folder has one; else a clip's number names its sentence."""
+    """The subject's ``sentences.csv`` in a local folder, as a list; without it a clip's number is its sentence."""
     return _if_there(folder, subject, "sentences.csv")
 
 
@@ -271,7 +271,7 @@ def _if_there(folder: str, subject: str, name: str) -> list[str]:
 
 
 def _archived(folder: str | None) -> list[str]:
-    """Subjects in a local folder: those with a ``video.tar``, and folders in which one seems to be missing."""
+    """Subjects in a local folder: folders with a ``video.tar``, and folders that seem to lack one."""
     root = Path(folder or "")
     if not root.is_dir():
         raise ConfigError(
@@ -288,7 +288,7 @@ def _archived(folder: str | None) -> list[str]:
 
 
 def _lacks_archives(folder: Path) -> bool:
-    """Whether a folder without ``video.tar`` is a subject's nevertheless: named like one, and empty or with traces."""
+    """Whether a folder without ``video.tar`` is a subject: a valid name, and empty or with other files of one."""
     if not NAME.fullmatch(folder.name):
         return False
     try:

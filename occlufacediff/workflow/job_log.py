@@ -1,4 +1,4 @@
-"""What surrounds every script of the workflow: its log file, its progress on the console, its way to fail."""
+"""Log file, console progress and error handling of the workflow's scripts."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ _ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 
 
 class LoggedJob:
-    """Send all output of this process (libraries and child processes too) to a log; echo progress and errors.
+    """Redirect all output of this process, its libraries and children to a log; show progress and errors.
 
-    The log is written by the operating system directly, so it is complete even when the process is killed. Progress is
-    what a progress bar writes: text after a carriage return. Its newest state is shown on the console every few
-    seconds, as a line of its own with the job's title, because several jobs share the console.
+    The operating system writes to the log directly, so the log is complete even if the process is killed. The text that
+    a progress bar writes after a carriage return counts as progress. Its latest state is shown on the console every few
+    seconds, on a separate line with the job's title, because several jobs share the console.
 
-    An :class:`OccluFaceError` leaves as one line without a traceback, any other exception with its traceback in the
-    log; both end the process with status 1. So does a log that cannot be written, and a full disk never hides the
-    error that it caused.
+    An :class:`OccluFaceError` is shown as one line without a traceback. Other exceptions are one line too, with the
+    traceback in the log. Both end the process with status 1, and so does a log that cannot be written. If the disk is
+    full, the error is still shown.
     """
 
     def __init__(self, log: Path | str, title: str, *, every: float = 5.0) -> None:
@@ -38,7 +38,7 @@ class LoggedJob:
 
         Args:
             log: the file; replaced if it exists.
-            title: what to call the job on the console.
+            title: name of the job on the console.
             every: seconds between two lines of progress on the console.
         """
         self._log = Path(log)
@@ -69,9 +69,9 @@ class LoggedJob:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         message = None
-        # An error that names no file comes from output, which goes to the log.
+        # An error without a file name comes from output, which goes to the log.
         fault = storage_error(error, unnamed=self._log) if isinstance(error, OSError) else None
-        # The log may lie on the disk that is full.
+        # The log may be on the full disk.
         with suppress(OSError):
             if isinstance(error, OccluFaceError):
                 message = f"{self._title}: {error}"
@@ -110,7 +110,7 @@ class LoggedJob:
                 file.seek(self._read)
                 new = file.read()
         except OSError:
-            # A log that is gone says nothing; the job will tell why.
+            # If the log is missing, there is no progress to show; the job reports the error.
             return ""
         self._read += len(new)
         parts = [line.rpartition("\r")[2] for line in new.decode(errors="replace").split("\n") if "\r" in line]

@@ -1,4 +1,4 @@
-"""The default workflow on the tiny configuration through a real SLURM, to the report."""
+"""The whole workflow on the tiny configuration with a real SLURM."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ LITTLE_MB = 250
 
 
 def _workflow(folder: Path) -> None:
-    """The workflow's files, with a manifest job that is given too little memory at first, and jobs of one thread."""
+    """The workflow's files; the manifest's job gets too little memory at first, and jobs have one thread."""
     for part in PARTS:
         copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2
         copy(ROOT / part, folder / part)
-    rules = folder / "rules/preprocess.smk"
+    rules = folder / "rules/manifest.smk"
     text = rules.read_text()
     begin = text.index("rule build_manifest:")
     assert "mem_mb=scaled_by_attempt(800)" in text[begin:]
     rules.write_text(
         text[:begin] + text[begin:].replace("mem_mb=scaled_by_attempt(800)", f"mem_mb=scaled_by_attempt({LITTLE_MB})")
     )
-    # SLURM looks every other second, and the job by itself may be done before: this one holds enough for long enough.
+    # SLURM checks memory every other second; without this the job may end before.
     script = folder / "scripts/build_manifest.py"
     script.write_text("import time\n\nballast = b'x' * (200 << 20)\ntime.sleep(6)\n" + script.read_text())
     (folder / "one.yaml").write_text("dask: {workers: 1}\n")
@@ -88,7 +88,12 @@ def test_the_whole_chain_runs_as_slurm_jobs(tmp_path: Path) -> None:
     assert (tree / "results/tiny/runs/main/report.html").stat().st_size > 10_000
 
     done = [job for job in jobs if job["state"] == "COMPLETED"]
-    assert len(done) == 7 * SUBJECTS + 6
+    # Of a subject: synthesis, detection and two groups. Together: head, manifest, two trainings, evaluation, report.
+    assert len(done) == 4 * SUBJECTS + 6
+    assert {"media", "faces"} <= {job["rule"] for job in done}
+    assert not {"unpack_subject", "convert_video", "extract_audio", "crop_faces", "fit_coefficients"} & {
+        job["rule"] for job in done
+    }
     assert {job["rule"] for job in done if job["gpu"] == "True"} == ON_GPU
     assert not [job for job in jobs if job["limit"] in {"UNLIMITED", "INVALID", ""}]
 

@@ -144,7 +144,7 @@ def test_what_is_known_of_faults_that_do_not_stop_a_clip(run: Run) -> None:
     assert run.row("M009", "angry/level_1/007")["audio_source"] == "video"
     fallback = run.row("M009", "angry/level_1/009")
     assert (fallback["audio_source"], fallback["split"]) == ("video", "test")
-    assert "009.m4a" in fallback["message"] and "the video's own sound is used" in fallback["message"]
+    assert "009.m4a" in fallback["message"] and "the video's own audio is used" in fallback["message"]
     short, long = (int(run.row("M009", f"angry/level_1/00{n}")["audio_samples_added"]) for n in (1, 2))
     # 0.3 s of 16 kHz, and up to some frames of AAC.
     assert 3000 < short < 6500 and -6500 < long < -3000

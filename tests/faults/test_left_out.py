@@ -43,7 +43,7 @@ def test_counts_by_reason_and_by_subject() -> None:
     part = failure_part(
         manifest_of(
             ("A", "happy/level_1/001", "", ""),
-            ("A", "happy/level_1/002", "", "the video's own sound is used"),
+            ("A", "happy/level_1/002", "", "the video's own audio is used"),
             ("A", "happy/level_1/003", "no_face", "none <here>"),
             ("A", "happy/level_1/004", "no_audio", "silence"),
             ("A", "happy/level_1/005", "no_audio", "silence"),
