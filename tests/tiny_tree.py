@@ -51,7 +51,7 @@ class Tree:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=400,
+            timeout=900,
             check=False,
         )
 
