@@ -200,6 +200,15 @@ def histories():
     return paths if cfg.checkpoint is None else local([path for path in paths if Path(path).exists()])
 
 
+@one_line_errors
+def evaluated_runs(wildcards):
+    """Metrics of the runs that are evaluated already, by name; no run is made."""
+    metrics = sorted(Path(RESULTS, "runs").glob("*/evaluation/metrics.csv"))
+    if not metrics:
+        raise ConfigError(f"{RESULTS}/runs: no run is evaluated yet; make the target evaluate first.")
+    return [str(path) for path in metrics]
+
+
 def video_tar(wildcards):
     """The subject's video archive, as a list; empty if the folder of a local source has none."""
     if cfg.source == "local":

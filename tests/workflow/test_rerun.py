@@ -65,6 +65,7 @@ def test_every_job_has_log_and_benchmark(finished):
         "generate_landmark_clips",
         "list_landmark_clips",
         "pack_open_weights",
+        "compare_runs",
     }
     folder = finished.folder / "logs/tiny"
     for ending in ("log", "tsv"):
@@ -82,6 +83,14 @@ def test_another_run_shares_all_preprocessing(tree):
     training = {"train_motion_prior": 1, "train_denoiser": 1, "evaluate_methods": 1, "make_report": 1}
     assert tree.plan(config=runs) == training
     assert tree.plan() == {}
+
+
+def test_runs_are_compared(tree):
+    shutil.copytree(tree.main_run / "evaluation", tree.results / "runs/second/evaluation")
+    result = tree.run("compare_runs")
+    assert result.returncode == 0, result.stdout[-3000:]
+    rows = (tree.results / "runs.csv").read_text().splitlines()
+    assert {row.split(",")[0] for row in rows[1:]} == {"main", "second"}
 
 
 def test_a_head_of_other_settings_lies_beside_the_first_one(tree):

@@ -1,0 +1,22 @@
+# The metrics of all runs of the data set in one table.
+rule compare_runs:
+    input:
+        metrics=evaluated_runs,
+    output:
+        table=f"{RESULTS}/runs.csv",
+    log:
+        f"{LOGS}/compare_runs.log",
+    benchmark:
+        f"{LOGS}/compare_runs.tsv"
+    threads: 1
+    resources:
+        mem_mb=scaled_by_attempt(500),
+        runtime=scaled_by_attempt(10),
+    params:
+        code=fingerprint("occlufacediff.stages.compare_runs"),
+    message:
+        "Compare all runs of the data set"
+    conda:
+        "../envs/report.yaml"
+    script:
+        "../scripts/compare_runs.py"
