@@ -35,7 +35,24 @@ from occlufacediff.config.load import load_config
 BLOCKS = blocks()
 COMMANDS = {command: block for block in BLOCKS if block.language in SHELL for command in commands(block)}
 #: Programs that belong to the reader's system; only their presence in this list is checked.
-SYSTEM = {"apt-get", "cd", "curl", "dask", "docker", "export", "git", "mkdir", "read", "sbatch", "source", "sudo"}
+SYSTEM = {
+    *(
+        "apt-get",
+        "cd",
+        "chmod",
+        "curl",
+        "dask",
+        "docker",
+        "export",
+        "git",
+        "mkdir",
+        "openssl",
+        "read",
+        "sbatch",
+        "source",
+    ),
+    "sudo",
+}
 CHECKED = {"make", "occlufacediff", "pip", "pytest", "python", "python3.11", "snakemake", "uv"}
 #: A line for each way to call Snakemake; the same call with and without the virtual environment's folder is tried once.
 SNAKEMAKE = {" ".join(words(command)[1:]): command for command in sorted(COMMANDS) if words(command)[0] == "snakemake"}

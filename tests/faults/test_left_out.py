@@ -95,7 +95,7 @@ def test_the_users_table_wins_and_strangers_are_told(tmp_path: Path, caplog: pyt
     table = pd.read_csv(tmp_path / "m.csv", dtype=str, keep_default_na=False)
     assert table["sentence_id"].tolist() == ["9", "9", "12"]
     assert table["split"].tolist() == ["test", "test", "unused"]
-    assert "1 rows of sentence tables name clips that are not there" in caplog.text and "099" in caplog.text
+    assert "1 rows of sentence tables name clips that do not exist" in caplog.text and "099" in caplog.text
 
 
 @pytest.mark.parametrize(
