@@ -1,4 +1,4 @@
-"""What an answer of a server means: the file, a part of it, a page in its place, a refusal, or try again."""
+"""Interpretation of server responses: the file, a part of it, a web page, a rejection, or a temporary error."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ from occlufacediff.errors import AssetError
 
 _PAGE_TYPES = ("text/html", "application/xhtml+xml")
 _PAGE_STARTS = (b"<!doctype html", b"<html", b"<head", b"<body", b"<!--", b"<script", b'{"error', b'{ "error')
-#: Words of the shared folder's service in a 403: come back sooner or later.
+#: Reasons in a 403 of the shared folder's service, for a retry soon or tomorrow.
 _SOON = ("userRateLimitExceeded", "rateLimitExceeded", "sharingRateLimitExceeded")
 _TOMORROW = ("downloadQuotaExceeded", "dailyLimitExceeded")
 _RANGE = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
 
 
 class TryAgain(Exception):
-    """A fault that may pass.
+    """A temporary error.
 
     Attributes:
-        wait: seconds that the server asks for, 0 where it does not.
-        counts: whether it counts as a failure even when bytes were gained.
+        wait: seconds that the server requests; 0: none.
+        counts: whether it counts as a failure even if bytes were received.
     """
 
     def __init__(self, message: str, *, wait: float = 0.0, counts: bool = False) -> None:
@@ -37,16 +37,16 @@ class TryAgain(Exception):
 
 
 class NotFetchedError(AssetError):
-    """This one file is refused for good, whatever is asked for next: a data set can go on without it."""
+    """A file is permanently unavailable; the data set can continue without it."""
 
 
 def check_status(response: Response, remote: Remote, settings: DownloadSettings) -> None:
-    """Let answers with content (200, 206) and 416 pass.
+    """Accept responses with content (200, 206) and 416.
 
     Raises:
-        TryAgain: 408, 429, 5xx, and 403 for asking too often.
+        TryAgain: 408, 429, 5xx, and 403 for too many requests.
         NotFetchedError: 404 and 410, with the remedy.
-        AssetError: every other status, likewise.
+        AssetError: every other status, with the remedy.
     """
     status = response.status_code
     if status in (200, 206, 416):
@@ -56,18 +56,20 @@ def check_status(response: Response, remote: Remote, settings: DownloadSettings)
         raise TryAgain(f"the server answers {status}", wait=_wait(response))
     if any(word in words for word in _TOMORROW):
         raise AssetError(
-            f"{remote.name}: today's quota of the shared folder is used up (403). What was fetched is kept; run again "
-            "tomorrow, or copy the file into a folder of your own and write its id into the table."
+            f"{remote.name}: today's quota of the shared folder is used up (403). Downloaded files are kept; run again "
+            "tomorrow, or copy the file to your own folder and put its id into the table."
         )
     if status in (401, 403):
-        raise AssetError(f"{remote.name}: the server refuses ({status}). {_remedy(status, remote, settings)}")
+        raise AssetError(
+            f"{remote.name}: the server rejects the request ({status}). {_remedy(status, remote, settings)}"
+        )
     if status in (404, 410):
         raise NotFetchedError(
             f"{remote.name}: the server has no such file ({status}), or hides it from this account; check its id or "
             f"address ({remote.identity}) in the table."
         )
     if 300 <= status < 400:
-        raise AssetError(f"{remote.name}: the server leads elsewhere ({status}) with the log-in; that is not followed.")
+        raise AssetError(f"{remote.name}: the server redirects the log-in ({status}); the redirect is not followed.")
     raise AssetError(f"{remote.name}: the server answers {status}; check its address ({remote.identity}) in the table.")
 
 
@@ -75,14 +77,14 @@ def _remedy(status: int, remote: Remote, settings: DownloadSettings) -> str:
     if remote.login == TOKEN:
         if status == 401 and settings.token_command:
             return (
-                "It refuses what download.token_command gives, too: see that the command's account is logged in and "
-                "may read the files (scope drive.readonly), then run again; what was fetched is kept."
+                "It also rejects the token of download.token_command: check that the command's account is logged in "
+                "and may read the files (scope drive.readonly), then run again; downloaded files are kept."
             )
         if status == 401:
             return (
                 f"The token in the environment variable {settings.token_variable} is wrong or has expired: get a new "
-                "one, set it and run again, or set download.token_command, which is asked for one whenever one ends; "
-                "what was fetched is kept."
+                "one, set it and run again, or set download.token_command, which renews expired tokens; "
+                "downloaded files are kept."
             )
         return (
             f"The account of the token in {settings.token_variable} may not read this file: ask its owner for "
@@ -93,29 +95,29 @@ def _remedy(status: int, remote: Remote, settings: DownloadSettings) -> str:
             f"Check user name and password in {settings.user_variable} and {settings.password_variable}, and that the "
             "account has accepted the terms on the owner's site."
         )
-    return "It wants a log-in: check its address and the column login of the table (download.assets_table)."
+    return "It requires a login: check its address and the column login of the table (download.assets_table)."
 
 
 def check_content(response: Response, remote: Remote, settings: DownloadSettings) -> None:
-    """Refuse a web page, and content in another coding than the file itself.
+    """Reject web pages and encoded content.
 
     Raises:
         NotFetchedError: a web page.
-        AssetError: another coding.
+        AssetError: encoded content.
     """
     kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
     if kind in _PAGE_TYPES:
         raise page_instead(remote, settings)
     coding = response.headers.get("Content-Encoding", "identity").strip().lower()
     if coding not in ("", "identity"):
-        raise AssetError(f"{remote.name}: the server sends it packed ({coding!r}), which was not asked for.")
+        raise AssetError(f"{remote.name}: the server sends it encoded ({coding!r}), which was not requested.")
 
 
 def check_start(path: Path, remote: Remote, settings: DownloadSettings) -> None:
-    """Refuse a page by its first bytes, whatever the server called it.
+    """Reject a web page by its first bytes, whatever its declared type.
 
     Raises:
-        NotFetchedError: the file begins like a web page or an error message.
+        NotFetchedError: the file starts like a web page or an error message.
     """
     with path.open("rb") as file:
         start = file.read(512).removeprefix(b"\xef\xbb\xbf").lstrip().lower()
@@ -125,15 +127,16 @@ def check_start(path: Path, remote: Remote, settings: DownloadSettings) -> None:
 
 
 def page_instead(remote: Remote, settings: DownloadSettings) -> NotFetchedError:
-    """The error for a page in place of the file."""
-    remedy = _remedy(401, remote, settings) if remote.login != "none" else "Open its address in a browser and look."
+    """The error for a web page instead of the file."""
+    remedy = _remedy(401, remote, settings) if remote.login != "none" else "Open its address in a browser."
     return NotFetchedError(
-        f"{remote.name}: a web page came in place of the file, perhaps a log-in or a notice about a quota. {remedy}"
+        f"{remote.name}: the server sent a web page instead of the file, perhaps a login page or a quota notice. "
+        f"{remedy}"
     )
 
 
 def part_of(response: Response) -> tuple[int, int | None] | None:
-    """First byte and the file's whole length (None: not said) of a 206; None where the answer does not say."""
+    """First byte and total length (None: unknown) in a 206 response; None if they are missing."""
     match = _RANGE.fullmatch(response.headers.get("Content-Range", "").strip())
     if match is None:
         return None
@@ -141,13 +144,13 @@ def part_of(response: Response) -> tuple[int, int | None] | None:
 
 
 def length_of(response: Response) -> int | None:
-    """Length of the content, None where the answer does not say it."""
+    """Length of the content; None if unknown."""
     text = response.headers.get("Content-Length", "").strip()
     return int(text) if text.isascii() and text.isdecimal() else None
 
 
 def _words(response: Response) -> str:
-    """The reasons in a JSON error of the service; nothing of it is ever shown."""
+    """The reasons in a JSON error of the service; they are never shown."""
     try:
         answer = json.loads(response.raw.read(65536, decode_content=True) or b"null")
         reasons = [entry["reason"] for entry in answer["error"]["errors"]]
@@ -157,7 +160,7 @@ def _words(response: Response) -> str:
 
 
 def _wait(response: Response) -> float:
-    """Seconds of a Retry-After, given as a number or as a date; 0 without one."""
+    """Seconds of Retry-After, which is a number or a date; 0 without it."""
     text = response.headers.get("Retry-After", "").strip()
     if text.isascii() and text.isdecimal():
         return float(text)

@@ -1,4 +1,4 @@
-"""Size and SHA-256 of remote files: the published ones in this package, and a table that is filled on first use."""
+"""Size and SHA-256 of remote files: published values in this package, and a table recorded at the first download."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ COLUMNS = ("address", "size", "sha256", "name")
 
 @dataclass(frozen=True)
 class Expected:
-    """What a file has to be, as far as it is known, and who says so."""
+    """Known size and digest of a file, and their source."""
 
     size: int | None = None
     sha256: str | None = None
-    #: For messages.
+    #: Where the values are from, for messages.
     source: str = ""
-    #: Where the remedy lies when a file differs from it.
+    #: Remedy if a file differs.
     remedy: str = ""
 
 
 def expected(remote: Remote, table: Path) -> Expected:
-    """What is known of a file: from the row that names it, else published with the program, else from first use.
+    """Known size and digest of a file: from its row in the table, else published ones, else from the first download.
 
     Args:
-        table: the table of first use; it may not exist yet.
+        table: the recorded table; it may not exist yet.
 
     Raises:
         AssetError: a table cannot be read.
     """
     if remote.size is not None or remote.sha256 is not None:
         return Expected(
-            remote.size, remote.sha256, "the table that names it", "correct the table or fetch it elsewhere"
+            remote.size, remote.sha256, "the table that names it", "correct the table or download it elsewhere"
         )
     for path, remedy in (
-        (PUBLISHED, "its owner may have replaced it: update the program"),
+        (PUBLISHED, "its owner may have replaced it: update this package"),
         (table, f"if its owner has replaced it, remove its row from {table}"),
     ):
         row = _read(path).get(remote.identity)
@@ -53,7 +53,7 @@ def expected(remote: Remote, table: Path) -> Expected:
 
 
 def remember(remote: Remote, size: int, sha256: str, table: Path) -> None:
-    """Write down what was fetched, unless the table has it already. Several processes may do so at once."""
+    """Record a downloaded file, unless the table has it. Safe for concurrent processes."""
     with _locked(table):
         rows = _read(table)
         if remote.identity in rows:
@@ -74,7 +74,7 @@ def _locked(table: Path) -> Iterator[None]:
 
 
 def _read(path: Path) -> dict[str, dict[str, str]]:
-    """Rows by address; none where the table does not exist."""
+    """Rows by address; empty if the table does not exist."""
     if not path.exists():
         return {}
     try:
@@ -85,6 +85,6 @@ def _read(path: Path) -> dict[str, dict[str, str]]:
                 raise ValueError(f"row of {row['address']}")
     except (OSError, ValueError, KeyError, AttributeError, TypeError, csv.Error) as error:
         raise AssetError(
-            f"{path}: not a table of checksums ({error!r}); needs the columns address,size,sha256: mend or remove it"
+            f"{path}: not a table of checksums ({error!r}); needs the columns address,size,sha256: correct or remove it"
         ) from None
     return rows

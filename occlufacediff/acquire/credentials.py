@@ -1,4 +1,4 @@
-"""Secrets from the environment or from a command: used, and never shown."""
+"""Secrets from the environment or from a command; they are never shown."""
 
 from __future__ import annotations
 
@@ -12,34 +12,33 @@ from requests.auth import AuthBase
 
 from occlufacediff.errors import AssetError
 
-#: How long the command that gives tokens may take, seconds.
+#: Time limit of the token command, in seconds.
 COMMAND_S = 60.0
 
 
 class Secret:
-    """A text that no message, log or representation shows."""
+    """A string that is never shown in messages, logs or representations."""
 
     def __init__(self, text: str) -> None:
-        """Keep ``text``."""
+        """Store ``text``."""
         self._text = text
 
     def reveal(self) -> str:
-        """The text itself."""
+        """The string itself."""
         return self._text
 
     def __repr__(self) -> str:
         return "Secret(***)"
 
     def __reduce__(self) -> tuple[object, ...]:
-        raise TypeError("a secret is not written anywhere")
+        raise TypeError("a secret cannot be serialised")
 
 
 class Bearer(AuthBase):
-    """Authorization by a bearer token, the same one for all threads. Requests drops it where a redirect leads to
-    another host."""
+    """Authorization by a bearer token that all threads share; requests removes it on redirects to another host."""
 
     def __init__(self, token: Secret, command: Sequence[str] = ()) -> None:
-        """Keep the token, and the command (argv) that gives the next one; without one there is no other token."""
+        """Store the token, and the command (argv) that prints the next one, if any."""
         self._token, self._command, self._lock = token, tuple(command), Lock()
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
@@ -47,18 +46,18 @@ class Bearer(AuthBase):
         return request
 
     def renew(self, refused: PreparedRequest) -> bool:
-        """Have another token than the one that a request was refused with.
+        """Replace the token that the server rejected.
 
-        The command is run once for each token, whichever thread is refused first; the others wait for what it gives.
+        The command runs once per token, in the first thread whose request fails; other threads wait for it.
 
         Returns:
-            whether it is worth asking again.
+            whether to repeat the request.
 
         Raises:
-            AssetError: the command fails, or gives the refused token again.
+            AssetError: the command fails, or prints the rejected token again.
         """
         header = refused.headers.get("Authorization")
-        # Without it, the refusal is another host's, to which a redirect led.
+        # Without the header, the response is from another host after a redirect.
         if not self._command or header is None:
             return False
         with self._lock:
@@ -66,9 +65,9 @@ class Bearer(AuthBase):
                 token = from_command(self._command)
                 if header == _header(token):
                     raise AssetError(
-                        "download.token_command: gives the token again that the server has just refused (401); see "
-                        "that its account is logged in and may read the files (scope drive.readonly), then run again: "
-                        "what was fetched is kept."
+                        "download.token_command: it prints the token that the server has just rejected (401) again; "
+                        "check that its account is logged in and may read the files (scope drive.readonly), then run "
+                        "again; downloaded files are kept."
                     )
                 self._token = token
         return True
@@ -79,46 +78,46 @@ def _header(token: Secret) -> str:
 
 
 class Anonymous(AuthBase):
-    """No authorization, not even what a ``.netrc`` has for the host."""
+    """No authorization, not even from ``.netrc``."""
 
     def __call__(self, request: PreparedRequest) -> PreparedRequest:
         return request
 
 
 def from_environment(variable: str, key: str, what: str) -> Secret:
-    """The secret in an environment variable.
+    """Read a secret from an environment variable.
 
     Args:
         variable: its name.
         key: the key of the configuration that names it.
-        what: what it should hold, for the message.
+        what: description of the secret, for the message.
 
     Raises:
-        AssetError: it is not set or empty, or holds what it cannot be.
+        AssetError: it is not set, empty or has invalid characters.
     """
     text = os.environ.get(variable, "").strip("\r\n")
     if not text:
         also = ", or set download.token_command to a command that prints it" if key == "token_variable" else ""
         raise AssetError(
-            f"The environment variable {variable} is not set; it has to hold {what} (the key download.{key} names it). "
+            f"The environment variable {variable} is not set; it must contain {what} (see the key download.{key}). "
             f"Set it in the shell that starts the workflow, by: read -rs {variable} && export {variable}{also}"
         )
     if not text.isprintable() or (key == "token_variable" and not _could_be_token(text)):
         raise AssetError(
-            f"The environment variable {variable} holds signs that {what} cannot have; copy it anew, in one line."
+            f"The environment variable {variable} has characters that {what} cannot have; copy it again, in one line."
         )
     return Secret(text)
 
 
 def bearer(variable: str, command: Sequence[str]) -> Bearer:
-    """Authorization by the token in an environment variable, or where that is not set, by the one a command gives.
+    """Authorization by the token in an environment variable, or by the output of a command if it is not set.
 
     Args:
         variable: its name.
-        command: argv of ``download.token_command``; empty: there is none, and the variable has to be set.
+        command: argv of ``download.token_command``; empty: none, and the variable is required.
 
     Raises:
-        AssetError: neither gives a token.
+        AssetError: there is no token.
     """
     if command and not os.environ.get(variable, "").strip():
         return Bearer(from_command(command), command)
@@ -126,18 +125,18 @@ def bearer(variable: str, command: Sequence[str]) -> Bearer:
 
 
 def from_command(command: Sequence[str]) -> Secret:
-    """What a command prints, without a shell; neither that nor what it complains about is shown.
+    """Run a command without a shell and read the secret that it prints; its output and errors are never shown.
 
     Raises:
-        AssetError: it cannot be started, fails, takes more than a minute, or prints what is no token.
+        AssetError: it cannot be started, fails, takes more than a minute, or does not print one token.
     """
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=COMMAND_S, check=False)
     except OSError as error:
-        # Not by its name: it may be a token that someone put there.
+        # Do not show the command: it may contain a token by mistake.
         raise _no_token(f"cannot be started ({error.strerror})") from None
     except subprocess.TimeoutExpired:
-        raise _no_token(f"has not ended after {COMMAND_S:.0f} s; it must not ask for anything") from None
+        raise _no_token(f"has not ended after {COMMAND_S:.0f} s; it must not wait for input") from None
     if done.returncode != 0:
         raise _no_token(f"ended with status {done.returncode}")
     text = done.stdout.decode("ascii", errors="replace").strip()
@@ -152,6 +151,6 @@ def _could_be_token(text: str) -> bool:
 
 def _no_token(what: str) -> AssetError:
     return AssetError(
-        f"download.token_command: the command {what}; try it in the shell that starts the workflow: it has to print "
-        "the shared folder's token and nothing else. What was fetched is kept."
+        f"download.token_command: the command {what}; try it in the shell that starts the workflow: it must print "
+        "the shared folder's token and nothing else. Downloaded files are kept."
     )

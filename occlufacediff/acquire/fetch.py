@@ -1,4 +1,4 @@
-"""Several files at once, with one line of progress."""
+"""Parallel downloads with one progress bar."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from occlufacediff.config.acquire import DownloadSettings
 def fetch_files(
     wanted: Mapping[Path, Remote], *, settings: DownloadSettings, title: str = "fetch"
 ) -> dict[Path, Fetched]:
-    """Fetch files, ``settings.parallel`` at once; each appears when it is whole and checked.
+    """Download files, ``settings.parallel`` at a time; each appears when it is complete and verified.
 
     Args:
-        wanted: target -> where the file lies.
-        title: what to call it in the line of progress (standard error: bytes, speed, time left).
+        wanted: target -> remote file.
+        title: title of the progress bar (on standard error: bytes, speed, time left).
 
     Raises:
-        AssetError: a credential is missing or one of the files cannot be had; the others stop, and go on next time.
+        AssetError: a credential is missing or a file cannot be downloaded; the others stop, and resume in the next run.
     """
     logins = {login: _login(login, settings) for login in {remote.login for remote in wanted.values()}}
     table, stop = Path(settings.checksums), Event()
@@ -41,7 +41,7 @@ def fetch_files(
                     logins[remote.login],
                     expected(remote, table),
                     settings=settings,
-                    report=partial(progress.tell, target),
+                    report=partial(progress.update, target),
                     stop=stop,
                 ).run
             ): target
@@ -71,7 +71,7 @@ def _login(login: str, settings: DownloadSettings) -> Login:
 
 
 class _Progress:
-    """One line for all files: bytes, speed, time left. What was here before counts as done and not as speed."""
+    """Progress of all files. Parts of earlier runs count as done, but not for the speed."""
 
     def __init__(self, title: str) -> None:
         self._bar = tqdm(desc=title, unit="B", unit_scale=True, unit_divisor=1024, mininterval=0.5)
@@ -84,8 +84,8 @@ class _Progress:
     def __exit__(self, *_: object) -> None:
         self._bar.close()
 
-    def tell(self, target: Path, done: int, length: int | None) -> None:
-        """``done`` of ``length`` bytes of a file are here."""
+    def update(self, target: Path, done: int, length: int | None) -> None:
+        """Report that ``done`` of ``length`` bytes of a file are downloaded."""
         with self._lock:
             first = target not in self._known
             gained = done - self._known.get(target, (0, None))[0]

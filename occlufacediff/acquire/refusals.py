@@ -1,4 +1,4 @@
-"""Archives that the server refuses for good: a note in the archive's place, which makes a row of the manifest."""
+"""Archives that cannot be downloaded: a note replaces the archive, and becomes a failed row of the manifest."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ from pathlib import Path
 
 from occlufacediff.files import written_aside
 
-#: How a note begins; no archive does.
+#: First bytes of a note; no archive starts with them.
 _MARK = b'{"not_fetched": '
-#: No note is longer, bytes.
+#: Maximum length of a note, in bytes.
 _LONGEST = 1 << 16
 
 
 def write_refusal(path: Path, message: str) -> None:
-    """Write a note in the place of the archive that did not come.
+    """Write a note instead of an archive.
 
     Raises:
         StorageError: the disk is full, the folder is read-only.
@@ -24,7 +24,7 @@ def write_refusal(path: Path, message: str) -> None:
 
 
 def refusal_in(path: Path) -> str | None:
-    """Why an archive did not come, where its file is such a note; None where it is not.
+    """The reason in a note; None if the file is not a note.
 
     Raises:
         OSError: the file cannot be read.

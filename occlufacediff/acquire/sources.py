@@ -1,4 +1,4 @@
-"""Where files lie: the user's table of the shared folder, and the table of licensed files. Standard library only."""
+"""Addresses of files: the user's table of the shared folder, and the table of licensed files. Standard library only."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from occlufacediff.config.names import NAME
 from occlufacediff.errors import ConfigError
 
 ASSETS = Path(__file__).with_name("assets.csv")
-#: Archives that a subject may have in the shared folder; the first is needed.
+#: Archives of a subject in the shared folder; the first is required.
 ARCHIVES = ("video.tar", "audio.tar", "sentences.csv")
 TOKEN, FORM, _ = LOGINS = ("token", "form", "none")
 
@@ -25,34 +25,34 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 @dataclass(frozen=True)
 class Remote:
-    """A file elsewhere."""
+    """A remote file."""
 
-    #: What to call it in messages, such as ``M003/video.tar``.
+    #: Name in messages, such as ``M003/video.tar``.
     name: str
-    #: What names its content, whatever mirror it comes from, and its row in the tables of checksums: ``files/<id>`` or
-    #: an address.
+    #: Identity of its content, independent of mirrors, and its key in the tables of checksums: ``files/<id>`` or an
+    #: address.
     identity: str
-    #: Where it is asked for.
+    #: Address of the request.
     address: str
     #: ``token``, ``form`` (user name and password) or ``none``.
     login: str
     #: Names of the terms that apply.
     terms: tuple[str, ...]
-    #: Published size, bytes, and SHA-256, lower-case hex; None where nobody publishes them.
+    #: Published size in bytes, and SHA-256 in lower-case hex; None if not published.
     size: int | None = None
     sha256: str | None = None
 
 
 def archives(settings: DownloadSettings) -> dict[tuple[str, str], Remote]:
-    """Archives in the shared folder: (subject, file) -> where it lies, in the table's order.
+    """Archives in the shared folder: (subject, file) -> remote file, in the table's order.
 
     Raises:
-        ConfigError: there is no table, or a row of it is wrong (message: the line and the column).
+        ConfigError: there is no table, or a row is invalid (the message names line and column).
     """
     if settings.table is None:
         raise ConfigError(
             "Configuration, download.table: got nothing, needs the table (CSV) subject,file,id of the shared folder "
-            "because source is 'download'; docs/mead.md tells how to write it."
+            "because source is 'download'; docs/mead.md describes it."
         )
     found: dict[tuple[str, str], Remote] = {}
     for where, row in _rows(Path(settings.table), "download.table", ("subject", "file", "id")):
@@ -75,10 +75,10 @@ def archives(settings: DownloadSettings) -> dict[tuple[str, str], Remote]:
 
 
 def assets(settings: DownloadSettings) -> dict[str, dict[str, Remote]]:
-    """Licensed files: asset -> file name -> where it lies.
+    """Licensed files: asset -> file name -> remote file.
 
     Raises:
-        ConfigError: a row of the table is wrong.
+        ConfigError: a row of the table is invalid.
     """
     table = Path(settings.assets_table) if settings.assets_table else ASSETS
     found: dict[str, dict[str, Remote]] = {}
@@ -105,19 +105,19 @@ def asset(settings: DownloadSettings, name: str) -> dict[str, Remote]:
     """The files of one asset.
 
     Raises:
-        ConfigError: there is no such asset, or nobody has said where it lies.
+        ConfigError: there is no such asset, or its address is unknown.
     """
     known = assets(settings)
     if name not in known:
         raise ConfigError(
-            f"Configuration, download.assets: there is no asset {name!r}; known are: {', '.join(known)}. Others come "
-            "in by a table of your own, download.assets_table."
+            f"Configuration, download.assets: there is no asset {name!r}; known are: {', '.join(known)}. Add others in "
+            "your own table, download.assets_table."
         )
     for remote in known[name].values():
         if not remote.address:
             raise ConfigError(
                 f"Configuration, download.assets: its owner publishes no address of {remote.name}; ask for one and "
-                "write it, or the id of the file in a shared folder, into a table of your own (download.assets_table, "
+                "put it, or the id of the file in a shared folder, into your own table (download.assets_table, "
                 "columns asset,file,address,login,terms)."
             )
     return known[name]
@@ -130,7 +130,7 @@ def _in_folder(service: str, identity: str) -> tuple[str, str]:
 
 
 def _rows(path: Path, key: str, columns: tuple[str, ...]) -> Iterator[tuple[str, Mapping[str, str]]]:
-    """Rows of a table and what to call each in a message."""
+    """Rows of a table and the name of each for messages."""
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
@@ -147,7 +147,7 @@ def _rows(path: Path, key: str, columns: tuple[str, ...]) -> Iterator[tuple[str,
 
 
 def _known(where: str, row: Mapping[str, str]) -> tuple[int | None, str | None]:
-    """Size and digest of a row, as far as they are given."""
+    """Size and digest of a row, if they are given."""
     size, digest = row.get("size", ""), row.get("sha256", "").lower()
     _demand(not size or (size.isascii() and size.isdecimal()), where, "size", size, "a number of bytes, or nothing")
     _demand(not digest or bool(_SHA256.fullmatch(digest)), where, "sha256", digest, "64 hex digits, or nothing")

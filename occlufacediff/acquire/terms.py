@@ -1,4 +1,4 @@
-"""Whose terms apply to what is fetched, and the consent to them. Standard library only."""
+"""Terms of use of downloads, and the user's consent. Standard library only."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from occlufacediff.errors import ConfigError
 
 @dataclass(frozen=True)
 class Terms:
-    """Terms of use: of what, by whom, and where they can be read."""
+    """Terms of use: subject, owner and address."""
 
     what: str
     owner: str
@@ -41,18 +41,18 @@ TERMS = {
 
 
 def notice(names: Iterable[str]) -> str:
-    """One line that says whose terms apply."""
+    """One line about the terms that apply."""
     found = [TERMS[name] for name in names]
     return "; ".join(f"{terms.what}: terms of {terms.owner}, {terms.address}" for terms in found)
 
 
 def demand_consent(names: Sequence[str], accepted: Sequence[str], wanted: str) -> None:
-    """Go on only where the user has accepted the terms.
+    """Require that the user has accepted the terms.
 
     Args:
         names: terms that apply, keys of `TERMS`.
         accepted: ``download.accept_terms``.
-        wanted: what is to be fetched, for the message.
+        wanted: the download, for the message.
 
     Raises:
         ConfigError: an accepted name is unknown, or terms that apply are not accepted.

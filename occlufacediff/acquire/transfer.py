@@ -1,7 +1,7 @@
-"""One file over HTTP: resumed after a break, tried again with growing waits, checked before it counts.
+"""Download of one file over HTTP: resumed after interruptions, retried with growing waits, verified at the end.
 
-Bytes go to ``.<name>.part`` beside the target, with a note of where they came from; the target appears by a rename when
-size and SHA-256 are right. A killed program goes on where it was.
+Bytes go to ``.<name>.part`` next to the target, with a note about their source. The part is renamed to the target when
+size and SHA-256 are right. A later run resumes the download of a killed program.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ from occlufacediff.files import sha256, written_aside
 from occlufacediff.storage import StorageError, faults_named
 
 CHUNK = 1 << 18
-#: Without a mark of the version, so many bytes before a break are asked for again and compared.
+#: Without a version mark, this many bytes before an interruption are requested again and compared.
 OVERLAP = 1 << 16
 _REDIRECTS = (301, 302, 303)
-#: Tokens in a row that a server may refuse before it is believed. More than one: other files may use a new one up.
+#: Give up after this many rejected tokens in a row; more than one, because other files can use up a new token.
 _TOKENS = 3
 
-#: Called with the bytes of the file that are here and its length, None where that is not known.
+#: Called with the downloaded bytes of the file and its length (None: unknown).
 Report = Callable[[int, int | None], None]
 
 
 @dataclass(frozen=True)
 class Login:
-    """How a file is asked for: authorization, and the form of a log-in where there is one."""
+    """Authorization of a request, and the values of the login form, if there is one."""
 
     auth: AuthBase
     user: Secret | None = None
@@ -59,7 +59,7 @@ class Login:
 
 @dataclass(frozen=True)
 class Fetched:
-    """What came."""
+    """Size and digest of a downloaded file."""
 
     size: int
     sha256: str
@@ -67,24 +67,24 @@ class Fetched:
 
 @dataclass
 class _Note:
-    """What is known of the bytes in the part file."""
+    """Properties of the bytes in the part file."""
 
     identity: str
     length: int | None = None
     etag: str = ""
     modified: str = ""
-    #: Whether it was put together from more than one answer.
+    #: Whether it consists of more than one response.
     joined: bool = False
 
     @property
     def mark(self) -> str:
-        """What tells this version from others, fit for If-Range; empty where the server gave none."""
-        # Weak marks do not promise equal bytes.
+        """Version mark for If-Range; empty if the server sent none."""
+        # Weak marks do not guarantee equal bytes.
         return self.etag if self.etag and not self.etag.startswith("W/") else self.modified
 
 
 class Transfer:
-    """Fetches one file."""
+    """Downloads one file."""
 
     def __init__(
         self,
@@ -100,13 +100,13 @@ class Transfer:
         """Prepare.
 
         Args:
-            remote: where the file lies.
-            target: where it goes.
-            login: how it is asked for.
-            expected: size and digest as far as they are known.
-            settings: patience.
-            report: told of progress, some ten times a second at most.
-            stop: set when another file of the same job has failed: give up.
+            remote: the remote file.
+            target: the file to write.
+            login: authorization of the request.
+            expected: known size and digest.
+            settings: time limits and retries.
+            report: called with the progress, at most ten times per second.
+            stop: set when another file of the same job has failed; the download then stops.
         """
         self._remote, self._target, self._login, self._expected = remote, target, login, expected
         self._settings, self._report, self._stop = settings, report, stop
@@ -114,16 +114,16 @@ class Transfer:
         self._record = target.with_name(f".{target.name}.part.json")
         self._failures = 0
         self._best = 0
-        self._asked_afresh = False
+        self._restarted = False
 
     def run(self) -> Fetched:
-        """Fetch, check, rename; nothing is asked for where the right file is here from an earlier run.
+        """Download, verify, rename; without any request if the right file is there from an earlier run.
 
         Raises:
-            NotFetchedError: the server has no such file, or sends a page or another file in its place, twice.
-            AssetError: the server refuses the log-in, sends something else, or fails too often (the message has the
-                remedy). What is good of the part stays for the next run.
-            StorageError: the disk has too little room, becomes full, is read-only or gone; likewise.
+            NotFetchedError: the server has no such file, or sends a page or a different file, twice.
+            AssetError: the server rejects the login, sends something else, or fails too often (the message has the
+                remedy). The valid part is kept for the next run.
+            StorageError: the disk has too little space, is read-only or missing; the valid part is kept.
         """
         again = Retrying(
             retry=retry_if_exception_type(TryAgain),
@@ -133,18 +133,18 @@ class Transfer:
             reraise=True,
         )
         try:
-            # What reached the disk before it was full is a good part.
+            # The bytes written before the disk was full are a valid part.
             with faults_named(self._target):
                 self._target.parent.mkdir(parents=True, exist_ok=True)
                 return self._here() or again(self._try)
         except TryAgain as error:
             raise AssetError(
-                f"{self._remote.name}: given up after {self._failures} failures in a row: {error}. What was fetched "
-                "is kept; run again to go on from there."
+                f"{self._remote.name}: given up after {self._failures} failures in a row: {error}. The downloaded "
+                "part is kept; run again to resume."
             ) from None
 
     def _here(self) -> Fetched | None:
-        """The target, if it is there and what it has to be; of a job of several files some may have come before."""
+        """The target if it is complete and verified; a job of several files may have finished some earlier."""
         wanted = self._expected
         if wanted.sha256 is None or not self._target.is_file() or self._target.stat().st_size != wanted.size:
             return None
@@ -152,7 +152,7 @@ class Transfer:
         return found if found.sha256 == wanted.sha256 else None
 
     def _wait(self, state: RetryCallState) -> float:
-        """Seconds before the next try: doubled with each failure in a row, or what the server asked for."""
+        """Seconds before the next try: doubled with each failure in a row, or what the server requests."""
         error = state.outcome.exception() if state.outcome else None
         asked = error.wait if isinstance(error, TryAgain) else 0.0
         growing = self._settings.first_wait_s * 2.0 ** min(self._failures - 1, 30)
@@ -163,7 +163,7 @@ class Transfer:
             raise self._stopped()
 
     def _stopped(self) -> AssetError:
-        return AssetError(f"{self._remote.name}: stopped, because another file failed; what was fetched is kept.")
+        return AssetError(f"{self._remote.name}: stopped, because another file failed; the downloaded part is kept.")
 
     def _try(self) -> Fetched:
         try:
@@ -173,7 +173,7 @@ class Transfer:
             self._count(error)
             raise
         except (requests.RequestException, HTTPError, ConnectionError, TimeoutError) as error:
-            # The library's text names host and fault; the credentials are in neither.
+            # The type names the error without credentials.
             fault = TryAgain(f"the connection failed ({type(error).__name__})")
             self._count(fault)
             raise fault from None
@@ -184,7 +184,7 @@ class Transfer:
         self._failures = 1 if gained and not error.counts else self._failures + 1
 
     def _receive(self) -> _Note:
-        """One request, its content appended to the part file; the note of a part that is whole."""
+        """Send one request and append its content to the part file; return the note of the complete part."""
         note, have = self._resumable()
         if note.length is not None and have == note.length:
             return note
@@ -193,7 +193,7 @@ class Transfer:
             check_status(response, self._remote, self._settings)
             if response.status_code == 416:
                 self._forget()
-                raise TryAgain("the file is shorter than before; it is fetched anew", counts=True)
+                raise TryAgain("the file is shorter than before; it is downloaded again", counts=True)
             check_content(response, self._remote, self._settings)
             note, start = self._place(response, note, start)
             self._check_room(note, start)
@@ -201,7 +201,7 @@ class Transfer:
         return note
 
     def _resumable(self) -> tuple[_Note, int]:
-        """The note of the part file and its size; of a part of something else, or without a note, nothing is kept."""
+        """The note of the part file and its size; a part of another file, or without a note, is removed."""
         try:
             note = _Note(**json.loads(self._record.read_text(encoding="utf-8")))
             have = self._part.stat().st_size
@@ -213,7 +213,7 @@ class Transfer:
         return note, have
 
     def _ask(self, note: _Note, start: int) -> requests.Response:
-        """The answer to a request; where that refuses the token, to the same one with a new token."""
+        """Send a request; if the server rejects the token, repeat it with a new one."""
         response, auth = self._send(note, start), self._login.auth
         for _ in range(_TOKENS):
             if response.status_code != 401 or not isinstance(auth, Bearer) or not auth.renew(response.request):
@@ -235,7 +235,7 @@ class Transfer:
         form = {"username": user.reveal(), "password": password.reveal()}
         response = requests.post(self._remote.address, data=form, auth=Anonymous(), allow_redirects=False, **common)
         if response.status_code in _REDIRECTS:
-            # Where it leads is asked without the form: another site must not get the password.
+            # Follow the redirect without the form: another site must not get the password.
             response.close()
             return requests.get(
                 requests.compat.urljoin(self._remote.address, response.headers.get("Location", "")),
@@ -246,7 +246,7 @@ class Transfer:
         return response
 
     def _place(self, response: requests.Response, note: _Note, start: int) -> tuple[_Note, int]:
-        """Where the content belongs: behind the part, or, as a whole file, at the beginning."""
+        """Position of the content: after the part, or at the start for a whole file."""
         etag, modified = response.headers.get("ETag", ""), response.headers.get("Last-Modified", "")
         if response.status_code == 206:
             part = part_of(response)
@@ -257,7 +257,7 @@ class Transfer:
                 other = True
             if other:
                 self._forget()
-                raise TryAgain("the file has changed in between; it is fetched anew", counts=True)
+                raise TryAgain("the file has changed in between; it is downloaded again", counts=True)
             note.joined = True
             note.length = note.length if note.length is not None else part[1] if part else None
         else:
@@ -266,8 +266,8 @@ class Transfer:
             self._part.unlink(missing_ok=True)
         if note.length is None and self._expected.size is None and "Transfer-Encoding" not in response.headers:
             raise AssetError(
-                f"{self._remote.name}: the server does not say how long the file is, so a part could pass for the "
-                "whole; give its size in the table (column size)."
+                f"{self._remote.name}: the server does not state the length of the file, so an incomplete "
+                "download cannot be detected; give its size in the table (column size)."
             )
         if None not in (note.length, self._expected.size) and note.length != self._expected.size:
             raise self._wrong(note, "size", note.length, self._expected.size)
@@ -280,11 +280,11 @@ class Transfer:
         if note.length is not None and note.length - start > free:
             raise StorageError(
                 f"{self._target}: cannot be written: it needs {(note.length - start) / 1e6:,.0f} MB more, and its disk "
-                f"has {free / 1e6:,.0f} MB left; free some space, then run again: what is finished is kept"
+                f"has {free / 1e6:,.0f} MB left; free some space, then run again: finished work is kept"
             )
 
     def _append(self, response: requests.Response, note: _Note, start: int) -> None:
-        """Write the content to the part file from ``start`` on; where it overlaps, it must be the same."""
+        """Write the content to the part file from ``start``; overlapping bytes must be equal."""
         self._part.touch()
         with self._part.open("r+b") as file:
             known = self._part.stat().st_size - start
@@ -297,7 +297,7 @@ class Transfer:
                     seen = file.read(min(known, len(data)))
                     if data[: len(seen)] != seen:
                         self._forget()
-                        raise TryAgain("the file has changed in between; it is fetched anew", counts=True)
+                        raise TryAgain("the file has changed in between; it is downloaded again", counts=True)
                     known -= len(seen)
                     file.seek(0, 1)
                     file.write(data[len(seen) :])
@@ -311,7 +311,7 @@ class Transfer:
                 if now - begun > self._settings.timeout_s:
                     if window < self._settings.slowest_bytes_s * (now - begun):
                         raise TryAgain(
-                            f"the server gives less than {self._settings.slowest_bytes_s} bytes/s", counts=True
+                            f"the server sends less than {self._settings.slowest_bytes_s} bytes/s", counts=True
                         )
                     begun, window = now, 0
             size = file.tell()
@@ -320,10 +320,10 @@ class Transfer:
             raise TryAgain(f"the connection was cut at {size} of {note.length} bytes")
         if note.length is not None and size > note.length:
             self._forget()
-            raise TryAgain(f"the server sends more than the {note.length} bytes that it announced", counts=True)
+            raise TryAgain(f"the server sends more than the announced {note.length} bytes", counts=True)
 
     def _finish(self, note: _Note) -> Fetched:
-        """Check the whole part and give it its name."""
+        """Verify the complete part and rename it to the target."""
         try:
             check_start(self._part, self._remote, self._settings)
         except AssetError:
@@ -341,15 +341,15 @@ class Transfer:
         return fetched
 
     def _wrong(self, note: _Note, what: str, got: object, wanted: object) -> TryAgain | NotFetchedError:
-        """What to raise over a file that is another one; nothing of it is kept, and it is asked for once more."""
+        """The error for a wrong file; the part is removed, and the file is requested once more."""
         self._forget()
-        # Pieces of two versions, or bytes that were damaged on the way: once more in one piece.
-        if note.joined or (not self._asked_afresh and self._failures + 1 < self._settings.attempts):
-            self._asked_afresh = True
+        # Parts of two versions, or bytes damaged in transit: request the whole file once more.
+        if note.joined or (not self._restarted and self._failures + 1 < self._settings.attempts):
+            self._restarted = True
             return TryAgain(f"its {what} is {got} and not {wanted}", counts=True)
         return NotFetchedError(
-            f"{self._remote.name}: its {what} is {got}, and {self._expected.source} says {wanted}; nothing was kept. "
-            f"Remedy: {self._expected.remedy}."
+            f"{self._remote.name}: its {what} is {got}, and {self._expected.source} says {wanted}; the file was "
+            f"removed. Remedy: {self._expected.remedy}."
         )
 
     def _forget(self) -> None:

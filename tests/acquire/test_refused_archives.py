@@ -1,4 +1,4 @@
-"""Archives that the server refuses for good: rows of the manifest, and all else goes on."""
+"""Archives that cannot be downloaded become rows of the manifest; everything else continues."""
 
 from __future__ import annotations
 
@@ -54,8 +54,8 @@ def settings_for(server: FaultyServer, folder: Path, *rows: str) -> DownloadSett
     [
         ([404], ",", r"no such file \(404\)", 1),
         ([410], ",", r"no such file \(410\)", 1),
-        (["html"], ",", "a web page came", 1),
-        (["html_as_tar"], ",", "a web page came", 1),
+        (["html"], ",", "a web page instead", 1),
+        (["html_as_tar"], ",", "a web page instead", 1),
         ([], f",{'0' * 64}", "SHA-256 is", 2),
         ([], "999,", "size is 200000, and", 2),
     ],

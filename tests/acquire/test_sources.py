@@ -1,4 +1,4 @@
-"""Tables of files elsewhere, consent, and settings: what is refused before anything is fetched."""
+"""Tables of remote files, consent and settings: errors before the first download."""
 
 from __future__ import annotations
 
@@ -138,7 +138,7 @@ def test_the_table_of_first_use_is_filled_by_many_at_once(tmp_path):
         job.join()
     assert all(expected(remote, table).size == 5 for remote in remotes)
     table.write_text("address,size,sha256\nfiles/1,five,0\n")
-    with pytest.raises(AssetError, match=r"checksums\.csv.*mend or remove"):
+    with pytest.raises(AssetError, match=r"checksums\.csv.*correct or remove"):
         expected(remotes[1], table)
 
 

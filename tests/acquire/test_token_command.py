@@ -123,7 +123,7 @@ def test_a_good_token_of_the_environment_needs_no_command(
         (("false",), "ended with status 1", 0),
         (("true",), "printed nothing", 0),
         (("echo", "Log in with", TOKEN), "something else than one token", 0),
-        (("echo", TOKEN + "x"), "gives the token again that the server has just refused", 1),
+        (("echo", TOKEN + "x"), r"prints the token that the server has just rejected \(401\) again", 1),
     ],
     ids=lambda value: value[0] if isinstance(value, tuple) else "",
 )
@@ -142,7 +142,7 @@ def test_an_account_without_the_right_is_given_up(server: FaultyServer, tmp_path
     issuer = Issuer(tmp_path, uses=0)
     server.accepts = issuer.accepts
     server.files["a"] = Served(b"x" * 1000)
-    with pytest.raises(AssetError, match=r"refuses \(401\)\. It refuses what download\.token_command gives"):
+    with pytest.raises(AssetError, match=r"rejects the request \(401\)\. It also rejects the token of download"):
         fetch_files({tmp_path / "a.tar": remote(server, "a")}, settings=settings_for(server, tmp_path, issuer.command))
     assert issuer.given == len(server.asked) == 4
 

@@ -103,7 +103,7 @@ def test_refusals_are_one_line_without_the_token(tree, server):
     # The refused log-in stops its file; the page costs the sounds alone.
     (left,) = (tree.folder / "results").glob("fetched/archives/*/*.tar")
     assert left.name == "audio.tar"
-    assert "a web page came in place of the file" in (refusal_in(left) or "")
+    assert "a web page instead of the file" in (refusal_in(left) or "")
 
 
 def test_a_licensed_asset_arrives_unpacked(bare, tmp_path, server, monkeypatch):
