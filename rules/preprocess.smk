@@ -73,7 +73,7 @@ if cfg.landmarks.source == "emote":
             min_found=cfg.landmarks.min_found,
             code=fingerprint("occlufacediff.stages.emote_landmarks"),
         message:
-            "{wildcards.subject}: published landmarks"
+            "{wildcards.subject}: EMOTE's landmarks"
         conda:
             "../envs/preprocess.yaml"
         script:

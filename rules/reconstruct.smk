@@ -45,7 +45,7 @@ if cfg.reconstruction.source == "emote":
             settings=as_params(cfg.emote),
             code=fingerprint("occlufacediff.stages.emote_coefficients"),
         message:
-            "{wildcards.subject}: published coefficients"
+            "{wildcards.subject}: EMOTE's coefficients"
         conda:
             "../envs/learn.yaml"
         script:

@@ -1,4 +1,4 @@
-"""Join the indices of all stages and subjects into one table with splits and failures."""
+"""Write the table of all clips, with splits and failures."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Bring one subject's clips to 25 frames a second."""
+"""Convert one subject's clips to 25 frames per second."""
 
 from pathlib import Path
 

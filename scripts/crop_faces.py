@@ -1,4 +1,4 @@
-"""Crop the face of one subject's clips and bring its landmarks to [-1, 1]."""
+"""Crop the faces of one subject's clips and normalise their landmarks."""
 
 from pathlib import Path
 

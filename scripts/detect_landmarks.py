@@ -1,4 +1,4 @@
-"""Find the face landmarks on every frame of one subject's clips."""
+"""Detect the face landmarks in every frame of one subject's clips."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Take the sound of one subject's clips at 16 kHz, and its log-mel."""
+"""Extract the audio of one subject's clips at 16 kHz, and its log-mel spectrogram."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Fetch one archive of a subject from the shared folder."""
+"""Download one archive of a subject from the shared folder."""
 
 from pathlib import Path
 
@@ -13,6 +13,6 @@ with logged(snakemake):
         snakemake.wildcards.subject,
         snakemake.wildcards.archive,
         Path(snakemake.output.archive),
-        # Not a param: how patiently a file is fetched, and from which mirror, is no reason to fetch it again.
+        # Not a param: another mirror or number of attempts is no reason to download a file again.
         settings=from_params(DownloadSettings, snakemake.config["download"]),
     )

@@ -1,4 +1,4 @@
-"""Fetch and unpack one licensed asset."""
+"""Download and unpack one licensed asset."""
 
 from pathlib import Path
 

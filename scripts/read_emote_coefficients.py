@@ -1,4 +1,4 @@
-"""Read the published coefficients of one subject's clips."""
+"""Read EMOTE's coefficients of one subject's clips."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Read the published landmarks of one subject's clips."""
+"""Read EMOTE's landmarks of one subject's clips."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Hide parts of real recordings, let every method fill them in, and compare."""
+"""Occlude parts of real videos, reconstruct them by every method, and compare."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Unpack one subject's archives: one camera's videos and their sound."""
+"""Unpack one subject's archives: the videos of one camera and their audio."""
 
 from pathlib import Path
 

@@ -149,7 +149,7 @@ def test_a_clip_that_kills_its_workers_is_named_and_the_others_are_kept(tmp_path
     with (
         dask_here(tmp_path / "dask", workers=1, deaths=0) as dask,
         # The name may be that of the clip that waited behind it.
-        pytest.raises(ConfigError, match=r"1 workers of tcp://\S+ died .* happy/level_1/00[12] ; see .*kept"),
+        pytest.raises(ConfigError, match=r"1 workers of tcp://\S+ died .* happy/level_1/00[12]; see .*kept"),
     ):
         run_shard(CLIPS[:3], deadly_work, tmp_path / "parts", key, scheduler=dask.address)
     assert part_path(tmp_path / "parts", CLIPS[0]).exists()

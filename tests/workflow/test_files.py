@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from textwrap import dedent
 
 import pytest
 import yaml
+import yte
 
 ROOT = Path(__file__).resolve().parents[2]
 ORDER = ["input", "output", "log", "benchmark", "threads", "resources", "params", "message", "conda", "script"]
@@ -65,3 +67,25 @@ def test_rules_that_hide_under_pictures_see_them_change(name):
 
 def test_every_script_has_its_rule():
     assert {path.stem for path in (ROOT / "scripts").glob("*.py")} == set(_rules())
+
+
+def test_local_jobs_share_the_memory_of_this_machine():
+    profile = yte.process_yaml((ROOT / "profiles/default/config.yaml").read_text())
+    resources = dict(entry.split("=") for entry in profile["resources"])
+    installed = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 10**6
+    assert int(resources["mem_mb"]) == pytest.approx(0.9 * installed, rel=0.01)
+    assert resources["gpu"] == "1"
+
+
+def test_private_interfaces_of_snakemake_are_used_in_one_place():
+    private = r"workflow\.(?!basedir|current_basedir|source_path|cores\b)\w+"
+    found = {
+        path.name: set(re.findall(private, re.sub("#.*", "", path.read_text())))
+        for path in [ROOT / "Snakefile", *(ROOT / "rules").glob("*.smk")]
+    }
+    used = {
+        name: names - {"workflow.chunks", "workflow.fingerprint", "workflow.inputs"} for name, names in found.items()
+    }
+    assert {name: names for name, names in used.items() if names} == {
+        "common.smk": {"workflow.remote_exec", "workflow.resource_settings", "workflow.dag"}
+    }
