@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-#: Points of the mesh, and with the two irises (468..472 the person's right one, 473..477 the left).
+#: Number of mesh points without and with the irises (468..472: the person's right iris, 473..477: the left one).
 MESH_POINTS = 468
 ALL_POINTS = 478
 
@@ -12,10 +12,10 @@ ALL_POINTS = 478
 LIPS_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)
 LIPS_INNER = (78, 191, 80, 81, 82, 13, 312, 311, 310, 415, 308, 324, 318, 402, 317, 14, 87, 178, 88, 95)
 LIPS = LIPS_OUTER + LIPS_INNER
-#: Opposite points of upper and lower lip, paired by place (of the mouth-closure measure).
+#: Opposite points of the upper and lower lip, in pairs (for the mouth-closure metric).
 LIP_PAIRS_UPPER = (191, 80, 81, 82, 13, 312, 311, 310, 415, 185, 40, 39, 37, 0, 267, 269, 270, 409, 308, 291)
 LIP_PAIRS_LOWER = (95, 88, 178, 87, 14, 317, 402, 318, 324, 146, 91, 181, 84, 17, 314, 405, 321, 375, 78, 61)
-#: Middle of the inner lips: their distance is the opening of the mouth.
+#: Centre of the inner lips; their distance is the mouth opening.
 INNER_LIP_TOP, INNER_LIP_BOTTOM = 13, 14
 
 RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 161, 246)
@@ -24,16 +24,16 @@ LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387
 EYE_CORNERS = (33, 263)
 RIGHT_BROW = (46, 53, 52, 65, 55, 70, 63, 105, 66, 107)
 LEFT_BROW = (276, 283, 282, 295, 285, 300, 293, 334, 296, 336)
-#: What tells of lids and brows.
+#: Points of eyelids and brows.
 EYES_AND_BROWS = RIGHT_EYE + LEFT_EYE + RIGHT_BROW + LEFT_BROW
 NOSE = (1, 2, 4, 5, 6, 19, 45, 48, 64, 94, 97, 98, 115, 168, 195, 197, 220, 275, 278, 294, 326, 327, 344, 440)
-#: Outline of the face, from the forehead's middle to the person's left and around.
+#: Face contour, from the centre of the forehead, first along the person's left side.
 CONTOUR = (
     10, 338, 297, 332, 284, 251, 389, 356, 454, 323, 361, 288, 397, 365, 379, 378, 400, 377,
     152, 148, 176, 149, 150, 136, 172, 58, 132, 93, 234, 127, 162, 21, 54, 103, 67, 109,
 )  # fmt: skip
 
-#: Mesh points at the places of the 68 points of the iBUG convention (chin line, brows, nose, eyes, lips).
+#: Mesh points for the 68 points of the iBUG convention (chin line, brows, nose, eyes, lips).
 IBUG_68 = (
     127, 234, 93, 58, 172, 136, 149, 148, 152, 377, 378, 365, 397, 288, 323, 454, 356,
     70, 63, 105, 66, 107, 336, 296, 334, 293, 300,
@@ -44,7 +44,7 @@ IBUG_68 = (
 
 
 def lip_pairs(points: Iterable[int]) -> list[tuple[int, int]]:
-    """Places of the paired points of upper and lower lip among some of the 468, such as a head's landmarks."""
+    """Positions of the lip pairs in a list of mesh points, such as a head model's landmarks."""
     place = {int(point): number for number, point in enumerate(points)}
     pairs = zip(LIP_PAIRS_UPPER, LIP_PAIRS_LOWER, strict=True)
     return [(place[up], place[down]) for up, down in pairs if up in place and down in place]

@@ -1,4 +1,4 @@
-"""The command's front door: quick, and errors are one line."""
+"""The command line: fast start, one-line errors."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def test_summary_prints_the_table(tmp_path: Path) -> None:
     "arguments",
     [["predict"], ["predict", "a.mp4", "--occlusion", "nose"], ["benchmark"], ["fly"]],
 )
-def test_wrong_use_is_explained(arguments: list[str]) -> None:
+def test_wrong_arguments_print_the_usage(arguments: list[str]) -> None:
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
     assert "Usage:" in result.output

@@ -1,8 +1,9 @@
-"""Configuration: what is accepted, what is refused and how, and files that are written from the schema."""
+"""Configuration: valid and invalid values, error messages, and the files generated from the schema."""
 
 from __future__ import annotations
 
 import copy
+import json
 import math
 import re
 from pathlib import Path
@@ -42,7 +43,7 @@ def _at(config: dict, name: str) -> object:
     return config
 
 
-def test_written_files_agree_with_the_schema():
+def test_generated_files_are_up_to_date():
     for path, text in documents().items():
         assert path.read_text(encoding="utf-8") == text, f"{path.name} is out of date: run `make config`"
 
@@ -129,6 +130,15 @@ def test_wrong_value_is_named_with_its_remedy(name, value, words):
         assert word in message
 
 
+def test_the_json_schema_has_the_ranges():
+    schema = json.loads((FOLDER / "schema.json").read_text())["$defs"]
+    assert schema["CropSettings"]["properties"]["scale"]["minimum"] == 0.5
+    assert schema["CropSettings"]["properties"]["scale"]["maximum"] == 5
+    assert schema["LoopSettings"]["properties"]["learning_rate"]["exclusiveMinimum"] == 0
+    assert schema["LoopSettings"]["properties"]["ema_decay"]["exclusiveMaximum"] == 1
+    assert schema["EvaluationSettings"]["properties"]["methods"]["minItems"] == 1
+
+
 def test_new_names_of_renamed_keys_exist():
     assert set(RENAMED.values()) <= set(NAMES)
     assert set(RENAMED).isdisjoint(NAMES)
@@ -150,7 +160,7 @@ def test_any_missing_key_is_named(data):
 
 @settings(deadline=None)
 @given(st.data())
-def test_any_key_with_a_mapping_of_nonsense_is_named(data):
+def test_a_mapping_as_value_of_any_key_is_an_error_with_its_name(data):
     name = data.draw(st.sampled_from(NAMES))
     with pytest.raises(ConfigError) as caught:
         load_config(_with(name, {"nonsense": 1}))
@@ -165,7 +175,7 @@ def test_a_secret_in_a_wrong_place_is_not_shown(name):
         assert "ya29" not in str(refused.value)
 
 
-def test_settings_of_a_command_are_validated_too():
+def test_settings_of_commands_are_validated():
     with pytest.raises(ConfigError, match=r"^--guidance-all: got nan, needs a finite number$"):
         check_settings(PredictionSettings(guidance_all=math.nan), options=True)
     with pytest.raises(ConfigError, match=r"^adaptation\.samples: got 0, needs at least 1$"):
@@ -173,12 +183,12 @@ def test_settings_of_a_command_are_validated_too():
     assert check_settings(PredictionSettings()) == PredictionSettings()
 
 
-def test_date_in_yaml_is_refused():
+def test_a_date_in_yaml_is_an_error():
     with pytest.raises(ConfigError, match="date"):
         load_config(_with("dataset", yaml.safe_load("2026-01-01")))
 
 
-def test_sections_survive_the_way_to_a_script():
+def test_sections_are_restored_from_params():
     config = Config()
     for name in ("evaluation", "denoiser", "split", "synthetic"):
         section = getattr(config, name)
@@ -193,12 +203,12 @@ def test_synthetic_splits_come_from_the_plan():
     assert split.test.sentences and set(split.test.sentences).isdisjoint(split.train.sentences)
 
 
-def test_own_split_lists_are_kept():
+def test_explicit_split_lists_are_kept():
     config = load_config(_with("split.test", {"subjects": ["M101"], "sentences": ["1"]}))
     assert split_settings(config) == config.split
 
 
-def test_unknown_subject_names_those_that_are_known():
+def test_an_unknown_subject_is_an_error_with_the_known_ones():
     with pytest.raises(ConfigError, match=r"'M1O1'.*did you mean M101.*W101"):
         subjects(load_config(_with("subjects", ["M1O1"])))
 
