@@ -18,6 +18,9 @@ from occlufacediff.media.rates import FPS
 Array = NDArray[np.float64]
 Frames = NDArray[np.intp]
 
+#: Frames whose posterior is computed at once; bounds the memory of long runs of occluded frames.
+_BLOCK = 4096
+
 
 @dataclass(frozen=True, eq=False)
 class Process:
@@ -53,6 +56,10 @@ class Process:
 
     def posterior(self, run: Frames, context: Frames, shown: Array) -> tuple[Array, Array]:
         """Mean and standard deviation (R, N) at the frames ``run``, given values (C, N) at the frames ``context``."""
+        if len(run) > _BLOCK:
+            blocks = np.array_split(run, -(-len(run) // _BLOCK))
+            value, error = zip(*(self.posterior(block, context, shown) for block in blocks), strict=True)
+            return np.concatenate(value), np.concatenate(error)
         s, gain = self.settings, self.settings.gain_sd**2
         prior = s.gain * self.pull[run]
         own = self.variance(run)[:, None]

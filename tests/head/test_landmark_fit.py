@@ -1,4 +1,4 @@
-"""The landmark fit finds known motion again, with noise, hidden parts, jumping boxes and hostile input."""
+"""The landmark fit recovers known motion: with noise, occlusion, jumping boxes and wrong input."""
 
 from __future__ import annotations
 
@@ -120,7 +120,7 @@ def test_jumping_boxes_change_the_camera_only(small_head: HeadAsset, basis: Land
     assert np.linalg.norm(project_numpy(points, fit.cam) - crops, axis=-1).mean() * PX < 0.5
 
 
-def test_hidden_frames_are_carried(small_head: HeadAsset, basis: LandmarkBasis) -> None:
+def test_occluded_frames_are_filled(small_head: HeadAsset, basis: LandmarkBasis) -> None:
     truth = moving(small_head, 60)
     gaps = truth.landmarks.copy()
     gaps[:3] = np.nan
@@ -135,7 +135,7 @@ def test_hidden_frames_are_carried(small_head: HeadAsset, basis: LandmarkBasis) 
     assert np.degrees(np.abs(fit.global_pose - truth.global_pose)).max() < 15
 
 
-def test_hidden_mouth_leaves_pose_and_camera(small_head: HeadAsset, basis: LandmarkBasis) -> None:
+def test_an_occluded_mouth_does_not_affect_pose_and_camera(small_head: HeadAsset, basis: LandmarkBasis) -> None:
     truth = moving(small_head, 40)
     visible = np.tile(truth.landmarks[0, :, 1] < 0.2, (40, 1))
     visible[:, LIPS] = False
@@ -148,8 +148,8 @@ def test_hidden_mouth_leaves_pose_and_camera(small_head: HeadAsset, basis: Landm
     assert np.isnan(fit.opening_correlation)
 
 
-def test_what_no_frame_shows_stays_near_the_average_face(small_head: HeadAsset, basis: LandmarkBasis) -> None:
-    """With errors alike in all frames, identity must not be read off a part of a face as off a whole one."""
+def test_parts_occluded_in_all_frames_stay_near_the_average_face(small_head: HeadAsset, basis: LandmarkBasis) -> None:
+    """If errors are equal in all frames, a visible part of the face determines the identity less than all of it."""
     bold = replace(SETTINGS, shape_sd_unseen=SETTINGS.shape_sd)
     missed = []
     for seed in range(6):
@@ -163,7 +163,7 @@ def test_what_no_frame_shows_stays_near_the_average_face(small_head: HeadAsset, 
 
 
 @pytest.mark.parametrize(("of_68", "cautious"), [(6, False), (7, True)])
-def test_a_tenth_of_the_main_landmarks_unseen_makes_cautious(
+def test_the_stronger_identity_prior_applies_from_a_tenth_of_the_landmarks(
     small_head: HeadAsset, basis: LandmarkBasis, of_68: int, cautious: bool
 ) -> None:
     landmarks = moving(small_head, 20).landmarks
@@ -182,7 +182,7 @@ def test_a_tenth_of_the_main_landmarks_unseen_makes_cautious(
     np.testing.assert_array_equal(once, same)
 
 
-def test_long_clips_go_in_pieces_without_seams(small_head: HeadAsset, basis: LandmarkBasis) -> None:
+def test_long_clips_are_solved_in_pieces_without_seams(small_head: HeadAsset, basis: LandmarkBasis) -> None:
     truth = moving(small_head, 300)
     whole = fit_clip(basis, truth.landmarks, settings=replace(SETTINGS, piece_frames=1000))
     pieces = fit_clip(basis, truth.landmarks, settings=replace(SETTINGS, piece_frames=100))
@@ -195,7 +195,7 @@ def test_long_clips_go_in_pieces_without_seams(small_head: HeadAsset, basis: Lan
     [(100, 200), (0, 100), (200, 300), (0, 299), (1, 300), (40, 90), (6, 296)],
     ids=["middle", "beginning", "end", "all-but-the-last", "all-but-the-first", "over-one-seam", "all-but-ten"],
 )
-def test_a_piece_without_a_face_is_carried_like_shorter_gaps(
+def test_a_piece_without_a_face_is_filled_like_shorter_gaps(
     small_head: HeadAsset, basis: LandmarkBasis, start: int, stop: int
 ) -> None:
     """A gap longer than a piece is filled as in a fit of the whole clip in one piece that has converged."""
@@ -228,7 +228,7 @@ def test_a_gap_of_any_length_anywhere(
     assert np.abs(np.diff(np.log(fit.cam[:, 0]))).max() < 0.05
 
 
-def test_clips_without_a_long_gap_do_not_depend_on_its_treatment(
+def test_short_gaps_are_solved_within_their_piece(
     small_head: HeadAsset, basis: LandmarkBasis, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     landmarks = moving(small_head, 300).landmarks

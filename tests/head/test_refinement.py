@@ -1,4 +1,4 @@
-"""Motion follows visible landmarks and stays the expected one where nothing is visible."""
+"""Refinement follows visible landmarks and keeps the predicted motion elsewhere."""
 
 from __future__ import annotations
 
@@ -40,14 +40,14 @@ def clip(small_head: HeadAsset) -> tuple[NDArray[np.float32], NDArray[np.float32
     return shape.astype(np.float32), np.column_stack([exp, jaw]).astype(np.float32), lmk.astype(np.float32)
 
 
-def test_visible_landmarks_decide(basis, clip):
+def test_visible_landmarks_determine_the_motion(basis, clip):
     shape, truth, lmk = clip
     wrong = np.zeros_like(truth)
     found = refine_motion(basis, wrong, lmk, np.ones((FRAMES, 468)), shape, settings=SETTINGS)
     assert np.abs(found - truth).mean() < 0.25 * np.abs(wrong - truth).mean()
 
 
-def test_hidden_frames_return_to_the_expected_without_a_jump(basis, clip):
+def test_occluded_frames_return_to_the_prediction_without_a_jump(basis, clip):
     shape, truth, lmk = clip
     visible = np.ones((FRAMES, 468))
     visible[8:22] = 0
@@ -61,7 +61,7 @@ def test_hidden_frames_return_to_the_expected_without_a_jump(basis, clip):
 
 @pytest.mark.parametrize("gap", [(0, 100), (70, 160), (130, 230), (5, 225)])
 def test_a_piece_without_a_face_keeps_the_expected_motion(small_head, basis, gap):
-    """Pieces of 64 frames lie within the gap; its middle keeps the expected motion exactly as far as bounds allow."""
+    """The gap contains whole pieces of 64 frames; its inner frames keep the predicted motion."""
     truth = moving(small_head, 230)
     motion = np.concatenate([truth.exp, truth.jaw], axis=1).astype(np.float32)
     visible = np.ones((230, 468))
@@ -82,13 +82,13 @@ def test_a_piece_without_a_face_keeps_the_expected_motion(small_head, basis, gap
     assert np.abs(np.diff(found, axis=0)).max() < 3 * np.abs(np.diff(motion, axis=0)).max()
 
 
-def test_nothing_visible_changes_nothing(basis, clip):
+def test_without_visible_landmarks_the_motion_is_unchanged(basis, clip):
     shape, truth, lmk = clip
     found = refine_motion(basis, truth, lmk, np.zeros((FRAMES, 468)), shape, settings=SETTINGS)
     assert found is truth
 
 
-def test_an_expected_face_that_is_true_stays(basis, clip):
+def test_a_correct_prediction_is_unchanged(basis, clip):
     shape, truth, lmk = clip
     some = np.ones((FRAMES, 468))
     some[:, ::2] = 0
@@ -96,8 +96,8 @@ def test_an_expected_face_that_is_true_stays(basis, clip):
     np.testing.assert_allclose(found, truth, atol=0.02)
 
 
-def test_joined_motion_keeps_its_mouth_where_that_is_hidden(small_head, clip):
-    """Cheeks that still are visible do not move a mouth that is not; without ``joined`` they do."""
+def test_adapted_motion_keeps_an_occluded_mouth(small_head, clip):
+    """Visible cheeks do not move an occluded mouth; without ``adapted`` they do."""
     shape, truth, lmk = clip
     names = tuple(f"mouth{number}" if number % 2 else f"brow{number}" for number in range(small_head.n_exp))
     basis = LandmarkBasis.of(replace(small_head, expression_names=names))
@@ -105,23 +105,23 @@ def test_joined_motion_keeps_its_mouth_where_that_is_hidden(small_head, clip):
     visible[np.ix_(range(10, 20), LIPS)] = 0
     expected = 0.5 * truth
     free = refine_motion(basis, expected, lmk, visible, shape, settings=SETTINGS)
-    joined = refine_motion(basis, expected, lmk, visible, shape, settings=SETTINGS, adapted=True)
+    adapted = refine_motion(basis, expected, lmk, visible, shape, settings=SETTINGS, adapted=True)
     mouth = np.array([name.startswith("mouth") for name in names] + [True] * 3)
-    hidden = np.zeros(joined.shape, bool)
+    hidden = np.zeros(adapted.shape, bool)
     hidden[10:20] = mouth
-    np.testing.assert_array_equal(joined[hidden], expected[hidden])
-    np.testing.assert_array_equal(joined[~hidden], free[~hidden])
+    np.testing.assert_array_equal(adapted[hidden], expected[hidden])
+    np.testing.assert_array_equal(adapted[~hidden], free[~hidden])
     assert np.abs(free - expected)[hidden].max() > 0.02
 
 
-def test_expected_of_a_wrong_size_is_refused(basis, clip):
+def test_a_prior_of_a_wrong_size_is_rejected(basis, clip):
     _, truth, lmk = clip
     with pytest.raises(ValueError, match="expected"):
         fit_clip(basis, lmk, settings=SETTINGS, expected=(truth[:, :-4], truth[:, -3:]))
 
 
-def test_landmarks_that_the_head_lacks_place_nothing(small_head: HeadAsset) -> None:
-    """A head may know a quarter of the mesh's points; only those count as seen."""
+def test_landmarks_that_the_head_lacks_do_not_count(small_head: HeadAsset) -> None:
+    """A head model may have a fifth of the face mesh points; only these count as visible."""
     head, chosen = small_head, np.arange(0, 468, 5)
     fewer = replace(
         head,

@@ -1,4 +1,4 @@
-"""A moving photograph, a small head and untrained networks, and a way to predict from the command line."""
+"""Fixtures: a moving photograph, a small head model, untrained networks, and the command `predict`."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ FRAMES = 26
 
 @pytest.fixture(scope="session")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Head, untrained checkpoint and videos."""
+    """Folder with head model, untrained checkpoint and videos."""
     folder = tmp_path_factory.mktemp("predict")
     head = small_head()
     head.save(folder / "head.npz")
@@ -50,7 +50,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def predict(folder: Path) -> Callable[..., tuple[int, str]]:
-    """Runs the command on a video of the folder; gives exit status and output."""
+    """Runs the command on a video of the folder; returns exit status and output."""
 
     def run(video: str, out: Path, *options: str) -> tuple[int, str]:
         arguments = ["predict", str(folder / video), "--out", str(out), "--device", "cpu"]

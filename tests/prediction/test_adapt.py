@@ -1,4 +1,4 @@
-"""Motion adapted to the visible frames of a clip: what it takes from them, and how sure it is of the others."""
+"""Adaptation: motion and spread of occluded frames from the visible frames of the clip."""
 
 from dataclasses import replace
 
@@ -35,7 +35,7 @@ def known_outside(hidden: slice) -> np.ndarray:
 
 
 def turned(pose, settings):
-    """What turns of the head tell of a coefficient, by the deviation of their weights."""
+    """Columns of head rotation, times the deviation of their weights."""
     return settings.turned_sd * gaussian_filter1d((pose - pose.mean(axis=0)) / np.radians(10), 2.0, axis=0)
 
 
@@ -44,7 +44,7 @@ def adapted(guide, seen, mask, audio=None, settings=PLAIN, **more):
     return adapt(guide, seen, mask, audio, mean=mean, spread=np.ones(guide.shape[1]), settings=settings, **more)
 
 
-def test_visible_frames_stay_as_they_are_seen() -> None:
+def test_visible_frames_keep_the_motion_of_the_fit() -> None:
     rng = np.random.default_rng(0)
     seen, mask = smooth(rng, (FRAMES, VALUES)), known_outside(slice(40, 120))
     found = adapted(smooth(rng, (FRAMES, VALUES)), seen, mask)
@@ -52,7 +52,7 @@ def test_visible_frames_stay_as_they_are_seen() -> None:
     assert found.spread[mask].max() < found.spread[~mask].min()
 
 
-def test_hidden_frames_leave_the_visible_ones_without_a_jump() -> None:
+def test_occluded_frames_follow_visible_ones_without_a_jump() -> None:
     seen = np.full((FRAMES, VALUES), 2.0)
     seen[40:120] = 99.0  # what stands in hidden frames counts for nothing
     found = adapted(np.zeros((FRAMES, VALUES)), seen, known_outside(slice(40, 120)))
@@ -69,7 +69,7 @@ def test_gain_and_rest_come_from_the_visible_frames() -> None:
     assert np.abs(found.motion - seen)[~mask].mean() < 0.4 * np.abs(usual.motion - seen)[~mask].mean()
 
 
-def test_a_guide_that_proved_wrong_is_followed_less() -> None:
+def test_samples_that_disagree_with_visible_frames_get_a_smaller_gain() -> None:
     rng = np.random.default_rng(2)
     guide, other, mask = smooth(rng, (FRAMES, VALUES)), smooth(rng, (FRAMES, VALUES)), known_outside(slice(60, 100))
     right = adapted(guide, guide, mask).motion[~mask].std()
@@ -77,7 +77,7 @@ def test_a_guide_that_proved_wrong_is_followed_less() -> None:
     assert wrong < 0.75 * right
 
 
-def test_with_nothing_visible_it_is_the_mean_and_the_expected_gain() -> None:
+def test_without_visible_frames_mean_and_expected_gain_apply() -> None:
     rng = np.random.default_rng(3)
     guide, seen = smooth(rng, (FRAMES, VALUES)), np.full((FRAMES, VALUES), np.pi)
     found = adapted(guide, seen, np.zeros((FRAMES, VALUES), bool))
@@ -85,8 +85,8 @@ def test_with_nothing_visible_it_is_the_mean_and_the_expected_gain() -> None:
 
 
 @pytest.mark.parametrize("terms", [(), ("pose",), ("audio",), ("pose", "audio")])
-def test_intervals_cover_what_the_process_makes(terms: tuple[str, ...]) -> None:
-    """Truths drawn from the very process: 50 % and 90 % intervals hold about so many of them."""
+def test_intervals_cover_draws_from_the_process(terms: tuple[str, ...]) -> None:
+    """The 50 % and 90 % intervals contain about that share of motions drawn from the process."""
     rng = np.random.default_rng(6)
     s, frames = replace(PLAIN, gain=0.6, rest_sd=1.0, fast_sd=0.7), 90
     mask = np.ones((frames, 1), bool)
@@ -117,7 +117,7 @@ def test_intervals_cover_what_the_process_makes(terms: tuple[str, ...]) -> None:
     assert np.mean(inside[1.645]) == pytest.approx(0.9, abs=0.06)
 
 
-def test_with_nothing_visible_the_spread_is_that_of_all_terms() -> None:
+def test_without_visible_frames_the_spread_contains_all_terms() -> None:
     rng = np.random.default_rng(11)
     guide, audio, pose = smooth(rng, (FRAMES, VALUES)), smooth(rng, (FRAMES, 2)), 0.2 * smooth(rng, (FRAMES, 3), 0.3)
     s, never = PLAIN, np.zeros((FRAMES, VALUES), bool)
@@ -127,7 +127,7 @@ def test_with_nothing_visible_the_spread_is_that_of_all_terms() -> None:
     np.testing.assert_allclose(found.spread, np.sqrt(variance), rtol=1e-5)
 
 
-def test_the_spread_is_larger_where_samples_lie_apart() -> None:
+def test_the_spread_follows_the_disagreement_of_samples() -> None:
     rng = np.random.default_rng(7)
     apart = np.ones((FRAMES, VALUES))
     apart[60:80] = 3.0
@@ -136,8 +136,8 @@ def test_the_spread_is_larger_where_samples_lie_apart() -> None:
     assert found.spread[60:80].mean() > 1.5 * found.spread[85:100].mean()
 
 
-def test_where_guesses_agree_throughout_the_spread_is_as_without_them() -> None:
-    """A single sample lies apart from the rules' motion, in the coefficients that these move and in no other."""
+def test_coefficients_without_disagreement_keep_their_spread() -> None:
+    """A single sample disagrees with the viseme rules only in coefficients that the rules move."""
     rng = np.random.default_rng(7)
     guide, seen, apart = smooth(rng, (FRAMES, VALUES)), smooth(rng, (FRAMES, VALUES)), np.zeros((FRAMES, VALUES))
     apart[:, 0] = rng.uniform(0.5, 2.0, FRAMES)
@@ -148,7 +148,7 @@ def test_where_guesses_agree_throughout_the_spread_is_as_without_them() -> None:
     assert np.ptp(uneven[:, 0] / even[:, 0]) > 0.5
 
 
-def test_mouth_and_eyes_hidden_at_different_times_are_adapted_each_on_its_own() -> None:
+def test_groups_occluded_at_different_times_are_adapted_separately() -> None:
     rng = np.random.default_rng(8)
     truth, apart = smooth(rng, (FRAMES, 4)), rng.uniform(0.5, 2.0, (FRAMES, 4))
     guide, audio, mask = smooth(rng, (FRAMES, 4)), smooth(rng, (FRAMES, 1)), np.ones((FRAMES, 4), bool)
@@ -160,7 +160,7 @@ def test_mouth_and_eyes_hidden_at_different_times_are_adapted_each_on_its_own() 
         np.testing.assert_allclose(both.spread[:, group], alone.spread, atol=1e-6)
 
 
-def test_a_mouth_that_moves_with_the_heads_turns_is_followed_where_it_is_hidden() -> None:
+def test_head_rotation_explains_an_occluded_mouth() -> None:
     rng = np.random.default_rng(9)
     turn = smooth(rng, (FRAMES, 3), seconds=0.5) * np.radians(10)
     seen, mask = np.repeat(turn[:, 1:2] / np.radians(10), VALUES, axis=1), known_outside(slice(60, 100))
@@ -170,7 +170,7 @@ def test_a_mouth_that_moves_with_the_heads_turns_is_followed_where_it_is_hidden(
     assert missed[1] < 0.4 * missed[0]
 
 
-def test_what_stays_visible_tells_of_what_goes_with_it() -> None:
+def test_visible_coefficients_explain_correlated_ones() -> None:
     rng = np.random.default_rng(10)
     seen = np.repeat(smooth(rng, (FRAMES, 1), seconds=0.5), 2, axis=1)
     hidden = np.arange(FRAMES) // 40 == 2
@@ -180,8 +180,8 @@ def test_what_stays_visible_tells_of_what_goes_with_it() -> None:
     np.testing.assert_array_equal(both.motion[:, 1], seen[:, 1].astype(np.float32))
 
 
-def test_where_the_head_and_what_is_beside_lie_on_the_whole_tells_nothing() -> None:
-    """Only their changes do; nor does it matter what stands where the latter is hidden for a moment."""
+def test_constant_offsets_of_visible_columns_have_no_effect() -> None:
+    """Only changes count, and values in frames where the column is occluded do not."""
     rng = np.random.default_rng(14)
     turn, seen = 0.2 * smooth(rng, (FRAMES, 3), 0.5), smooth(rng, (FRAMES, 2), seconds=0.5)
     mask = np.ones((FRAMES, 2), bool)
@@ -193,7 +193,7 @@ def test_where_the_head_and_what_is_beside_lie_on_the_whole_tells_nothing() -> N
     np.testing.assert_allclose(same.spread[:, 0], one.spread[:, 0], atol=1e-5)
 
 
-def test_trembling_of_pose_and_of_what_is_beside_tells_nothing() -> None:
+def test_jitter_of_visible_columns_has_no_effect() -> None:
     rng = np.random.default_rng(15)
     turn, seen = 0.2 * smooth(rng, (FRAMES, 3), 0.5), smooth(rng, (FRAMES, 2), seconds=0.5)
     mask, tremble = np.ones((FRAMES, 2), bool), (-1.0) ** np.arange(FRAMES)[:, None]
@@ -227,7 +227,7 @@ def test_any_mask_gives_finite_motion_and_spread(mask: np.ndarray, seed: int) ->
     assert np.isfinite(found.motion).all() and np.isfinite(found.spread).all() and (found.spread >= 0).all()
 
 
-def test_what_tells_of_mouth_and_of_eyes() -> None:
+def test_mouth_and_eyes_are_known_by_their_own_landmarks() -> None:
     names = ("browDownLeft", "eyeBlinkRight", "mouthClose")
     visible = np.ones((3, 468), np.float32)
     visible[1, list(LIPS)] = 0
@@ -236,7 +236,7 @@ def test_what_tells_of_mouth_and_of_eyes() -> None:
     np.testing.assert_array_equal(visible_coefficients(visible, names), expected)
 
 
-def test_a_detector_with_fewer_points_tells_of_the_mouth_too() -> None:
+def test_a_detector_of_68_points_makes_the_mouth_known() -> None:
     visible = np.zeros((4, 468), np.float32)
     visible[:, list(LIPS[::2])] = 1
     visible[3, list(LIPS)] = 0
@@ -245,6 +245,6 @@ def test_a_detector_with_fewer_points_tells_of_the_mouth_too() -> None:
 
 
 @pytest.mark.parametrize(("name", "value"), [("apart_share", 1.5), ("rules_share", -0.1), ("beside_sd", -1.0)])
-def test_impossible_settings_are_named(name: str, value: float) -> None:
+def test_invalid_settings_are_named(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"^{name}: got {value}, needs"):
         check_settings(AdaptationSettings(**{name: value}))

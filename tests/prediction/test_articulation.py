@@ -1,4 +1,4 @@
-"""What jaw and lips do in a motion, in a few columns."""
+"""Articulation columns of a motion."""
 
 import numpy as np
 
@@ -8,7 +8,7 @@ NAMES = ("browInnerUp", "mouthPucker", "mouthFunnel", "mouthSmileLeft")
 SPREAD = np.array([1.0, 0.1, 0.1, 0.2, 0.05, 1.0, 1.0])
 
 
-def test_actions_that_do_the_same_are_one_column_about_its_mean() -> None:
+def test_similar_actions_form_one_centred_column() -> None:
     rng = np.random.default_rng(0)
     motion = rng.standard_normal((50, 7)) * SPREAD
     found = articulation_columns(motion, NAMES, SPREAD)
@@ -22,12 +22,12 @@ def test_actions_that_do_the_same_are_one_column_about_its_mean() -> None:
     np.testing.assert_array_equal(found[:-2, 6:], now[2:])
 
 
-def test_what_hardly_moves_is_not_blown_up() -> None:
+def test_small_movements_are_not_amplified() -> None:
     motion = np.zeros((50, 7))
     motion[:, 1] = 1e-6 * np.sin(np.arange(50))
     assert np.abs(articulation_columns(motion, NAMES, SPREAD)).max() < 1e-3
 
 
-def test_of_a_head_without_named_actions_the_jaw_is_left() -> None:
+def test_without_named_actions_only_the_jaw_is_used() -> None:
     motion = np.random.default_rng(1).standard_normal((50, 7))
     assert articulation_columns(motion, ("exp_0", "exp_1", "exp_2", "exp_3"), SPREAD).shape == (50, 3)

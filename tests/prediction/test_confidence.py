@@ -1,4 +1,4 @@
-"""Confidence falls with what is hidden, with the spread, with a turned head, and without a face."""
+"""Confidence depends on visibility, spread and head rotation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def of(
     spread: np.ndarray | None = None,
     pose: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Confidence of a clip in which all is seen but for what is given."""
+    """Confidence of a clip in which all is visible except for the given changes."""
     shown = np.ones((FRAMES, 468), np.float32)
     return confidence(
         shown if visible is None else visible,
@@ -40,25 +40,25 @@ def without_lips(frames: slice) -> np.ndarray:
     return visible
 
 
-def test_a_visible_mouth_is_sure_whatever_the_spread() -> None:
+def test_a_visible_mouth_has_full_confidence() -> None:
     found = of()
     assert found.dtype == np.float32
     assert (found == 1).all()
 
 
-def test_a_hidden_mouth_is_as_sure_as_its_spread_is_small() -> None:
+def test_the_confidence_of_an_occluded_mouth_falls_with_its_spread() -> None:
     spread = np.tile(USUAL, (FRAMES, 1)) * np.array([0.0, 0.5, 0.8, 2.0, 9.0])[:, None]
     spread[:, 0] = 7.0  # the brow says nothing of the mouth
     found = of(without_lips(slice(1, None)), spread=spread)
     np.testing.assert_allclose(found, [1, 0.75, 0.36, 0, 0], atol=1e-6)
 
 
-def test_a_spread_that_is_not_known_is_none() -> None:
+def test_an_unknown_spread_gives_no_confidence() -> None:
     found = of(without_lips(slice(2, 3)), spread=np.full((FRAMES, 5), np.nan, np.float32))
     assert found.tolist() == [1, 1, 0, 1, 1]
 
 
-def test_frames_without_a_face_and_clips_without_a_visible_one() -> None:
+def test_no_confidence_without_a_face() -> None:
     known = np.ones((FRAMES, 468), bool)
     known[3] = False
     spread = np.zeros((FRAMES, 5), np.float32)
@@ -66,7 +66,7 @@ def test_frames_without_a_face_and_clips_without_a_visible_one() -> None:
     assert not of(np.zeros((FRAMES, 468), np.float32), None, spread).any()
 
 
-def test_points_that_a_detector_never_gives_are_not_hidden() -> None:
+def test_points_that_a_detector_never_gives_do_not_count() -> None:
     known = np.ones((FRAMES, 468), bool)
     known[:, LIPS[:7]] = False
     assert (of(known.astype(np.float32), known) == 1).all()
@@ -91,7 +91,7 @@ def test_a_turned_head(axis: str, degrees: float, factor: float) -> None:
 
 
 @given(st.lists(st.floats(-4, 4, width=32), min_size=3, max_size=3))
-def test_facing_lies_between_0_and_1_and_does_not_know_sides(turn: list[float]) -> None:
+def test_facing_is_between_0_and_1_and_symmetric(turn: list[float]) -> None:
     pose = np.array([turn, [turn[0], -turn[1], -turn[2]]], np.float32)
     factor = facing(pose)
     assert ((factor >= 0) & (factor <= 1)).all()

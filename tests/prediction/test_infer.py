@@ -1,4 +1,4 @@
-"""What `infer` hands on of samples, rules, sound and pose: the networks' samples are all alike here."""
+"""`predict_motion` combines samples, viseme rules, audio and head rotation. All samples are equal here."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ SAMPLED = np.float32(0.2 + 0.1 * np.sin(np.arange(FRAMES)[:, None] / 5))
 
 @pytest.fixture(scope="module")
 def networks() -> Networks:
-    """Untrained, but they hear phones and know the spread of their motion."""
+    """Untrained networks with phones as input that store the spread of motion."""
     prior = MotionPrior(MotionPriorConfig.compact(VALUES))
     prior.set_motion_statistics(torch.full((VALUES,), 0.05), torch.full((VALUES,), 0.1))
     return Networks(Denoiser(DenoiserConfig.open(prior.config.latent_dim)), prior, torch.device("cpu"))
@@ -63,7 +63,7 @@ def speech() -> Speech:
 
 @pytest.fixture
 def inferred(networks: Networks, speech: Speech, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Motion of a clip whose lips are hidden in ``hidden`` frames, by samples that are all alike."""
+    """Predicts a clip whose lips are occluded in the frames ``hidden``, with equal samples."""
 
     def alike(*arguments: Any, samples: int, **_: Any) -> torch.Tensor:
         run.audio = arguments[4].numpy()
@@ -103,7 +103,7 @@ def ruled(speech: Speech) -> np.ndarray:
     return mean_viseme_motion(speech.transcripts, FRAMES, NAMES, strength=articulation_strength(speech.log_mel))
 
 
-def test_the_spread_is_larger_where_the_rules_lie_apart_from_the_samples(inferred: Any, speech: Speech) -> None:
+def test_the_spread_follows_the_disagreement_of_rules_and_samples(inferred: Any, speech: Speech) -> None:
     rules = ruled(speech)[HIDDEN]
     moved = np.ptp(ruled(speech), axis=0) > 0
     assert moved.tolist() == [False, False, True, True, False, False, True, False, False]
@@ -114,13 +114,13 @@ def test_the_spread_is_larger_where_the_rules_lie_apart_from_the_samples(inferre
     assert np.ptp(expected, axis=0)[moved].min() > 0.5
 
 
-def test_without_sound_nothing_is_moved_by_rules(inferred: Any) -> None:
+def test_without_audio_the_rules_have_no_effect(inferred: Any) -> None:
     uneven, even = (inferred(replace(SETTINGS, apart_share=one), use_audio=False) for one in (0.8, 0.0))
     np.testing.assert_allclose(uneven.spread, even.spread, rtol=1e-6)
     assert uneven.offset == 0
 
 
-def test_with_the_mouth_hidden_throughout_it_moves_by_samples_and_rules(inferred: Any, speech: Speech) -> None:
+def test_a_mouth_occluded_in_all_frames_follows_samples_and_rules(inferred: Any, speech: Speech) -> None:
     found, rules = inferred(replace(SETTINGS, rules_share=0.3), hidden=slice(None)), ruled(speech)
     share = np.where(np.ptp(rules, axis=0) > 0, 0.3, 0.0)
     both = share * rules + (1 - share) * SAMPLED
@@ -131,7 +131,7 @@ def test_with_the_mouth_hidden_throughout_it_moves_by_samples_and_rules(inferred
     np.testing.assert_allclose(found.motion[:, 2:], expected[:, 2:], atol=1e-5)
 
 
-def test_without_sound_it_is_followed_less_and_trusted_less(inferred: Any) -> None:
+def test_without_audio_gain_and_confidence_are_smaller(inferred: Any) -> None:
     silent = inferred(hidden=slice(None), use_audio=False)
     expected = 0.05 + SETTINGS.unheard_gain * (SAMPLED - SAMPLED.mean())
     np.testing.assert_allclose(silent.motion[:, 2:], np.tile(expected, (1, VALUES - 2)), atol=1e-5)
@@ -139,14 +139,14 @@ def test_without_sound_it_is_followed_less_and_trusted_less(inferred: Any) -> No
     assert (silent.spread[:, 2:] > surer.spread[:, 2:]).all()
 
 
-def test_loudness_and_timbre_widen_the_spread_of_what_is_never_seen(inferred: Any) -> None:
+def test_loudness_and_timbre_increase_the_spread_without_visible_frames(inferred: Any) -> None:
     with_them, without = (
         inferred(replace(SETTINGS, sound_sd=much, apart_share=0.0), hidden=slice(None)) for much in (0.5, 0.0)
     )
     assert (with_them.spread[:, 2:] > without.spread[:, 2:] + 1e-5).mean() > 0.9
 
 
-def test_the_pose_tells_of_the_hidden_mouth(inferred: Any) -> None:
+def test_head_rotation_explains_the_occluded_mouth(inferred: Any) -> None:
     still = replace(SETTINGS, gain=0.0, gain_sd=0.0)
     pose = np.zeros((FRAMES, 3), np.float32)
     pose[:, 1] = np.radians(12) * np.sin(np.arange(FRAMES) / 7)
@@ -156,8 +156,8 @@ def test_the_pose_tells_of_the_hidden_mouth(inferred: Any) -> None:
 
 
 @pytest.mark.parametrize("late", [-2, 0, 4])
-def test_sound_that_comes_late_is_put_in_step_with_the_picture(inferred: Any, speech: Speech, late: int) -> None:
-    """For rules and networks alike: these follow what they see, and would never tell of it by themselves."""
+def test_the_audio_offset_is_removed(inferred: Any, speech: Speech, late: int) -> None:
+    """For rules and networks; the samples of the networks give no estimate of it."""
     rules = ruled(speech)
     seen = rules[np.clip(np.arange(FRAMES) + late, 0, FRAMES - 1)].astype(np.float32)
     settings = replace(SETTINGS, max_offset=8, rules_share=1.0)
@@ -175,7 +175,7 @@ def test_sound_that_comes_late_is_put_in_step_with_the_picture(inferred: Any, sp
         assert np.corrcoef(unmoved.motion[HIDDEN, -3], seen[HIDDEN, -3])[0, 1] < jaw - 0.04
 
 
-def test_what_is_heard_in_two_ways_counts_half_each(inferred: Any, speech: Speech) -> None:
+def test_two_transcripts_have_equal_weights(inferred: Any, speech: Speech) -> None:
     silence = Phones(("SIL",), np.zeros(1), np.full(1, FRAMES / 25))
     twice = replace(speech, transcripts=(*speech.transcripts, silence))
     settings = replace(SETTINGS, rules_share=1.0)
@@ -188,8 +188,8 @@ def test_what_is_heard_in_two_ways_counts_half_each(inferred: Any, speech: Speec
 
 @pytest.mark.parametrize("late", [0, 4])
 @pytest.mark.parametrize("term", ["viseme_sd", "sound_sd"])
-def test_what_sounds_tells_of_what_no_rule_moves(inferred: Any, speech: Speech, term: str, late: int) -> None:
-    """The visible frames show that the mouth goes aside with a viseme, or with loudness, as late as these come."""
+def test_audio_explains_coefficients_without_a_rule(inferred: Any, speech: Speech, term: str, late: int) -> None:
+    """In the visible frames the mouth moves sideways with a viseme or with loudness, with the same offset."""
     columns = viseme_shares(speech.transcripts, FRAMES) if term == "viseme_sd" else prosody(speech.log_mel)
     told = columns[:, columns.std(axis=0).argmax()]
     at = np.clip(np.arange(FRAMES) + late, 0, FRAMES - 1)
@@ -217,14 +217,14 @@ def test_networks_without_phones_ignore_given_phones(inferred: Any, speech: Spee
     np.testing.assert_array_equal(inferred.audio, speech.log_mel)
 
 
-def test_without_sound_nothing_of_it_tells(inferred: Any, speech: Speech) -> None:
+def test_without_audio_its_columns_have_no_effect(inferred: Any, speech: Speech) -> None:
     settings = replace(SETTINGS, articulation_sd=0.5, viseme_sd=0.5, sound_sd=0.5)
     bare = replace(settings, articulation_sd=0.0, viseme_sd=0.0, sound_sd=0.0)
     one, other = (inferred(each, motion=ruled(speech).astype(np.float32), use_audio=False) for each in (settings, bare))
     np.testing.assert_array_equal(one.motion, other.motion)
 
 
-def test_where_nothing_is_said_it_is_as_without_sound(inferred: Any, speech: Speech) -> None:
+def test_silence_equals_no_audio(inferred: Any, speech: Speech) -> None:
     silence = replace(speech, transcripts=(Phones(("SIL",), np.zeros(1), np.full(1, FRAMES / 25)),))
     settings = replace(SETTINGS, sound_sd=0.0, viseme_sd=0.0, articulation_sd=0.0)
     quiet = inferred(settings, hidden=slice(None), speech=silence)
@@ -233,8 +233,8 @@ def test_where_nothing_is_said_it_is_as_without_sound(inferred: Any, speech: Spe
     np.testing.assert_allclose(quiet.spread, unheard.spread, rtol=1e-6)
 
 
-def test_brows_and_lids_follow_as_without_sound(inferred: Any) -> None:
-    """No rule moves them, and sound says as little of them as silence."""
+def test_brows_and_lids_have_the_gain_without_audio(inferred: Any) -> None:
+    """No rule moves them, so audio does not explain them."""
     with_sound, without = (inferred(hidden=slice(None), eyes_too=True, use_audio=one) for one in (True, False))
     np.testing.assert_allclose(with_sound.motion[:, :2], without.motion[:, :2], atol=1e-6)
     assert with_sound.motion[:, 0].std() > 0.01
@@ -247,7 +247,7 @@ def test_a_head_without_named_actions_follows_the_network(inferred: Any, speech:
     np.testing.assert_allclose(found.motion[:, :N_EXP], np.tile(expected, (1, N_EXP)), atol=1e-5)
 
 
-def test_the_offset_is_told_by_the_mouth_whatever_else_is_hidden(inferred: Any, speech: Speech) -> None:
+def test_the_offset_depends_on_the_mouth_only(inferred: Any, speech: Speech) -> None:
     rules = ruled(speech)
     seen = rules[np.clip(np.arange(FRAMES) + 3, 0, FRAMES - 1)].astype(np.float32)
     # Brows that go with another offset.
@@ -257,13 +257,13 @@ def test_the_offset_is_told_by_the_mouth_whatever_else_is_hidden(inferred: Any, 
 
 
 @pytest.mark.parametrize("what", ["log_mel", "transcripts", "features"])
-def test_sound_that_was_not_heard_as_needed_is_refused(inferred: Any, speech: Speech, what: str) -> None:
+def test_incomplete_speech_is_rejected(inferred: Any, speech: Speech, what: str) -> None:
     wrong = {"log_mel": speech.log_mel[:-4], "transcripts": (), "features": None}[what]
     with pytest.raises(ValueError, match={"transcripts": "recognitions"}.get(what, what) + ": got"):
         inferred(speech=replace(speech, **{what: wrong}))
 
 
-def test_words_are_heard_where_they_move_something(
+def test_words_are_recognised_where_they_are_used(
     networks: Networks, speech: Speech, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = Phones(("AA",), np.zeros(1), np.full(1, FRAMES / 25))
@@ -291,8 +291,8 @@ def test_words_are_heard_where_they_move_something(
     assert given == [speech.phones] * 4  # words are not a condition of the networks, as in their training
 
 
-def test_a_speaker_who_draws_the_lips_aside_for_an_open_jaw_is_known_by_it(inferred: Any, speech: Speech) -> None:
-    """No rule moves the mouth aside; the visible frames show that it goes with the jaw."""
+def test_a_habit_of_the_speaker_is_learned_from_visible_frames(inferred: Any, speech: Speech) -> None:
+    """No rule moves the mouth sideways; the visible frames show that it moves with the jaw."""
     seen = np.zeros((FRAMES, VALUES), np.float32)
     seen[:, NAMES.index("mouthLeft")] = ruled(speech)[:, -3]
     seen[:, -3] = ruled(speech)[:, -3]
@@ -302,7 +302,7 @@ def test_a_speaker_who_draws_the_lips_aside_for_an_open_jaw_is_known_by_it(infer
     assert missed[0] < 0.5 * missed[1]
 
 
-def test_what_is_not_adapted_is_the_first_sample_and_says_so(inferred: Any) -> None:
+def test_without_adaptation_the_first_sample_is_returned(inferred: Any) -> None:
     found = inferred(replace(SETTINGS, enabled=False))
     assert not found.adapted
     np.testing.assert_array_equal(found.motion, np.tile(SAMPLED, (1, VALUES)))
@@ -310,7 +310,7 @@ def test_what_is_not_adapted_is_the_first_sample_and_says_so(inferred: Any) -> N
     assert inferred().adapted
 
 
-def test_the_spread_of_a_hidden_mouth_grows_with_its_opening(inferred: Any) -> None:
+def test_the_spread_of_an_occluded_mouth_grows_with_its_opening(inferred: Any) -> None:
     # Lips that are close, and part with the rounded vowels.
     top, bottom = BASIS.place[[INNER_LIP_TOP, INNER_LIP_BOTTOM]]
     base, exp = BASIS.points.base.copy(), BASIS.points.exp.copy()

@@ -1,4 +1,4 @@
-"""By how much the sound comes late is found from what the picture shows, and said with its doubt."""
+"""The audio offset is estimated from the visible frames, with probabilities."""
 
 import numpy as np
 import pytest
@@ -19,7 +19,7 @@ def known_outside(hidden: slice) -> np.ndarray:
 
 
 @pytest.mark.parametrize("late", [-3, 0, 2, 5, 7])
-def test_the_offset_of_sound_and_picture_is_found(late: int) -> None:
+def test_the_offset_is_found(late: int) -> None:
     rng = np.random.default_rng(4)
     truth, mask = smooth(rng, (FRAMES, 3)), known_outside(slice(70, 110))
     ruled = np.roll(truth, late, axis=0)
@@ -30,7 +30,7 @@ def test_the_offset_of_sound_and_picture_is_found(late: int) -> None:
     assert np.corrcoef(found.at_video(ruled)[10:-10, 0], truth[10:-10, 0])[0, 1] > 0.95
 
 
-def test_loudness_tells_of_it_too() -> None:
+def test_loudness_determines_the_offset_too() -> None:
     rng = np.random.default_rng(6)
     loud = smooth(rng, (FRAMES, 1))
     shown, ruled = 3 * loud @ rng.standard_normal((1, 3)), 0.1 * smooth(rng, (FRAMES, 3))
@@ -39,8 +39,8 @@ def test_loudness_tells_of_it_too() -> None:
     assert found.likeliest == 3
 
 
-def test_what_the_picture_tells_by_itself_is_not_moved() -> None:
-    """Else every offset would cost what the head's turns explain at none."""
+def test_columns_of_the_video_are_not_moved() -> None:
+    """If they were, an offset would lose what head rotation explains."""
     rng = np.random.default_rng(7)
     turn, ruled, mask = 4 * smooth(rng, (FRAMES, 1)), smooth(rng, (FRAMES, 3)), known_outside(slice(70, 110))
     shown, any_will_do = 0.6 * moved(ruled, 4) + turn @ rng.standard_normal((1, 3)), AdaptationSettings(offset_sd=10)
@@ -52,8 +52,8 @@ def test_what_the_picture_tells_by_itself_is_not_moved() -> None:
 @pytest.mark.parametrize(
     ("hidden", "still", "most"), [(slice(0, 150), False, 8), (slice(0, 0), True, 8), (slice(0, 0), False, 0)]
 )
-def test_no_offset_where_nothing_tells_of_it(hidden: slice, still: bool, most: int) -> None:
-    """Too little is visible, nothing is said, or none is asked for."""
+def test_no_offset_without_information(hidden: slice, still: bool, most: int) -> None:
+    """Too few visible frames, no speech, or a largest offset of 0."""
     rng = np.random.default_rng(5)
     truth = smooth(rng, (FRAMES, 3))
     ruled = np.zeros_like(truth) if still else np.roll(truth, 4, axis=0)
@@ -62,7 +62,7 @@ def test_no_offset_where_nothing_tells_of_it(hidden: slice, still: bool, most: i
     np.testing.assert_array_equal(found.at_video(truth), truth)
 
 
-def test_noise_leaves_it_where_offsets_usually_are_and_in_doubt() -> None:
+def test_noise_leaves_the_prior_of_the_offset() -> None:
     rng = np.random.default_rng(8)
     few = known_outside(slice(30, FRAMES))
     doubts = []
@@ -74,7 +74,7 @@ def test_noise_leaves_it_where_offsets_usually_are_and_in_doubt() -> None:
     assert np.mean([sure for _, sure in doubts]) < 0.6
 
 
-def test_what_comes_of_the_sound_is_the_mean_over_the_offsets() -> None:
+def test_audio_at_the_video_is_the_mean_over_offsets() -> None:
     offset = Offset(np.array([-1, 0, 2]), np.array([0.25, 0.0, 0.75]))
     assert offset.likeliest == 2
     found = offset.at_video(np.arange(6.0)[:, None]).ravel()
@@ -95,7 +95,7 @@ def test_an_offset_is_reported_if_its_sign_is_nearly_certain(weights: list[float
     assert Offset(np.array([-3, -1, 0, 2, 4]), np.array(weights)).reported == reported
 
 
-def test_where_the_picture_tells_nothing_offsets_are_as_usual() -> None:
+def test_without_evidence_the_prior_remains() -> None:
     rng = np.random.default_rng(9)
     shown = np.zeros((FRAMES, 1))
     ruled = np.zeros((FRAMES, 1))
@@ -109,8 +109,8 @@ def test_where_the_picture_tells_nothing_offsets_are_as_usual() -> None:
     np.testing.assert_allclose(found.weights, usual / usual.sum(), atol=1e-6)
 
 
-def test_the_visible_frames_count_by_half() -> None:
-    """With half of them the offset is as sure as with all, were each to count in full."""
+def test_the_likelihood_has_half_its_weight() -> None:
+    """The weights follow from half of the log-likelihood."""
     rng = np.random.default_rng(10)
     one, shown = smooth(rng, (40, 1)), smooth(rng, (40, 1))
     mask = np.ones(40, bool)
@@ -126,7 +126,7 @@ def test_the_visible_frames_count_by_half() -> None:
     np.testing.assert_allclose(found.weights, expected / expected.sum(), rtol=1e-6)
 
 
-def test_of_a_long_clip_the_frames_in_which_something_is_said_tell() -> None:
+def test_a_long_clip_uses_frames_with_speech() -> None:
     rng = np.random.default_rng(11)
     ruled = np.zeros((1500, 3))
     ruled[700:1400] = smooth(rng, (700, 3))

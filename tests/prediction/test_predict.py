@@ -43,7 +43,7 @@ FRAMES = 26
 
 @pytest.fixture(scope="module")
 def talk(predict: Callable[..., tuple[int, str]], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Results of a video with sound whose mouth is hidden."""
+    """Results of a video with audio and an occluded mouth."""
     out = tmp_path_factory.mktemp("out")
     status, output = predict("talk.mp4", out, "--occlusion", "mouth", "--profile")
     assert status == 0, output
@@ -91,7 +91,7 @@ def test_equal_seeds_give_equal_bytes(predict: Callable[..., tuple[int, str]], t
             assert ((tmp_path / seed / "talk" / name).read_bytes() == (talk / name).read_bytes()) == equal
 
 
-def test_points_that_the_detector_never_gives_do_not_move_what_is_hidden(
+def test_points_that_the_detector_never_gives_do_not_move_the_occlusion(
     predict: Callable[..., tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with a detector of 68 points: the others lie in the crop's middle, below the eyes."""
@@ -110,7 +110,7 @@ def test_points_that_the_detector_never_gives_do_not_move_what_is_hidden(
     assert not eyes.any()
 
 
-def test_a_region_of_which_the_detector_gives_nothing_is_one_line_with_the_video(
+def test_a_region_without_landmarks_is_rejected_in_one_line(
     predict: Callable[..., tuple[int, str]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def observe_no_lips(*arguments: Any, **settings: Any) -> Observation:
@@ -125,7 +125,7 @@ def test_a_region_of_which_the_detector_gives_nothing_is_one_line_with_the_video
 
 
 def test_as_published(predict: Callable[..., tuple[int, str]], folder: Path, tmp_path: Path) -> None:
-    """The motion is the sampler's own for these landmarks and this sound, with one weight of guidance given."""
+    """The motion is that of the sampler for these landmarks and this audio, with one guidance weight."""
     options = ("--occlusion", "mouth", "--as-published", "--steps", "3", "--guidance-audio", "2")
     assert predict("talk.mp4", tmp_path, *options)[0] == 0
     with np.load(tmp_path / "talk" / "motion.npz", allow_pickle=False) as file:
@@ -147,7 +147,7 @@ def test_as_published(predict: Callable[..., tuple[int, str]], folder: Path, tmp
     np.testing.assert_allclose(np.concatenate([motion["exp"], motion["jaw"]], axis=1), expected, atol=1e-6)
 
 
-def test_a_mute_video_works_and_says_so(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+def test_a_video_without_audio_works_with_a_note(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     status, output = predict("mute.mp4", tmp_path, "--occlusion", "audio_driven")
     assert status == 0
     assert "the video has no audio track" in output
@@ -155,7 +155,7 @@ def test_a_mute_video_works_and_says_so(predict: Callable[..., tuple[int, str]],
     assert "no usable audio either: the motion is the average motion of any face" in output
 
 
-def test_a_mask_of_a_user_hides_landmarks(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+def test_a_mask_occludes_landmarks(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     mask = np.zeros((240, 240), np.uint8)
     mask[:, :120] = 255
     Image.fromarray(mask).save(tmp_path / "left.png")
@@ -178,9 +178,7 @@ def test_a_mask_of_a_user_hides_landmarks(predict: Callable[..., tuple[int, str]
         assert np.isfinite(motion["cam"]).all()
 
 
-def test_a_video_of_masks_hides_what_is_white_when_it_is(
-    predict: Callable[..., tuple[int, str]], tmp_path: Path
-) -> None:
+def test_a_mask_video_occludes_by_frame(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     mask = np.zeros((240, 240, 3), np.uint8)
     mask[120:] = 255
     with VideoWriter(tmp_path / "masks.mp4", 25, (240, 240)) as writer:
@@ -197,7 +195,7 @@ def test_a_video_of_masks_hides_what_is_white_when_it_is(
     assert not hidden[10:][y[10:] < 118].any()
 
 
-def test_a_segmentation_model_hides_what_is_not_face(
+def test_a_segmentation_model_occludes_other_categories(
     folder: Path, predict: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
     model = write_colour_segmenter(tmp_path / "colours.tflite")
@@ -224,9 +222,7 @@ def test_a_segmentation_model_hides_what_is_not_face(
     assert "has no category 'skin'; its categories are background, hair" in output
 
 
-def test_an_occluder_hides_what_lies_under_it_and_is_shown(
-    predict: Callable[..., tuple[int, str]], tmp_path: Path
-) -> None:
+def test_an_occluder_image_occludes_and_is_shown(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     occluder = np.zeros((256, 256, 4), np.uint8)
     occluder[128:] = (255, 0, 255, 255)
     Image.fromarray(occluder).save(tmp_path / "half.png")
@@ -266,7 +262,7 @@ def test_an_occluder_hides_what_lies_under_it_and_is_shown(
         ("talk.mp4", ("--guidance-audio", "1e30"), "--guidance-audio: got 1e+30, needs at most 20"),
     ],
 )
-def test_bad_input_is_refused_in_one_line_and_leaves_nothing(
+def test_wrong_input_is_rejected_in_one_line_and_writes_nothing(
     predict: Callable[..., tuple[int, str]], tmp_path: Path, video: str, options: tuple[str, ...], words: str
 ) -> None:
     status, output = predict(video, tmp_path / "out", *options)
@@ -278,12 +274,12 @@ def test_bad_input_is_refused_in_one_line_and_leaves_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_what_cannot_be_drawn_is_said_before_the_work(folder: Path) -> None:
+def test_an_unknown_mesh_region_is_rejected_first(folder: Path) -> None:
     with pytest.raises(ConfigError, match="mesh_region: got 'nose', the head model 'small' has head, "):
         Predictor(folder / "models", folder / "head.npz", settings=PredictionSettings(mesh_region="nose"), device="cpu")
 
 
-def test_sound_hours_after_the_picture_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_audio_hours_after_the_video_is_rejected(folder: Path, tmp_path: Path) -> None:
     late, talk = tmp_path / "late.mkv", str(folder / "talk.mp4")
     command = [ffmpeg_binary(), "-loglevel", "error", "-i", talk, "-itsoffset", "36000", "-i", talk]
     subprocess.run([*command, "-map", "0:v", "-map", "1:a", "-c", "copy", str(late)], check=True)
@@ -292,7 +288,7 @@ def test_sound_hours_after_the_picture_is_refused(folder: Path, tmp_path: Path) 
     assert refused.value.reason == "broken_audio"
 
 
-def test_frames_without_a_face_are_drawn_as_hidden(
+def test_frames_without_a_face_are_drawn_as_occluded(
     predict: Callable[..., tuple[int, str]], folder: Path, tmp_path: Path
 ) -> None:
     photograph = data.astronaut()[:240, 100:340]
@@ -313,7 +309,7 @@ def test_frames_without_a_face_are_drawn_as_hidden(
 
 
 @pytest.mark.parametrize("there", ["base", "base/motion.npz/", "base/animation.mp4/"])
-def test_what_stands_in_the_results_place_is_said_before_the_work(
+def test_an_unusable_result_folder_is_rejected_first(
     predict: Callable[..., tuple[int, str]], folder: Path, tmp_path: Path, there: str
 ) -> None:
     shutil.copy(folder / "mute.mp4", folder / "base.mp4")
@@ -328,7 +324,7 @@ def test_what_stands_in_the_results_place_is_said_before_the_work(
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_results_of_another_video_are_not_replaced_without_a_word(
+def test_results_of_another_video_are_not_replaced(
     predict: Callable[..., tuple[int, str]], folder: Path, tmp_path: Path
 ) -> None:
     """Two videos of equal stem share a result folder; the same video may be predicted again."""
@@ -351,9 +347,7 @@ def test_results_of_another_video_are_not_replaced_without_a_word(
         assert replaced["source_name"] == "twin.mov"
 
 
-def test_results_that_name_no_video_are_not_replaced_without_a_word(
-    predict: Callable[..., tuple[int, str]], tmp_path: Path
-) -> None:
+def test_results_without_a_source_are_not_replaced(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     (tmp_path / "mute").mkdir()
     (tmp_path / "mute/motion.npz").write_bytes(b"no archive")
     status, output = predict("mute.mp4", tmp_path)
@@ -364,7 +358,7 @@ def test_results_that_name_no_video_are_not_replaced_without_a_word(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("video", ["talk.mp4", "nobody.mp4"])
-def test_the_error_output_of_the_command_is_ours_alone(folder: Path, tmp_path: Path, video: str) -> None:
+def test_native_log_lines_do_not_reach_the_error_output(folder: Path, tmp_path: Path, video: str) -> None:
     arguments = ["predict", str(folder / video), "--out", str(tmp_path), "--device", "cpu"]
     arguments += ["--checkpoint", str(folder / "models"), "--head", str(folder / "head.npz"), "--occlusion", "mouth"]
     done = subprocess.run(
@@ -379,7 +373,9 @@ def test_the_error_output_of_the_command_is_ours_alone(folder: Path, tmp_path: P
         assert errors[0].startswith(f"occlufacediff: {folder / video}: no face was found in its 26 frames")
 
 
-def test_names_are_printed_as_they_are(predict: Callable[..., tuple[int, str]], folder: Path, tmp_path: Path) -> None:
+def test_paths_with_brackets_are_printed_unchanged(
+    predict: Callable[..., tuple[int, str]], folder: Path, tmp_path: Path
+) -> None:
     shutil.copy(folder / "mute.mp4", folder / "Talk [dQw4w9WgXcQ].mp4")
     status, output = predict("Talk [dQw4w9WgXcQ].mp4", tmp_path)
     assert status == 0
@@ -388,7 +384,7 @@ def test_names_are_printed_as_they_are(predict: Callable[..., tuple[int, str]], 
         assert path.is_file() and str(path) in output.splitlines()
 
 
-def test_a_checkpoint_of_another_head_is_refused(
+def test_a_checkpoint_of_another_head_is_rejected(
     folder: Path, predict: Callable[..., tuple[int, str]], tmp_path: Path
 ) -> None:
     head = small_head()

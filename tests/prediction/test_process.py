@@ -1,4 +1,4 @@
-"""The Gaussian process of coefficients: its parts agree with each other."""
+"""The Gaussian process agrees with the multivariate normal distribution."""
 
 from dataclasses import replace
 
@@ -16,7 +16,7 @@ ROWS = np.array([3, 4, 40, 5])
 
 
 def whole(process: Process, frames: np.ndarray, column: int) -> np.ndarray:
-    """Covariance of what these frames show of one coefficient, gain and noise included."""
+    """Covariance of noisy values of one coefficient at these frames, with the gain's term."""
     s, pull = process.settings, process.pull[frames, column]
     noise = s.noise_sd**2 * np.eye(len(frames))
     return process.covariance(frames, frames) + s.gain_sd**2 * np.outer(pull, pull) + noise
@@ -30,7 +30,7 @@ def test_the_variance_is_the_diagonal_of_the_covariance() -> None:
 
 
 def test_the_likelihood_is_that_of_a_normal_distribution() -> None:
-    """But for a constant, which the number of frames and coefficients gives."""
+    """Up to a constant that depends on the number of frames and coefficients only."""
     context = np.arange(10, 40)
     shown, kernel = RNG.standard_normal((30, VALUES)), PROCESS.kernel(context[:, None] - context)
     expected = sum(
@@ -56,3 +56,21 @@ def test_the_posterior_is_that_of_a_normal_distribution() -> None:
             mean[:, one], s.gain * pull[run] + solved.T @ (shown[:, one] - s.gain * pull[context])
         )
         np.testing.assert_allclose(deviation[:, one] ** 2, np.diag(own - across @ solved), rtol=1e-8)
+
+
+def test_long_runs_are_processed_in_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    context, run = np.concatenate([np.arange(20), np.arange(50, 60)]), np.arange(20, 50)
+    shown = RNG.standard_normal((30, VALUES))
+    whole_run = PROCESS.posterior(run, context, shown)
+    sizes = []
+    covariance = Process.covariance
+
+    def counted(self: Process, rows: np.ndarray, columns: np.ndarray) -> np.ndarray:
+        sizes.append(len(columns))
+        return covariance(self, rows, columns)
+
+    monkeypatch.setattr(Process, "covariance", counted)
+    monkeypatch.setattr("occlufacediff.prediction.gaussian_process._BLOCK", 8)
+    for one, other in zip(PROCESS.posterior(run, context, shown), whole_run, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-10)
+    assert max(sizes) <= 8 and sum(sizes) == len(run)

@@ -1,4 +1,4 @@
-"""Where a motion errs more than elsewhere."""
+"""Factors on the spread by the lip opening."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ FRAMES = 60
 
 
 def basis_whose_lips_part() -> LandmarkBasis:
-    """Lips that are 2 mm apart at rest, and 10 mm further with the first expression at 1."""
+    """Lips with an opening of 2 mm at rest, and of 12 mm with the first expression at 1."""
     basis = LandmarkBasis.of(small_head())
     top, bottom = basis.place[INNER_LIP_TOP], basis.place[INNER_LIP_BOTTOM]
     base, exp = basis.points.base.copy(), basis.points.exp.copy()
@@ -31,13 +31,13 @@ BASIS = basis_whose_lips_part()
 
 
 def motion_of(parted: float) -> np.ndarray:
-    """Lips that part slowly in the middle of a clip, and stay so."""
+    """Lips that open slowly in the middle of a clip and stay open."""
     motion = np.zeros((FRAMES, BASIS.n_exp + 3), np.float32)
     motion[:, 0] = np.interp(np.arange(FRAMES), [30, 40], [0, parted])
     return motion
 
 
-def test_lips_that_are_further_apart_err_more() -> None:
+def test_the_factor_grows_with_the_opening() -> None:
     shape, motion = np.zeros(BASIS.n_shape, np.float32), motion_of(1.0)
     gap = opening(BASIS, shape, motion)
     factors = opening_factors(BASIS, shape, motion, 0.5)
@@ -49,14 +49,14 @@ def test_lips_that_are_further_apart_err_more() -> None:
     np.testing.assert_array_equal(opening_factors(BASIS, shape, motion, 0.0), 1.0)
 
 
-def test_closed_lips_err_by_a_part_of_the_usual() -> None:
+def test_the_factor_of_closed_lips() -> None:
     shape = np.zeros(BASIS.n_shape, np.float32)
     motion = motion_of(-1.0)  # lips pressed through each other
     assert opening(BASIS, shape, motion)[50] < 0
     assert opening_factors(BASIS, shape, motion, 0.5)[50] == pytest.approx(np.sqrt(0.3))
 
 
-def test_a_head_without_inner_lips_has_no_opening() -> None:
+def test_a_head_without_inner_lip_landmarks_has_factors_of_1() -> None:
     indices = BASIS.indices.copy()
     indices[BASIS.place[INNER_LIP_TOP]] = indices[0]
     without = replace(BASIS, indices=indices)
