@@ -13,7 +13,7 @@ from occlufacediff.config.occlusion import MaskSettings
 class LoopSettings(Section):
     """The training loop, which both networks share."""
 
-    #: Optimizer steps.
+    #: Optimizer steps. A larger number extends an earlier training of the run, see docs/open-weights.md.
     max_steps: Count = 600
     #: Stop after this many minutes; results then depend on the machine's speed. null: no limit.
     max_minutes: Positive | None = None

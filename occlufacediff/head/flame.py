@@ -1,4 +1,4 @@
-"""FLAME from its published files (2020 and 2023), read by an unpickler that admits arrays and nothing else."""
+"""FLAME from its published files (2020 and 2023), read by an unpickler that accepts arrays only."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ N_SHAPE, N_EXP = 300, 100
 EXPRESSION_NAMES = tuple(f"exp_{number:03d}" for number in range(N_EXP))
 EMBEDDING = "mediapipe_landmark_embedding.npz"
 MASKS = "FLAME_masks.pkl"
-# File names that the model goes by, and the head model each of them is; the first pattern that fits counts.
+# Known file names of the model and the head model of each; the first matching pattern decides.
 _MODELS = (
     (re.compile(r"flame_?2023\w*no_?jaw", re.IGNORECASE), "flame2023_no_jaw"),
     (re.compile(r"flame_?2023", re.IGNORECASE), "flame2023"),
@@ -37,7 +37,7 @@ def load_flame(
     Args:
         model: pickle with ``v_template f shapedirs posedirs J_regressor kintree_table weights``.
         embedding: MediaPipe landmark embedding, npz with ``lmk_face_idx lmk_b_coords landmark_indices``.
-        masks: pickle of vertex lists by region, ``FLAME_masks.pkl``; None leaves regions out.
+        masks: pickle of vertex lists by region, ``FLAME_masks.pkl``; None: no regions.
         name: of the asset.
 
     Raises:
@@ -74,20 +74,20 @@ def load_flame(
 
 
 def find_flame(path: Path | str) -> tuple[Path, Path, Path | None, str]:
-    """FLAME's files below a folder, or beside and below the folder of a model file.
+    """Find FLAME's files below a folder, or in and below the folder of a model file.
 
-    Known names, in any case of letters: ``generic_model.pkl``, ``FLAME2020.pkl``, ``FLAME_NEUTRAL.pkl``,
+    Known names, whatever their case: ``generic_model.pkl``, ``FLAME2020.pkl``, ``FLAME_NEUTRAL.pkl``,
     ``female_model.pkl``, ``male_model.pkl``, ``flame2023.pkl``, ``flame2023_Open.pkl``, ``flame2023_no_jaw.pkl``. The
-    plain model goes before those of one sex or without the jaw's blend shapes.
+    generic model is preferred to the models of one sex or without the jaw's blend shapes.
 
     Args:
         path: folder, or one model file of any name.
 
     Returns:
-        Model, landmark embedding, masks (None where there are none), and the name of the head model.
+        Model, landmark embedding, masks (None if missing), and the name of the head model.
 
     Raises:
-        AssetError: a file is missing, or several models leave the choice open.
+        AssetError: a file is missing, or there are several models to choose from.
     """
     path = Path(path)
     folders: tuple[Path, ...]
@@ -102,7 +102,7 @@ def find_flame(path: Path | str) -> tuple[Path, Path, Path | None, str]:
     embedding, masks = (_first(folders, file) for file in (EMBEDDING, MASKS))
     if embedding is None:
         raise AssetError(
-            f"{folders[0]}: there is no {EMBEDDING} in it; download the MediaPipe landmark embedding from FLAME's site "
+            f"{folders[0]}: {EMBEDDING} is missing; download the MediaPipe landmark embedding from FLAME's site "
             "into that folder"
         )
     return model, embedding, masks, name
@@ -118,18 +118,18 @@ def _only_model(folder: Path) -> tuple[Path, str]:
     choice = plain or found
     if not choice:
         raise AssetError(
-            f"{folder}: no FLAME model in it; needs generic_model.pkl (2020) or flame2023.pkl, or give its file"
+            f"{folder}: no FLAME model found; needs generic_model.pkl (2020) or flame2023.pkl, or give the model file"
         )
     if len(choice) > 1:
         names = ", ".join(str(path.relative_to(folder)) for path, _ in choice)
-        raise AssetError(f"{folder}: several FLAME models in it ({names}); give the file of one instead of the folder")
+        raise AssetError(f"{folder}: several FLAME models found ({names}); give one model file instead of the folder")
     return choice[0]
 
 
 def _first(folders: tuple[Path, ...], name: str) -> Path | None:
-    """The file of that name, in any case of letters, nearest to the top of the first folder that has one."""
+    """The file with that name, whatever its case, nearest to the top of the first folder that has one."""
     for folder in folders:
-        # Around a model's file may lie anything: only what is in the folder or one below is looked at.
+        # The folder of a model file may be large: only the folder itself and one level below are searched.
         below = folder.rglob("*") if len(folders) == 1 else (*folder.glob("*"), *folder.glob("*/*"))
         found = [path for path in below if path.name.lower() == name.lower() and path.is_file()]
         if found:

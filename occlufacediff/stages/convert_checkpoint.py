@@ -1,4 +1,4 @@
-"""Published models into our files: what ``occlufacediff convert`` does."""
+"""Convert published models to this program's formats, for ``occlufacediff convert``."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ def convert(
     embedding: Path | None = None,
     masks: Path | None = None,
 ) -> str:
-    """Write a published denoiser or motion prior as ``.safetensors`` with its YAML, or FLAME as ``.npz`` head model.
+    """Write a published denoiser or motion prior as ``.safetensors`` with its YAML, or FLAME as a ``.npz`` head model.
 
     Args:
         source: checkpoint (``.pt``, ``.ckpt``), or FLAME's folder or model file.
         target: ``.safetensors`` for a network, ``.npz`` for a head model.
-        head_name: name of the head model; None for what FLAME's file name tells, and ``flame2020`` for networks.
-        audio_config: ``config.json`` of the denoiser's wav2vec2, where that is not the base size.
-        embedding: MediaPipe landmark embedding; None looks for it in FLAME's folder.
-        masks: FLAME's region masks; None looks for them in FLAME's folder.
+        head_name: name of the head model; None: by FLAME's file name, ``flame2020`` for networks.
+        audio_config: ``config.json`` of the denoiser's wav2vec2; None: the base size.
+        embedding: MediaPipe landmark embedding; None: searched in FLAME's folder.
+        masks: FLAME's region masks; None: searched in FLAME's folder.
 
     Returns:
-        One line on what was written.
+        One line that describes the written file.
 
     Raises:
-        AssetError: the source is missing, damaged, refused or something else.
-        ConfigError: source and target do not go together.
+        AssetError: the source is missing, damaged, refused or of another kind.
+        ConfigError: the target's suffix does not fit the source.
     """
     if not source.exists():
         raise AssetError(f"{source}: no such file or folder")
@@ -53,10 +53,10 @@ def convert(
         model, found, found_masks, name = find_flame(source)
     asset = load_flame(model, embedding or found, masks or found_masks, name=head_name or name)
     asset.save(target)
-    regions = f"{len(asset.regions)} regions" if asset.regions else "no regions (there is no FLAME_masks.pkl)"
+    regions = f"{len(asset.regions)} regions" if asset.regions else "no regions (FLAME_masks.pkl is missing)"
     return (
-        f"{target}: head model {asset.name}, {asset.n_vertices} vertices, {len(asset.landmark_indices)} landmarks, "
-        f"{regions}, from {model}"
+        f"{target}: head model {asset.name}, digest {asset.digest[:12]}, {asset.n_vertices} vertices, "
+        f"{len(asset.landmark_indices)} landmarks, {regions}, from {model}"
     )
 
 

@@ -60,11 +60,11 @@ def test_models_are_found_by_file_name(tmp_path: Path, names: tuple[str, ...], m
 def test_missing_and_ambiguous_models_are_named_in_the_error(tmp_path: Path) -> None:
     with pytest.raises(AssetError, match="no such file or folder"):
         find_flame(tmp_path / "gone")
-    with pytest.raises(AssetError, match=r"no FLAME model in it; needs generic_model\.pkl"):
+    with pytest.raises(AssetError, match=r"no FLAME model found; needs generic_model\.pkl"):
         find_flame(tmp_path)
     (tmp_path / "generic_model.pkl").touch()
-    with pytest.raises(AssetError, match=r"no mediapipe_landmark_embedding\.npz"):
+    with pytest.raises(AssetError, match=r"mediapipe_landmark_embedding\.npz is missing"):
         find_flame(tmp_path)
     (tmp_path / "flame2023.pkl").touch()
-    with pytest.raises(AssetError, match=r"several FLAME models in it \(flame2023\.pkl, generic_model\.pkl\)"):
+    with pytest.raises(AssetError, match=r"several FLAME models found \(flame2023\.pkl, generic_model\.pkl\)"):
         find_flame(tmp_path)
