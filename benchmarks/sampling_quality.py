@@ -207,16 +207,18 @@ def main() -> None:
     """Measure on one thread."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--results", type=Path, default=Path("results/synthetic"))
+    parser.add_argument("--run", default="main", help="name of the run whose networks are measured")
     parser.add_argument("--head", type=Path, default=workflow_head(Config()))
     parser.add_argument("--seam-frames", type=int, default=750, help="length of the concatenated clips, in frames")
     parser.add_argument("--hour", action="store_true", help="measure an hour of clips instead")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     results: Path = arguments.results
+    run = results / "runs" / arguments.run
     shards = {name: sorted((results / name).glob("*.h5")) for name in ("coefficients", "clips", "audio")}
     store = ClipStore(results / "manifest.csv", "test", memory_mib=512, **shards)
     asset = HeadAsset.load(arguments.head)
-    models = load_denoiser(results / "models/denoiser")[0], load_motion_prior(results / "models/motion_prior")[0]
+    models = load_denoiser(run / "denoiser")[0], load_motion_prior(run / "motion_prior")[0]
     result: dict[str, object] = {"clips": len(store)}
     if arguments.hour:
         result["hour"] = measure_hour(models, store)

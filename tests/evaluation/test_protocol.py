@@ -72,7 +72,7 @@ def raising(name: str, monkeypatch: pytest.MonkeyPatch, is_bad: Callable[..., bo
 PLACES: dict[str, Callable[..., bool]] = {
     "make_case": lambda clip_id, *rest: clip_id == BAD,
     "sampled": lambda cases, *rest: BAD in [case.clip_id for case in cases],
-    "follow_visible": lambda basis, motion, *rest: len(motion) == 50,
+    "refine_motion": lambda basis, motion, *rest: len(motion) == 50,
     "score": lambda asset, clip, *rest: len(clip) == 50,
     "surface": lambda asset, clip, *rest: len(clip) == 50,
 }
