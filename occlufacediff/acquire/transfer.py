@@ -289,7 +289,7 @@ class Transfer:
         with self._part.open("r+b") as file:
             known = self._part.stat().st_size - start
             file.seek(start)
-            begun, window, told = time.monotonic(), 0, 0.0
+            begun, window, reported = time.monotonic(), 0, 0.0
             while data := response.raw.read1(CHUNK, decode_content=False):
                 if self._stop.is_set():
                     raise self._stopped()
@@ -305,9 +305,9 @@ class Transfer:
                     file.write(data)
                 window += len(data)
                 now = time.monotonic()
-                if now - told > 0.1:
+                if now - reported > 0.1:
                     self._report(file.tell(), note.length)
-                    told = now
+                    reported = now
                 if now - begun > self._settings.timeout_s:
                     if window < self._settings.slowest_bytes_s * (now - begun):
                         raise TryAgain(

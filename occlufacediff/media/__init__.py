@@ -1,1 +1,1 @@
-"""Video and sound in and out: probing, decoding, conversion, encoding, log-mel, archives."""
+"""Video and audio files: probing, decoding, conversion, encoding, log-mel, archives."""

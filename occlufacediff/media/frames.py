@@ -1,4 +1,4 @@
-"""Frames of any video as RGB pictures at a constant 25 a second, in step with the sound."""
+"""Frames of any video as RGB arrays at 25 fps, aligned with the audio."""
 
 from __future__ import annotations
 
