@@ -1,4 +1,4 @@
-# The benchmark on real recordings: snakemake benchmark --config benchmark_videos=FOLDER
+# The benchmark on real videos: snakemake benchmark --config benchmark_videos=FOLDER
 rule run_benchmark:
     input:
         clips=benchmark_videos,
@@ -10,7 +10,7 @@ rule run_benchmark:
         page=report(
             f"{RESULTS}/benchmark/benchmark.html",
             caption="../report/benchmark.rst",
-            category="Real recordings",
+            category="Benchmark",
         ),
     log:
         f"{LOGS}/run_benchmark.log",
@@ -31,7 +31,7 @@ rule run_benchmark:
         seed=cfg.seed,
         code=fingerprint("occlufacediff.stages.benchmark", "occlufacediff.stages.benchmark_page"),
     message:
-        "Hide parts of real recordings, fill them in, compare"
+        "Occlude real videos, reconstruct them by every method, and compare"
     conda:
         "../envs/report.yaml"
     script:
