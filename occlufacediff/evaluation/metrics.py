@@ -76,7 +76,7 @@ def jitter(points: ArrayLike, fps: float) -> float:
 def jaw_error(truth: ArrayLike, predicted: ArrayLike) -> float:
     """Mean absolute difference of axis-angle components (T, 3) in degrees, wrapped to half a turn."""
     difference = np.abs(_difference(truth, predicted))
-    # wrapped once, as published: the same for all real poses, whose differences stay below two turns
+    # Wrapped once, as published: enough for real poses, whose differences stay below two turns.
     wrapped = np.where(difference > np.pi, np.abs(2 * np.pi - difference), difference)
     return float(np.rad2deg(wrapped).mean())
 
@@ -89,7 +89,7 @@ def expression_error(truth: ArrayLike, predicted: ArrayLike) -> float:
 def lmk_2d_error(truth: ArrayLike, predicted: ArrayLike, chosen: ArrayLike | None = None) -> float:
     """Mean L1 distance ``|dx| + |dy|`` of landmarks (T, L, 2); over those with ``chosen`` (T, L) true only.
 
-    0 where nothing is chosen, as published.
+    0 if nothing is chosen, as published.
     """
     errors = np.abs(_difference(truth, predicted)).sum(axis=-1)
     if chosen is not None:

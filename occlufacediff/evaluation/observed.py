@@ -1,4 +1,4 @@
-"""What a recording in which part of the face is hidden tells of the true motion: only that may be scored as truth."""
+"""Which parts of a recording count as truth, if part of the face is occluded in the recording itself."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ Bool = NDArray[np.bool_]
 
 @dataclass(frozen=True, eq=False)
 class ObservedTruth:
-    """What counts as truth of a clip of T frames.
+    """Parts of a clip of T frames that count as truth.
 
     Attributes:
-        vertices: (T, V) where the visible landmark nearest to the vertex tells its place.
-        landmarks: (T, L) which of the head's landmarks are visible in the recording.
-        frames: (T,) whose expression and jaw are known.
+        vertices: (T, V) vertices whose nearest landmark is visible.
+        landmarks: (T, L) landmarks of the head that are visible in the recording.
+        frames: (T,) frames with known expression and jaw.
     """
 
     vertices: Bool
@@ -30,10 +30,10 @@ class ObservedTruth:
 
 
 def observed_truth(asset: HeadAsset, clip: Clip) -> ObservedTruth:
-    """What counts as truth of a clip: all, where nothing is hidden in its recording.
+    """Parts of a clip that count as truth: everything, if nothing is occluded in the recording.
 
-    A landmark that the detector never gives (68 of 468 points) is not told either, but vertices go by the nearest
-    landmark that it does give.
+    Landmarks that the detector never gives (some detectors give 68 of 468) do not count. Vertices use the nearest
+    landmark that the detector gives.
 
     Raises:
         ValueError: the clip has no landmarks.
@@ -55,12 +55,12 @@ def observed_truth(asset: HeadAsset, clip: Clip) -> ObservedTruth:
     return ObservedTruth(landmarks[:, nearest], landmarks, frames)
 
 
-def mean_observed(errors: NDArray[np.floating], told: Bool) -> float | None:
-    """Mean of the errors (T, N) that are told; None where none is."""
-    return float(errors[told].mean()) if told.any() else None
+def mean_observed(errors: NDArray[np.floating], observed: Bool) -> float | None:
+    """Mean of the observed errors (T, N); None if nothing is observed."""
+    return float(errors[observed].mean()) if observed.any() else None
 
 
-def largest_observed(errors: NDArray[np.floating], told: Bool) -> float | None:
-    """Largest told error (T, N) over time at each point that is ever told, mean over those; None where none is."""
-    ever = told.any(axis=0)
-    return float(np.where(told, errors, 0)[:, ever].max(axis=0).mean()) if ever.any() else None
+def largest_observed(errors: NDArray[np.floating], observed: Bool) -> float | None:
+    """Mean over points of their largest observed error (T, N) over time; None if nothing is observed."""
+    ever = observed.any(axis=0)
+    return float(np.where(observed, errors, 0)[:, ever].max(axis=0).mean()) if ever.any() else None

@@ -17,9 +17,9 @@ from occlufacediff.media.rates import FPS
 
 Float = NDArray[np.float32]
 
-#: Regions whose mean vertex error is reported, where the head has them.
+#: Regions whose mean vertex error is reported, if the head model has them.
 REGIONS = ("face", "eye_region", "forehead", "nose", "neck")
-#: Added to a metric's name when it is taken over the hidden frames only.
+#: Suffix of metrics over the occluded frames only.
 HIDDEN = "_hidden"
 
 
@@ -31,7 +31,7 @@ def unit_of(metric: str) -> str:
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """A motion on the head: vertices (T, V, 3), landmarks (T, L, 3) and (T, L, 2) in the crop."""
+    """The head with a motion: vertices (T, V, 3), landmarks (T, L, 3), and landmarks (T, L, 2) in the crop."""
 
     vertices: Float
     landmarks: Float
@@ -39,7 +39,7 @@ class Surface:
 
 
 def surface(asset: HeadAsset, clip: Clip, motion: Float) -> Surface:
-    """Put a motion (T, E + 3) on the head with the clip's own identity, pose and camera."""
+    """The head with a motion (T, E + 3) and the identity, pose and camera of the clip."""
     vertices = vertices_numpy(asset, clip.shape, motion[:, :-3], clip.global_pose, motion[:, -3:])
     landmarks = landmarks_numpy(asset, vertices)
     return Surface(vertices, landmarks, np.asarray(project_numpy(landmarks, clip.cam), np.float32))
@@ -58,62 +58,62 @@ def score(
     predicted: Surface,
     motion: Float,
     visible: Float,
-    hidden: NDArray[np.bool_],
+    occluded: NDArray[np.bool_],
 ) -> dict[str, float]:
-    """Metrics by name. Names that end in ``_hidden`` are over the hidden frames only and absent where none is.
+    """Metrics by name. Names that end in ``_hidden`` are over the occluded frames only, and absent if there are none.
 
-    What is hidden in the recording itself is not truth: vertices and landmarks there, and expression and jaw of frames
-    that do not tell them, are left out; a metric that nothing is left of is absent.
+    Parts that are occluded in the recording itself are not scored: vertices and landmarks there, and expression and jaw
+    of frames in which they are unknown. A metric without any scored part is absent.
 
-    Truth and prediction share identity, pose and camera, as published, so errors are the motion's alone. (The 2D
-    errors split landmarks, not frames: ``lmk_2d_error_hidden`` is over hidden landmarks.)
+    Truth and prediction share identity, pose and camera, as published, so the errors come from the motion only. The 2D
+    errors split landmarks, not frames: ``lmk_2d_error_hidden`` is over occluded landmarks.
 
     Args:
-        asset: the head model.
+        asset: head model.
         clip: the clip with its landmarks.
-        truth: the clip's own motion on the head.
-        predicted: the predicted motion on the head.
+        truth: the head with the clip's motion.
+        predicted: the head with the predicted motion.
         motion: (T, E + 3) predicted [exp, jaw].
         visible: (T, 468) visible landmarks.
-        hidden: (T,) frames in which something is hidden.
+        occluded: (T,) frames in which something is occluded.
     """
-    told = observed_truth(asset, clip)
-    assert clip.lmk_2d is not None  # observed_truth asks for landmarks
+    observed = observed_truth(asset, clip)
+    assert clip.lmk_2d is not None  # observed_truth requires landmarks
     errors = metrics.vertex_errors(truth.vertices, predicted.vertices)
     upper, lower = lip_pairs(asset)
-    # What is not told may be NaN, and is chosen by no metric.
-    there = told.landmarks[..., None]
+    # Landmarks that are not observed may be NaN; no metric uses them.
+    there = observed.landmarks[..., None]
     detected = np.where(there, clip.lmk_2d[:, asset.landmark_indices], 0)
     flat = np.where(there, predicted.landmarks_2d, 0)
     closure = np.abs(metrics.mouth_gaps(detected, upper, lower) - metrics.mouth_gaps(flat, upper, lower))
-    pairs = told.landmarks[:, upper] & told.landmarks[:, lower]
+    pairs = observed.landmarks[:, upper] & observed.landmarks[:, lower]
     lips = asset.regions["lips"]
     result: dict[str, float | None] = {
-        "lve": largest_observed(errors[:, lips], told.vertices[:, lips]),
-        "mvpe": mean_observed(errors, told.vertices),
+        "lve": largest_observed(errors[:, lips], observed.vertices[:, lips]),
+        "mvpe": mean_observed(errors, observed.vertices),
     }
     for name in (*(name for name in REGIONS if name in asset.regions), "lips"):
         region = asset.regions[name]
-        result[f"mvpe_{name}"] = mean_observed(errors[:, region], told.vertices[:, region])
+        result[f"mvpe_{name}"] = mean_observed(errors[:, region], observed.vertices[:, region])
     points = metrics.vertex_errors(truth.landmarks, predicted.landmarks)
-    result["lmk_3d_mvpe"] = largest_observed(points, told.landmarks)
-    if told.frames.any():
-        result["jaw_error"] = metrics.jaw_error(clip.jaw[told.frames], motion[told.frames, -3:])
-        result["expression_error"] = metrics.expression_error(clip.exp[told.frames], motion[told.frames, :-3])
-    if told.landmarks.any():
-        seen = (visible[:, asset.landmark_indices] > 0) & told.landmarks
-        for name, chosen in (("", told.landmarks), ("_visible", seen), ("_hidden", told.landmarks & ~seen)):
+    result["lmk_3d_mvpe"] = largest_observed(points, observed.landmarks)
+    if observed.frames.any():
+        result["jaw_error"] = metrics.jaw_error(clip.jaw[observed.frames], motion[observed.frames, -3:])
+        result["expression_error"] = metrics.expression_error(clip.exp[observed.frames], motion[observed.frames, :-3])
+    if observed.landmarks.any():
+        seen = (visible[:, asset.landmark_indices] > 0) & observed.landmarks
+        for name, chosen in (("", observed.landmarks), ("_visible", seen), ("_hidden", observed.landmarks & ~seen)):
             result["lmk_2d_error" + name] = metrics.lmk_2d_error(detected, flat, chosen)
     result["mouth_closure"] = mean_observed(closure, pairs)
     if len(motion) > 1:
         speeds = metrics.velocity_errors(truth.vertices, predicted.vertices, FPS)
-        result["mvve"] = mean_observed(speeds, told.vertices[1:] & told.vertices[:-1])
+        result["mvve"] = mean_observed(speeds, observed.vertices[1:] & observed.vertices[:-1])
     if len(motion) > 3:
         result["jitter"] = metrics.jitter(predicted.vertices, FPS)
-    if hidden.any():
-        at, face = told.vertices[hidden], asset.regions["face"]
-        result["lve" + HIDDEN] = largest_observed(errors[hidden][:, lips], at[:, lips])
-        result["mvpe_lips" + HIDDEN] = mean_observed(errors[hidden][:, lips], at[:, lips])
-        result["mvpe_face" + HIDDEN] = mean_observed(errors[hidden][:, face], at[:, face])
-        result["mouth_closure" + HIDDEN] = mean_observed(closure[hidden], pairs[hidden])
+    if occluded.any():
+        at, face = observed.vertices[occluded], asset.regions["face"]
+        result["lve" + HIDDEN] = largest_observed(errors[occluded][:, lips], at[:, lips])
+        result["mvpe_lips" + HIDDEN] = mean_observed(errors[occluded][:, lips], at[:, lips])
+        result["mvpe_face" + HIDDEN] = mean_observed(errors[occluded][:, face], at[:, face])
+        result["mouth_closure" + HIDDEN] = mean_observed(closure[occluded], pairs[occluded])
     return {name: value for name, value in result.items() if value is not None}
