@@ -1,4 +1,4 @@
-"""A real segmentation model (.tflite) that goes by colour, with the categories of MediaPipe's selfie_multiclass."""
+"""A segmentation model (.tflite) that classifies by colour, with the categories of selfie_multiclass."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from mediapipe.tasks.python.metadata.metadata_writers import image_segmenter, me
 
 CATEGORIES = ("background", "hair", "body-skin", "face-skin", "clothes", "others")
 EDGE = 64
-#: Scores of a category: weights of red, green, blue (0 to 1) and a constant. Blue is background, green body-skin.
+#: Per category: weights of red, green and blue (0 to 1), and a bias. Blue is background, green is body-skin.
 WEIGHTS = np.zeros((len(CATEGORIES), 4), np.float32)
 WEIGHTS[CATEGORIES.index("background")] = (-20, -20, 30, 0)
 WEIGHTS[CATEGORIES.index("body-skin")] = (-20, 30, -20, 0)
@@ -19,7 +19,7 @@ WEIGHTS[CATEGORIES.index("face-skin")] = (0, 0, 0, 3)
 
 
 def write_colour_segmenter(path: Path, *, named: bool = True) -> Path:
-    """Write the model: one 1 x 1 convolution and a softmax over 64 x 64 pixels; with or without names of categories."""
+    """Write a model of one 1 x 1 convolution and a softmax for 64 x 64 pixels, optionally with category names."""
     model = schema.ModelT()
     model.version, model.description = 3, b"colours"
     model.operatorCodes = [

@@ -1,4 +1,4 @@
-"""Fixtures shared by all tests: parity numbers, a finished tiny run, and the optional folder with real recordings."""
+"""Fixtures of all tests: golden values, a finished run of the tiny configuration, optional real recordings."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 def goldens() -> Path:
-    """Folder of parity numbers (see its README)."""
+    """Folder of golden values, see its README."""
     return ROOT / "tests" / "goldens"
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The workshop folder with real recordings; tests that need it do not run on a plain clone."""
+    """Folder with real recordings. Tests that need it are skipped if it does not exist."""
     folder = Path(os.environ.get("OCCLUFACE_SHARED", ROOT.parent / "shared"))
     if not (folder / "real").is_dir():
-        pytest.skip(f"real recordings are not at hand ({folder} has no folder 'real'; set OCCLUFACE_SHARED)")
+        pytest.skip(f"no real recordings: {folder} has no folder 'real'; set OCCLUFACE_SHARED")
     return folder

@@ -1,4 +1,4 @@
-"""What a detector of 68 points gives."""
+"""Landmarks of a detector with 68 points."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from occlufacediff.face_mesh import IBUG_68
 
 
 def of_68(lmk: np.ndarray) -> np.ndarray:
-    """Landmarks (T, 468, 2), all but the 68 points NaN."""
+    """Return the landmarks (T, 468, 2) with all but the 68 points set to NaN."""
     few = np.full_like(lmk, np.nan)
     few[:, IBUG_68] = lmk[:, IBUG_68]
     return few

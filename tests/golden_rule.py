@@ -1,4 +1,4 @@
-"""Weights by the parity files' rule: a tensor is drawn from a seed made of its published name."""
+"""Weights of the golden files: each tensor is drawn with a seed from its published name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from occlufacediff.models.published_names import OURS_ONLY, old_weight_norm_name
 
 
 def ruled(name: str, shape: tuple[int, ...]) -> np.ndarray:
-    """The values of the entry with the published (old weight-norm) name."""
+    """Values of the tensor with the published ``name`` (old weight-norm naming)."""
     rng = np.random.RandomState(zlib.crc32(name.encode()) & 0xFFFFFFFF)
     a = rng.standard_normal(size=shape)
     last = name.split(".")[-1]
@@ -34,7 +34,7 @@ def ruled(name: str, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def fill(module: nn.Module, published_name: Callable[[str], str]) -> None:
-    """Fill the module's parameters and running statistics by the rule, in place; then evaluation mode."""
+    """Fill parameters and running statistics of a module in place and set it to evaluation mode."""
     state = module.state_dict()
     for ours, tensor in state.items():
         name = old_weight_norm_name(published_name(ours))

@@ -1,4 +1,4 @@
-"""A small head-shaped asset for tests: an ellipsoid with a jaw joint, 468 landmarks on its front, a few expressions."""
+"""A small head asset for tests: an ellipsoid with a jaw joint, 468 landmarks and a few expressions."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ N_SHAPE, N_EXP = 4, 6
 
 
 def small_head(seed: int = 0, rows: int = 24, columns: int = 32) -> HeadAsset:
-    """An ellipsoid of `rows` x `columns` points, metres, front towards +z; y up; the mouth lies at y = -0.04."""
+    """An ellipsoid of ``rows`` x ``columns`` vertices in metres, front at +z, y up, mouth at y = -0.04."""
     rng = np.random.default_rng(seed)
     height, angle = np.meshgrid(np.linspace(-0.97, 0.97, rows), np.linspace(0, 2 * np.pi, columns, endpoint=False))
     ring = np.sqrt(1 - height.T**2)

@@ -1,4 +1,4 @@
-"""A small open head, built once for all tests that need MakeHuman's shapes and actions."""
+"""A small open head, built once per session for tests that need MakeHuman's shapes and actions."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ SEED = 3
 
 @pytest.fixture(scope="session")
 def small_open_head(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Its file; nobody writes to it."""
-    from occlufacediff.openhead.build import build_open_head  # with VTK, which other tests need not wait for
+    """File of the head. Tests must not change it."""
+    from occlufacediff.openhead.build import build_open_head  # imports VTK, which is slow
 
     path = tmp_path_factory.mktemp("small_open_head") / "open_head.npz"
     build_open_head(path, settings=SETTINGS, seed=SEED)

@@ -1,4 +1,4 @@
-"""Imports run one way, from the rooms at the bottom up, and networks and training need no heavy companion."""
+"""Imports follow the order of the packages, and networks and training need few dependencies."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "occlufacediff"
 
-#: Rooms from the bottom up, as in docs/architecture.md; a room imports itself and rooms of lower floors only.
-FLOORS = (
+#: Packages and modules by layer, lowest first (docs/architecture.md). A package imports itself and lower layers only.
+LAYERS = (
     ("errors", "threads", "face_mesh"),
     ("device",),
     ("storage",),
@@ -37,12 +37,12 @@ FLOORS = (
     ("cli",),
     ("__main__",),
 )
-FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
-#: What a bare machine with a GPU lacks.
+LAYER = {package: number for number, packages in enumerate(LAYERS) for package in packages}
+#: Packages that GPU machines for training need not have.
 ABSENT = ("anny", "av", "cv2", "dask", "librosa", "mediapipe", "pydantic", "pytorch3d", "snakemake", "vtkmodules")
 
 
-def room_of(module: str) -> str:
+def package_of(module: str) -> str:
     return module.split(".")[1]
 
 
@@ -54,24 +54,24 @@ def imports_of(file: Path) -> Iterator[str]:
             yield from (name.name for name in node.names if name.name.startswith("occlufacediff."))
 
 
-def test_every_room_has_a_floor():
-    rooms = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
-    assert rooms - {"__init__"} == set(FLOOR)
+def test_every_package_has_a_layer():
+    packages = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    assert packages - {"__init__"} == set(LAYER)
 
 
-@pytest.mark.parametrize("room", sorted(FLOOR, key=FLOOR.__getitem__))
-def test_imports_run_one_way(room: str):
-    files = sorted((PACKAGE / room).rglob("*.py")) or [PACKAGE / f"{room}.py"]
+@pytest.mark.parametrize("package", sorted(LAYER, key=LAYER.__getitem__))
+def test_packages_import_lower_layers_only(package: str):
+    files = sorted((PACKAGE / package).rglob("*.py")) or [PACKAGE / f"{package}.py"]
     wrong = [
         f"{file.relative_to(ROOT)} imports {module}"
         for file in files
         for module in imports_of(file)
-        if room_of(module) != room and FLOOR[room_of(module)] >= FLOOR[room]
+        if package_of(module) != package and LAYER[package_of(module)] >= LAYER[package]
     ]
     assert wrong == []
 
 
-def test_training_and_sampling_run_on_a_bare_machine():
+def test_training_and_sampling_need_few_dependencies():
     modules = [
         f"occlufacediff.{name}"
         for name in (

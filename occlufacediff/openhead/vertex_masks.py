@@ -1,4 +1,4 @@
-"""Named parts of the head and its neutral colours."""
+"""Regions of the open head and its neutral vertex colours."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from occlufacediff.openhead.makehuman import BaseHead
 
 Bools = NDArray[np.bool_]
 
-#: Neutral colours, sRGB. Teeth and mouth are as dark as their place in the shade makes them: with bright teeth the
-#: detector takes a slightly opened mouth for a closed one.
+#: Neutral colours, sRGB. Teeth and mouth are dark as in shadow: with bright teeth, the detector mistakes a slightly
+#: open mouth for a closed one.
 COLOURS = {
     "skin": (222, 178, 152),
     "lips": (186, 92, 92),
@@ -26,7 +26,7 @@ COLOURS = {
 
 
 def masks(head: BaseHead) -> dict[str, Bools]:
-    """Masks (V,) by name, from the painted masks and from distances to eyes and lips of the base head."""
+    """Region masks (V,) by name, from painted masks and from distances to eyes and lips."""
     x, y, z = head.vertices.T
     count = len(head.vertices)
     part = {name: np.isin(np.arange(count), ids) for name, ids in head.parts.items()}
@@ -71,7 +71,7 @@ def masks(head: BaseHead) -> dict[str, Bools]:
 
 
 def vertex_colours(head: BaseHead, regions: dict[str, Bools]) -> NDArray[np.uint8]:
-    """Neutral colours (V, 3) uint8: skin, lips, brows, short hair, eyes with iris, dark mouth, teeth."""
+    """Neutral vertex colours (V, 3) uint8 of skin, lips, brows, hair, eyes, mouth and teeth."""
     colours = np.empty((len(head.vertices), 3))
     colours[:] = COLOURS["skin"]
     _blend(colours, regions["scalp"].astype(float), "scalp")
@@ -94,7 +94,7 @@ def vertex_colours(head: BaseHead, regions: dict[str, Bools]) -> NDArray[np.uint
 
 
 def _brows(vertices: NDArray[np.float64], eye: NDArray[np.float64], skin: Bools) -> NDArray[np.float64]:
-    """How much (V,) of a brow lies on each vertex; its course is where MediaPipe sees brows on this head."""
+    """Brow density (V,) at each vertex. The brows follow the landmarks that MediaPipe detects on this head."""
     x, y, z = vertices.T
     middle = eye[1] + np.interp(np.abs(x), [0.013, 0.030, 0.043, 0.056], [0.0195, 0.0240, 0.0245, 0.0165])
     ends = np.clip((np.abs(x) - 0.009) / 0.005, 0, 1) * np.clip((0.060 - np.abs(x)) / 0.006, 0, 1)

@@ -1,4 +1,4 @@
-"""Published FLAME coefficients of one subject's clips, in place of a fit."""
+"""Stage: EMOTE's FLAME coefficients of the clips of one subject, in place of a fit."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ from occlufacediff.stages.coefficients import FIGURES, read_clip, store_coeffici
 from occlufacediff.workflow.fingerprint import fingerprint
 from occlufacediff.workflow.shards import Row, key
 
-#: Further columns of the index: frames of the published file, how far its identity moves over them (it is averaged).
+#: Further columns of the index: number of published frames, standard deviation of the identity over these frames.
 FURTHER = ("frames_published", "shape_spread")
-#: What is read of a clip of the clip store.
+#: Data sets that are read from the clip store.
 _READS = ("landmarks", "valid_frames_idx")
 
 
@@ -45,19 +45,19 @@ def read_emote_coefficients_subject(
     scheduler: str | None = None,
     chunk: str | None = None,
 ) -> None:
-    """Write what `reconstruct_subject` writes, from ``coefficients_dir/<clip>/shape_pose_cam.hdf5``.
+    """Write the outputs of `reconstruct_subject` from ``coefficients_dir/<clip>/shape_pose_cam.hdf5``.
 
-    Identity is the mean over a clip's frames. Published frames beyond the clip are cut, missing ones at its end hold
-    the last; ``frames_published`` tells. Errors against the landmarks are measured and stored, none is a reason to
-    fail. Reasons: ``no_coefficients``, ``bad_coefficients``, ``frames_differ``.
+    The identity is the mean over the frames of a clip. Frames beyond the end of the clip are cut; missing frames at its
+    end repeat the last one. The index column ``frames_published`` records this. Errors against the landmarks are stored
+    but never fail a clip. Failure reasons: ``no_coefficients``, ``bad_coefficients``, ``frames_differ``.
 
-    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are done, and their parts are all that is left.
+    With ``chunk`` (see `workflow.chunks`), only the clips of that chunk are processed, and only their parts are kept.
 
     Args:
-        coefficients_dir: the subject's folder of one view.
+        coefficients_dir: folder of the subject and view.
 
     Raises:
-        AssetError: there is no such folder, or the head model is not FLAME's shape.
+        AssetError: the folder does not exist, or the head model does not have the dimensions of FLAME.
     """
     if not coefficients_dir.is_dir():
         raise AssetError(f"{coefficients_dir}: no such folder; emote.folder must hold reconstructions/")
@@ -65,7 +65,7 @@ def read_emote_coefficients_subject(
     if not has_emote_coefficients(asset):
         raise AssetError(
             f"{head}: the head model '{asset.name}' has {asset.n_shape} identity and {asset.n_exp} expression "
-            "coefficients, the published ones are FLAME's 300 and 100; give FLAME as `head` (occlufacediff convert)"
+            "coefficients, EMOTE's have 300 and 100; set `head` to FLAME (see `occlufacediff convert --help`)"
         )
     model, code = sha256(head), fingerprint("occlufacediff.stages.emote_coefficients")
 
@@ -107,15 +107,15 @@ def _read(clips_h5: Path, head: Path, coefficients_dir: Path, settings: EmoteSet
     if abs(published - frames) > settings.frames_tolerance:
         raise ClipError(
             "frames_differ",
-            f"{source}: {published} frames for {frames} of {clips_h5}: {clip}, more apart than "
-            f"published.frames_tolerance = {settings.frames_tolerance}",
+            f"{source}: {published} frames for {frames} of {clips_h5}: {clip}; the difference exceeds "
+            f"emote.frames_tolerance = {settings.frames_tolerance}",
         )
     shape = read["shape"].mean(axis=0)
     motion = {name: _of_length(read[name], frames) for name in ENTRIES if name != "shape"}
-    # Sums keep their order whatever the machine; the workers are as many as the cores.
+    # One thread per worker: sums have the same order on every machine, and there is one worker per core.
     with threadpool_limits(1):
-        found = _errors(head, shape, motion, landmarks, valid, values.get("lmk_visible"))
-    errors = write_part(part, {**motion, "shape": shape}, found, values.get("known_frames"))
+        fit_error = _errors(head, shape, motion, landmarks, valid, values.get("lmk_visible"))
+    errors = write_part(part, {**motion, "shape": shape}, fit_error, values.get("known_frames"))
     return {
         "frames": frames,
         "frames_carried": frames - len(valid),
@@ -126,7 +126,7 @@ def _read(clips_h5: Path, head: Path, coefficients_dir: Path, settings: EmoteSet
 
 
 def _of_length(values: NDArray[np.float32], frames: int) -> NDArray[np.float32]:
-    """Cut to ``frames``, or filled by the last one."""
+    """Cut or extend ``values`` (T, D) to ``frames`` rows; new rows repeat the last one."""
     missing = max(0, frames - len(values))
     return np.concatenate([values[:frames], np.repeat(values[-1:], missing, axis=0)])
 
@@ -143,8 +143,8 @@ def _errors(
     vertices = vertices_numpy(asset, shape, motion["exp"], motion["global_pose"], motion["jaw"])
     fitted = project_numpy(landmarks_numpy(asset, vertices), motion["cam"])
     points = landmarks[:, basis.indices].astype(np.float64)
-    seen = np.isfinite(points).all(axis=-1)
-    seen &= np.isin(np.arange(len(landmarks)), valid)[:, None]
+    valid_points = np.isfinite(points).all(axis=-1)
+    valid_points &= np.isin(np.arange(len(landmarks)), valid)[:, None]
     if visible is not None:
-        seen &= visible[:, basis.indices] != 0
-    return fit_errors(basis, fitted, points, seen)
+        valid_points &= visible[:, basis.indices] != 0
+    return fit_errors(basis, fitted, points, valid_points)

@@ -1,4 +1,4 @@
-"""Published landmarks of one subject's clips, in place of a detection."""
+"""Stage: EMOTE's landmarks of the clips of one subject, in place of detection."""
 
 from __future__ import annotations
 
@@ -45,20 +45,20 @@ def read_emote_landmarks_subject(
     scheduler: str | None = None,
     chunk: str | None = None,
 ) -> None:
-    """Write what `detect_subject` writes, from ``landmarks_dir/<clip>/landmarks_original.pkl``.
+    """Write the outputs of `detect_subject` from ``landmarks_dir/<clip>/landmarks_original.pkl``.
 
-    Published landmarks that are longer than the video are cut, missing frames at its end count as frames without a
-    face; ``frames_published`` tells. Points that are not finite count as not found; ``points_not_finite`` tells.
-    Reasons: ``no_landmarks``, ``bad_landmarks``, ``frames_differ``, ``no_face``, ``few_faces``.
+    Landmarks beyond the end of the video are cut; missing frames at its end count as frames without a face. Landmarks
+    that are not finite count as not detected. The index columns ``frames_published`` and ``points_not_finite`` record
+    both. Failure reasons: ``no_landmarks``, ``bad_landmarks``, ``frames_differ``, ``no_face``, ``few_faces``.
 
-    With ``chunk`` (see `workflow.chunks`) only that chunk's clips are done, and their parts are all that is left.
+    With ``chunk`` (see `workflow.chunks`), only the clips of that chunk are processed, and only their parts are kept.
 
     Args:
-        landmarks_dir: the subject's folder of one view.
-        min_found: least part of a clip's frames with a face.
+        landmarks_dir: folder of the subject and view.
+        min_found: minimum share of the frames of a clip with a face.
 
     Raises:
-        AssetError: there is no such folder.
+        AssetError: the folder does not exist.
     """
     if not landmarks_dir.is_dir():
         raise AssetError(f"{landmarks_dir}: no such folder; emote.folder must hold landmarks_original/mediapipe/")
@@ -67,7 +67,7 @@ def read_emote_landmarks_subject(
     parts = parts_folder(landmarks_h5)
 
     def inputs(clip: str) -> list[Path]:
-        # A clip without landmarks is a row; landmarks that are there now and gone later are a lost mount.
+        # A clip without landmarks is a failed row. Landmarks that disappear during the run mean a lost mount.
         published = landmarks_dir / clip / LANDMARKS_FILE
         return [videos[clip][0], *([published] if published.is_file() else [])]
 
@@ -108,12 +108,12 @@ def _read(
     if abs(published - frames) > settings.frames_tolerance:
         raise ClipError(
             "frames_differ",
-            f"{source}: {published} frames for {frames} of {video}, more apart than published.frames_tolerance = "
+            f"{source}: {published} frames for {frames} of {video}; the difference exceeds emote.frames_tolerance = "
             f"{settings.frames_tolerance}",
         )
     faces = faces[:frames] + [np.empty((0, 478, 2), np.float32)] * (frames - published)
-    picture = probe(video).require_video()
-    track = track_emote_landmarks(faces, picture.width, picture.height)
+    video_track = probe(video).require_video()
+    track = track_emote_landmarks(faces, video_track.width, video_track.height)
     return write_track(part, track, source, min_found) | {
         "frames_published": published,
         "points_not_finite": int(np.isnan(track.landmarks[track.found][..., 0]).sum()),

