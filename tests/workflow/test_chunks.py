@@ -51,5 +51,5 @@ def test_chunks_change_no_byte(tree):
     # Markers and parts are gone, both chunks were jobs, and nothing is left to do.
     assert set(folder.glob(f"*{SUBJECT}*")) == set(made)
     logs = {path.name for path in (tree.folder / "logs/tiny/fit_coefficients_chunk" / SUBJECT).iterdir()}
-    assert logs == {"1of2.log", "2of2.log"}
+    assert logs == {"1of2.log", "1of2.tsv", "2of2.log", "2of2.tsv"}
     assert tree.plan(*targets, config=chunked) == {}
