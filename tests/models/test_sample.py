@@ -209,7 +209,7 @@ class TestCheckpoint:
         whole = weights.read_bytes()
         for bad in (b"<!doctype html><title>Log in</title>", whole[:500], b""):
             weights.write_bytes(bad)
-            with pytest.raises(AssetError, match=r"model\.safetensors is no whole safetensors file"):
+            with pytest.raises(AssetError, match=r"model\.safetensors is damaged or not a safetensors file"):
                 load_motion_prior(folder)
         weights.unlink()
         with pytest.raises(AssetError, match=r"model\.safetensors is missing"):
