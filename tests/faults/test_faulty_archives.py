@@ -13,6 +13,7 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 from good_archives import SECONDS, write_good_archives
+from make_faulty_archives import PEOPLE, main, make_faulty
 
 from occlufacediff.config.audio import AudioSettings
 from occlufacediff.config.crop import CropSettings
@@ -26,7 +27,6 @@ from occlufacediff.stages.crop import crop_subject
 from occlufacediff.stages.landmarks import detect_subject
 from occlufacediff.stages.manifest import build_manifest
 from occlufacediff.stages.video import convert_subject
-from occlufacediff.synthetic.faults import PEOPLE, main, make_faulty
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("faulty_archives")]
 

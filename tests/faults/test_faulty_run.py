@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 import yaml
-from tiny_tree import Tree, copy_workflow
+from tiny_tree import ROOT, Tree, copy_workflow
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("workflow")]
 
@@ -23,7 +23,12 @@ def faulty(finished: Tree, tmp_path_factory: pytest.TempPathFactory) -> tuple[Tr
     """The workflow, run on faulty archives with the networks of the tiny run: its folder, the archives, its output."""
     folder = tmp_path_factory.mktemp("faulty")
     archives = folder / 'it\'s "faulty" MÉAD'
-    command = [sys.executable, "-m", "occlufacediff.synthetic.faults", finished.results / "archives", archives]
+    command = [
+        sys.executable,
+        ROOT / "tests" / "faults" / "make_faulty_archives.py",
+        finished.results / "archives",
+        archives,
+    ]
     made = subprocess.run([*command, "--seconds", "1.4"], capture_output=True, text=True, check=False)
     assert made.returncode == 0, made.stderr
     (folder / "tree").mkdir()

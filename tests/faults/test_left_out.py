@@ -6,6 +6,7 @@ import ast
 import logging
 from pathlib import Path
 
+import make_faulty_archives as faults
 import pandas as pd
 import pytest
 
@@ -13,7 +14,6 @@ from occlufacediff.config.split import SplitPart, SplitSettings
 from occlufacediff.errors import ARCHIVE, AssetError
 from occlufacediff.reporting.failures import MOST_FAILURES, REASONS, failure_line, failure_part
 from occlufacediff.stages.manifest import build_manifest, read_spoken
-from occlufacediff.synthetic import faults
 from occlufacediff.workflow.shards import write_index
 
 PACKAGE = Path(__file__).resolve().parents[2] / "occlufacediff"

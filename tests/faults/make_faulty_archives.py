@@ -1,8 +1,8 @@
-"""MEAD with its faults, made from the archives of the embedded data set: what a run must survive.
+"""Makes archives with the known faults of MEAD from the archives of the synthetic data set.
 
-``python -m occlufacediff.synthetic.faults ARCHIVES OUT`` reads good archives (``results/synthetic/archives``) and
-fills a new one with subjects named after those of MEAD that have such faults, and one (M009) with faults of single
-clips. ``OUT/expected.csv`` says what has to become of every clip.
+``python tests/faults/make_faulty_archives.py ARCHIVES OUT`` reads good archives (``results/synthetic/archives``) and
+writes subjects named after the subjects of MEAD with these faults, and one (M009) with faults of single
+clips. ``OUT/expected.csv`` lists the expected status and reason of every clip.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import click
+import faulty_media as media
+from faulty_media import Maker, Take
 
 from occlufacediff.errors import ARCHIVE, ConfigError, OccluFaceError
 from occlufacediff.files import written_aside
 from occlufacediff.media.archives import unpack, write_tar
-from occlufacediff.synthetic import fault_media as media
-from occlufacediff.synthetic.fault_media import Maker, Take
 
 EXPECTED_COLUMNS = ("subject", "clip", "fault", "status", "reason")
 _BLOCK = 512
