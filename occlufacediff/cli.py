@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from occlufacediff import __version__
+from occlufacediff.config.occlusion import OCCLUSION_KINDS
 from occlufacediff.errors import OccluFaceError
 from occlufacediff.threads import limit_threads
 
@@ -76,10 +77,10 @@ def main() -> None:
 )
 @click.option(
     "--occlusion",
-    type=click.Choice(["none", "mouth", "upper", "random", "audio_driven"]),
+    type=click.Choice([kind for kind in OCCLUSION_KINDS if kind != "picture"]),
     default="none",
     show_default=True,
-    help="Occlusion to simulate.",
+    help="Occlusion to simulate; --occluder simulates one by an image.",
 )
 @click.option(
     "--mask",
