@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from occlufacediff.benchmark.occlude import OccludedRecording
+from occlufacediff.benchmark.occluded_recording import OccludedRecording
 from occlufacediff.benchmark.phone_rules import phone_rules_motion
 from occlufacediff.benchmark.recording import Recording
 from occlufacediff.config.benchmark import BenchmarkMethod, BenchmarkSettings

@@ -12,7 +12,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from occlufacediff.benchmark import page_parts
-from occlufacediff.benchmark.occlude import occlude_recording
+from occlufacediff.benchmark.occluded_recording import occlude_recording
 from occlufacediff.benchmark.recording import Recording, read_recording
 from occlufacediff.benchmark.videos import find_videos
 from occlufacediff.files import written_aside

@@ -10,7 +10,7 @@ import torch
 from small_head import N_EXP, N_SHAPE, small_head
 
 from occlufacediff.benchmark.methods import run_methods
-from occlufacediff.benchmark.occlude import OccludedRecording, occlude_recording
+from occlufacediff.benchmark.occluded_recording import OccludedRecording, occlude_recording
 from occlufacediff.benchmark.recording import Recording
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.config.benchmark import BenchmarkSettings
