@@ -15,8 +15,8 @@ import pandas as pd
 
 from occlufacediff.benchmark import calibration as spreads
 from occlufacediff.benchmark.calibration import calibration
-from occlufacediff.benchmark.metrics import UNITS, measure, posed_landmarks
 from occlufacediff.benchmark.methods import repeat_to_length, run_methods
+from occlufacediff.benchmark.metrics import UNITS, measure, posed_landmarks
 from occlufacediff.benchmark.occluded_recording import occlude_recording
 from occlufacediff.benchmark.recording import (
     is_held_out,

@@ -13,8 +13,8 @@ from hypothesis.extra.numpy import arrays
 from reordering import reversed_in_all_modules
 from scipy.stats import spearmanr
 
-from occlufacediff.benchmark.metrics import measure
 from occlufacediff.benchmark.methods import bridge, hold, repeat_to_length, visible_mean
+from occlufacediff.benchmark.metrics import measure
 from occlufacediff.benchmark.occluded_recording import occlude_recording
 from occlufacediff.benchmark.page_parts import spread_note
 from occlufacediff.benchmark.recording import Recording, is_held_out, read_recording, source_of, write_recording
