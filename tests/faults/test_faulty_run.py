@@ -72,7 +72,7 @@ def test_the_report_sums_up_what_was_left_out(faulty: tuple[Tree, Path, str]) ->
     failed = manifest[manifest["status"] == "failed"]
     lost = failed[failed["clip"] != "(archive)"]
     found = manifest[manifest["clip"] != "(archive)"]
-    assert f"{len(lost)} of {len(found)} clips could not be used" in section
+    assert f"{len(lost)} of {len(found)} clips failed; all others are used." in section
     assert "Subjects without any usable clip: M023, M024, W017." in section
     for reason, rows in failed.groupby("reason"):
         cells = f"<td>{reason}</td><td>{len(rows)}</td><td>{rows['subject'].nunique()}</td>"
