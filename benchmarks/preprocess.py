@@ -277,7 +277,7 @@ def main(arguments: Sequence[str] | None = None) -> Figures:
     parser.add_argument("--folder", type=Path, help=argparse.SUPPRESS)
     options = parser.parse_args(arguments)
     if options.most < 20:
-        parser.error(f"argument --most: got {options.most}, needs 20 or more, where the growth of memory is told from")
+        parser.error(f"argument --most: got {options.most}, needs 20 or more to measure the growth of memory")
     cv2.setNumThreads(1)
     if options.shard:
         result = shard(options.video, options.shard, options.folder)

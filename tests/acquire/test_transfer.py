@@ -281,7 +281,7 @@ def test_of_several_files_those_that_came_are_not_asked_for_again(server, tmp_pa
     fetched = fetch_files(wanted, settings=one_at_a_time)
     assert [asked.path[-11:-10] for asked in server.asked] == ["a", "b", "b"]
     assert fetched[tmp_path / "a.tar"].sha256 == SHA
-    # But what is damaged here is fetched anew.
+    # But a damaged part is fetched again.
     (tmp_path / "a.tar").write_bytes(CONTENT[:-1] + b"?")
     fetch_files(wanted, settings=one_at_a_time)
     assert (tmp_path / "a.tar").read_bytes() == CONTENT and len(server.asked) == 4

@@ -147,10 +147,10 @@ def test_clips_are_ranked_by_their_spread(count: int) -> None:
     assert of_all["mean"] == pytest.approx(spearmanr(spread, error).statistic)
     assert of_all["low"] < of_all["mean"] < of_all["high"]
     assert of_all["n"] == count
-    told = pd.DataFrame({"metric": ["coverage_50", "coverage_90", "spread_rank"], "mean": [0.5, 0.9, 0.1]})
-    told = told.assign(part="all", method="ours")
-    assert f"over clips: {of_all['mean']:.2f} [" in spread_note(pd.concat([told, found]))
-    assert spread_note(told).endswith("within a clip: 0.10.")
+    figures = pd.DataFrame({"metric": ["coverage_50", "coverage_90", "spread_rank"], "mean": [0.5, 0.9, 0.1]})
+    figures = figures.assign(part="all", method="ours")
+    assert f"over clips: {of_all['mean']:.2f} [" in spread_note(pd.concat([figures, found]))
+    assert spread_note(figures).endswith("within a clip: 0.10.")
 
 
 def recording(frames: int = 60) -> Recording:

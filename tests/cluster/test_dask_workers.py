@@ -1,4 +1,4 @@
-"""Clips done by Dask workers in other processes: the same bytes, a killed worker, and what a user is told."""
+"""Clips processed by Dask workers in other processes: same bytes, a killed worker, messages to the user."""
 
 from __future__ import annotations
 

@@ -107,7 +107,7 @@ def turned(take: Take, stem: Path) -> Take:
 
 
 def sound_for(longer_s: float) -> Maker:
-    """Sound that is so many seconds longer (padded with its own start) or, negative, shorter than the picture."""
+    """Audio that is longer than the video by ``longer_s`` seconds (padded with its start) or, if negative, shorter."""
 
     def make(take: Take, stem: Path) -> Take:
         def change(wave: np.ndarray) -> np.ndarray:
@@ -224,7 +224,7 @@ def _parts(take: Take) -> tuple[Path, Path]:
 
 
 def _filtered(take: Take, stem: Path, *filters: tuple[str, dict[str, Any]], **options: Any) -> Path:
-    """The picture through ffmpeg's filters, encoded anew."""
+    """The picture through ffmpeg's filters, encoded again."""
     stream = ffmpeg.input(str(take.video)).video
     for name, values in filters:
         stream = stream.filter(name, **values)

@@ -200,7 +200,7 @@ def make_faulty(archives: Path, out: Path, *, seconds: float | None = None) -> l
     Args:
         archives: folder of good archives: ``<subject>/video.tar`` and ``audio.tar``, view ``front``.
         out: folder to fill; must not exist or be empty.
-        seconds: cut the good clips to so many seconds first; None keeps them.
+        seconds: cut the good clips to this many seconds first; None keeps them.
 
     Returns:
         (subject, what is expected of a clip), in the order of the file.
@@ -294,7 +294,7 @@ def _members(content: bytes) -> list[int]:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("archives", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--seconds", type=click.FloatRange(min=1.2), help="Cut the clips to so many seconds first.")
+@click.option("--seconds", type=click.FloatRange(min=1.2), help="Cut the clips to this many seconds first.")
 def main(archives: Path, out: Path, seconds: float | None) -> None:
     """Fill the new folder OUT with faulty archives in MEAD's layout, made from those in ARCHIVES."""
     try:

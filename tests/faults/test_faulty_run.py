@@ -1,4 +1,4 @@
-"""The real workflow on faulty archives: it ends with a report that tells what was left out, and why."""
+"""The real workflow on faulty archives: the report lists what was left out, and why."""
 
 from __future__ import annotations
 

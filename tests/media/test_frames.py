@@ -162,7 +162,7 @@ def test_bad_files_are_rejected_with_their_names(tmp_path: Path, name: str, reas
 
 @pytest.mark.parametrize("shift", [("0", "3.8"), ("2", "3")])
 def test_sound_that_outlasts_the_picture_does_not_make_a_file_cut_off(tmp_path: Path, shift: tuple[str, str]) -> None:
-    # Matroska tells the length of the whole file only, from 0 to the end of the longest track.
+    # Matroska states the length of the whole file only, from 0 to the end of the longest track.
     late, sound = shift
     path = tmp_path / "talk.mkv"
     pattern(tmp_path / "picture.mkv", "25", "-c:v", "ffv1", seconds=3.0)
@@ -175,14 +175,14 @@ def test_sound_that_outlasts_the_picture_does_not_make_a_file_cut_off(tmp_path: 
 
 def test_packets_that_cannot_be_decoded_are_told(tmp_path: Path) -> None:
     path = pattern(tmp_path / "whole.mkv", "25", "-c:v", "png", seconds=2, size="320x240")
-    told: list[None] = []
-    assert len(list(read_frames(path, damage=lambda: told.append(None)))) == 50 and not told
+    reports: list[None] = []
+    assert len(list(read_frames(path, damage=lambda: reports.append(None)))) == 50 and not reports
     data = bytearray(path.read_bytes())
     middle = len(data) // 2
     data[middle : middle + 400] = np.random.default_rng(0).bytes(400)
     (tmp_path / "hurt.mkv").write_bytes(data)
-    assert len(list(read_frames(tmp_path / "hurt.mkv", damage=lambda: told.append(None)))) == 50
-    assert len(told) == 1
+    assert len(list(read_frames(tmp_path / "hurt.mkv", damage=lambda: reports.append(None)))) == 50
+    assert len(reports) == 1
 
 
 def test_pictures_hours_apart_are_rejected(tmp_path: Path) -> None:

@@ -150,8 +150,8 @@ def test_head_rotation_explains_the_occluded_mouth(inferred: Any) -> None:
     still = replace(SETTINGS, gain=0.0, gain_sd=0.0)
     pose = np.zeros((FRAMES, 3), np.float32)
     pose[:, 1] = np.radians(12) * np.sin(np.arange(FRAMES) / 7)
-    told, untold = (inferred(still, pose, fit_pose=one) for one in (pose, np.zeros_like(pose)))
-    missed = [np.abs(one.motion[HIDDEN, 2:] - pose[HIDDEN, 1:2]).mean() for one in (told, untold)]
+    given, missing = (inferred(still, pose, fit_pose=one) for one in (pose, np.zeros_like(pose)))
+    missed = [np.abs(one.motion[HIDDEN, 2:] - pose[HIDDEN, 1:2]).mean() for one in (given, missing)]
     assert missed[0] < 0.5 * missed[1]
 
 
@@ -191,11 +191,11 @@ def test_two_transcripts_have_equal_weights(inferred: Any, speech: Speech) -> No
 def test_audio_explains_coefficients_without_a_rule(inferred: Any, speech: Speech, term: str, late: int) -> None:
     """In the visible frames the mouth moves sideways with a viseme or with loudness, with the same offset."""
     columns = viseme_shares(speech.transcripts, FRAMES) if term == "viseme_sd" else prosody(speech.log_mel)
-    told = columns[:, columns.std(axis=0).argmax()]
+    given = columns[:, columns.std(axis=0).argmax()]
     at = np.clip(np.arange(FRAMES) + late, 0, FRAMES - 1)
     seen = ruled(speech)[at].astype(np.float32)
     aside = NAMES.index("mouthLeft")
-    seen[:, aside] = 0.3 * told[at]
+    seen[:, aside] = 0.3 * given[at]
     bare = replace(SETTINGS, max_offset=8, sound_sd=0.0, viseme_sd=0.0, articulation_sd=0.0)
     found = [inferred(replace(bare, **{term: much}), motion=seen) for much in (3.0, 0.0)]
     assert [one.offset for one in found] == [late, late]
@@ -297,8 +297,8 @@ def test_a_habit_of_the_speaker_is_learned_from_visible_frames(inferred: Any, sp
     seen[:, NAMES.index("mouthLeft")] = ruled(speech)[:, -3]
     seen[:, -3] = ruled(speech)[:, -3]
     still = replace(SETTINGS, rules_share=1.0, sound_sd=0.0, viseme_sd=0.0)
-    told, untold = (inferred(replace(still, articulation_sd=much), motion=seen) for much in (0.5, 0.0))
-    missed = [np.abs(one.motion - seen)[HIDDEN, NAMES.index("mouthLeft")].mean() for one in (told, untold)]
+    given, missing = (inferred(replace(still, articulation_sd=much), motion=seen) for much in (0.5, 0.0))
+    missed = [np.abs(one.motion - seen)[HIDDEN, NAMES.index("mouthLeft")].mean() for one in (given, missing)]
     assert missed[0] < 0.5 * missed[1]
 
 

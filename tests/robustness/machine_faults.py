@@ -1,4 +1,4 @@
-"""Kills jobs of a running workflow, makes small file systems, and compares results: for the tests of this room."""
+"""Kills jobs of a running workflow, makes small file systems, and compares results: for the tests in this folder."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ class Killer:
     """Kills the script of each rule once, as soon as its file pattern is there: in the middle of its work.
 
     Attributes:
-        when: rule -> pattern below the results, whose first match tells that the rule is in the middle; None: at once.
+        when: rule -> pattern below the results, whose first match shows that the rule has begun; None: at once.
         kept: what was there when the rule was killed: path -> (inode, time of change).
     """
 

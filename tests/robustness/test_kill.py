@@ -67,7 +67,7 @@ def _kill_every_shard(folder: Path, finished: Tree) -> Killer:
     targets = [f"results/tiny/{stage}/{SUBJECT}.csv" for stage in ("coefficients", "audio")]
     config = tree.override(f"{{subjects: [{SUBJECT}], dask: {{workers: 2}}}}")
     killer = Killer(tree, SHARDS | WHOLE)
-    # A retry is a run again: Snakemake starts the killed job anew.
+    # A retry is a run again: Snakemake starts the killed job again.
     with running(tree, "--retries", "1", "--", *targets, config=config) as process:
         killer.run(process)
     output = (folder / "run.log").read_text()

@@ -133,9 +133,9 @@ def test_without_visibility_nothing_is_told_and_bytes_stay(root: Path, masked: P
     one, two = crop(root, tmp_path / "one"), crop(root, tmp_path / "two", VisibilitySettings())
     assert one.read_bytes() == two.read_bytes()
     assert one.with_suffix(".csv").read_bytes() == two.with_suffix(".csv").read_bytes()
-    with h5py.File(one) as file, h5py.File(masked) as told:
+    with h5py.File(one) as file, h5py.File(masked) as masked_file:
         assert "visibility" not in file.attrs
-        group, other = file["happy/level_1/001"], told["happy/level_1/001"]
+        group, other = file["happy/level_1/001"], masked_file["happy/level_1/001"]
         assert set(other) - set(group) == {"lmk_visible", "known_frames"}
         for name in group:
             np.testing.assert_array_equal(group[name], other[name])
@@ -157,7 +157,7 @@ def test_a_model_decides_what_is_visible(root: Path, tmp_path: Path) -> None:
     with h5py.File(crop(root, tmp_path, settings)) as file:
         clip = read_clip(file["happy/level_1/001"])
     assert clip.lmk_visible is not None
-    # It tells persons from background: the whole face is a person.
+    # It separates persons from background: the whole face is a person.
     assert clip.lmk_visible.mean() > 0.98
     with pytest.raises(AssetError, match=r"visibility\.visible: .*its categories are selfie"):
         crop(root, tmp_path / "wrong", replace(settings, visible=("face-skin",)))
