@@ -27,7 +27,7 @@ AS_PUBLISHED = {
     "steps": 100,
     "window_hop": 64,
     "adaptation": AdaptationSettings(enabled=False),
-    "follow_visible": False,
+    "refine": False,
     "only_speech": False,
 }
 

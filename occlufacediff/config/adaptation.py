@@ -33,22 +33,22 @@ class AdaptationSettings(Section):
     #: SD of the gain.
     gain_sd: NotNegative = 0.4
     #: Gain of the viseme rules' other coefficients relative to the jaw opening, for networks with phones as input.
-    #: Coefficients without a rule, brows and eyelids are treated as without audio.
+    #: Coefficients that no rule moves, brows and eyelids use ``without_audio_gain``.
     lips_share: Fraction = 0.6
     #: Gain without audio or without speech.
-    unheard_gain: Gain = 0.35
-    #: Without audio or without speech: SD of the fast motion that audio would have explained.
-    unheard_sd: NotNegative = 0.65
-    #: Direct effect of loudness and timbre on a coefficient.
-    sound_sd: NotNegative = 0.1
-    #: Direct effect of each speech sound while it lasts.
+    without_audio_gain: Gain = 0.35
+    #: Without audio or without speech: SD of additional fast motion.
+    without_audio_sd: NotNegative = 0.65
+    #: SD of the direct effect of loudness and timbre on a coefficient.
+    audio_sd: NotNegative = 0.1
+    #: SD of the direct effect of each phone while it lasts.
     viseme_sd: NotNegative = 0.4
-    #: Direct effect of the joint motion of jaw and lips.
+    #: SD of the direct effect of the joint motion of jaw and lips.
     articulation_sd: NotNegative = 0.1
-    #: Direct effect of a head turn by 10 degrees.
-    turned_sd: NotNegative = 0.6
-    #: Direct effect of other coefficients that stay visible, at their own standard deviation.
-    beside_sd: NotNegative = 0.15
+    #: SD of the direct effect of a head turn by 10 degrees.
+    head_turn_sd: NotNegative = 0.6
+    #: SD of the effect of other, visible coefficients when they move by one standard deviation.
+    visible_sd: NotNegative = 0.15
     #: SD of the resting face.
     rest_sd: NotNegative = 1.5
     #: SD of slow drift.
@@ -60,7 +60,7 @@ class AdaptationSettings(Section):
     #: Time constant of fast motion.
     fast_s: Positive = 0.1
     #: How much the spread follows the disagreement of samples and rules: 0 not at all, 1 as much as their variance.
-    apart_share: Fraction = 0.4
+    disagreement_share: Fraction = 0.4
     #: Growth of an occluded mouth's spread with the lip gap: exponent of (gap + 3 mm) / 10 mm; 0: none.
     opening_power: Fraction = 0.5
     #: SD of the measurement noise of visible frames.

@@ -40,7 +40,7 @@ class EvaluationSettings(Section):
     #: Guidance weight for audio (0 = off); null: no guidance.
     guidance_audio: GuidanceWeight | None = None
     #: Refine our methods' motion by a last fit to the visible landmarks.
-    follow_visible: bool = True
+    refine: bool = True
     #: Windows sampled at once; limits the memory.
     batch_size: Count = 64
     #: Maximum number of clips, evenly spaced over the split; null: all.

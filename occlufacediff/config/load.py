@@ -27,6 +27,19 @@ RENAMED = {
     "synthetic.decoy_strength": "synthetic.distractor_strength",
     "denoiser.augment.decoy": "denoiser.augment.mouth_swap",
     "open_weights.denoiser.augment.decoy": "open_weights.denoiser.augment.mouth_swap",
+    "prediction.follow_visible": "prediction.refine",
+    "evaluation.follow_visible": "evaluation.refine",
+} | {
+    f"{section}.adaptation.{old}": f"{section}.adaptation.{new}"
+    for section in ("prediction", "benchmark")
+    for old, new in {
+        "unheard_gain": "without_audio_gain",
+        "unheard_sd": "without_audio_sd",
+        "sound_sd": "audio_sd",
+        "turned_sd": "head_turn_sd",
+        "beside_sd": "visible_sd",
+        "apart_share": "disagreement_share",
+    }.items()
 }
 _WORDS = {
     "greater than or equal to": "at least",

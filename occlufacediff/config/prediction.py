@@ -31,7 +31,7 @@ class PredictionSettings(Section):
     #: Adaptation to the visible frames; requires a motion prior that stores the spread of its training motion.
     adaptation: AdaptationSettings = field(default_factory=AdaptationSettings)
     #: Refine the motion by a last fit to the visible landmarks.
-    follow_visible: bool = True
+    refine: bool = True
     #: Guidance weight for all conditions (1 = off); null: no guidance.
     guidance_all: GuidanceWeight | None = None
     #: Guidance weight for audio (0 = off); null: no guidance.

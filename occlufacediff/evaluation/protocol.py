@@ -214,7 +214,7 @@ class Protocol:
             yield from ((case, neutral(case.clip.motion)) for case in cases)
         elif method == "interpolation":
             yield from ((case, interpolate(case.clip.motion, unknown_frames(case))) for case in cases)
-        elif self.settings.follow_visible:
+        elif self.settings.refine:
             for case, motion in self._sampled(cases, method == "ours", failures):
                 fitted: list[tuple[Case, Float]] = []
                 with _failure_to(failures, case.occlusion.kind, case.clip_id):

@@ -120,7 +120,7 @@ def adapt(
         for run, context in _runs(frames, settings.context):
             value, error = process.posterior(run, context, scaled[context])
             motion[np.ix_(run, columns)] = mean[columns] + unit * value
-            factors = disagreement_factors(disagreement, run, columns, settings.apart_share)
+            factors = disagreement_factors(disagreement, run, columns, settings.disagreement_share)
             deviation[np.ix_(run, columns)] = unit * error * factors
     return AdaptedMotion(motion.astype(np.float32), deviation.astype(np.float32))
 
@@ -157,18 +157,18 @@ def visible_columns(
 ) -> Array:
     """Columns (T, L) of the video that explain the coefficients ``columns``, each about its mean.
 
-    They are head rotation (``turned_sd`` at 10 degrees) and coefficients that nearly all frames show (``beside_sd`` at
+    They are head rotation (``head_turn_sd`` at 10 degrees) and coefficients that nearly all frames show (``visible_sd`` at
     their spread).
     """
     parts = [np.zeros((len(shown), 0))]
     if pose is not None:
         turns = np.asarray(pose, np.float64) / np.radians(10)
-        parts.append(settings.turned_sd * (turns - turns.mean(axis=0)))
+        parts.append(settings.head_turn_sd * (turns - turns.mean(axis=0)))
     for other in np.setdiff1d(np.flatnonzero(known.mean(axis=0) >= _MOSTLY_KNOWN), columns):
         frames = known[:, other]
         values = shown[frames, other]
         scaled = (shown[:, other] - values.mean()) / _clip_spread(values[:, None], spread[other : other + 1])
-        parts.append(settings.beside_sd * np.where(frames, scaled, 0.0)[:, None])
+        parts.append(settings.visible_sd * np.where(frames, scaled, 0.0)[:, None])
     return np.asarray(gaussian_filter1d(np.concatenate(parts, axis=1), _SMOOTH_FRAMES, axis=0))
 
 

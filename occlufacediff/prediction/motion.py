@@ -119,7 +119,7 @@ def reconstruct_motion(
         adaptation=settings.adaptation,
     )
     motion = adapted.motion
-    if settings.follow_visible:
+    if settings.refine:
         motion = refine_motion(
             basis,
             motion,
@@ -187,7 +187,7 @@ def predict_motion(
     )
     by_rules, columns, offset = None, None, NO_OFFSET
     if adapts and use_audio:
-        columns = adaptation.sound_sd * prosody(speech.log_mel)
+        columns = adaptation.audio_sd * prosody(speech.log_mel)
         if networks.uses_phones:
             loud = articulation_strength(speech.log_mel)
             by_rules = mean_viseme_motion(speech.transcripts, len(shown), basis.expression_names, strength=loud)
@@ -228,8 +228,8 @@ def predict_motion(
         articulation = articulation_columns(guide, basis.expression_names, spread)
         columns = np.concatenate([columns, adaptation.articulation_sd * articulation], axis=1)
     if not use_audio or (by_rules is not None and not np.ptp(by_rules, axis=0).any()):
-        fast = math.hypot(adaptation.fast_sd, adaptation.unheard_sd)
-        adaptation = replace(adaptation, gain=adaptation.unheard_gain, fast_sd=fast)
+        fast = math.hypot(adaptation.fast_sd, adaptation.without_audio_sd)
+        adaptation = replace(adaptation, gain=adaptation.without_audio_gain, fast_sd=fast)
     adapted = adapt(
         guide,
         shown,
@@ -273,7 +273,7 @@ def _combine(
     disagreement = np.where(ruled, np.concatenate([samples, by_rules[None]]).std(axis=0), disagreement)
     if not ruled[:-3].any():
         return guide, disagreement, None  # nothing is said, or the head has no actions that the rules move
-    without_audio = settings.unheard_gain / settings.gain if settings.gain > 0 else 0.0
+    without_audio = settings.without_audio_gain / settings.gain if settings.gain > 0 else 0.0
     follow = np.where(ruled, settings.lips_share, np.where(upper, without_audio, 0.0))
     follow[JAW_OPENING] = 1.0
     return guide, np.where(follow > 0, disagreement, 0.0), follow

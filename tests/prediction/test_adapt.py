@@ -36,7 +36,7 @@ def known_outside(hidden: slice) -> np.ndarray:
 
 def turned(pose, settings):
     """Columns of head rotation, times the deviation of their weights."""
-    return settings.turned_sd * gaussian_filter1d((pose - pose.mean(axis=0)) / np.radians(10), 2.0, axis=0)
+    return settings.head_turn_sd * gaussian_filter1d((pose - pose.mean(axis=0)) / np.radians(10), 2.0, axis=0)
 
 
 def adapted(guide, seen, mask, audio=None, settings=PLAIN, **more):
@@ -199,7 +199,7 @@ def test_jitter_of_visible_columns_has_no_effect() -> None:
     mask, tremble = np.ones((FRAMES, 2), bool), (-1.0) ** np.arange(FRAMES)[:, None]
     mask[60:100, 0] = False
     found = [
-        adapted(0 * seen, seen + tremble * [0.0, much], mask, settings=replace(PLAIN, beside_sd=1.0), pose=pose)
+        adapted(0 * seen, seen + tremble * [0.0, much], mask, settings=replace(PLAIN, visible_sd=1.0), pose=pose)
         for much, pose in ((0.0, turn), (0.3, turn), (0.0, turn + 0.1 * tremble))
     ]
     for other in found[1:]:
@@ -244,7 +244,7 @@ def test_a_detector_of_68_points_makes_the_mouth_known() -> None:
     assert not visible_coefficients(np.zeros((4, 468), np.float32), ("mouthClose",)).any()
 
 
-@pytest.mark.parametrize(("name", "value"), [("apart_share", 1.5), ("rules_share", -0.1), ("beside_sd", -1.0)])
+@pytest.mark.parametrize(("name", "value"), [("disagreement_share", 1.5), ("rules_share", -0.1), ("visible_sd", -1.0)])
 def test_invalid_settings_are_named(name: str, value: float) -> None:
     with pytest.raises(ConfigError, match=f"^{name}: got {value}, needs"):
         check_settings(AdaptationSettings(**{name: value}))

@@ -107,7 +107,7 @@ def test_the_spread_follows_the_disagreement_of_rules_and_samples(inferred: Any,
     rules = ruled(speech)[HIDDEN]
     moved = np.ptp(ruled(speech), axis=0) > 0
     assert moved.tolist() == [False, False, True, True, False, False, True, False, False]
-    uneven, even = (inferred(replace(SETTINGS, apart_share=share)).spread[HIDDEN] for share in (0.8, 0.0))
+    uneven, even = (inferred(replace(SETTINGS, disagreement_share=share)).spread[HIDDEN] for share in (0.8, 0.0))
     apart = (rules - SAMPLED[HIDDEN]) ** 2
     expected = np.where(moved, 0.2 + 0.8 * apart / apart.mean(axis=0), 1.0)
     np.testing.assert_allclose((uneven / even) ** 2, expected, rtol=1e-3)
@@ -115,7 +115,7 @@ def test_the_spread_follows_the_disagreement_of_rules_and_samples(inferred: Any,
 
 
 def test_without_audio_the_rules_have_no_effect(inferred: Any) -> None:
-    uneven, even = (inferred(replace(SETTINGS, apart_share=one), use_audio=False) for one in (0.8, 0.0))
+    uneven, even = (inferred(replace(SETTINGS, disagreement_share=one), use_audio=False) for one in (0.8, 0.0))
     np.testing.assert_allclose(uneven.spread, even.spread, rtol=1e-6)
     assert uneven.offset == 0
 
@@ -133,15 +133,15 @@ def test_a_mouth_occluded_in_all_frames_follows_samples_and_rules(inferred: Any,
 
 def test_without_audio_gain_and_confidence_are_smaller(inferred: Any) -> None:
     silent = inferred(hidden=slice(None), use_audio=False)
-    expected = 0.05 + SETTINGS.unheard_gain * (SAMPLED - SAMPLED.mean())
+    expected = 0.05 + SETTINGS.without_audio_gain * (SAMPLED - SAMPLED.mean())
     np.testing.assert_allclose(silent.motion[:, 2:], np.tile(expected, (1, VALUES - 2)), atol=1e-5)
-    surer = inferred(replace(SETTINGS, unheard_sd=0.0), hidden=slice(None), use_audio=False)
+    surer = inferred(replace(SETTINGS, without_audio_sd=0.0), hidden=slice(None), use_audio=False)
     assert (silent.spread[:, 2:] > surer.spread[:, 2:]).all()
 
 
 def test_loudness_and_timbre_increase_the_spread_without_visible_frames(inferred: Any) -> None:
     with_them, without = (
-        inferred(replace(SETTINGS, sound_sd=much, apart_share=0.0), hidden=slice(None)) for much in (0.5, 0.0)
+        inferred(replace(SETTINGS, audio_sd=much, disagreement_share=0.0), hidden=slice(None)) for much in (0.5, 0.0)
     )
     assert (with_them.spread[:, 2:] > without.spread[:, 2:] + 1e-5).mean() > 0.9
 
@@ -187,7 +187,7 @@ def test_two_transcripts_have_equal_weights(inferred: Any, speech: Speech) -> No
 
 
 @pytest.mark.parametrize("late", [0, 4])
-@pytest.mark.parametrize("term", ["viseme_sd", "sound_sd"])
+@pytest.mark.parametrize("term", ["viseme_sd", "audio_sd"])
 def test_audio_explains_coefficients_without_a_rule(inferred: Any, speech: Speech, term: str, late: int) -> None:
     """In the visible frames the mouth moves sideways with a viseme or with loudness, with the same offset."""
     columns = viseme_shares(speech.transcripts, FRAMES) if term == "viseme_sd" else prosody(speech.log_mel)
@@ -196,7 +196,7 @@ def test_audio_explains_coefficients_without_a_rule(inferred: Any, speech: Speec
     seen = ruled(speech)[at].astype(np.float32)
     aside = NAMES.index("mouthLeft")
     seen[:, aside] = 0.3 * given[at]
-    bare = replace(SETTINGS, max_offset=8, sound_sd=0.0, viseme_sd=0.0, articulation_sd=0.0)
+    bare = replace(SETTINGS, max_offset=8, audio_sd=0.0, viseme_sd=0.0, articulation_sd=0.0)
     found = [inferred(replace(bare, **{term: much}), motion=seen) for much in (3.0, 0.0)]
     assert [one.offset for one in found] == [late, late]
     missed = [np.abs(one.motion - seen)[HIDDEN, aside].mean() for one in found]
@@ -218,15 +218,15 @@ def test_networks_without_phones_ignore_given_phones(inferred: Any, speech: Spee
 
 
 def test_without_audio_its_columns_have_no_effect(inferred: Any, speech: Speech) -> None:
-    settings = replace(SETTINGS, articulation_sd=0.5, viseme_sd=0.5, sound_sd=0.5)
-    bare = replace(settings, articulation_sd=0.0, viseme_sd=0.0, sound_sd=0.0)
+    settings = replace(SETTINGS, articulation_sd=0.5, viseme_sd=0.5, audio_sd=0.5)
+    bare = replace(settings, articulation_sd=0.0, viseme_sd=0.0, audio_sd=0.0)
     one, other = (inferred(each, motion=ruled(speech).astype(np.float32), use_audio=False) for each in (settings, bare))
     np.testing.assert_array_equal(one.motion, other.motion)
 
 
 def test_silence_equals_no_audio(inferred: Any, speech: Speech) -> None:
     silence = replace(speech, transcripts=(Phones(("SIL",), np.zeros(1), np.full(1, FRAMES / 25)),))
-    settings = replace(SETTINGS, sound_sd=0.0, viseme_sd=0.0, articulation_sd=0.0)
+    settings = replace(SETTINGS, audio_sd=0.0, viseme_sd=0.0, articulation_sd=0.0)
     quiet = inferred(settings, hidden=slice(None), speech=silence)
     unheard = inferred(settings, hidden=slice(None), use_audio=False)
     np.testing.assert_allclose(quiet.motion, unheard.motion, atol=1e-6)
@@ -296,7 +296,7 @@ def test_a_habit_of_the_speaker_is_learned_from_visible_frames(inferred: Any, sp
     seen = np.zeros((FRAMES, VALUES), np.float32)
     seen[:, NAMES.index("mouthLeft")] = ruled(speech)[:, -3]
     seen[:, -3] = ruled(speech)[:, -3]
-    still = replace(SETTINGS, rules_share=1.0, sound_sd=0.0, viseme_sd=0.0)
+    still = replace(SETTINGS, rules_share=1.0, audio_sd=0.0, viseme_sd=0.0)
     given, missing = (inferred(replace(still, articulation_sd=much), motion=seen) for much in (0.5, 0.0))
     missed = [np.abs(one.motion - seen)[HIDDEN, NAMES.index("mouthLeft")].mean() for one in (given, missing)]
     assert missed[0] < 0.5 * missed[1]
