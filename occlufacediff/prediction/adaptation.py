@@ -157,8 +157,8 @@ def visible_columns(
 ) -> Array:
     """Columns (T, L) of the video that explain the coefficients ``columns``, each about its mean.
 
-    They are head rotation (``head_turn_sd`` at 10 degrees) and coefficients that nearly all frames show (``visible_sd`` at
-    their spread).
+    They are head rotation (``head_turn_sd`` at 10 degrees) and coefficients that nearly all frames show
+    (``visible_sd`` at their spread).
     """
     parts = [np.zeros((len(shown), 0))]
     if pose is not None:
