@@ -173,6 +173,12 @@ def new_hdf5(path: Path | str) -> Iterator[h5py.File]:
                 raise sink.error
 
 
+def file_version(path: Path | str) -> tuple[Path, int, int]:
+    """Absolute path, size and time of change of a file: the key of caches that outlive the file's content."""
+    status = Path(path).stat()
+    return Path(path).resolve(), status.st_size, status.st_mtime_ns
+
+
 def sha256(path: Path | str) -> str:
     """SHA-256 of a file, as lower-case hex."""
     with Path(path).open("rb") as file:

@@ -1,6 +1,6 @@
 # Archives in MEAD's layout (generated, downloaded or local), then unpacked. Licensed files, for the target `fetch`.
-# `code` of the fetch rules is the module of the sources alone: a change of the transfer must not download hundreds of
-# gigabytes again.
+# The fetch rules have no `code`: a change of the program must not download hundreds of gigabytes again. The identities of
+# the files are their params.
 if cfg.source == "download":
 
     localrules:
@@ -20,7 +20,6 @@ if cfg.source == "download":
             downloads=1,
         params:
             file=fetched_from,
-            code=fingerprint("occlufacediff.acquire.sources"),
         message:
             f"{{wildcards.subject}}: fetch {{wildcards.archive}} ({notice(['mead'])})"
         conda:
@@ -76,7 +75,6 @@ rule fetch_asset:
         downloads=1,
     params:
         files=asset_from,
-        code=fingerprint("occlufacediff.acquire.sources"),
     message:
         "{wildcards.asset}: fetch and unpack licensed files ({params.files[0]})"
     conda:

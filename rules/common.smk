@@ -111,12 +111,12 @@ def of_subjects(pattern):
     return expand(pattern, subject=SUBJECTS)
 
 
-def manifest_with(*splits):
+def manifest_with(*splits, use="training"):
     """Input function: the manifest. A configuration that leaves one of ``splits`` without clips is refused."""
 
     @one_line_errors
     def manifest(wildcards):
-        check_splits(cfg, splits)
+        check_splits(cfg, splits, use)
         return f"{RESULTS}/manifest.csv"
 
     return manifest
@@ -202,11 +202,11 @@ def histories():
 
 @one_line_errors
 def evaluated_runs(wildcards):
-    """Metrics of the runs that are evaluated already, by name; no run is made."""
+    """Path, size and time of the metrics of all evaluated runs, in the order of their names; no run is made."""
     metrics = sorted(Path(RESULTS, "runs").glob("*/evaluation/metrics.csv"))
     if not metrics:
         raise ConfigError(f"{RESULTS}/runs: no run is evaluated yet; make the target evaluate first.")
-    return [str(path) for path in metrics]
+    return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in metrics]
 
 
 def video_tar(wildcards):

@@ -1,7 +1,7 @@
 # Scores of all methods on the test split with simulated occlusion.
 rule evaluate_methods:
     input:
-        manifest=manifest_with("test"),
+        manifest=manifest_with(cfg.evaluation.split, use="evaluation"),
         clips=of_subjects(f"{RESULTS}/clips/{{subject}}.h5"),
         audio=of_subjects(f"{RESULTS}/audio/{{subject}}.h5"),
         coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),

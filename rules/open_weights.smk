@@ -13,7 +13,7 @@ localrules:
 
 rule generate_landmark_clips:
     input:
-        head=HEAD,
+        head=OPEN_HEAD,
     output:
         clips=rf"{OPEN_WEIGHTS}/shards/{{shard,shard_\d+}}.h5",
     log:
@@ -64,7 +64,7 @@ use rule train_motion_prior as train_open_motion_prior with:
     input:
         manifest=f"{OPEN_WEIGHTS}/shards.csv",
         coefficients=expand(f"{OPEN_WEIGHTS}/shards/{{shard}}.h5", shard=SHARDS),
-        head=HEAD,
+        head=OPEN_HEAD,
     output:
         model=f"{OPEN_WEIGHTS}/training/motion_prior/model.safetensors",
         config=f"{OPEN_WEIGHTS}/training/motion_prior/config.yaml",
@@ -88,7 +88,7 @@ use rule train_denoiser as train_open_denoiser with:
         clips=expand(f"{OPEN_WEIGHTS}/shards/{{shard}}.h5", shard=SHARDS),
         audio=expand(f"{OPEN_WEIGHTS}/shards/{{shard}}.h5", shard=SHARDS),
         coefficients=expand(f"{OPEN_WEIGHTS}/shards/{{shard}}.h5", shard=SHARDS),
-        head=HEAD,
+        head=OPEN_HEAD,
         motion_prior=network(f"{OPEN_WEIGHTS}/training", "motion_prior"),
     output:
         model=f"{OPEN_WEIGHTS}/training/denoiser/model.safetensors",
@@ -115,7 +115,7 @@ rule pack_open_weights:
     input:
         motion_prior=network(f"{OPEN_WEIGHTS}/training", "motion_prior"),
         denoiser=network(f"{OPEN_WEIGHTS}/training", "denoiser"),
-        head=HEAD,
+        head=OPEN_HEAD,
         held_out=f"{OPEN_WEIGHTS}/shards/{SHARDS[-1]}.h5",
         figures=[local(str(FIGURES))] if FIGURES.exists() else [],
     output:

@@ -12,7 +12,7 @@ rule build_open_head:
         runtime=scaled_by_attempt(30),
     params:
         settings=as_params(cfg.open_head),
-        seed=cfg.seed,
+        seed=cfg.open_head.seed,
         code=fingerprint("occlufacediff.openhead.build"),
     message:
         "Build the open head model"

@@ -1,7 +1,5 @@
 # The metrics of all runs of the data set in one table.
 rule compare_runs:
-    input:
-        metrics=evaluated_runs,
     output:
         table=f"{RESULTS}/runs.csv",
     log:
@@ -13,6 +11,8 @@ rule compare_runs:
         mem_mb=scaled_by_attempt(500),
         runtime=scaled_by_attempt(10),
     params:
+        # Not inputs: comparing runs must not train or evaluate any of them again.
+        metrics=evaluated_runs,
         code=fingerprint("occlufacediff.stages.compare_runs"),
     message:
         "Compare all runs of the data set"

@@ -7,5 +7,5 @@ from occlufacediff.workflow.job_log import logged
 with logged(snakemake):
     from occlufacediff.stages.compare_runs import compare_runs
 
-    # Inputs are <run>/evaluation/metrics.csv.
-    compare_runs([Path(path).parent.parent for path in snakemake.input.metrics], Path(snakemake.output[0]))
+    # The paths are <run>/evaluation/metrics.csv.
+    compare_runs([Path(path).parent.parent for path, *_ in snakemake.params.metrics], Path(snakemake.output[0]))

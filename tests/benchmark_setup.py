@@ -12,6 +12,7 @@ import yaml
 from occlufacediff.config.benchmark import BenchmarkSettings
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.config.names import NETWORKS
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.synthetic import SyntheticSettings
 from occlufacediff.head.asset import HeadAsset
@@ -23,7 +24,7 @@ from occlufacediff.synthetic.clip import generate_clip
 from occlufacediff.synthetic.plan import subject_clips
 from occlufacediff.synthetic.render import ClipRenderer, camera_path
 from occlufacediff.synthetic.speakers import make_speaker
-from occlufacediff.weights import NETWORKS, open_weights
+from occlufacediff.weights import open_weights
 
 FRAMES, SIZE = 45, 256
 

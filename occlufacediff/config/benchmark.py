@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal, get_args
 
 from occlufacediff.config.adaptation import AdaptationSettings
-from occlufacediff.config.constraints import BelowOne, Limits, Positive, Section, SolverSteps
+from occlufacediff.config.constraints import DISTINCT, BelowOne, Limits, Positive, Section, SolverSteps
 
 BenchmarkMethod = Literal[
     "ours",
@@ -35,7 +35,7 @@ class BenchmarkSettings(Section):
 
     #: Occluded regions: the mouth and its surroundings, the lower half, the upper face, one side (random per clip),
     #: everything, or the area under an occluder's picture (``pictures``).
-    regions: Annotated[tuple[BenchmarkRegion, ...], Limits(min_length=1)] = (
+    regions: Annotated[tuple[BenchmarkRegion, ...], Limits(min_length=1), DISTINCT] = (
         "mouth",
         "lower",
         "upper",
@@ -43,9 +43,9 @@ class BenchmarkSettings(Section):
         "everything",
     )
     #: Occluded frames: the middle half, or all.
-    spans: Annotated[tuple[BenchmarkSpan, ...], Limits(min_length=1)] = ("middle", "all")
+    spans: Annotated[tuple[BenchmarkSpan, ...], Limits(min_length=1), DISTINCT] = ("middle", "all")
     #: Methods to compare.
-    methods: Annotated[tuple[BenchmarkMethod, ...], Limits(min_length=1)] = BENCHMARK_METHODS
+    methods: Annotated[tuple[BenchmarkMethod, ...], Limits(min_length=1), DISTINCT] = BENCHMARK_METHODS
     #: RGBA picture of an occluder for the region ``picture``, or a folder of them: seed and clip choose one.
     pictures: str | None = None
     #: Diffusion solver.

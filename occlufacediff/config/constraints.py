@@ -69,6 +69,9 @@ RateFactor = Annotated[int, Limits(0, 51)]
 EvenPixels = Annotated[int, Limits(ge=64, multiple_of=2)]
 SolverSteps = Annotated[int, Limits(1, 1000)]
 GuidanceWeight = Annotated[float, Limits(-20, 20)]
-Seed = CountOrZero
+#: A seed that torch and numpy accept.
+Seed = Annotated[int, Limits(0, 2**63 - 1)]
+#: For lists without repeated entries; after `Limits` in `Annotated`.
+DISTINCT = Rule(lambda entries: len(set(entries)) == len(entries), "a list without repeated entries")
 #: A name of a data set, subject or run, which becomes a folder or file.
 Name = Annotated[str, Rule(lambda name: bool(NAME.fullmatch(name)), "a name of letters, digits, '_', '-' and '.'")]

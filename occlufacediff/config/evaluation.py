@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Annotated, Literal, get_args
 
-from occlufacediff.config.constraints import Count, GuidanceWeight, Limits, Section, SolverSteps
+from occlufacediff.config.constraints import DISTINCT, Count, GuidanceWeight, Limits, Section, SolverSteps
 from occlufacediff.config.occlusion import OcclusionKind, OcclusionSettings
 
 Method = Literal["ours", "ours_without_audio", "interpolation", "neutral"]
@@ -19,7 +19,7 @@ class EvaluationSettings(Section):
     #: Split to score.
     split: Literal["test", "validation", "train"] = "test"
     #: Occlusion kinds; each is one round over all clips.
-    occlusions: Annotated[tuple[OcclusionKind, ...], Limits(min_length=1)] = (
+    occlusions: Annotated[tuple[OcclusionKind, ...], Limits(min_length=1), DISTINCT] = (
         "none",
         "mouth",
         "upper",
@@ -27,7 +27,7 @@ class EvaluationSettings(Section):
         "audio_driven",
     )
     #: Methods to score.
-    methods: Annotated[tuple[Method, ...], Limits(min_length=1)] = METHODS
+    methods: Annotated[tuple[Method, ...], Limits(min_length=1), DISTINCT] = METHODS
     occlusion: OcclusionSettings = field(default_factory=OcclusionSettings)
     #: Diffusion solver.
     solver: Literal["dpmpp", "ddim"] = "ddim"

@@ -6,3 +6,5 @@ import re
 
 #: Begins with a letter or digit, so that it is never a hidden file, an option or ``..``.
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+#: Folders of the two networks in a checkpoint folder.
+NETWORKS = ("motion_prior", "denoiser")

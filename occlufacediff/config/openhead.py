@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from occlufacediff.config.constraints import Fraction, Limits, Section
+from occlufacediff.config.constraints import Fraction, Limits, Section, Seed
 
 RenderCount = Annotated[int, Limits(1, 10_000)]
 
@@ -14,6 +14,8 @@ RenderCount = Annotated[int, Limits(1, 10_000)]
 class OpenHeadSettings(Section):
     """How the open head is built."""
 
+    #: Seed of the sampled heads, independent of the global seed: the open weights need the head of the default seed.
+    seed: Seed = 1
     #: Number of identity coefficients (principal components of sampled heads).
     shape_components: Annotated[int, Limits(1, 300)] = 60
     #: Further identity coefficients: smooth details that no sampled head has. Fits need them to follow real faces;

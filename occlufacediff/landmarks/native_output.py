@@ -19,6 +19,8 @@ _FILTERED = "OCCLUFACEDIFF_FILTERED_STDERR"
 _FILTER = r"""
 import os, re, signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)
+# A terminal with `stty tostop` would stop a background process that writes.
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
 noise = re.compile(
     rb"(?:[IW]\d{4} \d\d:\d\d:\d+\.\d+ "
     rb"|INFO: Created TensorFlow Lite "

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import AssetError
+from occlufacediff.files import file_version
 from occlufacediff.landmarks.native_output import filter_native_output
 from occlufacediff.landmarks.normalise import CROP_PX
 
@@ -67,9 +68,14 @@ class Segmenter:
         return np.stack([np.asarray(one.numpy_view(), np.float32) for one in result.confidence_masks])
 
 
-@cache
 def segmenter(settings: VisibilitySettings) -> Segmenter:
-    """The segmenter of these settings, loaded once per process because loading takes as long as a clip."""
+    """The segmenter of these settings, loaded once per process and model file: loading takes as long as a clip."""
+    model = settings.model
+    return _load_segmenter(settings, file_version(model) if model and Path(model).is_file() else None)
+
+
+@cache
+def _load_segmenter(settings: VisibilitySettings, version: tuple[Path, int, int] | None) -> Segmenter:
     return Segmenter(settings)
 
 

@@ -52,5 +52,5 @@ def head_file_name(settings: OpenHeadSettings, seed: int) -> str:
 
 def _settings_text(settings: OpenHeadSettings, seed: int) -> str:
     # 2 and 2.0 are the same setting.
-    values = {name: float(value) for name, value in asdict(settings).items()}
+    values = {name: float(value) for name, value in asdict(settings).items() if name != "seed"}
     return json.dumps([values, int(seed)], sort_keys=True)

@@ -30,6 +30,7 @@ from occlufacediff.benchmark.videos import find_videos
 from occlufacediff.config.benchmark import BENCHMARK_METHODS, BENCHMARK_REGIONS, BENCHMARK_SPANS, BenchmarkSettings
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.config.names import NETWORKS
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.device import pick_device
 from occlufacediff.errors import AssetError
@@ -45,7 +46,6 @@ from occlufacediff.prediction.speech import recognise_speech
 from occlufacediff.speech.recognition import recognise_phones
 from occlufacediff.speech.voice_activity import detect_voice_activity
 from occlufacediff.storage import faults_named
-from occlufacediff.weights import NETWORKS
 from occlufacediff.workflow.fingerprint import fingerprint
 from occlufacediff.workflow.shards import OK, Row, key, part_path, run_shard, usable, write_index
 

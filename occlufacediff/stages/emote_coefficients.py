@@ -11,7 +11,7 @@ from threadpoolctl import threadpool_limits
 
 from occlufacediff.config.emote import EmoteSettings
 from occlufacediff.errors import AssetError, ClipError
-from occlufacediff.files import sha256
+from occlufacediff.files import file_version, sha256
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.emote_coefficients import (
     COEFFICIENTS_FILE,
@@ -92,8 +92,13 @@ def read_emote_coefficients_subject(
     )
 
 
-@cache
 def _head(path: Path) -> tuple[HeadAsset, LandmarkBasis]:
+    """The head and its landmark basis, loaded once per process and file; Dask workers serve several projects."""
+    return _load_head(*file_version(path))
+
+
+@cache
+def _load_head(path: Path, size: int, time_ns: int) -> tuple[HeadAsset, LandmarkBasis]:
     asset = HeadAsset.load(path)
     return asset, LandmarkBasis.of(asset)
 

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 from occlufacediff.config.schema import Config
-from occlufacediff.errors import ConfigError
+from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.openhead.recipe import BUILD_VERSION, head_file_name
 
 #: Folder of the workflow's open heads, so that those of several configurations lie side by side.
@@ -16,18 +17,19 @@ HEADS = Path("resources/heads")
 
 def workflow_head(config: Config) -> Path:
     """The open head that the workflow builds for a configuration."""
-    return HEADS / head_file_name(config.open_head, config.seed)
+    return HEADS / head_file_name(config.open_head, config.open_head.seed)
 
 
 def head_with_digest(digest: str) -> Path | None:
-    """The head model below `HEADS` that has this digest; None where there is none.
-
-    Raises:
-        AssetError: a file there is damaged.
-    """
+    """The head model below `HEADS` that has this digest; None if there is none. Unreadable files are skipped."""
     from occlufacediff.head.asset import HeadAsset
 
-    return next((path for path in sorted(HEADS.glob("*.npz")) if HeadAsset.load(path).digest == digest), None)
+    # Names that begin with a dot are files that are being written.
+    for path in sorted(HEADS.glob("[!.]*.npz")):
+        with suppress(AssetError):
+            if HeadAsset.load(path).digest == digest:
+                return path
+    return None
 
 
 def cached_head() -> Path:
@@ -39,7 +41,7 @@ def cached_head() -> Path:
     # The XDG standard ignores relative paths.
     cache = Path(given) if Path(given).is_absolute() else Path.home() / ".cache"
     config = Config()
-    name = Path(head_file_name(config.open_head, config.seed))
+    name = Path(head_file_name(config.open_head, config.open_head.seed))
     return cache / "occlufacediff" / f"{name.stem}-v{BUILD_VERSION}{name.suffix}"
 
 
@@ -70,5 +72,5 @@ def open_head(say: Callable[[str], object] = lambda line: None) -> Path:
     from occlufacediff.openhead.build import build_open_head
 
     config = Config()
-    build_open_head(path, settings=config.open_head, seed=config.seed)
+    build_open_head(path, settings=config.open_head, seed=config.open_head.seed)
     return path

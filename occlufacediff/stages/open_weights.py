@@ -15,6 +15,7 @@ import numpy as np
 import torch
 import yaml
 
+from occlufacediff.config.names import NETWORKS
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.open_weights import OpenWeightsSettings
 from occlufacediff.errors import AssetError
@@ -34,7 +35,6 @@ from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.sample import sample_motion
 from occlufacediff.occlusion.occlude import occlude_frames
 from occlufacediff.reporting.templates import render
-from occlufacediff.weights import NETWORKS
 
 log = logging.getLogger(__name__)
 

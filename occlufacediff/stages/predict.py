@@ -19,6 +19,7 @@ from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.files import sha256, written_aside
 from occlufacediff.prediction.pipeline import Prediction, Predictor
 from occlufacediff.prediction.progress import Progress, StepTimer, no_progress
+from occlufacediff.storage import faults_named
 
 #: Files in the result folder of a video.
 MOTION, ANIMATION = "motion.npz", "animation.mp4"
@@ -35,8 +36,13 @@ class Source:
 
     @classmethod
     def of(cls, video: Path) -> Source:
-        """Identify a video file; an empty digest if it cannot be read, which the decoder reports later."""
-        return cls(video.name, sha256(video) if video.is_file() else "")
+        """Identify a video file; an empty digest if it does not exist, which the decoder reports later.
+
+        Raises:
+            StorageError: the file cannot be read.
+        """
+        with faults_named(video):
+            return cls(video.name, sha256(video) if video.is_file() else "")
 
     @classmethod
     def read(cls, motion: Path) -> Source | None:

@@ -9,7 +9,7 @@ import numpy as np
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.errors import ClipError
-from occlufacediff.files import sha256
+from occlufacediff.files import file_version, sha256
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.fit import fit_clip, well_seen
 from occlufacediff.head.landmark_basis import LandmarkBasis
@@ -63,9 +63,13 @@ def reconstruct_subject(
     )
 
 
-@cache
 def _basis(head: Path) -> LandmarkBasis:
-    """Landmark basis of the head, loaded once per process."""
+    """Landmark basis of the head, loaded once per process and file content; Dask workers serve several projects."""
+    return _load_basis(*file_version(head))
+
+
+@cache
+def _load_basis(head: Path, size: int, time_ns: int) -> LandmarkBasis:
     return LandmarkBasis.of(HeadAsset.load(head))
 
 

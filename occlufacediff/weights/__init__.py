@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from occlufacediff.config.names import NETWORKS
 from occlufacediff.errors import AssetError
 
-#: Folders of the networks.
-NETWORKS = ("motion_prior", "denoiser")
 #: Files of a checkpoint.
 FILES = ("model.safetensors", "config.yaml")
 

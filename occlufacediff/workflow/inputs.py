@@ -205,7 +205,7 @@ def split_settings(config: Config) -> SplitSettings:
     return replace(config.split, train=parts["train"], validation=parts["validation"], test=parts["test"])
 
 
-def check_splits(config: Config, needed: Collection[str]) -> None:
+def check_splits(config: Config, needed: Collection[str], use: str = "training") -> None:
     """Refuse a configuration whose splits are empty, before any clip is processed.
 
     Only what the configuration determines is checked: which subjects and sentences belong to a split. Whether a subject
@@ -213,6 +213,7 @@ def check_splits(config: Config, needed: Collection[str]) -> None:
 
     Args:
         needed: splits that must not be empty, among ``train``, ``validation`` and ``test``.
+        use: what needs them, for the message: ``training`` or ``evaluation``.
 
     Raises:
         ConfigError: a needed split has no subject of the data set, or no sentence.
@@ -221,7 +222,6 @@ def check_splits(config: Config, needed: Collection[str]) -> None:
     for split in needed:
         lack = _lack(split, settings, known)
         if lack:
-            use = "evaluation" if split == "test" else "training"
             raise ConfigError(
                 f"Configuration, split.{split}: {lack}, but {use} needs {split} clips; list subjects and sentences "
                 "in split (config/mead.yaml is an example), or give a trained model as checkpoint."

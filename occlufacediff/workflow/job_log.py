@@ -51,6 +51,7 @@ class LoggedJob:
     def __enter__(self) -> LoggedJob:
         sys.stdout.flush()
         sys.stderr.flush()
+        self._stderr = sys.stderr
         try:
             self._log.parent.mkdir(parents=True, exist_ok=True)
             log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
@@ -89,6 +90,8 @@ class LoggedJob:
         os.dup2(self._err, 2)
         os.close(self._out)
         os.close(self._err)
+        # The filter of native output may have replaced it by one that writes to the log.
+        sys.stderr = self._stderr
         if message is not None:
             print(f"ERROR: {message}", file=sys.stderr, flush=True)
             # Not a traceback a second time: Snakemake names rule and log after this line.

@@ -227,3 +227,24 @@ def test_folder_without_archives_is_refused(tmp_path):
     config = load_config(_with("source", "local") | {"archives": str(tmp_path)})
     with pytest.raises(ConfigError, match=r"archives: no subject in .*video.tar"):
         subjects(config)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("evaluation.occlusions", ["mouth", "mouth"]),
+        ("evaluation.methods", ["ours", "ours"]),
+        ("benchmark.regions", ["mouth", "upper", "mouth"]),
+        ("benchmark.spans", ["all", "all"]),
+        ("benchmark.methods", ["ours", "ours"]),
+    ],
+)
+def test_lists_have_no_repeated_entries(name: str, value: list[str]) -> None:
+    with pytest.raises(ConfigError, match=rf"{name}: .*a list without repeated entries"):
+        load_config(_with(name, value))
+
+
+def test_a_seed_fits_into_64_bits() -> None:
+    assert load_config(_with("seed", 2**63 - 1)).seed == 2**63 - 1
+    with pytest.raises(ConfigError, match=r"seed: got .*, needs at most"):
+        load_config(_with("seed", 2**63))

@@ -9,11 +9,12 @@ import pytest
 import torch
 import yaml
 
+from occlufacediff.config.names import NETWORKS
 from occlufacediff.errors import AssetError
 from occlufacediff.models.checkpoint import checkpoint_info, save_checkpoint
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
 from occlufacediff.models.provenance import Provenance, TrainingOrigin, clips_digest
-from occlufacediff.weights import NETWORKS, open_weights
+from occlufacediff.weights import open_weights
 
 ORIGIN = TrainingOrigin(dataset="talks", split_rule="lists", run="main")
 TRAINED = Provenance.of(ORIGIN, {"A/x/1": "7", "A/x/2": "8", "B/x/1": "7"}, seed=5)

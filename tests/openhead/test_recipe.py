@@ -12,12 +12,13 @@ import pytest
 import yaml
 from small_open_head import SEED, SETTINGS
 
+from occlufacediff.config.names import NETWORKS
 from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.config.schema import Config
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.openhead.makehuman import find_data
 from occlufacediff.openhead.recipe import BUILD_VERSION, head_file_name, recipe_digest, source_files
-from occlufacediff.weights import NETWORKS, open_weights
+from occlufacediff.weights import open_weights
 
 #: Figures of the arrays that BUILD_VERSION stands for, with their relative tolerances.
 #: Where one differs: increase BUILD_VERSION, write the new figures here and repack the open weights.
@@ -79,7 +80,7 @@ def test_the_built_head_carries_the_digest_of_its_recipe(small_open_head: Path) 
 
 def test_the_open_weights_belong_to_the_default_open_head() -> None:
     config = Config()
-    digest = recipe_digest(config.open_head, config.seed, find_data())
+    digest = recipe_digest(config.open_head, config.open_head.seed, find_data())
     for network in NETWORKS:
         described = yaml.safe_load((open_weights() / network / "config.yaml").read_text(encoding="utf-8"))
         assert (described["head_name"], described["head_digest"]) == ("open", digest)
@@ -128,6 +129,6 @@ def test_file_names_differ_with_settings_and_seed() -> None:
     assert all(len(name) == len("open-01234567.npz") for name in names)
     config = Config()
     page = (Path(__file__).parents[2] / "docs" / "published-model.md").read_text(encoding="utf-8")
-    assert f"resources/heads/{head_file_name(config.open_head, config.seed)}" in page
+    assert f"resources/heads/{head_file_name(config.open_head, config.open_head.seed)}" in page
     whole, fraction = (replace(settings, local_spread=value) for value in (1, 1.0))
     assert head_file_name(whole, 1) == head_file_name(fraction, 1)

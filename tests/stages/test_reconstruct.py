@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import h5py
@@ -14,6 +16,7 @@ from occlufacediff.errors import AssetError
 from occlufacediff.files import new_hdf5
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
+from occlufacediff.stages import reconstruct
 from occlufacediff.stages.coefficients import COEFFICIENTS
 from occlufacediff.stages.reconstruct import reconstruct_subject
 
@@ -105,3 +108,13 @@ def test_coefficients_rows_and_equal_bytes(tmp_path: Path, clips: Path, head: Pa
 def test_missing_head_is_named(tmp_path: Path, clips: Path) -> None:
     with pytest.raises(AssetError, match=r"nowhere\.npz"):
         run(tmp_path, clips, tmp_path / "nowhere.npz", workers=1)
+
+
+def test_a_head_that_was_replaced_is_loaded_again(tmp_path: Path, head: Path) -> None:
+    path = tmp_path / "head.npz"
+    shutil.copy(head, path)
+    first = reconstruct._basis(path)
+    assert reconstruct._basis(path) is first
+    asset = HeadAsset.load(head)
+    replace(asset, v_template=1.1 * np.asarray(asset.v_template)).save(path)
+    assert reconstruct._basis(path).head_digest != first.head_digest

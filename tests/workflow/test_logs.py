@@ -55,3 +55,11 @@ def test_other_error_has_its_traceback_in_the_log(tmp_path):
 @pytest.mark.parametrize("code", [0, 3])
 def test_exit_status_of_a_script_is_kept(tmp_path, code):
     assert _run(tmp_path, f"sys.exit({code})").returncode == code
+
+
+def test_an_error_reaches_the_console_after_mediapipe_was_loaded(tmp_path):
+    body = "from occlufacediff.landmarks.native_output import filter_native_output\nfilter_native_output()\n"
+    result = _run(tmp_path, body + "raise ConfigError('crop.scale: got 0, needs more')")
+    assert result.returncode == 1
+    assert result.stderr == "ERROR: train M101: crop.scale: got 0, needs more\n"
+    assert (tmp_path / "deep" / "job.log").read_text().count("crop.scale") == 1

@@ -87,6 +87,9 @@ def test_another_run_shares_all_preprocessing(tree):
 
 def test_runs_are_compared(tree):
     shutil.copytree(tree.main_run / "evaluation", tree.results / "runs/second/evaluation")
+    # A run that would be trained again is compared as it is.
+    stale = tree.override("denoiser: {noise_bias: 0.5}")
+    assert tree.plan("compare_runs", config=stale) == {"compare_runs": 1}
     result = tree.run("compare_runs")
     assert result.returncode == 0, result.stdout[-3000:]
     rows = (tree.results / "runs.csv").read_text().splitlines()

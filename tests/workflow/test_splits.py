@@ -52,9 +52,10 @@ def test_the_synthetic_data_set_has_all_splits():
     ],
 )
 def test_an_empty_split_is_refused(tmp_path: Path, subjects: list[str], split: dict[str, Any], needed: str, words: str):
+    use = "evaluation" if needed == "test" else "training"
     config = _local(tmp_path, subjects, split)
     with pytest.raises(ConfigError, match=words):
-        check_splits(config, [needed])
+        check_splits(config, [needed], use)
 
 
 @pytest.mark.parametrize(
