@@ -174,8 +174,14 @@ def new_hdf5(path: Path | str) -> Iterator[h5py.File]:
 
 
 def file_version(path: Path | str) -> tuple[Path, int, int]:
-    """Absolute path, size and time of change of a file: the key of caches that outlive the file's content."""
-    status = Path(path).stat()
+    """Absolute path, size and time of change of a file: the key of caches that outlive the file's content.
+
+    Size and time are -1 if there is no such file; whoever reads it reports the error.
+    """
+    try:
+        status = Path(path).stat()
+    except OSError:
+        return Path(path).resolve(), -1, -1
     return Path(path).resolve(), status.st_size, status.st_mtime_ns
 
 

@@ -71,7 +71,7 @@ class Segmenter:
 def segmenter(settings: VisibilitySettings) -> Segmenter:
     """The segmenter of these settings, loaded once per process and model file: loading takes as long as a clip."""
     model = settings.model
-    return _load_segmenter(settings, file_version(model) if model and Path(model).is_file() else None)
+    return _load_segmenter(settings, file_version(model) if model else None)
 
 
 @cache
