@@ -96,7 +96,10 @@ def test_refusals_are_one_line_without_the_token(tree, server):
     server.files["id-sentences"].content = TOKEN.encode()
     result = tree.run("acquire", config=configure(tree, server))
     assert result.returncode != 0
-    assert "the server refuses (401). The token in the environment variable MEAD_TOKEN is wrong" in result.stdout
+    assert (
+        "the server rejects the request (401). The token in the environment variable MEAD_TOKEN is wrong"
+        in result.stdout
+    )
     assert "Traceback" not in result.stdout
     assert TOKEN not in result.stdout
     assert files_with(tree.folder, TOKEN) == []

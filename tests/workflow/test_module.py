@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -40,7 +41,10 @@ faces:
   dataset: ours
   source: local
   archives: my archives
-  split: {rule: all_test}
+  split:
+    train: {subjects: [M101], sentences: ["1"]}
+    validation: {subjects: [M102], sentences: ["2"]}
+    test: {subjects: [M103], sentences: ["3"]}
 """
 
 
@@ -58,9 +62,11 @@ def snakemake(folder: Path, *arguments: str) -> str:
 
 @pytest.fixture(scope="module")
 def outer(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Folder of a workflow that uses ours, with archives of one subject."""
+    """Folder of a workflow that uses ours, with archives of three subjects."""
     folder = tmp_path_factory.mktemp("outer")
-    write_good_archives(folder / "my archives", clips=1)
+    archives = write_good_archives(folder / "my archives", clips=1)
+    for subject in ("M102", "M103"):
+        shutil.copytree(archives / "M101", archives / subject)
     (folder / "Snakefile").write_text(OUTER)
     (folder / "config.yaml").write_text(CONFIG)
     return folder
