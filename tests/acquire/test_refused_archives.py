@@ -73,9 +73,7 @@ def test_a_refused_archive_is_a_note_and_then_a_row(
     unpack_subject("M003", target, None, raw, raw / "index.csv", view="front")
     row = read_index(raw / "index.csv")[0]
     assert (row["clip"], row["status"], row["reason"]) == ("(archive)", "failed", "not_fetched")
-    assert (
-        row["message"].startswith("M003/video.tar: ") and f"by your command with --forcerun {target}" in row["message"]
-    )
+    assert row["message"].startswith("M003/video.tar: ") and f"download it with --forcerun {target}" in row["message"]
     assert re.search(words, row["message"])
     build_manifest({"raw": [raw / "index.csv"]}, [], tmp_path / "manifest.csv", settings=SplitSettings())
     assert "not_fetched" in (tmp_path / "manifest.csv").read_text()
