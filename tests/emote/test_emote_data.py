@@ -273,7 +273,7 @@ def test_a_head_with_other_coefficients_is_rejected(tmp_path: Path, head: Path) 
     small_head().save(tmp_path / "small.npz")
     store = store_of(tmp_path / "clips.h5", {})
     outputs = tmp_path / "a.h5", tmp_path / "a.csv"
-    with pytest.raises(AssetError, match="FLAME's 300 and 100"):
+    with pytest.raises(AssetError, match="EMOTE's have 300 and 100"):
         read_emote_coefficients_subject(
             "M003", store, tmp_path / "small.npz", tmp_path, *outputs, settings=EmoteSettings()
         )

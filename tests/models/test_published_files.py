@@ -208,7 +208,7 @@ def test_convert_says_what_does_not_go_together(tmp_path: Path, flint: Path) -> 
         ([str(flint), "--to", "head.npz"], "ends in .safetensors"),
         ([str(tmp_path), "--to", "head.safetensors"], "ends in .npz"),
         ([str(tmp_path / "gone.pt"), "--to", "a.safetensors"], "no such file"),
-        ([str(tmp_path), "--to", "a.npz"], "no FLAME model in it"),
+        ([str(tmp_path), "--to", "a.npz"], "no FLAME model found"),
     ]
     for arguments, words in cases:
         result = runner.invoke(main, ["convert", *arguments])
