@@ -10,10 +10,12 @@ import yaml
 from snakemake.exceptions import WorkflowError
 from snakemake.utils import update_config
 
-# The package beside this workflow is the one that runs and is fingerprinted, in scripts too.
+# The package beside this workflow is the one that runs and is fingerprinted, in scripts too. The variable is set here,
+# so the user does not have to define it.
 ROOT = Path(str(workflow.current_basedir)).parent
 sys.path.insert(0, str(ROOT))
-os.environ["PYTHONPATH"] = os.pathsep.join(dict.fromkeys([str(ROOT), *os.getenv("PYTHONPATH", "").split(os.pathsep)]))
+package_paths = [str(ROOT), *os.getenv("PYTHONPATH", "").split(os.pathsep)]
+os.environ.update(PYTHONPATH=os.pathsep.join(dict.fromkeys(package_paths)))
 
 from occlufacediff.acquire.sources import archives, asset
 from occlufacediff.acquire.terms import notice
