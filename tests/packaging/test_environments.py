@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -22,12 +24,23 @@ for name in sys.argv[1:]:
 """
 
 
+def _pip_pins(environment: str) -> list[str]:
+    """Distributions in an environment's YAML file, with versions."""
+    content = yaml.safe_load((ROOT / "envs" / f"{environment}.yaml").read_text())
+    pins: list[str] = next(entry["pip"] for entry in content["dependencies"] if isinstance(entry, dict))
+    return pins
+
+
+def _post_deploy(environment: str) -> list[list[str]]:
+    """Arguments of the pip commands that conda runs after it has made an environment."""
+    script = ROOT / "envs" / f"{environment}.post-deploy.sh"
+    lines = script.read_text().splitlines() if script.exists() else []
+    return [shlex.split(line) for line in lines if line.startswith("python -m pip ")]
+
+
 def _pins(environment: str) -> list[str]:
     """Distributions in the files of an environment, with versions."""
-    content = yaml.safe_load((ROOT / "envs" / f"{environment}.yaml").read_text())
-    pins = next(entry["pip"] for entry in content["dependencies"] if isinstance(entry, dict))
-    script = ROOT / "envs" / f"{environment}.post-deploy.sh"
-    return pins + [word for word in script.read_text().split() if "==" in word] if script.exists() else pins
+    return _pip_pins(environment) + [word for line in _post_deploy(environment) for word in line if "==" in word]
 
 
 def _names(environment: str) -> list[str]:
@@ -62,6 +75,32 @@ def test_every_rule_with_a_script_has_an_environment():
 @pytest.mark.parametrize("environment", ENVIRONMENTS)
 def test_stages_import_with_nothing_but_their_environment(environment: str, tmp_path: Path):
     answer = _import(environment, _names(environment), tmp_path)
+    assert answer.returncode == 0, answer.stderr[-2000:]
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1200)
+@pytest.mark.parametrize("environment", ENVIRONMENTS)
+def test_stages_import_in_an_environment_installed_from_its_files(environment: str, tmp_path: Path):
+    # conda's part is Python and pip; uv installs the same distributions faster than pip.
+    venv = tmp_path / environment
+    python = venv / "bin" / "python"
+    uv = Path(sys.executable).with_name("uv")
+    subprocess.run([uv, "venv", "--quiet", "--python", sys.executable, venv], check=True)
+    install = [uv, "pip", "install", "--quiet", "--python", python]
+    # In another folder, so that pyproject.toml's settings of uv do not apply.
+    subprocess.run([*install, *_pip_pins(environment)], check=True, cwd=tmp_path)
+    for command in _post_deploy(environment):
+        assert command[:4] == ["python", "-m", "pip", "install"], command
+        subprocess.run([*install, *command[4:]], check=True, cwd=tmp_path)
+    clean = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    answer = subprocess.run(
+        [python, "-c", IMPORT_ALL, *_imports(environment)],
+        env=clean | {"PYTHONPATH": str(ROOT), "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,
+    )
     assert answer.returncode == 0, answer.stderr[-2000:]
 
 
