@@ -1,4 +1,4 @@
-"""Ways in which a recording can be faulty, made from a good one; each as deterministic as the encoders are."""
+"""Faulty recordings made from good ones; as deterministic as the encoders are."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ _PICTURE |= {"pix_fmt": "yuv420p", "flags:v": "+bitexact", **BITEXACT}
 
 @dataclass(frozen=True)
 class Take:
-    """One recording: its picture and its sound, each None where there is none."""
+    """One recording: its video and audio file; None where there is none."""
 
     video: Path | None
     sound: Path | None
 
 
-#: Makes a faulty recording from a good one; files it makes are named after the stem it is given.
+#: Makes a faulty recording from a good one; the names of its files begin with the given stem.
 Maker = Callable[[Take, Path], Take]
 
 
 def whole(take: Take, stem: Path) -> Take:
-    """The recording as it is."""
+    """The unchanged recording."""
     return take
 
 
 def shortened(seconds: float) -> Maker:
-    """The first ``seconds`` of picture and sound."""
+    """The first ``seconds`` of video and audio."""
 
     def make(take: Take, stem: Path) -> Take:
         video = _filtered(take, stem, ("trim", {"end": seconds}))
@@ -50,7 +50,7 @@ def shortened(seconds: float) -> Maker:
 
 
 def repeated(seconds: float) -> Maker:
-    """Played again and again for ``seconds``."""
+    """The recording repeated for ``seconds``."""
 
     def make(take: Take, stem: Path) -> Take:
         video, _ = _parts(take)
@@ -62,7 +62,7 @@ def repeated(seconds: float) -> Maker:
 
 
 def covered(part: float) -> Maker:
-    """No face in the last ``part`` (0 to 1) of the picture's frames: they are a plain grey."""
+    """Plain grey frames in the last ``part`` (0 to 1) of the video: no face."""
 
     def make(take: Take, stem: Path) -> Take:
         video, sound = _parts(take)
@@ -74,14 +74,14 @@ def covered(part: float) -> Maker:
 
 
 def uneven_rate(take: Take, stem: Path) -> Take:
-    """A variable frame rate: of each ten frames three are left out, the others keep their times."""
+    """A variable frame rate: three of ten frames are dropped, the others keep their times."""
     video, sound = _parts(take)
     stream = ffmpeg.input(str(video)).video.filter("select", "not(eq(mod(n,10),3)+eq(mod(n,10),4)+eq(mod(n,10),7))")
     return Take(_encoded(stream, stem, fps_mode="vfr"), sound)
 
 
 def leaping(seconds: float) -> Maker:
-    """Time stamps that leap ahead by ``seconds`` in the middle."""
+    """Time stamps that jump by ``seconds`` in the middle."""
 
     def make(take: Take, stem: Path) -> Take:
         video, sound = _parts(take)
@@ -93,12 +93,12 @@ def leaping(seconds: float) -> Maker:
 
 
 def full_colour(take: Take, stem: Path) -> Take:
-    """4:4:4 pixels, as MEAD's own are."""
+    """4:4:4 pixels, as in MEAD."""
     return Take(_filtered(take, stem, pix_fmt="yuv444p"), take.sound)
 
 
 def turned(take: Take, stem: Path) -> Take:
-    """Stored lying on its side, with the container's word on how to turn it."""
+    """Stored rotated by 90 degrees, with the rotation in the container."""
     lying = _filtered(take, stem.with_name(f"{stem.name}-lying"), ("transpose", {"dir": "clock"}))
     output = ffmpeg.input(str(lying), display_rotation=90).video
     made = stem.with_suffix(".mp4")
@@ -119,22 +119,22 @@ def sound_for(longer_s: float) -> Maker:
 
 
 def silent(take: Take, stem: Path) -> Take:
-    """Sound of nothing but zeros."""
+    """Audio of zeros."""
     return Take(take.video, _with_sound(take, stem, np.zeros_like))
 
 
 def mute(take: Take, stem: Path) -> Take:
-    """No sound track in the picture's file, and no file of sound."""
+    """No audio track in the video file, and no audio file."""
     return Take(take.video, None)
 
 
 def unseen(take: Take, stem: Path) -> Take:
-    """Sound without a picture."""
+    """Audio without a video."""
     return Take(None, take.sound)
 
 
 def sound_in_video(take: Take, stem: Path) -> Take:
-    """The sound in the picture's file alone."""
+    """Audio in the video file only."""
     video, sound = _parts(take)
     made = stem.with_suffix(".mp4")
     output = ffmpeg.output(
@@ -145,17 +145,17 @@ def sound_in_video(take: Take, stem: Path) -> Take:
 
 
 def bad_sound_beside_good(take: Take, stem: Path) -> Take:
-    """A broken file of sound, and a good track in the picture's file."""
+    """A broken audio file, and a good audio track in the video file."""
     return Take(sound_in_video(take, stem).video, few_kb(Path(f"{stem}.m4a")))
 
 
 def bad_sound(take: Take, stem: Path) -> Take:
-    """A broken file of sound and no track in the picture's file."""
+    """A broken audio file, and no audio track in the video file."""
     return Take(take.video, few_kb(stem.with_suffix(".m4a")))
 
 
 def no_picture_track(take: Take, stem: Path) -> Take:
-    """A video file that holds sound only."""
+    """A video file with audio only."""
     _, sound = _parts(take)
     return Take(_copied(sound, stem.with_suffix(".mp4")), sound)
 
@@ -168,19 +168,19 @@ def empty(take: Take, stem: Path) -> Take:
 
 
 def broken(take: Take, stem: Path) -> Take:
-    """A video of a few KB that are none."""
+    """A file of a few KB that is not a video."""
     return Take(few_kb(stem.with_suffix(".mp4")), take.sound)
 
 
 def web_page(take: Take, stem: Path) -> Take:
-    """A page of a server in place of the video."""
+    """A web page in place of the video."""
     made = stem.with_suffix(".mp4")
     made.write_text("<!DOCTYPE html><html><title>Sign in</title><body>Too many downloads</body></html>\n" * 30)
     return Take(made, take.sound)
 
 
 def cut_off(take: Take, stem: Path) -> Take:
-    """A video cut off in the middle, its table of contents (at the end) lost."""
+    """A truncated video whose index (at its end) is lost."""
     video, sound = _parts(take)
     made = stem.with_suffix(".mp4")
     made.write_bytes(video.read_bytes()[: video.stat().st_size // 2])
@@ -188,7 +188,7 @@ def cut_off(take: Take, stem: Path) -> Take:
 
 
 def cut_off_streaming(take: Take, stem: Path) -> Take:
-    """A video cut off in the middle whose table of contents stands at its start: what comes first still plays."""
+    """A truncated video whose index is at its start: the first part still plays."""
     whole_file = _filtered(take, stem.with_name(f"{stem.name}-whole"), movflags="+faststart")
     made = stem.with_suffix(".mp4")
     made.write_bytes(whole_file.read_bytes()[: whole_file.stat().st_size // 2])
@@ -196,7 +196,7 @@ def cut_off_streaming(take: Take, stem: Path) -> Take:
 
 
 def scratched(take: Take, stem: Path) -> Take:
-    """Some bytes in the middle of the pictures overwritten: a few frames are damaged, the clip still plays."""
+    """Some bytes in the middle overwritten: a few frames are damaged, the clip still plays."""
     video, sound = _parts(take)
     content = bytearray(video.read_bytes())
     start = content.index(b"mdat") + len(content) // 2
@@ -207,7 +207,7 @@ def scratched(take: Take, stem: Path) -> Take:
 
 
 def few_kb(path: Path) -> Path:
-    """Write a file of 3 KB that is nothing."""
+    """Write a file of 3 KB without a valid format."""
     path.write_bytes(_noise(path.name, 3000))
     return path
 
@@ -224,7 +224,7 @@ def _parts(take: Take) -> tuple[Path, Path]:
 
 
 def _filtered(take: Take, stem: Path, *filters: tuple[str, dict[str, Any]], **options: Any) -> Path:
-    """The picture through ffmpeg's filters, encoded again."""
+    """The video, changed by ffmpeg filters and encoded again."""
     stream = ffmpeg.input(str(take.video)).video
     for name, values in filters:
         stream = stream.filter(name, **values)
@@ -238,7 +238,7 @@ def _encoded(stream: Any, stem: Path, **options: Any) -> Path:
 
 
 def _with_sound(take: Take, stem: Path, change: Callable[[np.ndarray], np.ndarray]) -> Path:
-    """The sound, changed as 16 kHz samples."""
+    """The audio, changed as 16 kHz samples."""
     _, sound = _parts(take)
     made = stem.with_suffix(".m4a")
     write_audio(made, change(read_waveform(sound)).astype(np.float32), SAMPLE_RATE)

@@ -29,7 +29,7 @@ _BLOCK = 512
 
 @dataclass(frozen=True)
 class Recording:
-    """A clip of the faulty data set: what is wrong with it, and the reason it must end with (empty: it is usable)."""
+    """A clip of the faulty data set: its fault, and the expected reason in the manifest (empty: the clip is usable)."""
 
     clip: str
     fault: str
@@ -39,7 +39,7 @@ class Recording:
 
 @dataclass(frozen=True)
 class Expected:
-    """What has to become of a clip: usable when ``reason`` is empty."""
+    """Expected row of a clip; an empty ``reason`` means usable."""
 
     clip: str
     fault: str
@@ -65,7 +65,7 @@ class Person:
 
 
 def cut_video_archive(folder: Path, expected: list[Expected]) -> list[Expected]:
-    """Cut ``video.tar`` off within its last clip."""
+    """Truncate ``video.tar`` within its last clip."""
     tar = folder / "video.tar"
     starts = _members(tar.read_bytes())
     tar.write_bytes(tar.read_bytes()[: starts[-1] + 2 * _BLOCK])
@@ -74,7 +74,7 @@ def cut_video_archive(folder: Path, expected: list[Expected]) -> list[Expected]:
 
 
 def scratch_video_archive(folder: Path, expected: list[Expected]) -> list[Expected]:
-    """Overwrite the header of the second clip in ``video.tar``; those behind it can still be read."""
+    """Overwrite the header of the second clip in ``video.tar``; later clips stay readable."""
     tar = folder / "video.tar"
     content = bytearray(tar.read_bytes())
     start = _members(bytes(content))[1]
@@ -98,7 +98,7 @@ def lose_video_archive(folder: Path, expected: list[Expected]) -> list[Expected]
 
 
 def hostile_video_archive(folder: Path, expected: list[Expected]) -> list[Expected]:
-    """Let a member of ``video.tar`` lead out of the folder it is unpacked in."""
+    """Give a member of ``video.tar`` a path outside the folder into which it is unpacked."""
     tar = folder / "video.tar"
     with tarfile.open(tar, "a", format=tarfile.USTAR_FORMAT) as archive:
         archive.addfile(tarfile.TarInfo("video/front/../../../escaped.mp4"))
@@ -107,14 +107,14 @@ def hostile_video_archive(folder: Path, expected: list[Expected]) -> list[Expect
 
 
 def page_as_archive(folder: Path, expected: list[Expected]) -> list[Expected]:
-    """A page of a server in place of ``video.tar``."""
+    """Replace ``video.tar`` by a web page."""
     (folder / "video.tar").write_text("<!DOCTYPE html><html><title>Quota exceeded</title></html>\n" * 40)
     lost = [replace(one, fault="its archive is a web page", reason="no_video") for one in expected]
     return [Expected(ARCHIVE, "video.tar is a web page", "broken_archive"), *lost]
 
 
 def no_view(folder: Path, expected: list[Expected]) -> list[Expected]:
-    """No clip can be there: its view was never recorded."""
+    """No clip: the view was never recorded."""
     lost = [replace(one, fault="its view is missing", reason="no_video") for one in expected]
     return [Expected(ARCHIVE, "no front view", "no_view"), *lost]
 
@@ -160,7 +160,7 @@ CLIP_FAULTS = (
     Recording("surprised/Level 1/001", "another name of its level", "odd_name", media.whole),
 )
 
-#: The faulty subjects. M003, M011, M019, M034, M041, W017 and W021 have the faults that MEAD's own have.
+#: The faulty subjects. M003, M011, M019, M034, M041, W017 and W021 have the faults of their namesakes in MEAD.
 PEOPLE = (
     Person("M003", _good("happy/level_1/011", "happy/level_1/012", fault="shifted sentence numbers"), shift=2),
     Person("M009", CLIP_FAULTS),
@@ -235,7 +235,7 @@ def _stem(folder: Path, number: int) -> Path:
 
 
 def _pack(person: Person, made: Sequence[tuple[Recording, Take]], folder: Path) -> None:
-    """Write a subject's archives, and its table of sentences where its numbers are shifted."""
+    """Write a subject's archives, and its sentence table if its file numbers are shifted."""
     videos = [(f"{person.views}/{one.clip}.mp4", take.video) for one, take in made]
     sounds = [(f"audio/{one.clip}.m4a", take.sound) for one, take in made]
     write_tar(folder / "video.tar", [(name, path) for name, path in videos if path is not None])
@@ -248,7 +248,7 @@ def _pack(person: Person, made: Sequence[tuple[Recording, Take]], folder: Path) 
 
 
 def _good_takes(archives: Path, folder: Path, most: int, seconds: float | None) -> list[Take]:
-    """Up to ``most`` good recordings, a subject after the other."""
+    """Up to ``most`` good recordings, in the order of subjects."""
     takes: list[Take] = []
     for tar in sorted(archives.glob("*/video.tar")):
         for video, sound in _unpacked(tar.parent, folder / tar.parent.name):
@@ -267,7 +267,7 @@ def _good_takes(archives: Path, folder: Path, most: int, seconds: float | None) 
 
 
 def _unpacked(archives: Path, folder: Path) -> Iterator[tuple[Path, Path]]:
-    """(picture, sound) of the clips of one subject that have both."""
+    """(video, audio) of the clips of one subject that have both."""
 
     def place(name: str) -> Path | None:
         start = next((start for start in ("video/front/", "audio/") if name.startswith(start)), None)
@@ -282,7 +282,7 @@ def _unpacked(archives: Path, folder: Path) -> Iterator[tuple[Path, Path]]:
 
 
 def _members(content: bytes) -> list[int]:
-    """Where the headers of a tar's members begin."""
+    """Offsets of the headers of a tar's members."""
     starts, place = [], 0
     while content[place : place + 1].strip(b"\0"):
         starts.append(place)
