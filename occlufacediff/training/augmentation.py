@@ -13,17 +13,17 @@ from occlufacediff.training.resampling import WINDOW, resample
 HALF_CROP = 112.0
 
 
-def slow_curve(rng: np.random.Generator, channels: int, knots: int = 22) -> Float:
-    """Smooth random curves (64, channels) of about unit spread; 22 knots give the pace of speech."""
+def slow_curve(rng: np.random.Generator, channels: int, knots: int = 22, length: int = WINDOW) -> Float:
+    """Smooth random curves (length, channels) of about unit spread; 22 knots in 64 frames have the pace of speech."""
     values = rng.standard_normal((knots, channels)).astype(np.float32)
-    return resample(values, np.linspace(0, knots - 1, WINDOW, dtype=np.float32)) * 1.2
+    return resample(values, np.linspace(0, knots - 1, length, dtype=np.float32)) * 1.2
 
 
 def augment_landmarks(lmk_2d: Float, rng: np.random.Generator, settings: AugmentSettings) -> Float:
-    """Rotate, scale and shift (64, N, 2) landmarks together, with drift in the window, and add noise."""
+    """Rotate, scale and shift (T, N, 2) landmarks together, with drift in the window, and add noise."""
     angle = np.radians(settings.rotation) * rng.standard_normal()
     turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]], np.float32)
-    drift = slow_curve(rng, 3)
+    drift = slow_curve(rng, 3, length=len(lmk_2d))
     scale = 1 + settings.scale * rng.standard_normal() + settings.scale_drift * drift[:, :1]
     shift = settings.shift * rng.standard_normal(2) + settings.shift_drift * drift[:, 1:]
     noise = settings.noise_px / HALF_CROP

@@ -8,7 +8,7 @@ from occlufacediff.datasets.clips import Clip, Float
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
 from occlufacediff.speech.feature_columns import padding_row
 
-#: Frames of a window.
+#: Frames of a window of the denoiser.
 WINDOW = 64
 #: A landmark between two frames is visible if its interpolated visibility is larger than this.
 VISIBLE = 0.999
@@ -24,14 +24,14 @@ def resample(values: Float, positions: Float) -> Float:
     return start + part * (values[high] - start)
 
 
-def window_of(clip: Clip, start: float, tempo: float) -> dict[str, Float]:
-    """A window of 64 frames from ``start``, ``tempo`` times as fast; the pitch of a waveform rises with the tempo.
+def window_of(clip: Clip, start: float, tempo: float, length: int = WINDOW) -> dict[str, Float]:
+    """A window of ``length`` frames from ``start``, ``tempo`` times as fast.
 
-    After the end of the clip the last frame is held and the audio is silence.
+    The pitch of a waveform rises with the tempo. After the end of the clip the last frame is held and the audio is silence.
     """
-    if tempo == 1 and float(start).is_integer() and 0 <= start <= len(clip) - WINDOW:
-        return _cut(clip, int(start))
-    frames = start + tempo * np.arange(WINDOW)
+    if tempo == 1 and float(start).is_integer() and 0 <= start <= len(clip) - length:
+        return _cut(clip, int(start), length)
+    frames = start + tempo * np.arange(length)
     result = {key: resample(getattr(clip, key), frames) for key in ("exp", "jaw", "global_pose", "cam")}
     result["shape"] = clip.shape
     if clip.lmk_2d is not None:
@@ -40,28 +40,28 @@ def window_of(clip: Clip, start: float, tempo: float) -> dict[str, Float]:
             # Between two frames a landmark is visible if it is visible in both.
             result["lmk_visible"] = (resample(clip.lmk_visible.astype(np.float32), frames) > VISIBLE).astype(np.float32)
     if clip.log_mel is not None:
-        rows = MEL_ROWS_PER_FRAME * start + tempo * np.arange(MEL_ROWS_PER_FRAME * WINDOW)
+        rows = MEL_ROWS_PER_FRAME * start + tempo * np.arange(MEL_ROWS_PER_FRAME * length)
         mel = resample(clip.log_mel, rows)
         mel[rows > len(clip.log_mel) - 1] = padding_row(clip.log_mel)
         result["log_mel"] = mel
     if clip.waveform is not None:
-        places = SAMPLES_PER_FRAME * start + tempo * np.arange(SAMPLES_PER_FRAME * WINDOW)
+        places = SAMPLES_PER_FRAME * start + tempo * np.arange(SAMPLES_PER_FRAME * length)
         wave = resample(clip.waveform, places)
         wave[places > len(clip.waveform) - 1] = 0
         result["waveform"] = wave
     return result
 
 
-def _cut(clip: Clip, start: int) -> dict[str, Float]:
-    """The window of 64 frames from frame ``start``, as views of a clip that contains all of it."""
-    result = {key: getattr(clip, key)[start : start + WINDOW] for key in ("exp", "jaw", "global_pose", "cam")}
+def _cut(clip: Clip, start: int, length: int) -> dict[str, Float]:
+    """The window of ``length`` frames from frame ``start``, as views of a clip that contains all of it."""
+    result = {key: getattr(clip, key)[start : start + length] for key in ("exp", "jaw", "global_pose", "cam")}
     result["shape"] = clip.shape
     if clip.lmk_2d is not None:
-        result["lmk_2d"] = clip.lmk_2d[start : start + WINDOW]
+        result["lmk_2d"] = clip.lmk_2d[start : start + length]
         if clip.lmk_visible is not None:
-            result["lmk_visible"] = clip.lmk_visible[start : start + WINDOW].astype(np.float32)
+            result["lmk_visible"] = clip.lmk_visible[start : start + length].astype(np.float32)
     for key, rate in (("log_mel", MEL_ROWS_PER_FRAME), ("waveform", SAMPLES_PER_FRAME)):
         audio = getattr(clip, key)
         if audio is not None:
-            result[key] = audio[rate * start : rate * (start + WINDOW)]
+            result[key] = audio[rate * start : rate * (start + length)]
     return result

@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
@@ -14,11 +13,13 @@ from occlufacediff.config.occlusion import MaskSettings
 from occlufacediff.config.training import AugmentSettings
 from occlufacediff.datasets.clips import Float
 from occlufacediff.datasets.store import ClipStore
+from occlufacediff.errors import ConfigError
 from occlufacediff.face_mesh import IBUG_68
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME
 from occlufacediff.occlusion.random_masks import training_mask
 from occlufacediff.occlusion.regions import missing_to_nan
 from occlufacediff.training.augmentation import augment_audio, augment_landmarks
+from occlufacediff.training.drawing import RandomOrder, WindowDrawing
 from occlufacediff.training.resampling import WINDOW, resample, window_of
 
 Batch = dict[str, Tensor]
@@ -34,7 +35,9 @@ class WindowDataset(Dataset[dict[str, Float]]):
         seed: of the training.
         augment: random changes; None: windows at random starts without changes.
         masks: odds of the random masks; None: no ``lmk_mask``.
-        tempo: motion and audio are played faster or slower by up to this fraction.
+        tempo: motion and audio are played faster or slower by up to this fraction; used without ``drawing``.
+        length: frames of a window.
+        drawing: chooses each item's clip and start; None: `RandomOrder`.
     """
 
     def __init__(
@@ -45,28 +48,21 @@ class WindowDataset(Dataset[dict[str, Float]]):
         augment: AugmentSettings | None = None,
         masks: MaskSettings | None = None,
         tempo: float = 0.0,
+        length: int = WINDOW,
+        drawing: WindowDrawing | None = None,
     ) -> None:
         self.store = store
         self.seed = seed
         self.augment = augment
         self.masks = masks
-        self.tempo = tempo
-        self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
-
-    def _clip_at(self, index: int) -> int:
-        """Number of the clip of an item; the order of a round is cached."""
-        turn, place = divmod(index, len(self.store))
-        if self._order[0] != turn:
-            self._order = turn, np.random.default_rng([self.seed, turn, 1]).permutation(len(self.store))
-        return int(self._order[1][place])
+        self.length = length
+        self.drawing = drawing or RandomOrder(seed, tempo)
 
     def __getitem__(self, index: int) -> dict[str, Float]:
         rng = np.random.default_rng([self.seed, index])
-        clip = self.store[self._clip_at(index)]
-        tempo = 1 + self.tempo * rng.uniform(-1, 1) if self.tempo else 1.0
-        room = max(len(clip) - WINDOW * tempo, 0)
-        start = rng.uniform(0, room) if self.tempo else int(rng.integers(int(room) + 1))
-        sample = window_of(clip, start, tempo)
+        clip = self.store[self.drawing.clip_of(index, len(self.store))]
+        start, tempo = self.drawing.start_of(len(clip), self.length, rng)
+        sample = window_of(clip, start, tempo, self.length)
         if "lmk_2d" in sample:
             # A detector with fewer points leaves the others unknown (NaN): they count as occluded.
             finite = np.isfinite(sample["lmk_2d"])
@@ -98,14 +94,23 @@ class WindowDataset(Dataset[dict[str, Float]]):
 
 
 class _Steps:
-    """Batches of item numbers for a range of steps; those of a step are always the same."""
+    """Item numbers of the batches ``first`` to ``last`` (excluded); those of a batch are always the same.
 
-    def __init__(self, first: int, last: int, size: int) -> None:
+    Of several processes, process ``share[0]`` of ``share[1]`` gets an equal, consecutive part of each batch.
+    """
+
+    def __init__(self, first: int, last: int, size: int, share: tuple[int, int]) -> None:
         self.first, self.last, self.size = first, last, size
+        process, processes = share
+        if size % processes:
+            raise ConfigError(
+                f"loop.batch_size: got {size}, needs a multiple of the number of processes, which is {processes}"
+            )
+        self.part = range(process * size // processes, (process + 1) * size // processes)
 
     def __iter__(self) -> Iterator[list[int]]:
         for step in range(self.first, self.last):
-            yield list(range(step * self.size, (step + 1) * self.size))
+            yield [step * self.size + place for place in self.part]
 
     def __len__(self) -> int:
         return max(self.last - self.first, 0)
@@ -119,11 +124,34 @@ def collate(samples: list[dict[str, Float]]) -> Batch:
     }
 
 
-def batches(dataset: WindowDataset, *, first: int, last: int, size: int, workers: int) -> Iterable[Batch]:
-    """Batches of the steps from ``first`` up to ``last`` (excluded); equal for any number of workers."""
+def batches(
+    dataset: WindowDataset,
+    *,
+    first: int,
+    last: int,
+    size: int,
+    workers: int,
+    share: tuple[int, int] = (0, 1),
+    pin_memory: bool = False,
+) -> Iterable[Batch]:
+    """Batches of ``size`` windows from number ``first`` up to ``last`` (excluded); equal for any number of workers.
+
+    Args:
+        dataset: the windows; batch m has the items m * size to (m + 1) * size - 1.
+        first: number of the first batch.
+        last: number after the last batch.
+        size: windows of a batch, over all processes.
+        workers: loader processes; 0: load in this process.
+        share: number of this process and number of processes; each gets an equal part of every batch.
+        pin_memory: give tensors in page-locked memory, which a GPU copies faster.
+
+    Raises:
+        ConfigError: ``size`` is not a multiple of the number of processes.
+    """
     return DataLoader(
         dataset,
-        batch_sampler=_Steps(first, last, size),
+        batch_sampler=_Steps(first, last, size, share),
+        pin_memory=pin_memory,
         num_workers=workers,
         collate_fn=collate,
         persistent_workers=False,

@@ -23,7 +23,7 @@ from occlufacediff.config.occlusion import MaskSettings
 from occlufacediff.config.training import AugmentSettings
 from occlufacediff.datasets.clips import fit_rows
 from occlufacediff.datasets.store import ClipStore
-from occlufacediff.errors import AssetError
+from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.models.conditions import Conditions, GuidanceBranch, SampleInput
 from occlufacediff.speech import recognition
 from occlufacediff.speech.feature_columns import N_BANDS, N_FEATURES
@@ -253,6 +253,39 @@ def test_batches_do_not_depend_on_workers_or_where_one_begins(files: Files, work
     assert len(whole) == 4
     assert all((late[1][name] == whole[3][name]).all() for name in whole[3])
     assert late[0]["lmk_2d"].shape == (3, 64, 468, 2)
+
+
+def test_processes_share_each_batch_in_its_order(files: Files) -> None:
+    dataset = WindowDataset(store_of(files), seed=1, augment=AugmentSettings(), masks=MaskSettings())
+    whole = list(batches(dataset, first=1, last=3, size=4, workers=0))
+    parts = [list(batches(dataset, first=1, last=3, size=4, workers=0, share=(process, 2))) for process in (0, 1)]
+    for number, batch in enumerate(whole):
+        for name, value in batch.items():
+            assert torch.equal(torch.cat([part[number][name] for part in parts]), value)
+    with pytest.raises(ConfigError, match=r"batch_size: got 5, needs a multiple of the number of processes, .* 2"):
+        batches(dataset, first=0, last=1, size=5, workers=0, share=(0, 2))
+
+
+class LastWindow:
+    """The last window of the last clip."""
+
+    def clip_of(self, index: int, clips: int) -> int:
+        return clips - 1
+
+    def start_of(self, frames: int, length: int, rng: np.random.Generator) -> tuple[float, float]:
+        return float(frames - length), 1.0
+
+
+@pytest.mark.parametrize("length", [16, 32])
+def test_a_drawing_places_windows_of_any_length(files: Files, length: int) -> None:
+    store = store_of(files)
+    dataset = WindowDataset(
+        store, seed=1, augment=AugmentSettings(), masks=MaskSettings(), length=length, drawing=LastWindow()
+    )
+    sample = dataset[5]
+    assert {len(value) for name, value in sample.items() if name not in ("shape", "log_mel")} == {length}
+    assert sample["log_mel"].shape == (4 * length, 80)
+    np.testing.assert_array_equal(sample["exp"], store[len(store) - 1].exp[-length:])
 
 
 def test_each_sample_has_its_own_mask(files: Files) -> None:
