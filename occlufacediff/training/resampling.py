@@ -27,7 +27,8 @@ def resample(values: Float, positions: Float) -> Float:
 def window_of(clip: Clip, start: float, tempo: float, length: int = WINDOW) -> dict[str, Float]:
     """A window of ``length`` frames from ``start``, ``tempo`` times as fast.
 
-    The pitch of a waveform rises with the tempo. After the end of the clip the last frame is held and the audio is silence.
+    The pitch of a waveform rises with the tempo. After the end of the clip the last frame is held and the audio is
+    silence.
     """
     if tempo == 1 and float(start).is_integer() and 0 <= start <= len(clip) - length:
         return _cut(clip, int(start), length)
