@@ -231,6 +231,23 @@ def convert(
 
 
 @main.command()
+@click.argument("transcripts", type=click.Path(path_type=Path))
+@click.option(
+    "--as-written",
+    is_flag=True,
+    help="Count transcripts that differ only in their apostrophes as different sentences, like the published lists.",
+)
+@click.option(
+    "--validation-is-test", is_flag=True, help="Do not take validation clips out of the published training split."
+)
+def splits(transcripts: Path, as_written: bool, validation_is_test: bool) -> None:
+    """Count the clips of MEAD's splits in the table TRANSCRIPTS (lines: subject_level_n_emotion_number TRANSCRIPT)."""
+    from occlufacediff.commands.splits import run
+
+    run(transcripts, as_written=as_written, validation_is_test=validation_is_test)
+
+
+@main.command()
 @click.argument("results", type=click.Path(path_type=Path))
 def summary(results: Path) -> None:
     """Print the results of all runs in RESULTS (results/<dataset>, or the folder of one run)."""

@@ -8,6 +8,7 @@ rule build_manifest:
         clips=of_subjects(f"{RESULTS}/clips/{{subject}}.csv"),
         coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.csv"),
         sentences=sentence_tables,
+        transcripts=local([cfg.split.transcripts]) if cfg.split.transcripts else [],
     output:
         manifest=f"{RESULTS}/manifest.csv",
     log:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from occlufacediff.datasets.clips import LEAST_KNOWN, Clip, Float, cut, fit_rows, known_runs, normalised_waveform
+from occlufacediff.datasets.splits import ALSO_VALIDATION
 from occlufacediff.errors import AssetError
 from occlufacediff.files import sha256
 from occlufacediff.head.asset import HeadAsset
@@ -63,7 +64,10 @@ class ClipStore:
         needed = {"subject", "clip", "split", "status"}
         if not needed <= set(table.columns):
             raise AssetError(f"{manifest}: columns {sorted(needed - set(table.columns))} are missing; rebuild it")
-        table = table[(table["split"] == split) & (table["status"] == "ok")]
+        chosen = table["split"] == split
+        if split == "validation" and ALSO_VALIDATION in table.columns:
+            chosen |= table[ALSO_VALIDATION] == "yes"
+        table = table[chosen & (table["status"] == "ok")]
         if table.empty:
             raise AssetError(f"{manifest}: no usable clip in the {split} split; see its column reason")
         self.manifest = Path(manifest)

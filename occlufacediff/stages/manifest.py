@@ -9,13 +9,9 @@ from pathlib import Path
 
 import pandas as pd
 
-from occlufacediff.config.split import (
-    MEAD_TEST_SENTENCES_BELOW,
-    MEAD_TEST_SUBJECTS,
-    MEAD_TRAIN_SUBJECTS,
-    SPLITS,
-    SplitSettings,
-)
+from occlufacediff.config.split import SPLITS, SplitSettings
+from occlufacediff.datasets.splits import ALSO_VALIDATION, UNUSED, split_of
+from occlufacediff.datasets.transcripts import Sentence, read_transcripts, sentence_of
 from occlufacediff.errors import ARCHIVE, AssetError, ConfigError
 from occlufacediff.files import written_aside
 from occlufacediff.workflow.shards import COLUMNS, FAILED, OK, read_index
@@ -24,8 +20,8 @@ log = logging.getLogger(__name__)
 
 #: (subject, clip) -> identity and text of the spoken sentence.
 Spoken = dict[tuple[str, str], tuple[str, str]]
+Transcripts = dict[tuple[str, str], Sentence]
 
-UNUSED = "unused"
 FIRST = (
     "subject",
     "clip",
@@ -51,14 +47,15 @@ def build_manifest(
     Columns: `FIRST`, then every stage's figures as ``<stage>_<figure>``. A clip that failed in a stage has
     ``status=failed`` with the reason, message and name of the EARLIEST failing stage and no split. A usable clip whose
     subject and sentence do not belong to one split has ``status=ok``, ``split=unused`` and the reason ``other_split``
-    (they belong to different ones) or ``no_split`` (one of them belongs to none). A row about a whole archive has the
-    clip `ARCHIVE` and is always failed.
+    (they belong to different ones), ``no_split`` (one of them belongs to none) or ``no_transcript`` (no table lists its
+    sentence). A row about a whole archive has the clip `ARCHIVE` and is always failed. With
+    ``settings.validation_is_test`` there is a column `ALSO_VALIDATION`, which is ``yes`` for test clips.
 
     Args:
         indices: stage -> its index files, one per subject, stages in the order of processing. A file ``index.csv``
             belongs to the subject of its folder's name, another file to the subject of its own name.
-        sentences: sentence tables (`read_spoken`), later ones take precedence; a clip in none of them has the
-            sentence of its file's number ("024" is "24").
+        sentences: sentence tables (`read_spoken`), later ones take precedence. A clip in none of them has the
+            sentence that ``settings.transcripts`` gives it, or, without that table, its file's number ("024" is "24").
         settings: subjects and sentences of each split.
 
     Raises:
@@ -66,6 +63,9 @@ def build_manifest(
         ConfigError: no clip, usable or not, belongs to a split that the settings give subjects, while clips exist.
     """
     spoken = {key: said for path in sentences for key, said in read_spoken(path).items()}
+    transcripts = None
+    if settings.transcripts is not None:
+        transcripts = read_transcripts(Path(settings.transcripts), normalise_apostrophes=settings.normalise_apostrophes)
     clips: dict[tuple[str, str], dict[str, dict[str, str]]] = {}
     for stage, paths in indices.items():
         for path in paths:
@@ -76,11 +76,14 @@ def build_manifest(
                 message = f"{of_clip[stage]['message']}; {row['message']}" if stage in of_clip else row["message"]
                 of_clip[stage] = row | of_clip.get(stage, {}) | {"message": message}
     rows = [
-        _row(subject, clip, clips[subject, clip], tuple(indices), spoken, settings) for subject, clip in sorted(clips)
+        _row(subject, clip, clips[subject, clip], tuple(indices), spoken, transcripts, settings)
+        for subject, clip in sorted(clips)
     ]
     _warn_of_unknown_clips(spoken, clips)
     figures = sorted({name for row in rows for name in row} - set(FIRST), key=_by_stage(tuple(indices)))
     table = pd.DataFrame(rows, columns=[*FIRST, *figures]).fillna("")
+    if settings.validation_is_test:
+        table[ALSO_VALIDATION] = (table["split"] == "test").map({True: "yes", False: "no"})
     _check_subjects(table, settings)
     with written_aside(manifest_csv) as aside:
         table.to_csv(aside, index=False, lineterminator="\n")
@@ -92,10 +95,15 @@ def _row(
     by_stage: dict[str, dict[str, str]],
     stages: tuple[str, ...],
     spoken: Spoken,
+    transcripts: Transcripts | None,
     settings: SplitSettings,
 ) -> dict[str, object]:
     emotion, level, sentence = ["", "", ""] if clip == ARCHIVE else [*clip.split("/"), "", ""][:3]
-    sentence_id, text = spoken.get((subject, clip), (_identity(sentence), ""))
+    if transcripts is None:
+        default = Sentence(_identity(sentence), "")
+    else:
+        default = sentence_of(transcripts, subject, clip) or Sentence("", "")
+    sentence_id, text = spoken.get((subject, clip), (default.id, default.text))
     row: dict[str, object] = {
         "subject": subject,
         "clip": clip,
@@ -115,44 +123,16 @@ def _row(
             return row | _failure(stage, "not_processed", f"the stage {stage} has no row for it; run it again")
         if found["status"] != OK:
             return row | _failure(stage, found["reason"], found["message"])
-    split, reason, message = _split(subject, sentence_id, settings)
+    if transcripts and not sentence_id:
+        split, reason, message = UNUSED, "no_transcript", "the table of transcripts does not list it"
+    else:
+        split, reason, message = split_of(subject, sentence_id, settings)
     message = "; ".join(filter(None, [message, *(index_row["message"] for index_row in by_stage.values())]))
     return row | {"split": split, "status": OK, "reason": reason, "message": message, "stage": ""}
 
 
 def _failure(stage: str, reason: str, message: str) -> dict[str, object]:
     return {"split": "", "status": FAILED, "reason": reason, "message": message, "stage": stage}
-
-
-def _split(subject: str, sentence: str, settings: SplitSettings) -> tuple[str, str, str]:
-    """Split, reason and message of a usable clip."""
-    if settings.rule in ("all_test", "all_train"):
-        return settings.rule.removeprefix("all_"), "", ""
-    of_subject, of_sentence = _split_of_subject(subject, settings), _split_of_sentence(sentence, settings)
-    if not of_subject or not of_sentence:
-        missing = f"subject {subject}" if not of_subject else f"sentence {sentence}"
-        return UNUSED, "no_split", f"{missing} belongs to no split"
-    if of_subject != of_sentence:
-        return UNUSED, "other_split", f"subject {subject} is of {of_subject}, sentence {sentence} of {of_sentence}"
-    return of_subject, "", ""
-
-
-def _split_of_subject(subject: str, settings: SplitSettings) -> str:
-    for split in SPLITS:
-        if subject in getattr(settings, split).subjects:
-            return split
-    if settings.rule == "mead":
-        return "train" if subject in MEAD_TRAIN_SUBJECTS else "test" if subject in MEAD_TEST_SUBJECTS else ""
-    return ""
-
-
-def _split_of_sentence(sentence: str, settings: SplitSettings) -> str:
-    for split in SPLITS:
-        if sentence in getattr(settings, split).sentences:
-            return split
-    if settings.rule == "mead" and sentence.isdecimal():
-        return "test" if int(sentence) < MEAD_TEST_SENTENCES_BELOW else "train"
-    return ""
 
 
 def read_spoken(path: Path) -> Spoken:

@@ -17,15 +17,11 @@ from occlufacediff.config.benchmark import BenchmarkSettings
 from occlufacediff.config.names import NAME
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.schema import Config
-from occlufacediff.config.split import (
-    MEAD_TEST_SUBJECTS,
-    MEAD_TRAIN_SUBJECTS,
-    SPLITS,
-    SplitPart,
-    SplitSettings,
-)
+from occlufacediff.config.split import SplitPart, SplitSettings
 from occlufacediff.config.visibility import VisibilitySettings, demand_files
-from occlufacediff.errors import ConfigError
+from occlufacediff.datasets.splits import split_of, subjects_of, with_drawn_splits
+from occlufacediff.datasets.transcripts import Sentence, read_transcripts
+from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.synthetic.plan import split_sentences, split_subjects, subject_names
 
 #: In a file name: the folder holds or held recordings.
@@ -97,6 +93,7 @@ def check_inputs(config: Config) -> None:
         "emote.folder": config.emote.folder,
         "visibility.model": config.visibility.model,
         "split.sentence_table": config.split.sentence_table,
+        "split.transcripts": config.split.transcripts,
     }.items():
         refuse_braces(key, path)
     if config.source == "download":
@@ -113,6 +110,11 @@ def check_inputs(config: Config) -> None:
         raise ConfigError(
             f"Configuration, split.sentence_table: there is no file {config.split.sentence_table}; give a CSV "
             "table with the columns subject, clip, sentence_id, or null."
+        )
+    if config.split.transcripts is not None and not Path(config.split.transcripts).is_file():
+        raise ConfigError(
+            f"Configuration, split.transcripts: there is no file {config.split.transcripts}; give a text file with "
+            "lines 'subject_level_n_emotion_number TRANSCRIPT', or null to use the clips' numbers."
         )
     if config.head is not None and not Path(config.head).is_file():
         raise ConfigError(
@@ -196,10 +198,10 @@ def _check_emote(config: Config, folder: Path) -> None:
 
 
 def split_settings(config: Config) -> SplitSettings:
-    """Settings of the splits; for synthetic data without configured lists, the lists of its plan."""
+    """Settings of the splits, with the lists that the plan of synthetic data or the rule ``speakers`` determines."""
     empty = all(part == SplitPart() for part in (config.split.train, config.split.validation, config.split.test))
     if config.source != "synthetic" or config.split.rule != "lists" or not empty:
-        return config.split
+        return with_drawn_splits(config.split, subjects(config), config.seed)
     names, sentences = split_subjects(config.synthetic), split_sentences(config.synthetic)
     parts = {split: SplitPart(names[split], [str(number) for number in sentences[split]]) for split in names}
     return replace(config.split, train=parts["train"], validation=parts["validation"], test=parts["test"])
@@ -208,19 +210,23 @@ def split_settings(config: Config) -> SplitSettings:
 def check_splits(config: Config, needed: Collection[str], use: str = "training") -> None:
     """Refuse a configuration whose splits are empty, before any clip is processed.
 
-    Only what the configuration determines is checked: which subjects and sentences belong to a split. Whether a subject
-    has clips of these sentences is known after unpacking.
+    Only what the configuration determines is checked: which subjects and sentences belong to a split, and whether the
+    table of transcripts lists such clips. Whether the archives have them is known after unpacking.
 
     Args:
         needed: splits that must not be empty, among ``train``, ``validation`` and ``test``.
         use: what needs them, for the message: ``training`` or ``evaluation``.
 
     Raises:
-        ConfigError: a needed split has no subject of the data set, or no sentence.
+        ConfigError: a needed split has no subject of the data set, or no sentence, or the table of transcripts is
+            wrong.
     """
     settings, known = split_settings(config), subjects(config)
+    spoken = transcripts(settings)
     for split in needed:
-        lack = _lack(split, settings, known)
+        if split == "validation" and settings.validation_is_test:
+            split = "test"
+        lack = _lack(split, settings, known, spoken)
         if lack:
             raise ConfigError(
                 f"Configuration, split.{split}: {lack}, but {use} needs {split} clips; list subjects and sentences "
@@ -228,26 +234,43 @@ def check_splits(config: Config, needed: Collection[str], use: str = "training")
             )
 
 
-def _lack(split: str, settings: SplitSettings, known: Collection[str]) -> str:
+def _lack(
+    split: str, settings: SplitSettings, known: Collection[str], spoken: dict[tuple[str, str], Sentence] | None
+) -> str:
     """What leaves a split without clips, or an empty text."""
     if settings.rule in ("all_test", "all_train"):
         only = settings.rule.removeprefix("all_")
         return "" if split == only else f"the rule {settings.rule!r} makes every clip a {only} clip"
-    parts = {name: getattr(settings, name) for name in SPLITS}
-    part: SplitPart = parts[split]
-    if settings.rule == "mead" and split != "validation":
-        names = MEAD_TRAIN_SUBJECTS if split == "train" else MEAD_TEST_SUBJECTS
-        # The sentences of the published split are given by their number.
-        theirs, sentences = set(names) - set(parts["validation"].subjects), True
-    else:
-        theirs, sentences = set(part.subjects), bool(part.sentences)
+    theirs = subjects_of(split, settings)
     if not theirs:
         return "no subject is listed"
-    if not sentences:
+    part: SplitPart = getattr(settings, split)
+    # The rule `mead` gives its sentences by their numbers, and `speakers` needs none.
+    by_list = settings.rule == "lists" or (settings.rule == "mead" and part != SplitPart())
+    if by_list and not part.sentences:
         return "no sentence is listed"
     if not theirs & set(known):
         return f"none of its subjects {sorted(theirs)} is in the data set, which has {sorted(known)}"
+    if spoken is not None and not any(
+        subject in known and split_of(subject, sentence.id, settings)[0] == split
+        for (subject, _), sentence in spoken.items()
+    ):
+        return f"{settings.transcripts} has no sentence of this split for the subjects {sorted(theirs & set(known))}"
     return ""
+
+
+def transcripts(settings: SplitSettings) -> dict[tuple[str, str], Sentence] | None:
+    """The table of transcripts that the configuration names, or None.
+
+    Raises:
+        ConfigError: it cannot be read, or a line is wrong.
+    """
+    if settings.transcripts is None:
+        return None
+    try:
+        return read_transcripts(Path(settings.transcripts), normalise_apostrophes=settings.normalise_apostrophes)
+    except AssetError as error:
+        raise ConfigError(f"Configuration, split.transcripts: {error}") from None
 
 
 def video_archive(folder: str, subject: str) -> list[str]:

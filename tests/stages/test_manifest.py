@@ -87,14 +87,43 @@ def test_lists_split_by_subject_and_sentence(tmp_path: Path) -> None:
 def test_meads_published_split_with_validation_taken_out(tmp_path: Path) -> None:
     clips = ("sad/level_1/009", "sad/level_1/010", "sad/level_1/011")
     indices = {"clips": [made(tmp_path, name, *clips) for name in ("M003", "M011", "M012", "W021")]}
-    build_manifest(indices, [], tmp_path / "m.csv", settings=SplitSettings(rule="mead"))
+    published = SplitSettings(rule="mead", validation_is_test=True)
+    build_manifest(indices, [], tmp_path / "m.csv", settings=published)
     table = read(tmp_path / "m.csv")
     assert table["split"].tolist() == (["test", "unused", "unused"] + ["unused", "train", "train"] * 2 + ["unused"] * 3)
+    assert table["also_validation"].tolist() == ["yes"] + ["no"] * 11
     settings = SplitSettings(rule="mead", validation=SplitPart(["M012"], ["11"]))
     build_manifest(indices, [], tmp_path / "m.csv", settings=settings)
     table = read(tmp_path / "m.csv").set_index(["subject", "clip"])["split"]
     assert table["M011"].tolist() == ["unused", "train", "unused"]
     assert table["M012"].tolist() == ["unused", "unused", "validation"]
+
+
+def test_meads_default_validation(tmp_path: Path) -> None:
+    clips = ("sad/level_1/009", "sad/level_1/010", "sad/level_1/011")
+    indices = {"clips": [made(tmp_path, name, *clips) for name in ("M003", "M012", "W040")]}
+    build_manifest(indices, [], tmp_path / "m.csv", settings=SplitSettings(rule="mead"))
+    table = read(tmp_path / "m.csv").set_index(["subject", "clip"])["split"]
+    assert table["M003"].tolist() == ["test", "unused", "unused"]
+    assert table["M012"].tolist() == ["unused", "unused", "train"]
+    assert table["W040"].tolist() == ["unused", "validation", "unused"]
+
+
+def test_sentences_follow_the_table_of_transcripts(tmp_path: Path) -> None:
+    indices = {"clips": [made(tmp_path, name, *(f"sad/level_1/00{n}" for n in (1, 2, 3))) for name in ("M003", "M012")]}
+    lines = [f"W009_level_1_sad_{number:03d} Sentence {number}" for number in range(12)]
+    lines += ["M003_level_1_sad_001 Sentence 9", "M012_level_1_sad_001 Sentence 11", "M012_level_1_sad_002 Sentence 3"]
+    (tmp_path / "table.txt").write_text("\n".join(lines))
+    settings = SplitSettings(rule="mead", transcripts=str(tmp_path / "table.txt"))
+    build_manifest(indices, [], tmp_path / "m.csv", settings=settings)
+    table = read(tmp_path / "m.csv")
+    assert table["sentence_id"].tolist() == ["9", "", "", "11", "3", ""]
+    assert table["text"].tolist()[0] == "Sentence 9"
+    assert table["split"].tolist() == ["test", "unused", "unused", "train", "unused", "unused"]
+    assert table["reason"].tolist() == ["", "no_transcript", "no_transcript", "", "other_split", "no_transcript"]
+    own = spoken(tmp_path, "M003", _002="4")
+    build_manifest(indices, [own], tmp_path / "m.csv", settings=settings)
+    assert read(tmp_path / "m.csv")["split"].tolist()[:3] == ["test", "test", "unused"]
 
 
 def test_shifted_numbers_follow_the_sentence_spoken(tmp_path: Path) -> None:

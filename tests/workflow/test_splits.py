@@ -12,12 +12,12 @@ from snakemake.utils import update_config
 from occlufacediff.config.load import load_config
 from occlufacediff.config.schema import Config
 from occlufacediff.config.split import (
-    MEAD_TEST_SENTENCES_BELOW,
     MEAD_TEST_SUBJECTS,
     MEAD_TRAIN_SUBJECTS,
     SPLITS,
     SplitPart,
 )
+from occlufacediff.datasets.splits import subjects_of
 from occlufacediff.errors import ConfigError
 from occlufacediff.workflow.inputs import check_splits
 
@@ -40,7 +40,9 @@ def test_the_synthetic_data_set_has_all_splits():
 @pytest.mark.parametrize(
     ("subjects", "split", "needed", "words"),
     [
-        (["M003", "M040"], {"rule": "mead"}, "validation", "split.validation: no subject is listed, but training"),
+        (["M003", "M039"], {"rule": "mead"}, "validation", "none of its subjects .'M040', 'W040'. is in the data set"),
+        (["M039"], {"rule": "mead", "validation_is_test": True}, "validation", "split.test: none of its subjects"),
+        (["A"], {"rule": "speakers", "train": {"subjects": ["A"]}}, "test", "split.test: no subject is listed"),
         (["M003"], {"rule": "mead"}, "train", "split.train: none of its subjects"),
         (["M040"], {"rule": "mead"}, "test", "split.test: none of its subjects .* but evaluation needs test clips"),
         (["M040"], {"rule": "mead", "validation": {"subjects": ["M040"], "sentences": ["28"]}}, "train", "has .'M040'"),
@@ -62,7 +64,9 @@ def test_an_empty_split_is_refused(tmp_path: Path, subjects: list[str], split: d
     ("split", "needed"),
     [
         ({"rule": "all_test"}, ["test"]),
-        ({"rule": "mead"}, ["train", "test"]),
+        ({"rule": "mead"}, SPLITS),
+        ({"rule": "mead", "validation_is_test": True}, SPLITS),
+        ({"rule": "speakers"}, SPLITS),
         ({"rule": "mead", "validation": {"subjects": ["M039"], "sentences": ["28"]}}, SPLITS),
         ({"validation": {"subjects": ["M003"], "sentences": ["1"]}}, ["validation"]),
     ],
@@ -75,7 +79,19 @@ def test_the_mead_configuration_has_all_splits(tmp_path: Path):
     given = yaml.safe_load((ROOT / "config" / "mead.yaml").read_text())
     config = _local(tmp_path, [*MEAD_TRAIN_SUBJECTS, *MEAD_TEST_SUBJECTS], given["split"])
     check_splits(config, SPLITS)
-    validation = config.split.validation
-    assert validation != SplitPart()
-    assert set(validation.subjects) <= set(MEAD_TRAIN_SUBJECTS)
-    assert all(int(sentence) >= MEAD_TEST_SENTENCES_BELOW for sentence in validation.sentences)
+    assert config.split.validation == SplitPart()
+    assert subjects_of("validation", config.split) < set(MEAD_TRAIN_SUBJECTS)
+
+
+def test_the_table_of_transcripts_is_checked_before_any_clip_is_processed(tmp_path: Path):
+    table = tmp_path / "table.txt"
+    archives = tmp_path / "archives"
+    archives.mkdir()
+    table.write_text("M003_level_1_sad_001 One\n")
+    config = _local(archives, ["M003", "M012", "M040"], {"rule": "mead", "transcripts": str(table)})
+    check_splits(config, ["test"], "evaluation")
+    with pytest.raises(ConfigError, match=r"split.train: .*table.txt has no sentence of this split for the subjects"):
+        check_splits(config, ["train"])
+    table.write_text("M003_level_1_sad_001 One\nM003_level_1_sad_001 Two\n")
+    with pytest.raises(ConfigError, match=r"split.transcripts: .*table.txt, line 2: gives"):
+        check_splits(config, ["test"], "evaluation")
