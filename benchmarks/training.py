@@ -24,10 +24,10 @@ from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.schedule import NoiseSchedule
 from occlufacediff.stages.open_head import workflow_head
 from occlufacediff.training.denoiser import denoiser_config, denoiser_losses
-from occlufacediff.training.loop import Batch
 from occlufacediff.training.motion_prior import prior_config
 from occlufacediff.training.objective import HeadTerms
 from occlufacediff.training.optimisation import make_optimizer
+from occlufacediff.training.task import Batch
 
 
 def random_batch(size: int, asset: HeadAsset, device: torch.device) -> Batch:

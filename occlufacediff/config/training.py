@@ -1,46 +1,13 @@
-"""Settings of training: the loop of both networks, the motion prior, the denoiser, augmentation."""
+"""Settings of training: the motion prior, the denoiser, augmentation."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import Literal
 
-from occlufacediff.config.constraints import BelowOne, Count, CountOrZero, Fraction, NotNegative, Positive, Section
+from occlufacediff.config.constraints import BelowOne, Fraction, NotNegative, Positive, Section
+from occlufacediff.config.loop import LoopSettings as LoopSettings
 from occlufacediff.config.occlusion import MaskSettings
-
-
-@dataclass(frozen=True)
-class LoopSettings(Section):
-    """The training loop, which both networks share."""
-
-    #: Optimizer steps. A larger number extends an earlier training of the run, see docs/open-weights.md.
-    max_steps: Count = 600
-    #: Stop after this many minutes; results then depend on the machine's speed. null: no limit.
-    max_minutes: Positive | None = None
-    #: Windows per step.
-    batch_size: Count = 16
-    #: Peak learning rate of AdamW; it rises over ``warmup_steps``, then follows a half cosine down to a twentieth.
-    learning_rate: Positive = 1e-3
-    #: Steps until the peak learning rate.
-    warmup_steps: CountOrZero = 30
-    #: Decoupled weight decay of AdamW, for matrices only.
-    weight_decay: NotNegative = 1e-2
-    #: Maximum gradient norm; larger gradients are scaled down.
-    clip_norm: Positive = 1.0
-    #: Decay of the EMA weights, which are saved and evaluated; 0: no averaging.
-    ema_decay: BelowOne = 0.98
-    #: Precision of the networks' products: bf16 (autocast) or float32. Weights and losses are always float32.
-    precision: Literal["float32", "bf16"] = "float32"
-    #: Steps between validations; each adds a row to history.csv.
-    validate_every: Count = 100
-    #: Number of validation windows, always the same ones.
-    validation_windows: Count = 48
-    #: Steps between saved states, from which an interrupted training resumes.
-    save_every: Count = 200
-    #: Data loader processes; 0: load in the training process.
-    loader_workers: CountOrZero = 0
-    #: Keep all clips in memory if they fit into this many MiB, else read them from files for each window.
-    memory_mib: CountOrZero = 2048
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,14 @@ from occlufacediff.models.audio_encoder import LogMelEncoder
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.schedule import NoiseSchedule
-from occlufacediff.training.loop import Batch, Losses, TrainingRecord, autocast, train
+from occlufacediff.training.loop import TrainingRecord, autocast, train
 from occlufacediff.training.motion_prior import motion_of
 from occlufacediff.training.mouth_swap import MouthSwap
 from occlufacediff.training.objective import HeadTerms
+from occlufacediff.training.share import Share
 from occlufacediff.training.state import Course
-from occlufacediff.training.windows import WindowDataset, batches, fixed_windows
+from occlufacediff.training.task import Batch, Losses, WindowTask
+from occlufacediff.training.windows import WindowDataset, fixed_windows
 
 
 def denoiser_config(settings: DenoiserSettings, prior: MotionPrior) -> DenoiserConfig:
@@ -94,6 +96,7 @@ def denoiser_losses(
     In eval mode diffusion steps are spaced evenly and no condition is dropped.
     """
     audio = "waveform" if settings.preset == "published" else "log_mel"
+    share = Share.current()
 
     def losses(batch: Batch) -> Losses:
         size = len(batch["exp"])
@@ -102,16 +105,17 @@ def denoiser_losses(
         if denoiser.training:
             if mouth_swap is not None:
                 lmk_2d = mouth_swap(batch, settings.augment.mouth_swap)
-            keep = torch.rand(size, device=device) >= settings.audio_dropout
-            seen = torch.rand(size, device=device) >= settings.landmark_dropout
+            keep = share.rand(size, device=device) >= settings.audio_dropout
+            seen = share.rand(size, device=device) >= settings.landmark_dropout
             mask = mask * seen[:, None, None]
-            uniform = torch.rand(size, device=device)
+            uniform = share.rand(size, device=device)
         else:
             uniform = torch.linspace(0.02, 1.0, size, device=device)
         with torch.no_grad():
             target, _ = prior.encode(motion_of(batch))
         index = draw_steps(uniform, schedule, settings.noise_bias)
-        noisy = schedule.add_noise(target, index, torch.randn_like(target))
+        noise = share.randn_like(target) if denoiser.training else torch.randn_like(target)
+        noisy = schedule.add_noise(target, index, noise)
         with autocast(settings.loop, device):
             predicted = denoiser(noisy, schedule.timestep_map[index], lmk_2d, mask, batch[audio], keep)
             decoded = prior.decode(predicted)
@@ -170,18 +174,6 @@ def fit_denoiser(
     dataset = WindowDataset(
         training, seed=seed, augment=settings.augment, masks=settings.masks, tempo=settings.augment.tempo
     )
-    record = train(
-        denoiser,
-        batches=lambda first, last: batches(
-            dataset, first=first, last=last, size=settings.loop.batch_size, workers=settings.loop.loader_workers
-        ),
-        losses=losses,
-        validate=lambda: losses(held_out),
-        settings=settings.loop,
-        out_dir=out_dir,
-        course=course,
-        seed=seed,
-        device=device,
-        label="denoiser",
-    )
+    task = WindowTask(denoiser, "denoiser", dataset, held_out, losses, settings.loop, Share.current())
+    record = train(task, settings=settings.loop, out_dir=out_dir, course=course, seed=seed, device=device)
     return denoiser, record

@@ -7,23 +7,20 @@ import io
 import math
 import sys
 import time
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Never
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from tqdm import tqdm
 
-from occlufacediff.config.training import LoopSettings
-from occlufacediff.errors import AssetError
+from occlufacediff.config.loop import LoopSettings
+from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.files import written_aside
 from occlufacediff.training.optimisation import ExponentialMovingAverage, learning_rate, make_optimizer, step_seed
 from occlufacediff.training.state import Course, Progress, Row, State, load_state, save_state, state_path
-
-Batch = dict[str, Tensor]
-Losses = dict[str, Tensor]
+from occlufacediff.training.task import Losses, Task
 
 #: Columns of history.csv that depend on the machine's speed and not on the training.
 CLOCK_COLUMNS = ("seconds", "windows_per_s")
@@ -58,41 +55,48 @@ def write_history(path: Path, rows: list[Row]) -> None:
         aside.write_text(text.getvalue())
 
 
-def train(
-    model: nn.Module,
-    *,
-    batches: Callable[[int, int], Iterable[Batch]],
-    losses: Callable[[Batch], Losses],
-    validate: Callable[[], Losses],
-    settings: LoopSettings,
-    out_dir: Path,
-    course: Course,
-    seed: int,
-    device: torch.device,
-    label: str,
-) -> TrainingRecord:
-    """Train a network; at the end the model holds the EMA weights.
+def steps_of(settings: LoopSettings, epoch_size: int) -> int:
+    """Optimizer steps of a training whose epoch has ``epoch_size`` micro-batches; an incomplete last step is left out.
 
-    Each step seeds torch from ``seed`` and the step's number. A training that was killed and resumed therefore gives
+    Raises:
+        ConfigError: ``epochs`` are too few for one step.
+    """
+    if settings.epochs is None:
+        return settings.max_steps
+    steps = settings.epochs * epoch_size // settings.accumulate
+    if steps == 0:
+        raise ConfigError(
+            f"loop.epochs: {settings.epochs} epochs have {settings.epochs * epoch_size} micro-batches, fewer than "
+            f"loop.accumulate ({settings.accumulate}): use more epochs, or smaller accumulate or batch_size"
+        )
+    return steps
+
+
+def train(
+    task: Task, *, settings: LoopSettings, out_dir: Path, course: Course, seed: int, device: torch.device
+) -> TrainingRecord:
+    """Train the network of a task; at the end it holds the EMA weights.
+
+    Each micro-batch seeds torch from ``seed`` and its number. A training that was killed and resumed therefore gives
     the same history and weights as an uninterrupted one, on one device with one number of threads. The last state is
     kept in ``out_dir/resume``, so that a finished training can be extended by a larger ``max_steps``.
 
     Args:
-        model: the network, on ``device``.
-        batches: gives the batches from a first step up to (excluding) a last one.
-        losses: terms of a batch; ``loss`` is minimised.
-        validate: terms on the validation windows with the EMA weights, in eval mode and without gradients.
+        task: what to train, on ``device``.
         settings: of the loop.
         out_dir: gets history.csv and ``resume/``.
         course: what determines the weights; a state with another course is not resumed.
         seed: of noise and dropout.
         device: where the batches go.
-        label: word before the live loss.
 
     Raises:
         AssetError: the loss is not finite.
+        ConfigError: ``epochs`` are too few for one step.
         StorageError: the disk is full or a folder is not writable; the last saved state is kept.
     """
+    model, label = task.model, task.label
+    settings = replace(settings, max_steps=steps_of(settings, task.epoch_size))
+    accumulate = settings.accumulate
     optimizer = make_optimizer(model, settings)
     ema = ExponentialMovingAverage(model, settings.ema_decay)
     state_file = state_path(out_dir)
@@ -113,11 +117,12 @@ def train(
 
     def validated() -> Row:
         kept = {name: value.clone() for name, value in model.state_dict().items()}
-        model.load_state_dict(ema.values)
+        if settings.ema_decay:
+            model.load_state_dict(ema.values)
         model.eval()
         torch.manual_seed(seed)
         with torch.no_grad():
-            row = {f"validation_{name}": float(value) for name, value in validate().items()}
+            row = {f"validation_{name}": float(value) for name, value in task.validate().items()}
         model.load_state_dict(kept)
         model.train()
         return row
@@ -125,23 +130,33 @@ def train(
     def out_of_time() -> bool:
         return settings.max_minutes is not None and progress.elapsed > 60 * settings.max_minutes
 
-    model.train()
     begun = time.monotonic() - progress.elapsed
     validated_last = bool(progress.rows) and progress.rows[-1]["step"] == progress.step
     finished = progress.step >= settings.max_steps or (validated_last and out_of_time())
     with _progress_bar(label, progress.step, settings.max_steps) as bar:
-        for batch in () if finished else batches(progress.step, settings.max_steps):
-            torch.manual_seed(step_seed(seed, progress.step))
+        batches = (
+            iter(()) if finished else iter(task.batches(progress.step * accumulate, settings.max_steps * accumulate))
+        )
+        while not finished:
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(progress.step, settings)
-            terms = losses({name: value.to(device, non_blocking=True) for name, value in batch.items()})
             optimizer.zero_grad(set_to_none=True)
-            terms["loss"].backward()
-            norm = nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm)
+            terms: Losses = {}
+            for micro_batch in range(progress.step * accumulate, (progress.step + 1) * accumulate):
+                model.train()
+                task.prepare(micro_batch)
+                batch = next(batches)
+                torch.manual_seed(step_seed(seed, micro_batch))
+                found = task.losses({name: value.to(device, non_blocking=True) for name, value in batch.items()})
+                (found["loss"] / accumulate).backward()
+                for name, value in found.items():
+                    part = value.detach() / accumulate
+                    terms[name] = terms[name] + part if name in terms else part
+            norm = nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm or math.inf)
             optimizer.step()
             progress.step += 1
             ema.update(model, progress.step)
-            values = {name: float(value.detach()) for name, value in terms.items()} | {"gradient_norm": float(norm)}
+            values = {name: float(value) for name, value in terms.items()} | {"gradient_norm": float(norm)}
             if not math.isfinite(values["loss"]) or not math.isfinite(values["gradient_norm"]):
                 raise AssetError(
                     f"{label}: the loss is {values['loss']} at step {progress.step}; lower learning_rate or check data"
@@ -154,7 +169,7 @@ def train(
             if last or progress.step % settings.validate_every == 0:
                 row = _row(progress) | validated()
                 row |= {"learning_rate": learning_rate(progress.step - 1, settings), "seconds": progress.elapsed}
-                row["windows_per_s"] = settings.batch_size * progress.step / progress.elapsed
+                row["windows_per_s"] = settings.batch_size * accumulate * progress.step / progress.elapsed
                 progress.rows, progress.sums = [*progress.rows, row], {}
                 write_history(out_dir / "history.csv", progress.rows)
                 bar.write(

@@ -14,9 +14,11 @@ from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.models.layers import FRAMES_PER_LATENT
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
-from occlufacediff.training.loop import Batch, Losses, TrainingRecord, autocast, train
+from occlufacediff.training.loop import TrainingRecord, autocast, train
 from occlufacediff.training.objective import HeadTerms
+from occlufacediff.training.share import Share
 from occlufacediff.training.state import Course
+from occlufacediff.training.task import Batch, Losses, WindowTask
 from occlufacediff.training.windows import WindowDataset, batches, fixed_windows
 
 
@@ -123,9 +125,12 @@ def fit_motion_prior(
         landmarks_2d=0.0,
     )
 
+    share = Share.current()
+
     def losses(batch: Batch) -> Losses:
         if prior.training and settings.amplitude:
-            scale = 1 + settings.amplitude * (2 * torch.rand(len(batch["exp"]), 1, prior.config.motion_dim) - 1)
+            drawn = share.rand(len(batch["exp"]), 1, prior.config.motion_dim, device="cpu")
+            scale = 1 + settings.amplitude * (2 * drawn - 1)
             motion = motion_of(batch) * scale.to(device)
             batch = batch | {"exp": motion[..., :-3], "jaw": motion[..., -3:]}
         motion = motion_of(batch)
@@ -144,20 +149,8 @@ def fit_motion_prior(
     held_out = fixed_windows(validation, settings.loop.validation_windows, None, seed)
     held_out = {name: value.to(device) for name, value in held_out.items()}
     dataset = WindowDataset(training, seed=seed, tempo=settings.tempo)
-    record = train(
-        prior,
-        batches=lambda first, last: batches(
-            dataset, first=first, last=last, size=settings.loop.batch_size, workers=settings.loop.loader_workers
-        ),
-        losses=losses,
-        validate=lambda: losses(held_out),
-        settings=settings.loop,
-        out_dir=out_dir,
-        course=course,
-        seed=seed,
-        device=device,
-        label="motion prior",
-    )
+    task = WindowTask(prior, "motion prior", dataset, held_out, losses, settings.loop, share)
+    record = train(task, settings=settings.loop, out_dir=out_dir, course=course, seed=seed, device=device)
     if settings.preset == "compact":
         prior.set_latent_statistics(*latent_statistics(prior, training, seed, device))
     return prior, record

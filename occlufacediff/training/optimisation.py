@@ -7,7 +7,7 @@ import math
 import torch
 from torch import nn
 
-from occlufacediff.config.training import LoopSettings
+from occlufacediff.config.loop import LoopSettings
 
 
 class ExponentialMovingAverage:
@@ -36,18 +36,23 @@ class ExponentialMovingAverage:
 
 
 def learning_rate(step: int, settings: LoopSettings) -> float:
-    """Learning rate of a step: linear warm-up, then half a cosine down to a twentieth of the peak at ``max_steps``."""
+    """Learning rate of a step: linear warm-up, then constant or half a cosine to a twentieth at ``max_steps``."""
     rise = min(1.0, (step + 1) / max(settings.warmup_steps, 1))
+    if settings.schedule == "constant":
+        return settings.learning_rate * rise
     along = min(1.0, step / max(settings.max_steps, 1))
     return settings.learning_rate * rise * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * along)))
 
 
 def make_optimizer(model: nn.Module, settings: LoopSettings) -> torch.optim.AdamW:
-    """AdamW with weight decay on matrices and convolutions only."""
-    weights = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    others = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    groups = [{"params": weights, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, 0.99))
+    """AdamW over all parameters that need a gradient now; ``decay`` chooses those with weight decay."""
+    trained = [p for p in model.parameters() if p.requires_grad]
+    decayed = [p for p in trained if p.ndim > 1 or settings.decay == "all"]
+    others = [p for p in trained if p.ndim <= 1 and settings.decay != "all"]
+    groups = [{"params": decayed, "weight_decay": settings.weight_decay}]
+    if others:
+        groups.append({"params": others, "weight_decay": 0.0})
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, settings.beta2))
 
 
 def step_seed(seed: int, step: int) -> int:

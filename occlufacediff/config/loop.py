@@ -1,0 +1,53 @@
+"""Settings of the training loop that both networks share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from occlufacediff.config.constraints import BelowOne, Count, CountOrZero, NotNegative, Positive, Section
+
+
+@dataclass(frozen=True)
+class LoopSettings(Section):
+    """The training loop, which both networks share."""
+
+    #: Optimizer steps. A larger number extends an earlier training of the run, see docs/open-weights.md.
+    max_steps: Count = 600
+    #: Passes over the training set, instead of ``max_steps``; null: ``max_steps`` counts.
+    epochs: Count | None = None
+    #: Stop after this many minutes; results then depend on the machine's speed. null: no limit.
+    max_minutes: Positive | None = None
+    #: Windows per micro-batch, over all processes together.
+    batch_size: Count = 16
+    #: Micro-batches per optimizer step; their gradients are averaged.
+    accumulate: Count = 1
+    #: Peak learning rate of AdamW; it rises over ``warmup_steps``.
+    learning_rate: Positive = 1e-3
+    #: Learning rate after the warm-up: ``cosine`` falls along half a cosine to a twentieth, ``constant`` stays.
+    schedule: Literal["cosine", "constant"] = "cosine"
+    #: Steps until the peak learning rate.
+    warmup_steps: CountOrZero = 30
+    #: Decoupled weight decay of AdamW.
+    weight_decay: NotNegative = 1e-2
+    #: Weights that decay: ``matrices`` (and convolutions) only, or ``all``, with biases and norms.
+    decay: Literal["matrices", "all"] = "matrices"
+    #: Second beta of AdamW: how slowly its mean of squared gradients changes.
+    beta2: BelowOne = 0.99
+    #: Maximum gradient norm; larger gradients are scaled down. null: gradients are not clipped.
+    clip_norm: Positive | None = 1.0
+    #: Decay of the EMA weights, which are saved and evaluated; 0: no averaging.
+    ema_decay: BelowOne = 0.98
+    #: Precision of the networks' products: float32, tf32 (on GPUs that have it) or bf16 (autocast). Weights and losses
+    #: are always float32.
+    precision: Literal["float32", "tf32", "bf16"] = "float32"
+    #: Steps between validations; each adds a row to history.csv.
+    validate_every: Count = 100
+    #: Number of validation windows, always the same ones.
+    validation_windows: Count = 48
+    #: Steps between saved states, from which an interrupted training resumes.
+    save_every: Count = 200
+    #: Data loader processes; 0: load in the training process.
+    loader_workers: CountOrZero = 0
+    #: Keep all clips in memory if they fit into this many MiB, else read them from files for each window.
+    memory_mib: CountOrZero = 2048

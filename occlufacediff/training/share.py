@@ -1,0 +1,47 @@
+"""Which rows of a micro-batch a process trains on, and random draws that do not depend on the number of processes."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+
+class Share(NamedTuple):
+    """The part of each micro-batch that one of several processes trains on: equal numbers of rows, in order.
+
+    Draws are made for the whole micro-batch on every process, from generators in the same state, and each process takes
+    its rows. Several processes therefore train on the same numbers as one process.
+
+    Attributes:
+        index: number of this process, from 0.
+        count: number of processes.
+    """
+
+    index: int = 0
+    count: int = 1
+
+    @classmethod
+    def current(cls) -> Share:
+        """The share of this process in the process group of torch, or everything where there is none."""
+        if torch.distributed.is_available() and torch.distributed.is_initialized():
+            return cls(torch.distributed.get_rank(), torch.distributed.get_world_size())
+        return cls()
+
+    def rows(self, size: int) -> slice:
+        """Rows of this process in a micro-batch of ``size`` windows, which ``count`` must divide."""
+        own = size // self.count
+        return slice(self.index * own, (self.index + 1) * own)
+
+    def rand(self, size: int, *shape: int, device: torch.device | str) -> Tensor:
+        """Uniform numbers (size, *shape) for the ``size`` rows of this process."""
+        drawn = torch.rand(size * self.count, *shape, device=device)
+        return drawn[self.rows(size * self.count)]
+
+    def randn_like(self, values: Tensor) -> Tensor:
+        """Normal numbers of the shape of ``values``, whose first axis has the rows of this process."""
+        if self.count == 1:
+            return torch.randn_like(values)
+        whole = (len(values) * self.count, *values.shape[1:])
+        return torch.randn(whole, device=values.device, dtype=values.dtype)[self.rows(whole[0])]
