@@ -15,12 +15,12 @@ class Share(NamedTuple):
     its rows. Several processes therefore train on the same numbers as one process.
 
     Attributes:
-        index: number of this process, from 0.
-        count: number of processes.
+        process: number of this process, from 0.
+        processes: number of processes.
     """
 
-    index: int = 0
-    count: int = 1
+    process: int = 0
+    processes: int = 1
 
     @classmethod
     def current(cls) -> Share:
@@ -30,18 +30,18 @@ class Share(NamedTuple):
         return cls()
 
     def rows(self, size: int) -> slice:
-        """Rows of this process in a micro-batch of ``size`` windows, which ``count`` must divide."""
-        own = size // self.count
-        return slice(self.index * own, (self.index + 1) * own)
+        """Rows of this process in a micro-batch of ``size`` windows, which ``processes`` must divide."""
+        own = size // self.processes
+        return slice(self.process * own, (self.process + 1) * own)
 
     def rand(self, size: int, *shape: int, device: torch.device | str) -> Tensor:
         """Uniform numbers (size, *shape) for the ``size`` rows of this process."""
-        drawn = torch.rand(size * self.count, *shape, device=device)
-        return drawn[self.rows(size * self.count)]
+        drawn = torch.rand(size * self.processes, *shape, device=device)
+        return drawn[self.rows(size * self.processes)]
 
     def randn_like(self, values: Tensor) -> Tensor:
         """Normal numbers of the shape of ``values``, whose first axis has the rows of this process."""
-        if self.count == 1:
+        if self.processes == 1:
             return torch.randn_like(values)
-        whole = (len(values) * self.count, *values.shape[1:])
+        whole = (len(values) * self.processes, *values.shape[1:])
         return torch.randn(whole, device=values.device, dtype=values.dtype)[self.rows(whole[0])]

@@ -82,8 +82,15 @@ class WindowTask:
 
     def batches(self, first: int, last: int) -> Iterable[Batch]:
         """See `Task.batches`."""
-        size, workers = self.settings.batch_size, self.settings.loader_workers
-        return batches(self.dataset, first=first, last=last, size=size, workers=workers, share=self.share)
+        return batches(
+            self.dataset,
+            first=first,
+            last=last,
+            size=self.settings.batch_size,
+            workers=self.settings.loader_workers,
+            share=self.share,
+            pin_memory=next(self.model.parameters()).is_cuda,
+        )
 
     def prepare(self, micro_batch: int) -> None:
         """Nothing changes between micro-batches."""
