@@ -27,7 +27,7 @@ if cfg.source == "download":
         script:
             "../scripts/fetch_archive.py"
 
-else:
+elif cfg.source == "synthetic":
 
     rule synthesise_subject:
         input:
@@ -83,26 +83,54 @@ rule fetch_asset:
         "../scripts/fetch_asset.py"
 
 
-rule unpack_subject:
-    input:
-        video=video_tar,
-        audio=audio_tar,
-    output:
-        index=f"{RESULTS}/raw/{{subject}}/index.csv",
-    log:
-        f"{LOGS}/unpack_subject/{{subject}}.log",
-    benchmark:
-        f"{LOGS}/unpack_subject/{{subject}}.tsv"
-    threads: 1
-    resources:
-        mem_mb=scaled_by_attempt(800),
-        runtime=120,
-    params:
-        settings=as_params(cfg.acquire),
-        code=fingerprint("occlufacediff.stages.acquire"),
-    message:
-        "{wildcards.subject}: unpack video and audio"
-    conda:
-        "../envs/preprocess.yaml"
-    script:
-        "../scripts/unpack_subject.py"
+if cfg.source == "videos":
+
+    rule index_videos:
+        input:
+            videos=lambda wildcards: local(usable_videos(wildcards.subject)),
+        output:
+            index=f"{RESULTS}/raw/{{subject}}/index.csv",
+            sentences=f"{RESULTS}/raw/{{subject}}/sentences.csv",
+        log:
+            f"{LOGS}/index_videos/{{subject}}.log",
+        benchmark:
+            f"{LOGS}/index_videos/{{subject}}.tsv"
+        threads: 1
+        resources:
+            mem_mb=scaled_by_attempt(300),
+            runtime=10,
+        params:
+            videos=lambda wildcards: [asdict(video) for video in ordinary_videos(cfg)[wildcards.subject]],
+            code=fingerprint("occlufacediff.stages.ordinary_videos"),
+        message:
+            "{wildcards.subject}: list videos"
+        conda:
+            "../envs/preprocess.yaml"
+        script:
+            "../scripts/index_videos.py"
+
+else:
+
+    rule unpack_subject:
+        input:
+            video=video_tar,
+            audio=audio_tar,
+        output:
+            index=f"{RESULTS}/raw/{{subject}}/index.csv",
+        log:
+            f"{LOGS}/unpack_subject/{{subject}}.log",
+        benchmark:
+            f"{LOGS}/unpack_subject/{{subject}}.tsv"
+        threads: 1
+        resources:
+            mem_mb=scaled_by_attempt(800),
+            runtime=120,
+        params:
+            settings=as_params(cfg.acquire),
+            code=fingerprint("occlufacediff.stages.acquire"),
+        message:
+            "{wildcards.subject}: unpack video and audio"
+        conda:
+            "../envs/preprocess.yaml"
+        script:
+            "../scripts/unpack_subject.py"

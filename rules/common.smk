@@ -2,6 +2,7 @@
 import os
 import shutil
 import sys
+from dataclasses import asdict
 from functools import wraps
 from pathlib import Path
 
@@ -37,6 +38,7 @@ from occlufacediff.workflow.inputs import (
     emote_landmarks,
     masks_state,
     occluders_state,
+    ordinary_videos,
     refuse_braces,
     sentence_table,
     split_settings,
@@ -225,11 +227,18 @@ def audio_tar(wildcards):
     return local(audio_archive(ARCHIVES, wildcards.subject))
 
 
+def usable_videos(subject):
+    """Files of a speaker's ordinary videos."""
+    return [video.path for video in ordinary_videos(cfg)[subject] if not video.reason]
+
+
 def sentence_tables(wildcards):
     """Sentence tables of all subjects that have one; the user's own table comes last and takes precedence."""
     own = [local(cfg.split.sentence_table)] if cfg.split.sentence_table else []
     if cfg.source == "synthetic":
         return of_subjects(f"{ARCHIVES}/{{subject}}/sentences.csv") + own
+    if cfg.source == "videos":
+        return of_subjects(f"{RESULTS}/raw/{{subject}}/sentences.csv") + own
     if cfg.source == "download":
         return [f"{ARCHIVES}/{name}/sentences.csv" for name in SUBJECTS if (name, "sentences.csv") in REMOTE] + own
     return local([path for subject in SUBJECTS for path in sentence_table(ARCHIVES, subject)]) + own

@@ -44,11 +44,14 @@ class Config(Section):
     dataset: Name = "synthetic"
     #: Seed of all random draws, together with the name of the clip or subject.
     seed: Seed = 1
-    #: Source of the archives: generated (``synthetic``), a folder in MEAD's layout (``local``), or a shared folder
-    #: listed in ``download.table`` (``download``).
-    source: Literal["synthetic", "local", "download"] = "synthetic"
+    #: Source of the clips: generated archives (``synthetic``), a folder in MEAD's layout (``local``), a shared folder
+    #: listed in ``download.table`` (``download``), or ordinary videos (``videos``).
+    source: Literal["synthetic", "local", "download", "videos"] = "synthetic"
     #: Folder with ``<subject>/video.tar`` and ``<subject>/audio.tar``, if ``source`` is ``local``.
     archives: str | None = None
+    #: If ``source`` is ``videos``: a folder with a sub-folder of videos for each speaker, or a CSV table
+    #: ``video,subject`` and optionally ``sentence_id,split``; paths are relative to the table.
+    videos: str | None = None
     #: Subjects to use; null: all.
     subjects: Annotated[tuple[Name, ...], Limits(min_length=1)] | None = None
     #: Jobs per subject and stage, to use more machines than subjects. Results do not depend on it, but a change reruns
@@ -91,6 +94,11 @@ class Config(Section):
             raise ValueError(
                 "archives: got nothing, needs the folder of the archives because source is 'local' "
                 "(give it with --config archives=FOLDER)"
+            )
+        if self.source == "videos" and self.videos is None:
+            raise ValueError(
+                "videos: got nothing, needs a folder or table of videos because source is 'videos' (give it with "
+                "--config videos=FOLDER)"
             )
         for name, section in (("landmarks", self.landmarks), ("reconstruction", self.reconstruction)):
             if section.source == "emote" and self.emote.folder is None:

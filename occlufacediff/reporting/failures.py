@@ -18,7 +18,8 @@ REASONS = {
     "not_fetched": "the archive could not be downloaded; its row has the reason and the command that retries",
     "no_archive": "the archive does not exist; download it",
     "no_view": "the archive has no clip of this camera; leave the subject out or choose another acquire.view",
-    "odd_name": "the file is not named <emotion>/level_N/NNN; rename it in its archive to use it",
+    "odd_name": "the file's name cannot be used; in an archive it must be <emotion>/level_N/NNN; rename it",
+    "equal_name": "another video of the speaker has the same name but for its suffix or special characters; rename it",
     "no_video": "the clip has audio but no video file, or the file has no video track",
     "broken_video": "the file is empty, not a video, damaged or truncated; download it again",
     "too_short": "the clip is shorter than conversion.min_seconds",
@@ -42,6 +43,7 @@ REASONS = {
     "encoder": "a video or audio file could not be written; see the message",
     "not_processed": "a stage has no row for the clip; run it again",
     "other_split": "usable, but its subject and its sentence belong to different splits",
+    "no_transcript": "usable, but the table of transcripts does not list it",
     "no_split": "usable, but its subject or its sentence belongs to no split",
     UNEXPECTED: "the program raised an error that it did not foresee; the log has the traceback, please report it",
 }

@@ -9,6 +9,7 @@ import os
 import re
 from collections.abc import Collection, Iterator
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 
 from occlufacediff.acquire.sources import archives, asset
@@ -19,6 +20,7 @@ from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.schema import Config
 from occlufacediff.config.split import SplitPart, SplitSettings
 from occlufacediff.config.visibility import VisibilitySettings, demand_files
+from occlufacediff.datasets.ordinary_videos import OrdinaryVideo, list_videos, listed_splits
 from occlufacediff.datasets.splits import split_of, subjects_of, with_drawn_splits
 from occlufacediff.datasets.transcripts import Sentence, read_transcripts
 from occlufacediff.errors import AssetError, ConfigError
@@ -61,7 +63,23 @@ def _known(config: Config) -> tuple[list[str], str]:
     if config.source == "download":
         known = dict.fromkeys(subject for subject, _ in archives(config.download))
         return list(known), f"the table {config.download.table}"
+    if config.source == "videos":
+        return list(ordinary_videos(config)), f"the videos {config.videos}"
     return _archived(config.archives), f"the folder {config.archives}"
+
+
+@cache
+def _listed(source: str) -> dict[str, list[OrdinaryVideo]]:
+    return list_videos(source)
+
+
+def ordinary_videos(config: Config) -> dict[str, list[OrdinaryVideo]]:
+    """Videos of the source ``videos`` by subject; the folder is read once.
+
+    Raises:
+        ConfigError: the folder or table is missing, empty or wrong.
+    """
+    return _listed(config.videos or "")
 
 
 def refuse_braces(key: str, path: str | None) -> None:
@@ -86,6 +104,7 @@ def check_inputs(config: Config) -> None:
     """
     for key, path in {
         "archives": config.archives,
+        "videos": config.videos,
         "checkpoint": config.checkpoint,
         "head": config.head,
         "video": config.video,
@@ -199,11 +218,25 @@ def _check_emote(config: Config, folder: Path) -> None:
 
 def split_settings(config: Config) -> SplitSettings:
     """Settings of the splits, with the lists that the plan of synthetic data or the rule ``speakers`` determines."""
+    if config.source == "videos":
+        parts = listed_splits(ordinary_videos(config))
+        if parts is not None:
+            return _by_table(config, parts)
     empty = all(part == SplitPart() for part in (config.split.train, config.split.validation, config.split.test))
     if config.source != "synthetic" or config.split.rule != "lists" or not empty:
         return with_drawn_splits(config.split, subjects(config), config.seed)
     names, sentences = split_subjects(config.synthetic), split_sentences(config.synthetic)
     parts = {split: SplitPart(names[split], [str(number) for number in sentences[split]]) for split in names}
+    return replace(config.split, train=parts["train"], validation=parts["validation"], test=parts["test"])
+
+
+def _by_table(config: Config, parts: dict[str, SplitPart]) -> SplitSettings:
+    """Settings with the splits of a table of videos."""
+    if config.split.rule != "speakers" or any(getattr(config.split, split).subjects for split in parts):
+        raise ConfigError(
+            f"Configuration, split.rule: got {config.split.rule!r}, but the table {config.videos} has a column split; "
+            "set split.rule to 'speakers' without lists, or remove the column."
+        )
     return replace(config.split, train=parts["train"], validation=parts["validation"], test=parts["test"])
 
 
