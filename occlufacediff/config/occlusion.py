@@ -58,7 +58,6 @@ class MaskSettings(Section):
     """Random occlusion of training windows.
 
     ``whole``, ``half_frames`` and ``nothing`` exclude each other. Otherwise each region is drawn independently.
-    `mask_preset` gives the published probabilities of an epoch's two phases.
     """
 
     #: Probability that all landmarks of all frames are occluded.
@@ -108,20 +107,3 @@ def _demand_order(settings: object, low: str, high: str) -> None:
     least, most = getattr(settings, low), getattr(settings, high)
     if least > most:
         raise ValueError(f"{low}: got {least}, needs at most {high} ({most})")
-
-
-def mask_preset(name: Literal["default", "published_visual", "published_audio"]) -> MaskSettings:
-    """Probabilities by name: ours, or the published ones of epochs that freeze or train the audio encoder."""
-    published = {"nothing": 0.0, "span_is_window": 0.0, "mouth_with_chin": 0.0}
-    odds: dict[str, dict[str, float]] = {
-        "default": {},
-        "published_visual": published
-        | {"whole": 0.15, "half_frames": 0.15, "all": 0.3, "eyes": 0.3, "left": 0.3, "right": 0.3, "mouth": 0.2}
-        | {"random": 0.4, "contour": 0.4},
-        "published_audio": published
-        | {"whole": 0.3, "half_frames": 0.2, "all": 0.2, "eyes": 0.0, "left": 0.1, "right": 0.1, "mouth": 0.5}
-        | {"random": 0.0, "contour": 0.3},
-    }
-    if name not in odds:
-        raise ValueError(f"masks: got {name!r}, needs one of {', '.join(odds)}")
-    return MaskSettings(**odds[name])  # type: ignore[arg-type]

@@ -8,6 +8,12 @@ from typing import Literal
 from occlufacediff.config.constraints import BelowOne, Fraction, NotNegative, Positive, Section
 from occlufacediff.config.loop import LoopSettings as LoopSettings
 from occlufacediff.config.occlusion import MaskSettings
+from occlufacediff.config.published_recipe import (
+    PublishedDenoiserSettings,
+    PublishedPriorSettings,
+    Recipe,
+    Wav2Vec2Settings,
+)
 
 
 @dataclass(frozen=True)
@@ -16,6 +22,14 @@ class MotionPriorSettings(Section):
 
     #: Network size: ours, or the published FLINT v2 (for FLAME's 100 expressions and jaw).
     preset: Literal["compact", "published"] = "compact"
+    #: How it is trained: ``ours``, or ``published`` with the settings in ``published``. The keys from
+    #: ``motion_weight`` to ``amplitude`` belong to our recipe.
+    recipe: Recipe = "ours"
+    #: Preset ``published``: take the head model's number of expressions, even if it is not FLAME's 100.
+    fit_to_head: bool = False
+    #: Preset ``published``: use the trained network as the published code uses FLINT outside of training, where each
+    #: latent and frame attends to itself only. If false, it is used as it was trained.
+    isolated_inference: bool = False
     loop: LoopSettings = field(
         default_factory=lambda: LoopSettings(max_steps=200, batch_size=16, learning_rate=5e-4, weight_decay=1e-4)
     )
@@ -31,6 +45,7 @@ class MotionPriorSettings(Section):
     tempo: BelowOne = 0.15
     #: Augmentation: maximum relative change of each motion value's amplitude, per window.
     amplitude: BelowOne = 0.3
+    published: PublishedPriorSettings = field(default_factory=PublishedPriorSettings)
 
 
 @dataclass(frozen=True)
@@ -94,6 +109,10 @@ class DenoiserSettings(Section):
     #: Network: ours with log-mel audio (``compact``), ours with spectrum and phones (``open``), or the published one
     #: with wav2vec2.
     preset: Literal["compact", "open", "published"] = "compact"
+    #: How it is trained: ``ours``, or ``published`` with the settings in ``published``. The sections ``losses``,
+    #: ``masks`` and ``augment`` and the key ``noise_bias`` belong to our recipe.
+    recipe: Recipe = "ours"
+    wav2vec2: Wav2Vec2Settings = field(default_factory=Wav2Vec2Settings)
     loop: LoopSettings = field(default_factory=lambda: LoopSettings(max_steps=450, batch_size=16))
     losses: LossSettings = field(default_factory=LossSettings)
     masks: MaskSettings = field(default_factory=MaskSettings)
@@ -105,3 +124,4 @@ class DenoiserSettings(Section):
     #: Diffusion steps are drawn as ``steps * u ** noise_bias`` with uniform u; below 1 prefers noisy steps, where the
     #: conditions matter most.
     noise_bias: Positive = 0.6
+    published: PublishedDenoiserSettings = field(default_factory=PublishedDenoiserSettings)

@@ -97,6 +97,11 @@ class ClipStore:
     def __getitem__(self, index: int) -> Clip:
         return self._cache[index] if index in self._cache else self._read(index)
 
+    def frames_of(self, index: int) -> int:
+        """Number of frames of a clip, read without its arrays."""
+        run = self._runs[index]
+        return len(self._group("coefficients", index)["exp"]) if run is None else run.stop - run.start
+
     def clip_id(self, index: int) -> str:
         """`<subject>/<clip>`."""
         return "/".join(self.rows[index])

@@ -35,7 +35,8 @@ class Wav2Vec2Sizes:
 class Wav2Vec2Encoder(nn.Module):
     """wav2vec2 with features resampled to the video's frames; built from its sizes, without a download.
 
-    Unlike the original, it does not mask inputs at random in training.
+    The convolutions on the waveform are never trained and run without gradients. Unlike the original, the encoder draws
+    no masks itself: training passes them to `forward`, see `models.spec_augment`.
 
     Args:
         sizes: sizes of the architecture.
@@ -58,15 +59,27 @@ class Wav2Vec2Encoder(nn.Module):
             feat_proj_dropout=0.1,
         )
         self.model = Wav2Vec2Model(config)
+        self.model.freeze_feature_encoder()
 
+    @torch.no_grad()
     def front(self, waveform: Tensor) -> Tensor:
-        """Features (B, C, L) of the convolutions on a waveform (B, N); L is about N / 320."""
+        """Features (B, C, L) of the convolutions on a waveform (B, N), without gradients; L is about N / 320."""
         return self.model.feature_extractor(waveform)
 
-    def forward(self, waveform: Tensor, frames: int) -> Tensor:
-        """Features (B, frames, hidden_size) of a waveform (B, frames * 640), normalised over its clip."""
+    def forward(self, waveform: Tensor, frames: int, masked: Tensor | None = None) -> Tensor:
+        """Features (B, frames, hidden_size) of a waveform (B, frames * 640), normalised over its clip.
+
+        Args:
+            waveform: (B, frames * 640).
+            frames: number of video frames.
+            masked: (B, frames) bool, frames whose features the learned mask embedding replaces (SpecAugment); None:
+                none.
+        """
         features = functional.interpolate(self.front(waveform), size=frames, mode="linear", align_corners=True)
         hidden, _ = self.model.feature_projection(features.transpose(1, 2))
+        if masked is not None:
+            embedding = self.model.masked_spec_embed.to(hidden.dtype)
+            hidden = torch.where(masked[..., None], embedding, hidden)
         return self.model.encoder(hidden).last_hidden_state
 
 

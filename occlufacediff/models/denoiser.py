@@ -241,14 +241,26 @@ class Denoiser(nn.Module):
             points = torch.cat([points, visible], dim=-1)
         return self.landmark_in(points)
 
-    def audio_condition(self, audio: Tensor, frames: int, audio_keep: Tensor | None = None) -> Tensor:
-        """Features (B, T, audio_width) of audio; where ``audio_keep`` (B,) is false, of zeros or a learned token."""
+    def audio_condition(
+        self,
+        audio: Tensor,
+        frames: int,
+        audio_keep: Tensor | None = None,
+        audio_masked: Tensor | None = None,
+    ) -> Tensor:
+        """Features (B, T, audio_width) of audio; where ``audio_keep`` (B,) is false, of zeros or a learned token.
+
+        ``audio_masked`` (B, T) marks the frames that SpecAugment masks; only wav2vec2 has a mask embedding.
+        """
+        if not self.config.sees_mask and audio_keep is not None:
+            keep = audio_keep.reshape(-1, *([1] * (audio.dim() - 1)))
+            audio = torch.where(keep, audio, torch.zeros_like(audio))
+        if isinstance(self.audio_encoder, Wav2Vec2Encoder):
+            features = self.audio_in(self.audio_encoder(audio, frames, audio_masked))
+        else:
+            features = self.audio_in(self.audio_encoder(audio, frames))
         if not self.config.sees_mask:
-            if audio_keep is not None:
-                keep = audio_keep.reshape(-1, *([1] * (audio.dim() - 1)))
-                audio = torch.where(keep, audio, torch.zeros_like(audio))
-            return self.audio_in(self.audio_encoder(audio, frames))
-        features = self.audio_in(self.audio_encoder(audio, frames))
+            return features
         if audio_keep is None:
             return features
         return torch.where(audio_keep[:, None, None], features, self.no_audio.to(features.dtype))
@@ -262,7 +274,14 @@ class Denoiser(nn.Module):
         x = self.squash(self.encoder_norm(x))
         return x + self.latent_positions[: x.shape[1]]
 
-    def condition(self, lmk_2d: Tensor, lmk_mask: Tensor, audio: Tensor, audio_keep: Tensor | None = None) -> Tensor:
+    def condition(
+        self,
+        lmk_2d: Tensor,
+        lmk_mask: Tensor,
+        audio: Tensor,
+        audio_keep: Tensor | None = None,
+        audio_masked: Tensor | None = None,
+    ) -> Tensor:
         """Memory of a batch of windows; it is the same for all diffusion steps.
 
         Args:
@@ -270,6 +289,7 @@ class Denoiser(nn.Module):
             lmk_mask: (B, T, L), 1 visible, 0 occluded.
             audio: (B, T * 640) waveform or (B, T * 4, bands) log-mel, see ``DenoiserConfig.audio``.
             audio_keep: (B,) bool, false where audio is missing; None keeps all.
+            audio_masked: (B, T) bool, frames that SpecAugment masks in training; None masks none.
 
         Returns:
             (B, T / 8, decoder_width).
@@ -284,7 +304,8 @@ class Denoiser(nn.Module):
         per_frame = SAMPLES_PER_FRAME if self.config.audio == "wav2vec2" else MEL_ROWS_PER_FRAME
         if audio.shape[1] != frames * per_frame:
             raise ValueError(f"audio: got {audio.shape[1]} rows for {frames} frames, needs {frames * per_frame}")
-        return self.memory(self.landmark_condition(lmk_2d, lmk_mask), self.audio_condition(audio, frames, audio_keep))
+        features = self.audio_condition(audio, frames, audio_keep, audio_masked)
+        return self.memory(self.landmark_condition(lmk_2d, lmk_mask), features)
 
     def step_embedding(self, t: Tensor) -> Tensor:
         """Embedding (B, decoder_width) of original diffusion steps t (B,)."""
@@ -326,9 +347,10 @@ class Denoiser(nn.Module):
         lmk_mask: Tensor,
         audio: Tensor,
         audio_keep: Tensor | None = None,
+        audio_masked: Tensor | None = None,
     ) -> Tensor:
         """``condition`` followed by ``denoise``, as in training."""
-        return self.denoise(x, t, self.condition(lmk_2d, lmk_mask, audio, audio_keep))
+        return self.denoise(x, t, self.condition(lmk_2d, lmk_mask, audio, audio_keep, audio_masked))
 
     @torch.no_grad()
     def set_landmark_statistics(self, mean: Tensor, std: Tensor, *, floor: float = 1e-3) -> None:

@@ -38,7 +38,7 @@ def _centre(points: Float, point: int, ring: tuple[int, ...]) -> Float:
     return centre if np.isfinite(centre).all() else np.nanmean(points[:, ring], axis=1)
 
 
-def _regions(points: Float, rng: np.random.Generator, settings: MaskSettings) -> Bool:
+def occluded_regions(points: Float, rng: np.random.Generator, settings: MaskSettings) -> Bool:
     """Draw the occluded points (T, N) of a span: each region by its odds; all, left, right and eyes end the draw."""
     occluded = np.zeros(points.shape[:2], bool)
     if rng.random() < settings.all:
@@ -92,5 +92,5 @@ def training_mask(lmk_2d: Float, rng: np.random.Generator, settings: MaskSetting
     length = count if rng.random() < settings.span_is_window else int(rng.integers(shortest, count + 1))
     start = int(rng.integers(0, count - length + 1))
     span = slice(start, start + length)
-    visible[span][_regions(lmk_2d, rng, settings)[span]] = 0
+    visible[span][occluded_regions(lmk_2d, rng, settings)[span]] = 0
     return visible

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from occlufacediff.config.training import DenoiserSettings
 from occlufacediff.datasets.store import ClipStore
 from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.models.audio_encoder import LogMelEncoder
+from occlufacediff.models.audio_encoder import LogMelEncoder, Wav2Vec2Sizes
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.schedule import NoiseSchedule
@@ -36,7 +37,8 @@ def denoiser_config(settings: DenoiserSettings, prior: MotionPrior) -> DenoiserC
     latent_dim = prior.config.latent_dim
     if settings.preset != "published":
         return DenoiserConfig.compact(latent_dim) if settings.preset == "compact" else DenoiserConfig.open(latent_dim)
-    config = DenoiserConfig.published()
+    sizes = {field.name: getattr(settings.wav2vec2, field.name) for field in fields(Wav2Vec2Sizes)}
+    config = replace(DenoiserConfig.published(), wav2vec2=Wav2Vec2Sizes(**sizes))
     if config.latent_dim != latent_dim:
         raise ConfigError(
             f"denoiser.preset: 'published' needs a motion prior with latents of {config.latent_dim}, this one has "

@@ -8,33 +8,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from occlufacediff.config.published_recipe import PublishedLossSettings
 from occlufacediff.errors import AssetError
 from occlufacediff.face_mesh import lip_pairs
 from occlufacediff.head.model import HeadModel
 from occlufacediff.models.motion_prior import MotionPrior
-
-
-@dataclass(frozen=True)
-class LossWeights:
-    """Weight of each term; the defaults are the published ones.
-
-    Attributes:
-        latents: mean squared error of latents.
-        vertices: mean distance of vertices, metres.
-        landmarks_3d: mean distance of landmarks, metres.
-        landmarks_2d: mean L1 distance of projected to detected landmarks, crop coordinates.
-        mouth_closure: mean difference of lip gaps of projected and detected landmarks, crop coordinates.
-        expression: mean squared error of expression coefficients.
-        jaw: mean squared error of the jaw's axis-angle.
-    """
-
-    latents: float = 1.0
-    vertices: float = 100.0
-    landmarks_3d: float = 0.5
-    landmarks_2d: float = 0.5
-    mouth_closure: float = 0.01
-    expression: float = 0.0
-    jaw: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -74,11 +52,11 @@ class MotionLoss(nn.Module):
     upper: Tensor
     lower: Tensor
 
-    def __init__(self, *, prior: MotionPrior, head: HeadModel, weights: LossWeights | None = None) -> None:
+    def __init__(self, *, prior: MotionPrior, head: HeadModel, weights: PublishedLossSettings | None = None) -> None:
         super().__init__()
         self.prior = prior
         self.head = head
-        self.weights = weights or LossWeights()
+        self.weights = weights or PublishedLossSettings()
         pairs = lip_pairs(head.landmark_indices)
         if not pairs:
             raise AssetError(
@@ -90,11 +68,13 @@ class MotionLoss(nn.Module):
         self.register_buffer("lower", lower, persistent=False)
 
     def forward(self, predicted: Tensor, target: Tensor, truth: MotionTruth) -> dict[str, Tensor]:
-        """Terms by the names of ``LossWeights``, and ``loss``, their weighted sum.
+        """Terms by the names of `PublishedLossSettings`, and ``loss``, their weighted sum.
+
+        Landmarks that the recording does not show (NaN) are left out of the terms of detected landmarks.
 
         Args:
             predicted: (B, T / 8, D) latents.
-            target: (B, T / 8, D) the motion prior's means of the truth.
+            target: (B, T / 8, D) the latents of the truth.
             truth: the windows' truth.
         """
         motion = self.prior.decode(predicted)
@@ -105,16 +85,19 @@ class MotionLoss(nn.Module):
         landmarks, true_landmarks = self.head.landmarks(moved), self.head.landmarks(still)
         flat = self.head.project(landmarks, truth.cam.flatten(0, 1))
         detected = truth.lmk_2d.flatten(0, 1)[:, self.points]
+        known = torch.isfinite(detected).all(-1)
+        detected = torch.where(known[..., None], detected, torch.zeros_like(detected))
+        paired = known[:, self.upper] & known[:, self.lower]
         terms = {
             "latents": (predicted - target).square().mean(),
             "vertices": (moved - still).norm(dim=-1).mean(),
             "landmarks_3d": (landmarks - true_landmarks).norm(dim=-1).mean(),
-            "landmarks_2d": (flat - detected).abs().sum(-1).mean(),
-            "mouth_closure": (self._gaps(flat) - self._gaps(detected)).abs().mean(),
+            "landmarks_2d": _mean_where((flat - detected).abs().sum(-1), known),
+            "mouth_closure": _mean_where((self._gaps(flat) - self._gaps(detected)).abs(), paired),
             "expression": (exp - truth.exp).square().mean(),
             "jaw": (jaw - truth.jaw).square().mean(),
         }
-        loss = torch.stack([getattr(self.weights, name.name) * terms[name.name] for name in fields(LossWeights)]).sum()
+        loss = torch.stack([getattr(self.weights, name.name) * terms[name.name] for name in fields(PublishedLossSettings)]).sum()
         return {**terms, "loss": loss}
 
     def _vertices(self, exp: Tensor, jaw: Tensor, truth: MotionTruth) -> Tensor:
@@ -123,3 +106,8 @@ class MotionLoss(nn.Module):
 
     def _gaps(self, landmarks: Tensor) -> Tensor:
         return (landmarks[:, self.upper] - landmarks[:, self.lower]).abs().sum(-1)
+
+
+def _mean_where(values: Tensor, chosen: Tensor) -> Tensor:
+    """Mean of the chosen values; 0 where none is chosen."""
+    return torch.where(chosen, values, torch.zeros_like(values)).sum() / chosen.sum().clamp_min(1)

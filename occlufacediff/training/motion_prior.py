@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -30,11 +31,13 @@ def prior_config(settings: MotionPriorSettings, asset: HeadAsset) -> MotionPrior
     """
     if settings.preset == "compact":
         return MotionPriorConfig.compact(asset.n_exp + 3)
-    config = MotionPriorConfig.published()
+    config = replace(MotionPriorConfig.published(), isolated_inference=settings.isolated_inference)
+    if settings.fit_to_head:
+        return replace(config, motion_dim=asset.n_exp + 3)
     if config.motion_dim != asset.n_exp + 3:
         raise ConfigError(
             f"motion_prior.preset: 'published' needs a head with {config.motion_dim - 3} expressions, "
-            f"{asset.name} has {asset.n_exp}; use 'compact' or a FLAME head"
+            f"{asset.name} has {asset.n_exp}; use 'compact', a FLAME head, or motion_prior.fit_to_head"
         )
     return config
 

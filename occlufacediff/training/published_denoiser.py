@@ -1,0 +1,233 @@
+"""The published training of the denoiser: phases, masks, losses on the whole head, windows of every clip."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from occlufacediff.config.published_recipe import PublishedDenoiserSettings, PublishedMaskOdds
+from occlufacediff.config.training import DenoiserSettings
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.model import HeadModel
+from occlufacediff.models.denoiser import Denoiser
+from occlufacediff.models.motion_prior import MotionPrior
+from occlufacediff.models.schedule import NoiseSchedule
+from occlufacediff.models.spec_augment import thinned
+from occlufacediff.training.loop import autocast
+from occlufacediff.training.losses import MotionLoss, MotionTruth
+from occlufacediff.training.optimisation import step_seed
+from occlufacediff.training.phases import Phase, Phases, enter_phase
+from occlufacediff.training.published_windows import Clips, Drawing, PublishedWindows
+from occlufacediff.training.resampling import WINDOW
+from occlufacediff.training.share import Share
+from occlufacediff.training.task import Batch, Losses
+from occlufacediff.training.windows import batches, collate
+
+#: Windows of each clip in an epoch of random validation, as published.
+VALIDATION_WINDOWS_PER_CLIP = 10
+
+
+@dataclass(frozen=True)
+class PhaseOdds:
+    """Odds of the masks of an item in the phase of its epoch; can be sent to loader processes."""
+
+    settings: PublishedDenoiserSettings
+
+    def __call__(self, epoch: int, item: int) -> PublishedMaskOdds:
+        """The odds of an item; they are those of its epoch."""
+        return odds_of(self.settings, phases_of(self.settings).of_epoch(epoch))
+
+
+@dataclass(frozen=True)
+class AlternatingOdds:
+    """Odds of fixed validation windows: those of both phases in turn, in all epochs."""
+
+    settings: PublishedDenoiserSettings
+
+    def __call__(self, epoch: int, item: int) -> PublishedMaskOdds:
+        """The odds of an item."""
+        return odds_of(self.settings, "audio" if item % 2 else "visual")
+
+
+def phases_of(settings: PublishedDenoiserSettings) -> Phases:
+    """Which epochs are visual."""
+    return Phases(settings.cycle_epochs, settings.visual_epochs)
+
+
+def odds_of(settings: PublishedDenoiserSettings, phase: Phase) -> PublishedMaskOdds:
+    """Odds of the masks in a phase."""
+    return settings.visual_masks if phase == "visual" else settings.audio_masks
+
+
+def drawing_of(settings: DenoiserSettings, seed: int, *, per_clip: int | None = None, size: int | None = None) -> Drawing:
+    """How windows are drawn; clips shorter than a window are left out."""
+    published = settings.published
+    return Drawing(
+        seed=seed,
+        length=WINDOW,
+        per_clip=per_clip or published.windows_per_clip,
+        batch_size=size or settings.loop.batch_size,
+        skip_last_start=published.skip_last_start,
+        shortest=WINDOW,
+    )
+
+
+class PublishedDenoiserTask:
+    """The published training of the denoiser as a `Task`.
+
+    Args:
+        model: the denoiser, on ``device``.
+        prior: the motion prior, on ``device``; it is frozen and in eval mode, and gradients pass through its decoder.
+        training: training clips.
+        validation: validation clips.
+        asset: the head model.
+        settings: of the training.
+        seed: of all draws.
+        device: where the networks are.
+        share: rows of each micro-batch that this process trains on.
+    """
+
+    label = "denoiser"
+
+    def __init__(
+        self,
+        model: Denoiser,
+        prior: MotionPrior,
+        training: Clips,
+        validation: Clips,
+        asset: HeadAsset,
+        *,
+        settings: DenoiserSettings,
+        seed: int,
+        device: torch.device,
+        share: Share,
+    ) -> None:
+        self.model = model
+        self.prior = prior.eval().requires_grad_(False)
+        self.settings = settings
+        self.published = settings.published
+        self.seed = seed
+        self.device = device
+        self.share = share
+        self.phases = phases_of(self.published)
+        self.schedule = NoiseSchedule.cosine().to(device)
+        head = HeadModel(asset)
+        if self.published.vertices == "landmarks":
+            head = head.subset(head.landmark_vertices)
+        self.terms = MotionLoss(prior=prior, head=head, weights=self.published.losses).to(device)
+        # Our audio encoder for log-mel has no mask embedding, so SpecAugment acts on wav2vec2 only.
+        spans = (self.published.spec_augment_spans, self.published.spec_augment_frames)
+        self.audio = "waveform" if model.config.audio == "wav2vec2" else "log_mel"
+        self.dataset = PublishedWindows(
+            training,
+            drawing_of(settings, seed),
+            odds=PhaseOdds(self.published),
+            spec_augment=spans if self.audio == "waveform" and spans[0] else None,
+        )
+        self.validation = validation
+        self.held_out = self._validation_windows(1) if not self.published.random_validation else {}
+        self._last = 0
+
+    @property
+    def epoch_size(self) -> int:
+        """Micro-batches per epoch."""
+        return self.dataset.epoch_size
+
+    def epoch_of(self, micro_batch: int) -> int:
+        """Epoch of a micro-batch, counted from 1."""
+        return micro_batch // self.epoch_size + 1
+
+    def batches(self, first: int, last: int) -> Iterable[Batch]:
+        """See `Task.batches`."""
+        loop = self.settings.loop
+        return batches(
+            self.dataset, first=first, last=last, size=loop.batch_size, workers=loop.loader_workers, share=self.share
+        )
+
+    def prepare(self, micro_batch: int) -> None:
+        """Enter the phase of the micro-batch's epoch."""
+        self._last = micro_batch
+        epoch = self.epoch_of(micro_batch)
+        first = self.phases.first_audio_epoch()
+        # Before the first audio phase the frozen parts have never had a gradient, so the optimizer skips them.
+        drift = self.published.frozen_drift and first is not None and epoch > first
+        enter_phase(self.model, self.phases.of_epoch(epoch), drift=drift)
+
+    def losses(self, batch: Batch) -> Losses:
+        """Terms of a batch; diffusion steps, noise and audio dropout are drawn from torch's generator."""
+        size = len(batch["exp"])
+        index = (self.share.rand(size, device=self.device) * self.schedule.steps).long()
+        keep = self.share.rand(size, device=self.device) >= self.settings.audio_dropout
+        seen = self.share.rand(size, device=self.device) >= self.settings.landmark_dropout
+        mask = batch["lmk_mask"]
+        if self.published.mask_per_batch:
+            mask = mask[:1] * torch.isfinite(batch["lmk_target"]).all(-1)
+        mask = mask * seen[:, None, None]
+        masked = batch.get("audio_masked")
+        if masked is not None:
+            masked = masked > 0
+            if self.published.spec_augment_thinned:
+                masked = thinned(masked)
+        return self._terms(batch, index, mask, keep, masked, sampled=self.published.sampled_targets)
+
+    def validate(self) -> Losses:
+        """Terms of the validation windows.
+
+        By default windows, masks and diffusion steps are always the same, half of the masks with each phase's odds,
+        and targets are the motion prior's means. As published, all of these are drawn anew in each epoch.
+        """
+        if not self.published.random_validation:
+            size = len(self.held_out["exp"])
+            index = torch.linspace(0, self.schedule.steps - 1, size, device=self.device).round().long()
+            return self._terms(self.held_out, index, self.held_out["lmk_mask"], None, None, sampled=False)
+        batch = self._validation_windows(self.epoch_of(self._last))
+        torch.manual_seed(step_seed(self.seed, self._last))
+        index = (torch.rand(len(batch["exp"]), device=self.device) * self.schedule.steps).long()
+        sampled = self.published.sampled_targets
+        return self._terms(batch, index, batch["lmk_mask"], None, None, sampled=sampled)
+
+    def _terms(
+        self,
+        batch: Batch,
+        index: Tensor,
+        mask: Tensor,
+        keep: Tensor | None,
+        masked: Tensor | None,
+        *,
+        sampled: bool,
+    ) -> Losses:
+        draw = self.share.randn_like if self.model.training else torch.randn_like
+        with torch.no_grad():
+            target, logvar = self.prior.encode(torch.cat([batch["exp"], batch["jaw"]], -1))
+            if sampled:
+                target = target + torch.exp(0.5 * logvar) * draw(target)
+        noisy = self.schedule.add_noise(target, index, draw(target))
+        with autocast(self.settings.loop, self.device):
+            predicted = self.model(
+                noisy, self.schedule.timestep_map[index], batch["lmk_2d"], mask, batch[self.audio], keep, masked
+            )
+        truth = MotionTruth(
+            exp=batch["exp"],
+            jaw=batch["jaw"],
+            shape=batch["shape"][:, None],
+            global_pose=batch["global_pose"],
+            cam=batch["cam"],
+            lmk_2d=batch["lmk_target"],
+        )
+        return self.terms(predicted.float(), target, truth)
+
+    def _validation_windows(self, epoch: int) -> Batch:
+        """Validation windows of an epoch, at most ``loop.validation_windows``, on the device."""
+        count = min(self.settings.loop.validation_windows, VALIDATION_WINDOWS_PER_CLIP * len(self.validation))
+        windows = PublishedWindows(
+            self.validation,
+            drawing_of(self.settings, self.seed + 1, per_clip=VALIDATION_WINDOWS_PER_CLIP, size=1),
+            odds=AlternatingOdds(self.published) if not self.published.random_validation else PhaseOdds(self.published),
+        )
+        first = (epoch - 1) * windows.epoch_size
+        items = np.arange(first, first + min(count, windows.epoch_size))
+        return {name: value.to(self.device) for name, value in collate([windows[int(i)] for i in items]).items()}
