@@ -30,6 +30,7 @@ from occlufacediff.synthetic.shards import shard_names
 from occlufacediff.weights import open_weights
 from occlufacediff.workflow.chunks import names as chunk_names
 from occlufacediff.workflow.fingerprint import fingerprint
+from occlufacediff.workflow.initial_weights import FETCHED_WAV2VEC2, wav2vec2_inputs
 from occlufacediff.workflow.inputs import (
     audio_archive,
     check_inputs,
@@ -124,6 +125,13 @@ def manifest_with(*splits, use="training"):
         return f"{RESULTS}/manifest.csv"
 
     return manifest
+
+
+@one_line_errors
+def wav2vec2_weights(wildcards):
+    """Input function: files of wav2vec2's initial weights; a configuration that needs them and has none is refused."""
+    files = wav2vec2_inputs(cfg)
+    return [file if Path(file).parent == FETCHED_WAV2VEC2 else local(file) for file in files]
 
 
 def network(folder, name):

@@ -38,6 +38,7 @@ rule train_denoiser:
         coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),
         head=HEAD,
         motion_prior=network(RUN, "motion_prior"),
+        wav2vec2=wav2vec2_weights,
     output:
         model=f"{RUN}/denoiser/model.safetensors",
         config=f"{RUN}/denoiser/config.yaml",

@@ -37,6 +37,11 @@ TERMS = {
     "occlufacediff": Terms(
         "the published denoiser", "the authors of OccluFaceDiff", "https://github.com/EvelynQIN/OccluFaceDiff"
     ),
+    "wav2vec2": Terms(
+        "the audio encoder wav2vec2-base-960h, under the Apache License 2.0",
+        "Meta AI (facebook)",
+        "https://huggingface.co/facebook/wav2vec2-base-960h",
+    ),
 }
 
 

@@ -42,8 +42,8 @@ class AcquireSettings(Section):
 class DownloadSettings(Section):
     """Downloads: archives if ``source`` is ``download``, and the licensed files of the target ``fetch``."""
 
-    #: Terms that you have read and accept: mead, flame, emote, emoca, occlufacediff (see docs/mead.md). Files under
-    #: other terms are not downloaded.
+    #: Terms that you have read and accept: mead, flame, emote, emoca, occlufacediff, wav2vec2 (see docs/mead.md). Files
+    #: under other terms are not downloaded.
     accept_terms: tuple[str, ...] = ()
     #: CSV table of the archives in the shared folder: ``subject,file,id`` and optionally ``size,sha256``; ``file`` is
     #: video.tar, audio.tar or sentences.csv.

@@ -13,6 +13,13 @@ from occlufacediff.config.constraints import Count, CountOrZero, Fraction, Limit
 
 #: How a network is trained.
 Recipe = Literal["ours", "published"]
+#: ``wav2vec2.weights`` of an encoder that starts from random numbers.
+RANDOM = "random"
+#: Message about the preset ``published`` without initial weights.
+NO_WAV2VEC2_WEIGHTS = (
+    "denoiser.wav2vec2.weights: got null, needs weights of wav2vec2 because denoiser.preset is 'published': the path "
+    "of wav2vec2-base-960h (its file or folder; docs/training.md says where to get it), or 'random' to train without"
+)
 
 
 @dataclass(frozen=True)

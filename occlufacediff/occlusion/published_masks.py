@@ -13,7 +13,7 @@ def published_mask(lmk_2d: Float, rng: np.random.Generator, odds: PublishedMaskO
     """Draw the visible landmarks (T, N) of a window, 1 visible and 0 occluded.
 
     One number decides: everything is occluded, or frames that are drawn with repetition, T / 2 times, or a span. The
-    span's start is uniform on ``0 .. T - min_frames - 1`` and its length on ``min_frames .. T - start``, both inclusive.
+    span's start is uniform on ``0 .. T - min_frames - 1``, its length on ``min_frames .. T - start``, both inclusive.
 
     Args:
         lmk_2d: (T, 468, 2) landmarks in crop coordinates; see `occlusion.random_masks.training_mask` for NaN.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 import torch
 
+from occlufacediff.config.published_recipe import RANDOM
 from occlufacediff.config.training import DenoiserSettings, MotionPriorSettings
 from occlufacediff.datasets.store import AUDIO_OF_ENCODER, ClipStore
 from occlufacediff.device import pick_device
@@ -18,6 +19,7 @@ from occlufacediff.models.checkpoint import checkpoint_files, load_motion_prior,
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.provenance import Provenance, TrainingOrigin
+from occlufacediff.models.wav2vec2_weights import weights_file
 from occlufacediff.training.denoiser import denoiser_config, fit_denoiser
 from occlufacediff.training.loop import CLOCK_COLUMNS, TrainingRecord
 from occlufacediff.training.motion_prior import fit_motion_prior
@@ -121,8 +123,10 @@ def train_denoiser(
         )
         for split in ("train", "validation")
     )
-    weights = checkpoint_files(motion_prior_dir)[0]
-    course = _course(settings, seed, where, training, validation, head, motion_prior=weights)
+    files = {"motion prior": checkpoint_files(motion_prior_dir)[0]}
+    if settings.preset == "published" and settings.wav2vec2.weights not in (None, RANDOM):
+        files["wav2vec2"] = weights_file(str(settings.wav2vec2.weights))
+    course = _course(settings, seed, where, training, validation, head, files=files)
     denoiser, record = fit_denoiser(
         training, validation, asset, prior, out_dir, settings=settings, course=course, seed=seed, device=where
     )
@@ -138,7 +142,7 @@ def _course(
     validation: ClipStore,
     head: Path,
     *,
-    motion_prior: Path | None = None,
+    files: Mapping[str, Path] | None = None,
 ) -> Course:
     """All that determines the weights of a training, and the data of its history."""
     inputs = {
@@ -149,8 +153,7 @@ def _course(
         "validation clips": validation.digest(),
         "head model": sha256(head),
     }
-    if motion_prior is not None:
-        inputs["motion prior"] = sha256(motion_prior)
+    inputs |= {name: sha256(path) for name, path in (files or {}).items()}
     return Course.of(settings, inputs)
 
 

@@ -10,21 +10,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from occlufacediff.config.published_recipe import NO_WAV2VEC2_WEIGHTS, RANDOM, Wav2Vec2Settings
 from occlufacediff.config.training import DenoiserSettings
 from occlufacediff.datasets.store import ClipStore
 from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.models.audio_encoder import LogMelEncoder, Wav2Vec2Sizes
+from occlufacediff.models.audio_encoder import Wav2Vec2Encoder, Wav2Vec2Sizes
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.schedule import NoiseSchedule
+from occlufacediff.models.wav2vec2_weights import load_wav2vec2
 from occlufacediff.training.loop import TrainingRecord, autocast, train
 from occlufacediff.training.motion_prior import motion_of
 from occlufacediff.training.mouth_swap import MouthSwap
 from occlufacediff.training.objective import HeadTerms
+from occlufacediff.training.published_denoiser import PublishedDenoiserTask
 from occlufacediff.training.share import Share
 from occlufacediff.training.state import Course
-from occlufacediff.training.task import Batch, Losses, WindowTask
+from occlufacediff.training.task import Batch, Losses, Task, WindowTask
 from occlufacediff.training.windows import WindowDataset, fixed_windows
 
 
@@ -160,13 +163,56 @@ def fit_denoiser(
     """
     torch.manual_seed(seed)
     denoiser = Denoiser(denoiser_config(settings, prior))
-    if settings.preset != "published":
+    if isinstance(denoiser.audio_encoder, Wav2Vec2Encoder):
+        initialise_wav2vec2(denoiser.audio_encoder, settings.wav2vec2)
+    else:
         known = input_statistics(training)
         denoiser.set_landmark_statistics(known["face"], known["spread"])
-        if isinstance(denoiser.audio_encoder, LogMelEncoder):
-            denoiser.audio_encoder.set_statistics(known["mel"], known["mel_spread"])
+        denoiser.audio_encoder.set_statistics(known["mel"], known["mel_spread"])
     denoiser.to(device)
     prior = prior.to(device).eval().requires_grad_(False)
+    make_task: Callable[..., Task] = PublishedDenoiserTask if settings.recipe == "published" else _our_task
+    task = make_task(
+        denoiser,
+        prior,
+        training,
+        validation,
+        asset,
+        settings=settings,
+        seed=seed,
+        device=device,
+        share=Share.current(),
+    )
+    record = train(task, settings=settings.loop, out_dir=out_dir, course=course, seed=seed, device=device)
+    return denoiser, record
+
+
+def initialise_wav2vec2(encoder: Wav2Vec2Encoder, settings: Wav2Vec2Settings) -> None:
+    """Load wav2vec2's initial weights from the configured file; ``random`` keeps those that it was built with.
+
+    Raises:
+        ConfigError: the configuration says neither.
+        AssetError: the file does not fit, see `models.wav2vec2_weights`.
+    """
+    if settings.weights is None:
+        raise ConfigError(NO_WAV2VEC2_WEIGHTS)
+    if settings.weights != RANDOM:
+        load_wav2vec2(encoder.model, settings.weights)
+
+
+def _our_task(
+    denoiser: Denoiser,
+    prior: MotionPrior,
+    training: ClipStore,
+    validation: ClipStore,
+    asset: HeadAsset,
+    *,
+    settings: DenoiserSettings,
+    seed: int,
+    device: torch.device,
+    share: Share,
+) -> WindowTask:
+    """Our recipe: windows at any tempo with augmentation, and losses on latents, lips and landmark vertices."""
     schedule = NoiseSchedule.cosine().to(device)
     terms_on_head = HeadTerms(asset).to(device)
     mouth_swap = MouthSwap(asset).to(device)
@@ -176,6 +222,4 @@ def fit_denoiser(
     dataset = WindowDataset(
         training, seed=seed, augment=settings.augment, masks=settings.masks, tempo=settings.augment.tempo
     )
-    task = WindowTask(denoiser, "denoiser", dataset, held_out, losses, settings.loop, Share.current())
-    record = train(task, settings=settings.loop, out_dir=out_dir, course=course, seed=seed, device=device)
-    return denoiser, record
+    return WindowTask(denoiser, "denoiser", dataset, held_out, losses, settings.loop, share)

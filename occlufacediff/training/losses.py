@@ -97,8 +97,8 @@ class MotionLoss(nn.Module):
             "expression": (exp - truth.exp).square().mean(),
             "jaw": (jaw - truth.jaw).square().mean(),
         }
-        loss = torch.stack([getattr(self.weights, name.name) * terms[name.name] for name in fields(PublishedLossSettings)]).sum()
-        return {**terms, "loss": loss}
+        weighted = [getattr(self.weights, item.name) * terms[item.name] for item in fields(PublishedLossSettings)]
+        return {**terms, "loss": torch.stack(weighted).sum()}
 
     def _vertices(self, exp: Tensor, jaw: Tensor, truth: MotionTruth) -> Tensor:
         shape = truth.shape.expand(-1, exp.shape[1], -1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -17,9 +18,10 @@ from occlufacediff.models.layers import FRAMES_PER_LATENT
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
 from occlufacediff.training.loop import TrainingRecord, autocast, train
 from occlufacediff.training.objective import HeadTerms
+from occlufacediff.training.published_prior import PublishedPriorTask, start_at_zero
 from occlufacediff.training.share import Share
 from occlufacediff.training.state import Course
-from occlufacediff.training.task import Batch, Losses, WindowTask
+from occlufacediff.training.task import Batch, Losses, Task, WindowTask
 from occlufacediff.training.windows import WindowDataset, batches, fixed_windows
 
 
@@ -118,7 +120,38 @@ def fit_motion_prior(
         # Coefficients with almost no variance must not dominate after scaling.
         prior.set_motion_statistics(mean, spread.clamp_min(0.1 * float(spread.mean())))
         prior.set_linear_path(*principal_components(training, prior, seed))
+    elif settings.recipe == "published":
+        start_at_zero(prior)
     prior.to(device)
+    make_task: Callable[..., Task] = PublishedPriorTask if settings.recipe == "published" else _our_task
+    task = make_task(
+        prior,
+        training,
+        validation,
+        asset,
+        settings=settings,
+        seed=seed,
+        device=device,
+        share=Share.current(),
+    )
+    record = train(task, settings=settings.loop, out_dir=out_dir, course=course, seed=seed, device=device)
+    if settings.preset == "compact" or (settings.recipe == "published" and settings.published.standardise_latents):
+        prior.set_latent_statistics(*latent_statistics(prior, training, seed, device))
+    return prior, record
+
+
+def _our_task(
+    prior: MotionPrior,
+    training: ClipStore,
+    validation: ClipStore,
+    asset: HeadAsset,
+    *,
+    settings: MotionPriorSettings,
+    seed: int,
+    device: torch.device,
+    share: Share,
+) -> WindowTask:
+    """Our recipe: errors of motion, of landmark vertices and of their steps, and a small KL term."""
     terms_on_head = HeadTerms(asset).to(device)
     weights = LossSettings(
         lips=settings.vertex_weight,
@@ -127,8 +160,6 @@ def fit_motion_prior(
         closure=0.0,
         landmarks_2d=0.0,
     )
-
-    share = Share.current()
 
     def losses(batch: Batch) -> Losses:
         if prior.training and settings.amplitude:
@@ -152,8 +183,4 @@ def fit_motion_prior(
     held_out = fixed_windows(validation, settings.loop.validation_windows, None, seed)
     held_out = {name: value.to(device) for name, value in held_out.items()}
     dataset = WindowDataset(training, seed=seed, tempo=settings.tempo)
-    task = WindowTask(prior, "motion prior", dataset, held_out, losses, settings.loop, share)
-    record = train(task, settings=settings.loop, out_dir=out_dir, course=course, seed=seed, device=device)
-    if settings.preset == "compact":
-        prior.set_latent_statistics(*latent_statistics(prior, training, seed, device))
-    return prior, record
+    return WindowTask(prior, "motion prior", dataset, held_out, losses, settings.loop, share)

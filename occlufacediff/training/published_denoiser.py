@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from occlufacediff.config.published_recipe import PublishedDenoiserSettings, PublishedMaskOdds
 from occlufacediff.config.training import DenoiserSettings
@@ -63,7 +63,9 @@ def odds_of(settings: PublishedDenoiserSettings, phase: Phase) -> PublishedMaskO
     return settings.visual_masks if phase == "visual" else settings.audio_masks
 
 
-def drawing_of(settings: DenoiserSettings, seed: int, *, per_clip: int | None = None, size: int | None = None) -> Drawing:
+def drawing_of(
+    settings: DenoiserSettings, seed: int, *, per_clip: int | None = None, size: int | None = None
+) -> Drawing:
     """How windows are drawn; clips shorter than a window are left out."""
     published = settings.published
     return Drawing(
@@ -106,7 +108,8 @@ class PublishedDenoiserTask:
         device: torch.device,
         share: Share,
     ) -> None:
-        self.model = model
+        self.model: nn.Module = model
+        self.denoiser = model
         self.prior = prior.eval().requires_grad_(False)
         self.settings = settings
         self.published = settings.published
@@ -145,7 +148,13 @@ class PublishedDenoiserTask:
         """See `Task.batches`."""
         loop = self.settings.loop
         return batches(
-            self.dataset, first=first, last=last, size=loop.batch_size, workers=loop.loader_workers, share=self.share
+            self.dataset,
+            first=first,
+            last=last,
+            size=loop.batch_size,
+            workers=loop.loader_workers,
+            share=self.share,
+            pin_memory=self.device.type == "cuda",
         )
 
     def prepare(self, micro_batch: int) -> None:
@@ -155,7 +164,7 @@ class PublishedDenoiserTask:
         first = self.phases.first_audio_epoch()
         # Before the first audio phase the frozen parts have never had a gradient, so the optimizer skips them.
         drift = self.published.frozen_drift and first is not None and epoch > first
-        enter_phase(self.model, self.phases.of_epoch(epoch), drift=drift)
+        enter_phase(self.denoiser, self.phases.of_epoch(epoch), drift=drift)
 
     def losses(self, batch: Batch) -> Losses:
         """Terms of a batch; diffusion steps, noise and audio dropout are drawn from torch's generator."""

@@ -52,7 +52,8 @@ class PublishedPriorTask:
         device: torch.device,
         share: Share,
     ) -> None:
-        self.model = model
+        self.model: nn.Module = model
+        self.prior = model
         self.settings = settings
         self.published = settings.published
         self.device = device
@@ -76,7 +77,13 @@ class PublishedPriorTask:
         """See `Task.batches`."""
         loop = self.settings.loop
         return batches(
-            self.dataset, first=first, last=last, size=loop.batch_size, workers=loop.loader_workers, share=self.share
+            self.dataset,
+            first=first,
+            last=last,
+            size=loop.batch_size,
+            workers=loop.loader_workers,
+            share=self.share,
+            pin_memory=self.device.type == "cuda",
         )
 
     def prepare(self, micro_batch: int) -> None:
@@ -89,12 +96,12 @@ class PublishedPriorTask:
         """
         motion = torch.cat([batch["exp"], batch["jaw"]], -1)
         with autocast(self.settings.loop, self.device):
-            mean, logvar = self.model.encode(motion)
+            mean, logvar = self.prior.encode(motion)
             latents = mean
             if self.model.training or self.published.sampled_validation:
                 draw = self.share.randn_like if self.model.training else torch.randn_like
                 latents = mean + torch.exp(0.5 * logvar) * draw(mean)
-            decoded = self.model.decode(latents)
+            decoded = self.prior.decode(latents)
         return prior_terms(
             self.head,
             decoded=decoded.float(),

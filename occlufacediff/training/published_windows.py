@@ -88,8 +88,8 @@ class PublishedWindows(Dataset[dict[str, Float]]):
         self.epoch_size = drawing.per_clip * len(self.clips) // drawing.batch_size
         if not self.epoch_size:
             raise ConfigError(
-                f"loop.batch_size: got {drawing.batch_size}, needs at most {drawing.per_clip * len(self.clips)}: an epoch "
-                f"has {drawing.per_clip} windows of each of {len(self.clips)} clips"
+                f"loop.batch_size: got {drawing.batch_size}, needs at most {drawing.per_clip * len(self.clips)}: an "
+                f"epoch has {drawing.per_clip} windows of each of {len(self.clips)} clips"
             )
         self._order: tuple[int, NDArray[np.int64]] = (-1, np.empty(0, np.int64))
 
@@ -130,15 +130,13 @@ def plain_window(clip: Clip, start: int, length: int) -> dict[str, Float]:
     ``lmk_2d`` is NaN where the detector gives no landmark, ``lmk_target`` also where the recording does not show it.
     """
     frames = slice(start, start + length)
-    sample = {
-        key: fit_rows(getattr(clip, key)[frames], length, 0.0) for key in ("exp", "jaw", "global_pose", "cam")
-    }
+    sample = {key: fit_rows(getattr(clip, key)[frames], length, 0.0) for key in ("exp", "jaw", "global_pose", "cam")}
     sample["shape"] = clip.shape
     if clip.lmk_2d is not None:
         found = fit_rows(clip.lmk_2d[frames], length, 0.0)
         known = np.isfinite(found).all(axis=-1)
         if clip.lmk_visible is not None:
-            known &= fit_rows(clip.lmk_visible[frames], length, False) > 0  # noqa: FBT003
+            known &= fit_rows(clip.lmk_visible[frames].astype(np.float32), length, 0.0) > 0
         sample["lmk_2d"] = found
         sample["lmk_target"] = np.where(known[..., None], found, np.float32(np.nan))
     for key, rate, row in (

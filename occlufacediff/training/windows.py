@@ -125,7 +125,7 @@ def collate(samples: list[dict[str, Float]]) -> Batch:
 
 
 def batches(
-    dataset: WindowDataset,
+    dataset: Dataset[dict[str, Float]],
     *,
     first: int,
     last: int,

@@ -73,9 +73,7 @@ def test_shares_are_the_published_ones(phase: str) -> None:
 
 def test_hidden_frames_are_drawn_with_repetition() -> None:
     points, odds = still_face(), PublishedMaskOdds(whole=0.0, frames=1.0)
-    counts = [
-        int((published_mask(points, np.random.default_rng([1, i]), odds)[:, 0] == 0).sum()) for i in range(DRAWS)
-    ]
+    counts = [int((published_mask(points, np.random.default_rng([1, i]), odds)[:, 0] == 0).sum()) for i in range(DRAWS)]
     # 64 (1 - (63 / 64) ** 32) = 25.3 distinct frames.
     assert np.mean(counts) == pytest.approx(25.3, abs=0.15)
     assert max(counts) <= 32

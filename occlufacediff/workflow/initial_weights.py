@@ -1,0 +1,38 @@
+"""Initial weights that a training reads besides its data: files of the user, checked before the first job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from occlufacediff.config.published_recipe import NO_WAV2VEC2_WEIGHTS, RANDOM
+from occlufacediff.config.schema import Config
+from occlufacediff.errors import ConfigError
+
+#: Folder of the asset that the target `fetch` downloads.
+FETCHED_WAV2VEC2 = Path("resources/licensed/wav2vec2")
+#: Names of the weights file in a folder.
+FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+def wav2vec2_inputs(config: Config) -> list[str]:
+    """Files of wav2vec2 that training of the denoiser reads: none, the user's file, or the index of the fetched asset.
+
+    Raises:
+        ConfigError: the preset ``published`` without initial weights, or a path at which there are none.
+    """
+    settings = config.denoiser.wav2vec2
+    if config.denoiser.preset != "published" or settings.weights == RANDOM:
+        return []
+    if settings.weights is None:
+        raise ConfigError(f"Configuration, {NO_WAV2VEC2_WEIGHTS}.")
+    path = Path(settings.weights)
+    if FETCHED_WAV2VEC2 in (path, *path.parents):
+        return [str(FETCHED_WAV2VEC2 / "index.csv")]
+    for file in (path, *(path / name for name in FILES)):
+        if file.is_file():
+            return [str(file)]
+    raise ConfigError(
+        f"Configuration, denoiser.wav2vec2.weights: there are no weights at {path}; give the file of "
+        f"wav2vec2-base-960h, a folder with {' or '.join(FILES)}, {FETCHED_WAV2VEC2} (see docs/training.md), or "
+        "'random'."
+    )
