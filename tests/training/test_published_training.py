@@ -1,0 +1,475 @@
+"""The published recipe on small clips: windows, losses, options, and both trainings through their stages."""
+
+from __future__ import annotations
+
+import sys
+from collections import Counter
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+sys.path += [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().parent.parent)]
+
+from small_data import Files, write_small_data
+from small_head import small_head
+
+from occlufacediff.config.published_recipe import (
+    PublishedDenoiserSettings,
+    PublishedMaskOdds,
+    PublishedPriorSettings,
+    Wav2Vec2Settings,
+)
+from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
+from occlufacediff.datasets.clips import Clip
+from occlufacediff.datasets.store import ClipStore
+from occlufacediff.errors import AssetError, ConfigError
+from occlufacediff.head.model import HeadModel
+from occlufacediff.head.skinning import vertices_numpy
+from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
+from occlufacediff.models.denoiser import Denoiser
+from occlufacediff.models.motion_prior import MotionPrior
+from occlufacediff.models.provenance import TrainingOrigin
+from occlufacediff.stages.train import train_denoiser, train_motion_prior
+from occlufacediff.training.denoiser import denoiser_config
+from occlufacediff.training.losses import MotionLoss, MotionTruth
+from occlufacediff.training.motion_prior import prior_config
+from occlufacediff.training.published_denoiser import PublishedDenoiserTask
+from occlufacediff.training.published_prior import PublishedPriorTask, prior_terms, start_at_zero
+from occlufacediff.training.published_windows import Drawing, PublishedWindows, plain_window
+from occlufacediff.training.share import Share
+from occlufacediff.training.windows import batches
+
+pytestmark = pytest.mark.xdist_group("published_training")
+
+CPU = torch.device("cpu")
+ORIGIN = TrainingOrigin(dataset="small", split_rule="lists", run="main")
+SMALL = Wav2Vec2Settings(
+    weights="random",
+    hidden_size=16,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    intermediate_size=24,
+    conv_dim=(8,) * 7,
+    num_conv_pos_embeddings=4,
+    num_conv_pos_embedding_groups=2,
+)
+LOOP = LoopSettings(
+    max_steps=2,
+    batch_size=2,
+    accumulate=2,
+    learning_rate=1e-4,
+    schedule="constant",
+    warmup_steps=0,
+    weight_decay=1e-3,
+    beta2=0.999,
+    clip_norm=None,
+    ema_decay=0.0,
+    validate_every=2,
+    validation_windows=4,
+)
+PRIOR = MotionPriorSettings(preset="published", recipe="published", fit_to_head=True, loop=LOOP)
+DENOISER = DenoiserSettings(preset="published", recipe="published", wav2vec2=SMALL, loop=LOOP)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    """Four training clips of 70, 64, 70 and 64 frames."""
+    return write_small_data(tmp_path_factory.mktemp("published"), frames=(70, 64))
+
+
+def store_of(files: Files, split: str = "train") -> ClipStore:
+    return ClipStore(
+        files.manifest,
+        split,
+        coefficients=files.coefficients,
+        clips=files.clips,
+        audio=files.audio,
+        audio_as="waveform",
+        memory_mib=100,
+    )
+
+
+def drawing(**values: Any) -> Drawing:
+    return replace(Drawing(seed=1, length=64, per_clip=5, batch_size=2, shortest=64), **values)
+
+
+def still_clip(frames: int) -> Clip:
+    """A clip whose values name their frame, with half a second of audio less than its frames."""
+    row = np.arange(frames, dtype=np.float32)
+    return Clip(
+        exp=row[:, None].repeat(6, 1),
+        jaw=row[:, None].repeat(3, 1),
+        global_pose=np.zeros((frames, 3), np.float32),
+        cam=np.zeros((frames, 3), np.float32),
+        shape=np.zeros(4, np.float32),
+        lmk_2d=np.zeros((frames, 468, 2), np.float32),
+        waveform=np.arange(640 * frames - 8000, dtype=np.float32),
+    )
+
+
+# Windows
+
+
+def test_an_epoch_has_each_clip_five_times_in_an_order_of_its_own() -> None:
+    windows = PublishedWindows([still_clip(64)] * 4, drawing())
+    assert windows.epoch_size == 10
+    orders = []
+    for epoch in range(3):
+        places = [windows.place(20 * epoch + item) for item in range(20)]
+        assert {place[0] for place in places} == {epoch + 1}
+        assert Counter(place[1] for place in places) == dict.fromkeys(range(4), 5)
+        orders.append([place[1] for place in places])
+    assert orders[0] != orders[1]
+
+
+def test_the_last_incomplete_micro_batch_of_an_epoch_is_dropped() -> None:
+    windows = PublishedWindows([still_clip(64)] * 3, drawing(batch_size=4))
+    # 15 windows: 3 micro-batches of 4.
+    assert windows.epoch_size == 3
+    assert [windows.place(item)[0] for item in range(24)] == [1] * 12 + [2] * 12
+    assert max(Counter(windows.place(item)[1] for item in range(12)).values()) <= 5
+
+
+def test_short_clips_are_left_out_and_too_few_are_refused() -> None:
+    windows = PublishedWindows([still_clip(63), still_clip(64), still_clip(30)], drawing())
+    assert {windows.place(item)[1] for item in range(20)} == {1}
+    with pytest.raises(AssetError, match="none has 64 frames"):
+        PublishedWindows([still_clip(63)], drawing())
+    with pytest.raises(ConfigError, match="batch_size: got 16, needs at most 5"):
+        PublishedWindows([still_clip(64)], drawing(batch_size=16))
+
+
+@pytest.mark.parametrize("skip", [False, True])
+def test_starts_are_uniform_and_the_published_draw_never_takes_the_last(skip: bool) -> None:
+    windows = PublishedWindows([still_clip(70)], drawing(skip_last_start=skip))
+    starts = Counter(int(windows[item]["exp"][0, 0]) for item in range(900))
+    assert set(starts) == set(range(6 if skip else 7))
+    expected = 900 / len(starts)
+    assert all(abs(count - expected) < 4 * np.sqrt(expected) for count in starts.values())
+    assert int(PublishedWindows([still_clip(64)], drawing(skip_last_start=skip))[0]["exp"][0, 0]) == 0
+
+
+def test_audio_starts_with_the_window_and_ends_with_zeros() -> None:
+    clip = still_clip(100)
+    window = plain_window(clip, 30, 64)
+    np.testing.assert_array_equal(window["waveform"][:5], 640 * 30 + np.arange(5))
+    assert len(window["waveform"]) == 40960
+    known = len(clip.waveform[640 * 30 :])  # type: ignore[index]
+    assert not window["waveform"][known:].any()
+    assert window["waveform"][known - 1] != 0
+    short = plain_window(still_clip(20), 0, 32)
+    assert short["exp"][19, 0] == 19
+    assert not short["exp"][20:].any()
+
+
+def test_workers_and_processes_give_the_same_windows(files: Files) -> None:
+    windows = PublishedWindows(
+        store_of(files), drawing(batch_size=4), odds=lambda *_: PublishedMaskOdds(), spec_augment=(2, 10)
+    )
+    alone = list(batches(windows, first=3, last=6, size=4, workers=0))
+    halves = [list(batches(windows, first=3, last=6, size=4, workers=0, share=Share(i, 2))) for i in range(2)]
+    for whole, first, second in zip(alone, *halves, strict=True):
+        for name, value in whole.items():
+            assert torch.equal(value, torch.cat([first[name], second[name]])), name
+    assert set(alone[0]["audio_masked"].unique().tolist()) == {0.0, 1.0}
+
+
+# Losses
+
+
+def test_the_loss_of_the_motion_prior_on_given_tensors() -> None:
+    asset, rng = small_head(), np.random.default_rng(2)
+    mean, logvar = (torch.from_numpy(rng.normal(size=(2, 4, 5)).astype(np.float32)) for _ in range(2))
+    batch = {
+        "exp": torch.from_numpy(rng.normal(size=(2, 32, 6)).astype(np.float32)),
+        "jaw": torch.from_numpy(0.1 * rng.normal(size=(2, 32, 3)).astype(np.float32)),
+        "shape": torch.from_numpy(rng.normal(size=(2, 4)).astype(np.float32)),
+    }
+    decoded = torch.from_numpy(0.1 * rng.normal(size=(2, 32, 9)).astype(np.float32))
+    terms = prior_terms(
+        HeadModel(asset),
+        decoded=decoded,
+        mean=mean,
+        logvar=logvar,
+        batch=batch,
+        vertex_weight=1e6,
+        kl_weight=0.001,
+    )
+    errors = []
+    for row in range(2):
+        straight = np.zeros((32, 3), np.float32)
+        shape = batch["shape"][row].numpy()
+        moved = vertices_numpy(asset, shape, decoded[row, :, :-3].numpy(), straight, decoded[row, :, -3:].numpy())
+        still = vertices_numpy(asset, shape, batch["exp"][row].numpy(), straight, batch["jaw"][row].numpy())
+        errors.append((moved.astype(np.float64) - still) ** 2)
+    m, v = mean.double().numpy(), logvar.double().numpy()
+    kl = (-0.5 * (1 + v - m**2 - np.exp(v)).sum(-1)).mean()
+    assert terms["vertices"].item() == pytest.approx(np.mean(errors), rel=1e-4)
+    assert terms["kl"].item() == pytest.approx(kl, rel=1e-5)
+    assert terms["loss"].item() == pytest.approx(1e6 * np.mean(errors) + 0.001 * kl, rel=1e-4)
+
+
+def truth_of(batch: dict[str, Tensor], lmk_2d: Tensor) -> MotionTruth:
+    values = {name: batch[name] for name in ("exp", "jaw", "global_pose", "cam")}
+    return MotionTruth(**values, shape=batch["shape"][:, None], lmk_2d=lmk_2d)
+
+
+def test_landmarks_that_the_recording_does_not_show_are_no_target(files: Files) -> None:
+    prior = MotionPrior(prior_config(PRIOR, small_head())).eval().requires_grad_(False)
+    loss = MotionLoss(prior=prior, head=HeadModel(small_head()))
+    batch = next(iter(batches(PublishedWindows(store_of(files), drawing()), first=0, last=1, size=2, workers=0)))
+    target = torch.zeros(2, 8, 128)
+    predicted = torch.zeros(2, 8, 128, requires_grad=True)
+    whole = loss(predicted, target, truth_of(batch, batch["lmk_target"]))
+    partly = batch["lmk_target"].clone()
+    partly[:, :, 100:200] = float("nan")
+    terms = loss(predicted, target, truth_of(batch, partly))
+    wrong = batch["lmk_target"].clone()
+    wrong[:, :, 100:200] += 5
+    assert loss(predicted, target, truth_of(batch, wrong))["landmarks_2d"] > whole["landmarks_2d"] + 1
+    assert terms["landmarks_2d"].item() == pytest.approx(whole["landmarks_2d"].item(), rel=0.5)
+    terms["loss"].backward()
+    assert predicted.grad is not None
+    assert torch.isfinite(predicted.grad).all()
+
+
+# The motion prior
+
+
+def prior_of(files: Files, out: Path, settings: MotionPriorSettings = PRIOR) -> None:
+    train_motion_prior(
+        files.manifest, files.coefficients, files.head, out, settings=settings, origin=ORIGIN, seed=1, device="cpu"
+    )
+
+
+@pytest.fixture(scope="module")
+def prior_folder(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("prior")
+    prior_of(files, folder, replace(PRIOR, loop=replace(LOOP, max_steps=4)))
+    return folder
+
+
+def test_the_published_prior_starts_at_zero_and_uses_windows_of_32_frames(files: Files) -> None:
+    prior = MotionPrior(prior_config(PRIOR, small_head()))
+    start_at_zero(prior)
+    motion = torch.randn(3, 32, 9)
+    decoded = prior.train()(motion)[0]
+    # What follows the zero layer is a convolution, so its output is its bias.
+    torch.testing.assert_close(decoded, prior.decoder.smooth.bias.expand_as(decoded))
+    task = PublishedPriorTask(
+        prior, store_of(files), store_of(files, "validation"), small_head(), settings=PRIOR, seed=1, device=CPU,
+        share=Share(),
+    )  # fmt: skip
+    batch = next(iter(task.batches(0, 1)))
+    assert batch["exp"].shape == (2, 32, 6)
+    # One window of each of four clips an epoch.
+    assert task.epoch_size == 2
+    assert prior.decoder.after.weight.grad is None
+    task.losses(batch)["loss"].backward()
+    assert prior.decoder.after.weight.grad.abs().max() > 0
+
+
+def test_a_prior_trained_here_is_used_as_it_was_trained(prior_folder: Path) -> None:
+    prior, info = load_motion_prior(prior_folder)
+    assert not prior.config.isolated_inference
+    assert info.training["settings"]["recipe"] == "published"
+    motion = torch.randn(2, 64, 9)
+    with torch.no_grad():
+        without = prior.decode(prior.encode(motion)[0])
+    torch.testing.assert_close(without, prior.decode(prior.encode(motion)[0]))
+    # The option is the published code's behaviour outside of training.
+    isolated = MotionPrior(prior_config(replace(PRIOR, isolated_inference=True), small_head())).eval()
+    isolated.load_state_dict(prior.state_dict())
+    with torch.no_grad():
+        assert not torch.allclose(isolated.decode(isolated.encode(motion)[0]), without, atol=1e-4)
+    assert MotionPrior(prior_config(replace(PRIOR, recipe="ours"), small_head())).config.isolated_inference is False
+
+
+def test_the_head_decides_only_if_the_configuration_says_so() -> None:
+    with pytest.raises(ConfigError, match=r"needs a head with 100 expressions, small has 6; .*fit_to_head"):
+        prior_config(replace(PRIOR, fit_to_head=False), small_head())
+    assert prior_config(PRIOR, small_head()).motion_dim == 9
+
+
+def test_latents_are_standardised_only_if_asked(files: Files, prior_folder: Path, tmp_path: Path) -> None:
+    assert (load_motion_prior(prior_folder)[0].latent_std == 1).all()
+    prior_of(files, tmp_path, replace(PRIOR, published=PublishedPriorSettings(standardise_latents=True)))
+    assert not torch.allclose(load_motion_prior(tmp_path)[0].latent_std, torch.ones(128))
+
+
+@pytest.mark.parametrize("sampled", [False, True])
+def test_validation_of_the_prior_uses_means_unless_asked(files: Files, sampled: bool) -> None:
+    settings = replace(PRIOR, published=PublishedPriorSettings(sampled_validation=sampled))
+    torch.manual_seed(0)
+    prior = MotionPrior(prior_config(settings, small_head()))
+    task = PublishedPriorTask(
+        prior, store_of(files), store_of(files, "validation"), small_head(), settings=settings, seed=1, device=CPU,
+        share=Share(),
+    )  # fmt: skip
+    prior.eval()
+    found = [float(task.validate()["loss"].detach()) for _ in range(2)]
+    assert (found[0] == found[1]) is not sampled
+
+
+# The denoiser
+
+
+def task_of(files: Files, prior: MotionPrior, settings: DenoiserSettings = DENOISER) -> PublishedDenoiserTask:
+    torch.manual_seed(0)
+    denoiser = Denoiser(denoiser_config(settings, prior))
+    return PublishedDenoiserTask(
+        denoiser,
+        prior,
+        store_of(files),
+        store_of(files, "validation"),
+        small_head(),
+        settings=settings,
+        seed=1,
+        device=CPU,
+        share=Share(),
+    )
+
+
+def with_published(**values: Any) -> DenoiserSettings:
+    return replace(DENOISER, published=PublishedDenoiserSettings(**values))
+
+
+class Recorded:
+    """Records what the network receives, in place of the network."""
+
+    def __init__(self, task: PublishedDenoiserTask) -> None:
+        self.task = task
+        self.seen: list[tuple[Any, ...]] = []
+        self.training = True
+        task.model = self  # type: ignore[assignment]
+
+    def __call__(self, *arguments: Any) -> Tensor:
+        self.seen.append(arguments)
+        return arguments[0]
+
+
+@pytest.fixture(scope="module")
+def prior(prior_folder: Path) -> MotionPrior:
+    return load_motion_prior(prior_folder)[0]
+
+
+def test_steps_are_uniform_and_audio_is_dropped_by_its_odds(files: Files, prior: MotionPrior) -> None:
+    task = task_of(files, prior, replace(with_published(vertices="landmarks"), audio_dropout=0.25))
+    batch = {name: value.repeat_interleave(50, 0) for name, value in next(iter(task.batches(0, 1))).items()}
+    recorded = Recorded(task)
+    for seed in range(20):
+        torch.manual_seed(seed)
+        with torch.no_grad():
+            task.losses(batch)
+    steps = torch.cat([one[1] for one in recorded.seen]).double()
+    assert steps.min() >= 0
+    assert steps.max() <= 999
+    # Uniform on 0 .. 999, 2000 draws: mean and quarters within four standard errors.
+    assert float(steps.mean()) == pytest.approx(499.5, abs=4 * 288.7 / np.sqrt(2000))
+    for quarter in range(4):
+        share = ((steps >= 250 * quarter) & (steps < 250 * (quarter + 1))).double().mean()
+        assert float(share) == pytest.approx(0.25, abs=4 * np.sqrt(0.1875 / 2000))
+    kept = torch.cat([one[5] for one in recorded.seen]).double().mean()
+    assert float(kept) == pytest.approx(0.75, abs=4 * np.sqrt(0.1875 / 2000))
+
+
+@pytest.mark.parametrize("option", [None, "sampled_targets", "mask_per_batch", "spec_augment_thinned"])
+def test_what_the_published_loop_did_is_an_option(files: Files, prior: MotionPrior, option: str | None) -> None:
+    settings = with_published(vertices="landmarks", **({option: True} if option else {}))
+    task = task_of(files, prior, replace(settings, loop=replace(LOOP, batch_size=4), landmark_dropout=0.0))
+    targets = []
+    task.schedule.add_noise = lambda x, t, noise: targets.append(x) or x  # type: ignore[method-assign,assignment,func-returns-value]
+    recorded = Recorded(task)
+    same_masks, same_counts = [], []
+    for number in range(4):
+        batch = next(iter(task.batches(number, number + 1)))
+        for seed in range(2):
+            torch.manual_seed(seed)
+            with torch.no_grad():
+                task.losses(batch)
+        mask, masked = recorded.seen[-1][3], recorded.seen[-1][6]
+        same_masks.append(bool((mask == mask[:1]).all()))
+        same_counts.append(len(set(masked.sum(1).tolist())) == 1)
+    assert torch.equal(targets[0], targets[1]) is (option != "sampled_targets")
+    assert all(same_masks) is (option == "mask_per_batch")
+    assert all(same_counts) is (option == "spec_augment_thinned")
+
+
+@pytest.mark.parametrize("random", [False, True])
+def test_validation_is_the_same_in_every_epoch_unless_asked(files: Files, prior: MotionPrior, random: bool) -> None:
+    task = task_of(files, prior, with_published(random_validation=random, vertices="landmarks"))
+    found = []
+    for micro_batch in (0, 0, task.epoch_size):
+        task.denoiser.train()
+        task.prepare(micro_batch)
+        task.denoiser.eval()
+        torch.manual_seed(1)
+        with torch.no_grad():
+            found.append(float(task.validate()["loss"]))
+    assert found[0] == found[1]
+    assert (found[1] == found[2]) is not random
+
+
+def denoiser_of(files: Files, prior: Path, out: Path, settings: DenoiserSettings = DENOISER) -> None:
+    train_denoiser(
+        files.manifest,
+        files.clips,
+        files.audio,
+        files.coefficients,
+        files.head,
+        prior,
+        out,
+        settings=settings,
+        origin=ORIGIN,
+        seed=1,
+        device="cpu",
+    )
+
+
+def wav2vec2_state(folder: Path) -> dict[str, Tensor]:
+    state = load_denoiser(folder)[0].state_dict()
+    return {name: value for name, value in state.items() if name.startswith("audio_encoder.")}
+
+
+def test_visual_epochs_leave_wav2vec2_as_it_was_read(files: Files, prior_folder: Path, tmp_path: Path) -> None:
+    source = Denoiser(denoiser_config(DENOISER, load_motion_prior(prior_folder)[0])).audio_encoder.model  # type: ignore[union-attr]
+    torch.save(source.state_dict(), tmp_path / "pytorch_model.bin")
+    weights = replace(SMALL, weights=str(tmp_path))
+    # 20 windows an epoch: 10 micro-batches of 2, 5 steps. Epoch 1 is visual.
+    settings = replace(
+        with_published(cycle_epochs=2, visual_epochs=2, vertices="landmarks"), wav2vec2=weights,
+        loop=replace(LOOP, max_steps=2),
+    )  # fmt: skip
+    denoiser_of(files, prior_folder, tmp_path / "visual", settings)
+    for name, value in wav2vec2_state(tmp_path / "visual").items():
+        assert torch.equal(value, source.state_dict()[name.removeprefix("audio_encoder.model.")]), name
+    audio = with_published(cycle_epochs=2, visual_epochs=0, vertices="landmarks")
+    denoiser_of(files, prior_folder, tmp_path / "audio", replace(audio, wav2vec2=weights))
+    for name, value in wav2vec2_state(tmp_path / "audio").items():
+        same = torch.equal(value, source.state_dict()[name.removeprefix("audio_encoder.model.")])
+        assert same is ("feature_extractor" in name), name
+
+
+def test_training_without_weights_is_refused(files: Files, prior_folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"denoiser\.wav2vec2\.weights: got null, needs weights of wav2vec2 because"):
+        denoiser_of(files, prior_folder, tmp_path, replace(DENOISER, wav2vec2=replace(SMALL, weights=None)))
+    with pytest.raises(AssetError, match="there is no such file or folder"):
+        denoiser_of(files, prior_folder, tmp_path, replace(DENOISER, wav2vec2=replace(SMALL, weights="nowhere")))
+    assert not (tmp_path / "model.safetensors").exists()
+
+
+def test_our_small_networks_can_be_trained_by_the_published_recipe(files: Files, tmp_path: Path) -> None:
+    prior_of(files, tmp_path / "prior", MotionPriorSettings(recipe="published", loop=LOOP))
+    settings = DenoiserSettings(recipe="published", loop=LOOP)
+    denoiser_of(files, tmp_path / "prior", tmp_path / "denoiser", settings)
+    assert load_denoiser(tmp_path / "denoiser")[0].config.audio == "log_mel"
