@@ -31,12 +31,14 @@ from occlufacediff.weights import open_weights
 from occlufacediff.workflow.chunks import names as chunk_names
 from occlufacediff.workflow.fingerprint import fingerprint
 from occlufacediff.workflow.initial_weights import FETCHED_WAV2VEC2, wav2vec2_inputs
+from occlufacediff.workflow.training_inputs import check_training
 from occlufacediff.workflow.inputs import (
     audio_archive,
     check_inputs,
     check_splits,
     emote_coefficients,
     emote_landmarks,
+    initial_checkpoint,
     masks_state,
     occluders_state,
     ordinary_videos,
@@ -85,6 +87,8 @@ ARCHIVES = cfg.archives if cfg.source == "local" else f"{RESULTS}/archives"
 OPEN_HEAD = str(workflow_head(cfg))
 HEAD = local(cfg.head) if cfg.head else OPEN_HEAD
 MODELS = cfg.checkpoint or RUN
+# Checkpoint that the run starts from; None: from random weights.
+INITIAL = initial_checkpoint(cfg)
 # The segmentation model that determines visibility, if one is configured.
 SEGMENTATION = [local(cfg.visibility.model)] if cfg.visibility.source == "segmentation" else []
 NETWORKS = ["motion_prior", "denoiser"]
@@ -122,6 +126,8 @@ def manifest_with(*splits, use="training"):
     @one_line_errors
     def manifest(wildcards):
         check_splits(cfg, splits, use)
+        if use == "training":
+            check_training(cfg)
         return f"{RESULTS}/manifest.csv"
 
     return manifest
@@ -137,7 +143,7 @@ def wav2vec2_weights(wildcards):
 def network(folder, name):
     """Files of a trained network in a folder of networks."""
     files = [f"{folder}/{name}/{file}" for file in NETWORK]
-    return local(files) if folder == cfg.checkpoint else files
+    return local(files) if folder in (cfg.checkpoint, INITIAL) else files
 
 
 def of_chunks(*patterns):
@@ -208,7 +214,9 @@ def benchmark_videos(wildcards):
 
 def histories():
     """Loss histories of the networks; a checkpoint from elsewhere may have none."""
-    paths = [f"{MODELS}/{name}/history.csv" for name in NETWORKS]
+    # The motion prior of a checkpoint that the run starts from is kept, not trained.
+    trained = ["denoiser"] if INITIAL else NETWORKS
+    paths = [f"{MODELS}/{name}/history.csv" for name in trained]
     return paths if cfg.checkpoint is None else local([path for path in paths if Path(path).exists()])
 
 

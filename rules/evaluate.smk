@@ -8,6 +8,7 @@ rule evaluate_methods:
         head=HEAD,
         motion_prior=network(MODELS, "motion_prior"),
         denoiser=network(MODELS, "denoiser"),
+        initial=network(INITIAL, "denoiser") if INITIAL else [],
     output:
         metrics=report(
             f"{RUN}/evaluation/metrics.csv",

@@ -1,33 +1,62 @@
 # The motion prior, then the denoiser, which works in its latents.
-rule train_motion_prior:
-    input:
-        manifest=manifest_with("train", "validation"),
-        coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),
-        head=HEAD,
-    output:
-        model=f"{RUN}/motion_prior/model.safetensors",
-        config=f"{RUN}/motion_prior/config.yaml",
-        history=f"{RUN}/motion_prior/history.csv",
-    log:
-        f"{LOGS}/train_motion_prior/{cfg.run.name}.log",
-    benchmark:
-        f"{LOGS}/train_motion_prior/{cfg.run.name}.tsv"
-    threads: cores(8)
-    resources:
-        mem_mb=scaled_by_attempt(4000),
-        runtime=600,
-        gpu=gpus(),
-    params:
-        settings=as_params(cfg.motion_prior),
-        origin=dict(dataset=cfg.dataset, split_rule=cfg.split.rule, run=cfg.run.name),
-        seed=RUN_SEED,
-        code=fingerprint("occlufacediff.stages.train"),
-    message:
-        "Train the motion prior"
-    conda:
-        "../envs/learn.yaml"
-    script:
-        "../scripts/train_motion_prior.py"
+if INITIAL:
+
+    rule keep_motion_prior:
+        input:
+            checkpoint=network(INITIAL, "motion_prior"),
+            head=HEAD,
+        output:
+            model=f"{RUN}/motion_prior/model.safetensors",
+            config=f"{RUN}/motion_prior/config.yaml",
+        log:
+            f"{LOGS}/keep_motion_prior/{cfg.run.name}.log",
+        benchmark:
+            f"{LOGS}/keep_motion_prior/{cfg.run.name}.tsv"
+        threads: 1
+        resources:
+            mem_mb=scaled_by_attempt(2000),
+            runtime=10,
+        params:
+            settings=as_params(cfg.denoiser),
+            code=fingerprint("occlufacediff.stages.keep_prior"),
+        message:
+            "Keep the motion prior of the checkpoint that the run starts from"
+        conda:
+            "../envs/learn.yaml"
+        script:
+            "../scripts/keep_motion_prior.py"
+
+else:
+
+    rule train_motion_prior:
+        input:
+            manifest=manifest_with("train", "validation"),
+            coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),
+            head=HEAD,
+        output:
+            model=f"{RUN}/motion_prior/model.safetensors",
+            config=f"{RUN}/motion_prior/config.yaml",
+            history=f"{RUN}/motion_prior/history.csv",
+        log:
+            f"{LOGS}/train_motion_prior/{cfg.run.name}.log",
+        benchmark:
+            f"{LOGS}/train_motion_prior/{cfg.run.name}.tsv"
+        threads: cores(8)
+        resources:
+            mem_mb=scaled_by_attempt(4000),
+            runtime=600,
+            gpu=gpus(),
+        params:
+            settings=as_params(cfg.motion_prior),
+            origin=dict(dataset=cfg.dataset, split_rule=cfg.split.rule, run=cfg.run.name),
+            seed=RUN_SEED,
+            code=fingerprint("occlufacediff.stages.train"),
+        message:
+            "Train the motion prior"
+        conda:
+            "../envs/learn.yaml"
+        script:
+            "../scripts/train_motion_prior.py"
 
 
 rule train_denoiser:
@@ -38,6 +67,7 @@ rule train_denoiser:
         coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),
         head=HEAD,
         motion_prior=network(RUN, "motion_prior"),
+        initial=network(INITIAL, "denoiser") if INITIAL else [],
         wav2vec2=wav2vec2_weights,
     output:
         model=f"{RUN}/denoiser/model.safetensors",

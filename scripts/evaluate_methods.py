@@ -27,4 +27,5 @@ with logged(snakemake):
         reconstruction=from_params(ReconstructionSettings, snakemake.params.reconstruction),
         seed=snakemake.params.seed,
         device=snakemake.config["device"],
+        initial_dir=Path(snakemake.input.initial[0]).parent if snakemake.input.initial else None,
     )

@@ -22,4 +22,5 @@ with logged(snakemake):
         origin=TrainingOrigin(**snakemake.params.origin),
         seed=snakemake.params.seed,
         device=snakemake.config["device"],
+        initial=Path(snakemake.input.initial[0]).parent.parent if snakemake.input.initial else None,
     )

@@ -15,3 +15,7 @@ class RunSettings(Section):
     name: Name = "main"
     #: Seed of training and evaluation; null: the global ``seed``.
     seed: Seed | None = None
+    #: Checkpoint to fine-tune: a folder with ``motion_prior/`` and ``denoiser/``, or ``open`` for the open weights. The
+    #: motion prior is kept and the denoiser's training starts from these weights; null: train both networks from
+    #: random weights.
+    init_from: str | None = None

@@ -95,6 +95,11 @@ class Config(Section):
                 "archives: got nothing, needs the folder of the archives because source is 'local' "
                 "(give it with --config archives=FOLDER)"
             )
+        if self.run.init_from is not None and self.checkpoint is not None:
+            raise ValueError(
+                "run.init_from: got a checkpoint to start from together with `checkpoint`, which trains nothing; "
+                "needs one of the two"
+            )
         if self.source == "videos" and self.videos is None:
             raise ValueError(
                 "videos: got nothing, needs a folder or table of videos because source is 'videos' (give it with "

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from occlufacediff.config.evaluation import EvaluationSettings, Method
+from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.datasets.clips import Clip
 from occlufacediff.datasets.store import ClipStore
@@ -31,6 +31,9 @@ from occlufacediff.storage import as_clip_error
 Float = NDArray[np.float32]
 
 LOG = logging.getLogger(__name__)
+
+#: Method: the network that a fine-tuning started from, with audio.
+BEFORE = "before_finetuning"
 
 
 @dataclass(frozen=True, eq=False)
@@ -152,6 +155,7 @@ class Protocol:
         reconstruction: of the final fit of our motion to the visible landmarks.
         seed: of occlusions and sampling.
         device: where to sample.
+        before: the denoiser that ``denoiser`` was fine-tuned from, scored as the method `BEFORE`; None: there is none.
     """
 
     store: ClipStore
@@ -162,6 +166,12 @@ class Protocol:
     reconstruction: ReconstructionSettings
     seed: int
     device: torch.device
+    before: Denoiser | None = None
+
+    @property
+    def methods(self) -> tuple[str, ...]:
+        """Methods to score: the configured ones, and `BEFORE` where there is such a denoiser."""
+        return (*self.settings.methods, *(() if self.before is None else (BEFORE,)))
 
     def rounds(self, kinds: Sequence[str]) -> Iterator[Round]:
         """Occlude, reconstruct and score: one round per occlusion kind.
@@ -191,7 +201,7 @@ class Protocol:
                 with _failure_to(failures, kind, clip_id):
                     cases.append(make_case(clip_id, clip, kind, self.settings, self.seed))
             results: list[Result] = []
-            for method in self.settings.methods:
+            for method in self.methods:
                 for case, motion in self._motions(method, cases, basis, failures):
                     with _failure_to(failures, kind, case.clip_id):
                         made = neutrals[case.clip_id] if method == "neutral" else surface(self.asset, case.clip, motion)
@@ -207,7 +217,7 @@ class Protocol:
             )
 
     def _motions(
-        self, method: Method, cases: list[Case], basis: LandmarkBasis, failures: list[Failure]
+        self, method: str, cases: list[Case], basis: LandmarkBasis, failures: list[Failure]
     ) -> Iterator[tuple[Case, Float]]:
         """Motion of each case by a method; cases that fail are left out."""
         if method == "neutral":
@@ -215,23 +225,24 @@ class Protocol:
         elif method == "interpolation":
             yield from ((case, interpolate(case.clip.motion, unknown_frames(case))) for case in cases)
         elif self.settings.refine:
-            for case, motion in self._sampled(cases, method == "ours", failures):
+            for case, motion in self._sampled(cases, method, failures):
                 fitted: list[tuple[Case, Float]] = []
                 with _failure_to(failures, case.occlusion.kind, case.clip_id):
                     fitted.append((case, _fit_to_visible(basis, case, motion, self.reconstruction)))
                 yield from fitted
         else:
-            yield from self._sampled(cases, method == "ours", failures)
+            yield from self._sampled(cases, method, failures)
 
-    def _sampled(self, cases: list[Case], use_audio: bool, failures: list[Failure]) -> list[tuple[Case, Float]]:
+    def _sampled(self, cases: list[Case], method: str, failures: list[Failure]) -> list[tuple[Case, Float]]:
         """Sample all cases as one batch. If the batch fails, sample each case alone to find the clips that fail."""
+        denoiser = self.before if method == BEFORE and self.before is not None else self.denoiser
 
         def sample(some: list[Case]) -> list[tuple[Case, Float]]:
             motions = sampled(
                 some,
-                self.denoiser,
+                denoiser,
                 self.prior,
-                use_audio=use_audio,
+                use_audio=method != "ours_without_audio",
                 settings=self.settings,
                 seed=self.seed,
                 device=self.device,

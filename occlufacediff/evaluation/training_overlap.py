@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
-if TYPE_CHECKING:
-    from occlufacediff.models.provenance import Provenance
+from occlufacediff.models.provenance import Provenance, trainings
 
 Seen = Literal["no", "no_subjects", "sentences", "subjects", "subjects_and_sentences", "unknown", "clips"]
 
@@ -28,12 +27,15 @@ _ORDER: list[Seen] = list(SEEN)
 def seen_in_training(provenances: Sequence[Provenance | None], dataset: str, clips: Mapping[str, str]) -> Seen:
     """What the trainings of some networks used of some clips: the most that any of them used.
 
+    A network that was fine-tuned has the clips of all its trainings.
+
     Args:
         provenances: of the networks; None where a checkpoint does not record it.
         dataset: name of the clips' data set.
         clips: sentence of each clip by its id ``<subject>/<clip>``, see `ClipStore.clip_sentences`.
     """
-    return max((_seen(one, dataset, clips) for one in provenances), key=_ORDER.index)
+    all_trainings = [one for provenance in provenances for one in trainings(provenance)]
+    return max((_seen(one, dataset, clips) for one in all_trainings), key=_ORDER.index)
 
 
 def _seen(provenance: Provenance | None, dataset: str, clips: Mapping[str, str]) -> Seen:

@@ -67,6 +67,7 @@ class Provenance:
         clips: number of training clips.
         clips_sha256: digest of their ids, see `clips_digest`.
         versions: of the package, python and torch, as far as recorded.
+        start: the checkpoint that the training started from; None: it started from random weights.
     """
 
     dataset: str
@@ -78,15 +79,19 @@ class Provenance:
     clips: int
     clips_sha256: str
     versions: Mapping[str, str] = field(default_factory=dict)
+    start: StartingPoint | None = None
 
     @classmethod
-    def of(cls, origin: TrainingOrigin, clips: Mapping[str, str], seed: int) -> Provenance:
+    def of(
+        cls, origin: TrainingOrigin, clips: Mapping[str, str], seed: int, start: StartingPoint | None = None
+    ) -> Provenance:
         """The provenance of a training in this process.
 
         Args:
             origin: names from the configuration.
             clips: sentence identity of each training clip (empty: none) by its id ``<subject>/<clip>``.
             seed: of the training.
+            start: the checkpoint that it started from.
         """
         return cls(
             **asdict(origin),
@@ -100,6 +105,7 @@ class Provenance:
                 "python": platform.python_version(),
                 "torch": str(torch.__version__),
             },
+            start=start,
         )
 
     def overlap(self, dataset: str, clips: Mapping[str, str]) -> Overlap:
@@ -128,8 +134,9 @@ class Provenance:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for YAML."""
-        values = asdict(self)
-        return values | {"subjects": list(self.subjects), "sentences": list(self.sentences)}
+        values = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "start"}
+        values |= {name: list(values[name]) for name in ("subjects", "sentences")} | {"versions": dict(self.versions)}
+        return values if self.start is None else values | {"start": self.start.to_dict()}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Provenance:
@@ -139,14 +146,53 @@ class Provenance:
             ValueError: an entry is missing, unknown or of another kind.
         """
         kinds = {"seed": int, "clips": int, "subjects": list, "sentences": list, "versions": dict}
-        names = [item.name for item in fields(cls)]
+        names = [item.name for item in fields(cls) if item.name != "start"]
+        start = values.get("start")
+        values = {name: value for name, value in values.items() if name != "start"}
         if set(values) != set(names):
             raise ValueError(f"needs the entries {', '.join(names)}, got {', '.join(map(str, values))}")
         for name in names:
             if not isinstance(values[name], kinds.get(name, str)):
                 raise ValueError(f"{name}: got {values[name]!r}")
         lists = {name: tuple(str(value) for value in values[name]) for name in ("subjects", "sentences")}
-        return cls(**{**values, **lists})
+        return cls(**{**values, **lists}, start=None if start is None else StartingPoint.from_dict(start))
+
+
+@dataclass(frozen=True)
+class StartingPoint:
+    """The checkpoint that a training started from.
+
+    Attributes:
+        weights_sha256: digest of its weights file.
+        provenance: what it was trained on; None where that is not known.
+    """
+
+    weights_sha256: str
+    provenance: Provenance | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for YAML."""
+        provenance = None if self.provenance is None else self.provenance.to_dict()
+        return {"weights_sha256": self.weights_sha256, "provenance": provenance}
+
+    @classmethod
+    def from_dict(cls, values: Any) -> StartingPoint:
+        """Read what `to_dict` gave.
+
+        Raises:
+            ValueError: an entry is missing, unknown or of another kind.
+        """
+        if not isinstance(values, dict) or set(values) != {"weights_sha256", "provenance"}:
+            raise ValueError(f"start: needs the entries weights_sha256, provenance, got {values!r}")
+        provenance = values["provenance"]
+        return cls(str(values["weights_sha256"]), None if provenance is None else Provenance.from_dict(provenance))
+
+
+def trainings(provenance: Provenance | None) -> list[Provenance | None]:
+    """A provenance and those of the checkpoints it started from, one after the other; None where it is not known."""
+    if provenance is None or provenance.start is None:
+        return [provenance]
+    return [provenance, *trainings(provenance.start.provenance)]
 
 
 def clips_digest(clips: Iterable[str]) -> str:

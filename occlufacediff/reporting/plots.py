@@ -21,6 +21,7 @@ from occlufacediff.reporting.tables import METHOD_ORDER, OCCLUSION_ORDER, in_ord
 COLOURS = {
     "ours": "#0b7a75",
     "ours_without_audio": "#7fc8c2",
+    "before_finetuning": "#b07aa1",
     "interpolation": "#e2a33d",
     "neutral": "#b4b8c0",
 }

@@ -22,6 +22,7 @@ TEXT_COLUMNS = frozenset(
 METHOD_NAMES = {
     "ours": "ours",
     "ours_without_audio": "ours, without audio",
+    "before_finetuning": "ours, before fine-tuning",
     "ours_other_audio": "ours, another clip's audio",
     "fit_alone": "fit to visible landmarks only",
     "interpolation": "linear interpolation",

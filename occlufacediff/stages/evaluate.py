@@ -22,7 +22,7 @@ from occlufacediff.evaluation.training_overlap import SEEN, seen_in_training
 from occlufacediff.files import new_hdf5, sha256, written_aside
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.digest import head_attributes
-from occlufacediff.models.checkpoint import checkpoint_files, load_networks
+from occlufacediff.models.checkpoint import checkpoint_files, load_denoiser, load_networks
 from occlufacediff.occlusion.occluder_images import occluder_digests
 from occlufacediff.workflow.fingerprint import fingerprint
 from occlufacediff.workflow.shards import FAILED, Row, key, part_path, parts_folder, remove_parts, run_shard
@@ -51,6 +51,7 @@ def evaluate(
     reconstruction: ReconstructionSettings,
     seed: int,
     device: str,
+    initial_dir: Path | None = None,
 ) -> None:
     """Score all methods under all occlusions on a split.
 
@@ -79,6 +80,8 @@ def evaluate(
         reconstruction: of the final fit of our motion to the visible landmarks.
         seed: of occlusions and sampling.
         device: ``auto``, ``cpu`` or ``cuda``.
+        initial_dir: checkpoint of the denoiser that this one was fine-tuned from; it is scored too, as the method
+            ``before_finetuning``, with the same motion prior.
 
     Raises:
         AssetError: a file is missing or does not fit, the checkpoint belongs to another head model, or every clip
@@ -101,9 +104,14 @@ def evaluate(
     provenances = [info.provenance for info in (prior_info, denoiser_info)]
     seen = seen_in_training(provenances, dataset, store.clip_sentences())
     LOG.log(logging.INFO if seen in ("no", "no_subjects") else logging.WARNING, SEEN[seen])
-    protocol = Protocol(store, asset, denoiser, prior, settings, reconstruction, seed, where)
+    before = None
+    if initial_dir is not None:
+        before, before_info = load_denoiser(initial_dir, device=where)
+        before_info.require_head(asset)
+    protocol = Protocol(store, asset, denoiser, prior, settings, reconstruction, seed, where, before)
     parts = parts_folder(predictions_h5)
-    checkpoints = [*checkpoint_files(motion_prior_dir), *checkpoint_files(denoiser_dir)]
+    folders = [motion_prior_dir, denoiser_dir, *([] if initial_dir is None else [initial_dir])]
+    checkpoints = [file for folder in folders for file in checkpoint_files(folder)]
     made_from = _key(protocol, [head, *checkpoints])
     done = run_shard(settings.occlusions, _Rounds(protocol).write, parts, lambda kind: made_from, title="occlusions")
     for row in done:

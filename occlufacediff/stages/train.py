@@ -21,6 +21,7 @@ from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.provenance import Provenance, TrainingOrigin
 from occlufacediff.models.wav2vec2_weights import weights_file
 from occlufacediff.training.denoiser import denoiser_config, fit_denoiser
+from occlufacediff.training.initial import initial_denoiser
 from occlufacediff.training.loop import CLOCK_COLUMNS, TrainingRecord
 from occlufacediff.training.motion_prior import fit_motion_prior
 from occlufacediff.training.state import Course
@@ -85,6 +86,7 @@ def train_denoiser(
     origin: TrainingOrigin,
     seed: int,
     device: str,
+    initial: Path | None = None,
 ) -> None:
     """Train the denoiser in the latents of a motion prior; ``out_dir`` as in `train_motion_prior`.
 
@@ -100,6 +102,7 @@ def train_denoiser(
         origin: names of data set, split rule and run, for the checkpoint's provenance.
         seed: of all random draws.
         device: ``auto``, ``cpu`` or ``cuda``.
+        initial: checkpoint (``motion_prior/`` and ``denoiser/``) to start from; None: random weights.
 
     Raises:
         AssetError: a file is missing or does not fit the others, or the loss is not finite.
@@ -109,6 +112,7 @@ def train_denoiser(
     asset = HeadAsset.load(head)
     prior, info = load_motion_prior(motion_prior_dir, device=where)
     info.require_head(asset)
+    started = None if initial is None else initial_denoiser(initial, asset, prior, settings)
     training, validation = (
         ClipStore(
             manifest,
@@ -124,13 +128,25 @@ def train_denoiser(
         for split in ("train", "validation")
     )
     files = {"motion prior": checkpoint_files(motion_prior_dir)[0]}
-    if settings.preset == "published" and settings.wav2vec2.weights not in (None, RANDOM):
+    if initial is not None:
+        files["initial weights"] = checkpoint_files(initial / "denoiser")[0]
+    elif settings.preset == "published" and settings.wav2vec2.weights not in (None, RANDOM):
         files["wav2vec2"] = weights_file(str(settings.wav2vec2.weights))
     course = _course(settings, seed, where, training, validation, head, files=files)
     denoiser, record = fit_denoiser(
-        training, validation, asset, prior, out_dir, settings=settings, course=course, seed=seed, device=where
+        training,
+        validation,
+        asset,
+        prior,
+        out_dir,
+        settings=settings,
+        course=course,
+        seed=seed,
+        device=where,
+        initial=None if started is None else started[0],
     )
-    provenance = Provenance.of(origin, training.clip_sentences(), seed)
+    start = None if started is None else started[1]
+    provenance = Provenance.of(origin, training.clip_sentences(), seed, start)
     _save(out_dir, denoiser, asset, settings, provenance, where, record)
 
 

@@ -144,6 +144,7 @@ def fit_denoiser(
     course: Course,
     seed: int,
     device: torch.device,
+    initial: Denoiser | None = None,
 ) -> tuple[Denoiser, TrainingRecord]:
     """Train a denoiser on the latent means of a frozen motion prior.
 
@@ -160,15 +161,10 @@ def fit_denoiser(
         course: what determines the weights, see `Course`.
         seed: of all random draws.
         device: where to train.
+        initial: network to start from, with its statistics of inputs; it is changed. None: random weights.
     """
     torch.manual_seed(seed)
-    denoiser = Denoiser(denoiser_config(settings, prior))
-    if isinstance(denoiser.audio_encoder, Wav2Vec2Encoder):
-        initialise_wav2vec2(denoiser.audio_encoder, settings.wav2vec2)
-    else:
-        known = input_statistics(training)
-        denoiser.set_landmark_statistics(known["face"], known["spread"])
-        denoiser.audio_encoder.set_statistics(known["mel"], known["mel_spread"])
+    denoiser = initial or _new_denoiser(training, prior, settings)
     denoiser.to(device)
     prior = prior.to(device).eval().requires_grad_(False)
     make_task: Callable[..., Task] = PublishedDenoiserTask if settings.recipe == "published" else _our_task
@@ -185,6 +181,18 @@ def fit_denoiser(
     )
     record = train(task, settings=settings.loop, out_dir=out_dir, course=course, seed=seed, device=device)
     return denoiser, record
+
+
+def _new_denoiser(training: ClipStore, prior: MotionPrior, settings: DenoiserSettings) -> Denoiser:
+    """A denoiser with random weights, except wav2vec2's, and the statistics of its inputs."""
+    denoiser = Denoiser(denoiser_config(settings, prior))
+    if isinstance(denoiser.audio_encoder, Wav2Vec2Encoder):
+        initialise_wav2vec2(denoiser.audio_encoder, settings.wav2vec2)
+    else:
+        known = input_statistics(training)
+        denoiser.set_landmark_statistics(known["face"], known["spread"])
+        denoiser.audio_encoder.set_statistics(known["mel"], known["mel_spread"])
+    return denoiser
 
 
 def initialise_wav2vec2(encoder: Wav2Vec2Encoder, settings: Wav2Vec2Settings) -> None:

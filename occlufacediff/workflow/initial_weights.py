@@ -21,7 +21,7 @@ def wav2vec2_inputs(config: Config) -> list[str]:
         ConfigError: the preset ``published`` without initial weights, or a path at which there are none.
     """
     settings = config.denoiser.wav2vec2
-    if config.denoiser.preset != "published" or settings.weights == RANDOM:
+    if config.denoiser.preset != "published" or settings.weights == RANDOM or config.run.init_from is not None:
         return []
     if settings.weights is None:
         raise ConfigError(f"Configuration, {NO_WAV2VEC2_WEIGHTS}.")

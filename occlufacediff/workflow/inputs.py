@@ -15,7 +15,7 @@ from pathlib import Path
 from occlufacediff.acquire.sources import archives, asset
 from occlufacediff.acquire.terms import demand_consent
 from occlufacediff.config.benchmark import BenchmarkSettings
-from occlufacediff.config.names import NAME
+from occlufacediff.config.names import NAME, NETWORKS
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.schema import Config
 from occlufacediff.config.split import SplitPart, SplitSettings
@@ -25,6 +25,7 @@ from occlufacediff.datasets.splits import split_of, subjects_of, with_drawn_spli
 from occlufacediff.datasets.transcripts import Sentence, read_transcripts
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.synthetic.plan import split_sentences, split_subjects, subject_names
+from occlufacediff.weights import FILES, open_weights
 
 #: In a file name: the folder holds or held recordings.
 _TRACE = re.compile(r"video|audio|\.tar|\.zip|sentences\.csv", re.IGNORECASE)
@@ -106,6 +107,7 @@ def check_inputs(config: Config) -> None:
         "archives": config.archives,
         "videos": config.videos,
         "checkpoint": config.checkpoint,
+        "run.init_from": config.run.init_from,
         "head": config.head,
         "video": config.video,
         "benchmark_videos": config.benchmark_videos,
@@ -150,6 +152,27 @@ def check_inputs(config: Config) -> None:
                     f"Configuration, checkpoint: there is no file {file}; train first (`make run` makes "
                     "results/synthetic/runs/main), or give the folder of another trained model, or null to train here."
                 )
+
+
+def initial_checkpoint(config: Config) -> str | None:
+    """Folder of the checkpoint that the run starts from; None if it starts from random weights.
+
+    Raises:
+        ConfigError: a file of it is missing.
+        AssetError: this build has no open weights.
+    """
+    if config.run.init_from is None:
+        return None
+    folder = str(open_weights()) if config.run.init_from == "open" else config.run.init_from
+    for network in NETWORKS:
+        for name in FILES:
+            file = Path(folder, network, name)
+            if not file.is_file():
+                raise ConfigError(
+                    f"Configuration, run.init_from: there is no file {file}; give the folder of a trained "
+                    "run (results/<dataset>/runs/<run>), or open for the open weights, or null for random weights."
+                )
+    return folder
 
 
 def emote_landmarks(config: Config) -> str:

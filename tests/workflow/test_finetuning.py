@@ -1,0 +1,117 @@
+"""A run that starts from a checkpoint: from the configuration to the report."""
+
+from __future__ import annotations
+
+import filecmp
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from small_head import small_head
+from snakemake.utils import update_config
+from tiny_tree import Tree
+
+from occlufacediff.config.load import load_config
+from occlufacediff.config.schema import Config
+from occlufacediff.errors import ConfigError
+from occlufacediff.files import sha256
+from occlufacediff.weights import open_weights
+from occlufacediff.workflow.training_inputs import check_training, expressions_of
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def config_of(**values: object) -> Config:
+    config = yaml.safe_load((ROOT / "config" / "default.yaml").read_text())
+    update_config(config, values)
+    return load_config(config)
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("workflow")
+def test_a_finetuned_run_is_compared_with_its_checkpoint(tree: Tree):
+    config = tree.override("run: {name: fine, init_from: results/tiny/runs/main}")
+    assert tree.plan(config=config) == {
+        "keep_motion_prior": 1,
+        "train_denoiser": 1,
+        "evaluate_methods": 1,
+        "make_report": 1,
+    }
+    result = tree.run(config=config)
+    assert result.returncode == 0, result.stdout[-4000:]
+    main, fine = tree.main_run, tree.results / "runs" / "fine"
+    assert filecmp.cmp(main / "motion_prior" / "model.safetensors", fine / "motion_prior" / "model.safetensors", False)
+    about = yaml.safe_load((fine / "denoiser" / "config.yaml").read_text())
+    start = about["provenance"]["start"]
+    assert start["weights_sha256"] == sha256(main / "denoiser" / "model.safetensors")
+    assert start["provenance"]["run"] == "main"
+    columns = ["method", "occlusion", "metric"]
+    before, after = (
+        pd.read_csv(folder / "evaluation" / "metrics.csv").set_index(columns)["mean"] for folder in (main, fine)
+    )
+    # The network before fine-tuning has the figures of its own run, and fine-tuning has changed them.
+    pd.testing.assert_series_equal(after.loc["before_finetuning"], before.loc["ours"])
+    assert not after.loc["ours"].equals(before.loc["ours"])
+    page = (fine / "report.html").read_text()
+    assert "ours, before fine-tuning" in page
+    # Another checkpoint reruns the training.
+    other = tree.override(f"run: {{name: fine, init_from: {fine}}}")
+    assert tree.plan(config=other)["train_denoiser"] == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "words"),
+    [
+        ({"run": {"init_from": "nowhere"}}, "there is no file nowhere/motion_prior/model.safetensors"),
+        ({"run": {"init_from": "open"}}, "denoiser.preset: got 'compact', but the denoiser of run.init_from .* 'open'"),
+        ({"denoiser": {"preset": "published"}}, "'published' needs the published motion prior"),
+        ({"motion_prior": {"preset": "published"}}, "needs a head model with 100 expressions, but head is null"),
+    ],
+)
+def test_what_does_not_fit_is_refused_when_the_run_starts(values: dict[str, object], words: str):
+    with pytest.raises(ConfigError, match=words):
+        check_training(config_of(**values))
+
+
+def test_a_head_that_does_not_fit_the_preset(tmp_path: Path):
+    path = tmp_path / "small.npz"
+    small_head().save(path)
+    assert expressions_of(path) == 6
+    with pytest.raises(ConfigError, match=r"100 expressions, but .*small\.npz has 6; give FLAME"):
+        check_training(config_of(motion_prior={"preset": "published"}, head=str(path)))
+    path.write_text("no head")
+    with pytest.raises(ConfigError, match=r"head: .*small\.npz is not a head model"):
+        check_training(config_of(motion_prior={"preset": "published"}, head=str(path)))
+
+
+def test_the_open_weights_fit_the_open_preset():
+    check_training(config_of(run={"init_from": "open"}, denoiser={"preset": "open"}))
+    check_training(config_of(run={"init_from": str(open_weights())}, denoiser={"preset": "open"}))
+
+
+def test_networks_of_two_trainings_are_refused(tmp_path: Path):
+    for network in ("motion_prior", "denoiser"):
+        folder = tmp_path / network
+        folder.mkdir()
+        (folder / "model.safetensors").touch()
+        (folder / "config.yaml").write_text(f"kind: {network}\nhead_name: open\nhead_digest: {network}\n")
+    with pytest.raises(ConfigError, match="networks trained together"):
+        check_training(config_of(run={"init_from": str(tmp_path)}))
+    (tmp_path / "denoiser" / "config.yaml").write_text("kind: motion_prior\n")
+    with pytest.raises(ConfigError, match=r"config.yaml does not describe a denoiser"):
+        check_training(config_of(run={"init_from": str(tmp_path)}))
+
+
+@pytest.mark.parametrize("name", ["a/b", "../main", "", ".hidden"])
+def test_a_run_name_that_is_no_folder_is_refused(name: str):
+    with pytest.raises(ConfigError, match=r"run.name: got .*needs a name of letters, digits"):
+        config_of(run={"name": name})
+
+
+@pytest.mark.slow
+def test_the_refusal_comes_first_in_a_dry_run(bare: Tree):
+    result = bare.run("--dry-run", "--config", "motion_prior={preset: published}")
+    assert result.returncode == 1
+    assert "needs a head model with 100 expressions" in result.stdout
+    assert "Traceback" not in result.stdout
