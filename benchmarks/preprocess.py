@@ -178,7 +178,7 @@ def items(folder: Path, clips: int = 20, frames: int = 100) -> Figures:
     rows = "".join(f"{SUBJECT},{name},train,ok\n" for name in names)
     (folder / "manifest.csv").write_text("subject,clip,split,status\n" + rows)
     paths = {kind: [path] for kind, path in files.items()}
-    store = ClipStore(folder / "manifest.csv", "train", **paths, audio_as="waveform", memory_mib=1024)
+    store = ClipStore(folder / "manifest.csv", "train", **paths, audio_as="waveform")
     dataset = WindowDataset(store, seed=0)
     count, few, batch = 2048, 256, 16
 

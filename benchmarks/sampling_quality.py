@@ -216,7 +216,7 @@ def main() -> None:
     results: Path = arguments.results
     run = results / "runs" / arguments.run
     shards = {name: sorted((results / name).glob("*.h5")) for name in ("coefficients", "clips", "audio")}
-    store = ClipStore(results / "manifest.csv", "test", memory_mib=512, **shards)
+    store = ClipStore(results / "manifest.csv", "test", **shards)
     asset = HeadAsset.load(arguments.head)
     models = load_denoiser(run / "denoiser")[0], load_motion_prior(run / "motion_prior")[0]
     result: dict[str, object] = {"clips": len(store)}

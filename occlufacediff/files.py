@@ -156,8 +156,12 @@ class _Sink(io.RawIOBase):
 
 
 @contextmanager
-def new_hdf5(path: Path | str) -> Iterator[h5py.File]:
+def new_hdf5(path: Path | str, alignment: int = 1) -> Iterator[h5py.File]:
     """Open a new HDF5 file by `written_aside`; equal content written in equal order gives equal bytes.
+
+    Args:
+        path: of the file.
+        alignment: arrays begin at multiples of this many bytes.
 
     Raises:
         StorageError: as `written_aside`.
@@ -165,7 +169,14 @@ def new_hdf5(path: Path | str) -> Iterator[h5py.File]:
     with written_aside(path) as aside:
         sink = _Sink(aside)
         try:
-            with h5py.File(sink, "w", track_order=False, libver="v110") as file:
+            with h5py.File(
+                sink,
+                "w",
+                track_order=False,
+                libver="v110",
+                alignment_threshold=1,
+                alignment_interval=alignment,
+            ) as file:
                 yield file
         finally:
             sink.close()

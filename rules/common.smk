@@ -28,6 +28,7 @@ from occlufacediff.errors import ConfigError, OccluFaceError
 from occlufacediff.stages.open_head import workflow_head
 from occlufacediff.synthetic.shards import shard_names
 from occlufacediff.weights import open_weights
+from occlufacediff.workflow.audio_kind import AUDIO_OF_PRESET, audio_kind
 from occlufacediff.workflow.chunks import names as chunk_names
 from occlufacediff.workflow.fingerprint import fingerprint
 from occlufacediff.workflow.initial_weights import FETCHED_WAV2VEC2, wav2vec2_inputs

@@ -4,6 +4,7 @@ rule evaluate_methods:
         manifest=manifest_with(cfg.evaluation.split, use="evaluation"),
         clips=of_subjects(f"{RESULTS}/clips/{{subject}}.h5"),
         audio=of_subjects(f"{RESULTS}/audio/{{subject}}.h5"),
+        phones=of_subjects(f"{RESULTS}/phones/{{subject}}.h5") if audio_kind(cfg) == "speech" else [],
         coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),
         head=HEAD,
         motion_prior=network(MODELS, "motion_prior"),

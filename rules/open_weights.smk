@@ -60,10 +60,34 @@ rule list_landmark_clips:
         "../scripts/list_landmark_clips.py"
 
 
+use rule pack_face as pack_open_face with:
+    input:
+        coefficients=f"{OPEN_WEIGHTS}/shards/{{subject}}.h5",
+        clips=f"{OPEN_WEIGHTS}/shards/{{subject}}.h5",
+    output:
+        face=f"{OPEN_WEIGHTS}/packed/face/{{subject}}.h5",
+    log:
+        f"{LOGS}/pack_open_face/{{subject}}.log",
+    benchmark:
+        f"{LOGS}/pack_open_face/{{subject}}.tsv"
+
+
+use rule pack_audio as pack_open_audio with:
+    input:
+        face=f"{OPEN_WEIGHTS}/packed/face/{{subject}}.h5",
+        audio=f"{OPEN_WEIGHTS}/shards/{{subject}}.h5",
+    output:
+        audio=f"{OPEN_WEIGHTS}/packed/{{kind}}/{{subject}}.h5",
+    log:
+        f"{LOGS}/pack_open_audio/{{kind}}/{{subject}}.log",
+    benchmark:
+        f"{LOGS}/pack_open_audio/{{kind}}/{{subject}}.tsv"
+
+
 use rule train_motion_prior as train_open_motion_prior with:
     input:
         manifest=f"{OPEN_WEIGHTS}/shards.csv",
-        coefficients=expand(f"{OPEN_WEIGHTS}/shards/{{shard}}.h5", shard=SHARDS),
+        face=expand(f"{OPEN_WEIGHTS}/packed/face/{{shard}}.h5", shard=SHARDS),
         head=OPEN_HEAD,
     output:
         model=f"{OPEN_WEIGHTS}/training/motion_prior/model.safetensors",
@@ -85,9 +109,8 @@ use rule train_motion_prior as train_open_motion_prior with:
 use rule train_denoiser as train_open_denoiser with:
     input:
         manifest=f"{OPEN_WEIGHTS}/shards.csv",
-        clips=expand(f"{OPEN_WEIGHTS}/shards/{{shard}}.h5", shard=SHARDS),
-        audio=expand(f"{OPEN_WEIGHTS}/shards/{{shard}}.h5", shard=SHARDS),
-        coefficients=expand(f"{OPEN_WEIGHTS}/shards/{{shard}}.h5", shard=SHARDS),
+        face=expand(f"{OPEN_WEIGHTS}/packed/face/{{shard}}.h5", shard=SHARDS),
+        audio=expand(f"{OPEN_WEIGHTS}/packed/speech/{{shard}}.h5", shard=SHARDS),
         head=OPEN_HEAD,
         motion_prior=network(f"{OPEN_WEIGHTS}/training", "motion_prior"),
     output:

@@ -31,7 +31,7 @@ else:
     rule train_motion_prior:
         input:
             manifest=manifest_with("train", "validation"),
-            coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),
+            face=of_subjects(f"{PACKED}/face/{{subject}}.h5"),
             head=HEAD,
         output:
             model=f"{RUN}/motion_prior/model.safetensors",
@@ -62,9 +62,8 @@ else:
 rule train_denoiser:
     input:
         manifest=manifest_with("train", "validation"),
-        clips=of_subjects(f"{RESULTS}/clips/{{subject}}.h5"),
-        audio=of_subjects(f"{RESULTS}/audio/{{subject}}.h5"),
-        coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),
+        face=of_subjects(f"{PACKED}/face/{{subject}}.h5"),
+        audio=of_subjects(f"{PACKED}/{AUDIO_OF_PRESET[cfg.denoiser.preset]}/{{subject}}.h5"),
         head=HEAD,
         motion_prior=network(RUN, "motion_prior"),
         initial=network(INITIAL, "denoiser") if INITIAL else [],

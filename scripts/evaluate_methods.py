@@ -28,4 +28,5 @@ with logged(snakemake):
         seed=snakemake.params.seed,
         device=snakemake.config["device"],
         initial_dir=Path(snakemake.input.initial[0]).parent if snakemake.input.initial else None,
+        phones=[Path(path) for path in snakemake.input.phones] or None,
     )

@@ -12,9 +12,8 @@ with logged(snakemake):
 
     train_denoiser(
         Path(snakemake.input.manifest),
-        [Path(path) for path in snakemake.input.clips],
+        [Path(path) for path in snakemake.input.face],
         [Path(path) for path in snakemake.input.audio],
-        [Path(path) for path in snakemake.input.coefficients],
         Path(snakemake.input.head),
         Path(snakemake.input.motion_prior[0]).parent,
         Path(snakemake.output.model).parent,

@@ -12,7 +12,7 @@ with logged(snakemake):
 
     train_motion_prior(
         Path(snakemake.input.manifest),
-        [Path(path) for path in snakemake.input.coefficients],
+        [Path(path) for path in snakemake.input.face],
         Path(snakemake.input.head),
         Path(snakemake.output.model).parent,
         settings=from_params(MotionPriorSettings, snakemake.params.settings),

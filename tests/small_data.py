@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,9 +11,16 @@ import numpy as np
 import pandas as pd
 from small_head import N_EXP, N_SHAPE, small_head
 
+from occlufacediff.files import sha256
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
+from occlufacediff.stages.pack import pack_audio, pack_face
+from occlufacediff.stages.phones import recognise_subject
 
 SPLITS = {"A1": "train", "A2": "train", "B1": "validation", "C1": "test"}
+
+
+def sha256_of(*texts: str) -> str:
+    return hashlib.sha256(" ".join(texts).encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,27 @@ class Files:
     audio: list[Path]
     coefficients: list[Path]
     head: Path
+
+    def packed(self, kind: str = "face") -> list[Path]:
+        """Packed files as the workflow makes them: ``face``, or a kind of audio; made once for each content."""
+        files = [*self.clips, *self.audio, *self.coefficients]
+        folder = self.manifest.parent / "packed" / sha256_of(*map(sha256, files))
+        packed = [folder / kind / path.name for path in self.coefficients]
+        for out, clips, audio, coefficients in zip(packed, self.clips, self.audio, self.coefficients, strict=True):
+            face = folder / "face" / out.name
+            if not face.is_file():
+                pack_face(out.stem, coefficients, clips, face)
+            if not out.is_file():
+                pack_audio(out.stem, kind, face, audio, out, phones_h5=self.phones(audio) if kind == "speech" else None)
+        return packed
+
+    @staticmethod
+    def phones(audio: Path) -> Path:
+        """Recognised phones of a file of audio; made once for each content."""
+        out = audio.parent / "phones" / sha256(audio) / audio.name
+        if not out.is_file():
+            recognise_subject(audio.stem, audio, out, out.with_suffix(".csv"))
+        return out
 
 
 def write_small_data(folder: Path, clips: int = 2, frames: tuple[int, ...] = (70, 50)) -> Files:

@@ -49,5 +49,3 @@ class LoopSettings(Section):
     save_every: Count = 200
     #: Data loader processes; 0: load in the training process.
     loader_workers: CountOrZero = 0
-    #: Keep all clips in memory if they fit into this many MiB, else read them from files for each window.
-    memory_mib: CountOrZero = 2048

@@ -80,7 +80,7 @@ def _denoiser() -> DenoiserSettings:
         preset="open",
         loop=LoopSettings(
             max_steps=2500, batch_size=32, learning_rate=8e-4, warmup_steps=200, ema_decay=0.998, validate_every=500,
-            save_every=500, memory_mib=6000,
+            save_every=500,
         ),
         losses=LossSettings(latent=0.7, lips=0.5, vertices=0.1, velocity=0.2, closure=0.1),
         masks=MaskSettings(
@@ -102,7 +102,7 @@ class OpenWeightsSettings(Section):
     clips: LandmarkClipSettings = field(default_factory=LandmarkClipSettings)
     motion_prior: MotionPriorSettings = field(
         default_factory=lambda: MotionPriorSettings(
-            loop=LoopSettings(max_steps=600, batch_size=32, learning_rate=5e-4, weight_decay=1e-4, memory_mib=6000)
+            loop=LoopSettings(max_steps=600, batch_size=32, learning_rate=5e-4, weight_decay=1e-4)
         )
     )
     denoiser: DenoiserSettings = field(default_factory=_denoiser)

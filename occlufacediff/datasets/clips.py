@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -57,6 +58,23 @@ class Clip:
         """Bytes of all arrays."""
         values = (getattr(self, item.name) for item in fields(self))
         return sum(value.nbytes for value in values if value is not None)
+
+
+class Clips(Protocol):
+    """The usable clips of a split."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int) -> Clip: ...
+
+    def clip_id(self, index: int) -> str:
+        """`<subject>/<clip>`."""
+
+    def clip_sentences(self) -> dict[str, str]:
+        """Sentence identity of each clip by its id; empty where the manifest has none."""
+
+    def digest(self) -> str:
+        """Digest of all that the clips are made from."""
 
 
 def fit_rows(values: Float, rows: int, fill: float | Float) -> Float:

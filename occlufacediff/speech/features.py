@@ -9,7 +9,6 @@ from occlufacediff.media.audio import log_mel
 from occlufacediff.media.rates import MEL_BANDS, MEL_RATE
 from occlufacediff.speech.feature_columns import N_BANDS, N_FEATURES
 from occlufacediff.speech.phones import Phones, phone_features
-from occlufacediff.speech.recognition import recognise_phones
 
 Float = NDArray[np.float32]
 
@@ -39,5 +38,10 @@ def speech_features(waveform: NDArray[np.floating], mel: Float | None = None, ph
     active = level >= loud - _ACTIVE_RANGE
     bands = bands - loud
     response = (bands - bands.mean(axis=1, keepdims=True))[active].mean(axis=0)
-    shares = phone_features(recognise_phones(waveform) if phones is None else phones, len(mel), fps=MEL_RATE)
+    if phones is None:
+        # Machines that train from recognised phones need no recogniser.
+        from occlufacediff.speech.recognition import recognise_phones
+
+        phones = recognise_phones(waveform)
+    shares = phone_features(phones, len(mel), fps=MEL_RATE)
     return np.concatenate([np.maximum(bands - 0.5 * response, -4.0), shares], axis=1).astype(np.float32)

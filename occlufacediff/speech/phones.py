@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from occlufacediff.errors import AssetError
 from occlufacediff.media.rates import FPS
 
 Float = NDArray[np.float32]
@@ -43,6 +45,27 @@ class Phones:
         starts = np.array([start for _, start in segments], dtype=np.float64)
         names = tuple(name if name in _COLUMN else SILENCE for name, _ in segments)
         return cls(names, starts, np.append(starts, end)[1:])
+
+
+def write_phones(group: h5py.Group, phones: Phones) -> None:
+    """Write phones into an empty group: ``phone`` (K,) numbers in `PHONES`, ``start`` and ``end`` (K,) in seconds."""
+    group["phone"] = np.array([_COLUMN[name] for name in phones.names], dtype=np.uint8)
+    group["start"], group["end"] = phones.starts, phones.ends
+
+
+def read_phones(group: h5py.Group) -> Phones:
+    """Read phones that `write_phones` wrote.
+
+    Raises:
+        AssetError: an entry is missing.
+    """
+    try:
+        names = tuple(PHONES[number] for number in group["phone"][()])
+        return Phones(names, group["start"][()], group["end"][()])
+    except KeyError as error:
+        raise AssetError(
+            f"{group.file.filename}: {group.name} holds no phones ({error}); delete the file and recognise them again"
+        ) from error
 
 
 def phone_features(phones: Phones, frames: int, fps: int = FPS) -> Float:

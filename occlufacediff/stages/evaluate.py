@@ -12,7 +12,8 @@ import torch
 
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
-from occlufacediff.datasets.store import AUDIO_OF_ENCODER, ClipStore
+from occlufacediff.datasets.audio_kinds import AUDIO_OF_ENCODER
+from occlufacediff.datasets.store import ClipStore
 from occlufacediff.device import pick_device
 from occlufacediff.errors import AssetError
 from occlufacediff.evaluation.predictions import write_motion, write_occlusion
@@ -52,6 +53,7 @@ def evaluate(
     seed: int,
     device: str,
     initial_dir: Path | None = None,
+    phones: Sequence[Path] | None = None,
 ) -> None:
     """Score all methods under all occlusions on a split.
 
@@ -82,6 +84,7 @@ def evaluate(
         device: ``auto``, ``cpu`` or ``cuda``.
         initial_dir: checkpoint of the denoiser that this one was fine-tuned from; it is scored too, as the method
             ``before_finetuning``, with the same motion prior.
+        phones: recognised phones of all subjects, if the denoiser reads speech features.
 
     Raises:
         AssetError: a file is missing or does not fit, the checkpoint belongs to another head model, or every clip
@@ -99,7 +102,7 @@ def evaluate(
         clips=clips,
         audio=audio,
         audio_as=AUDIO_OF_ENCODER[denoiser.config.audio],
-        memory_mib=0,
+        phones=phones,
     )
     provenances = [info.provenance for info in (prior_info, denoiser_info)]
     seen = seen_in_training(provenances, dataset, store.clip_sentences())

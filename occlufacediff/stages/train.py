@@ -11,7 +11,9 @@ import torch
 
 from occlufacediff.config.published_recipe import RANDOM
 from occlufacediff.config.training import DenoiserSettings, MotionPriorSettings
-from occlufacediff.datasets.store import AUDIO_OF_ENCODER, ClipStore
+from occlufacediff.datasets.audio_kinds import AUDIO_OF_ENCODER
+from occlufacediff.datasets.clips import Clips
+from occlufacediff.datasets.packed import PackedClips
 from occlufacediff.device import pick_device
 from occlufacediff.files import sha256
 from occlufacediff.head.asset import HeadAsset
@@ -30,7 +32,7 @@ from occlufacediff.workflow.fingerprint import fingerprint
 
 def train_motion_prior(
     manifest: Path,
-    coefficients: Sequence[Path],
+    face: Sequence[Path],
     head: Path,
     out_dir: Path,
     *,
@@ -46,7 +48,7 @@ def train_motion_prior(
 
     Args:
         manifest: the data set's manifest.
-        coefficients: coefficients of all subjects.
+        face: packed coefficients of all subjects.
         head: the head asset.
         out_dir: folder of the checkpoint.
         settings: of the training.
@@ -60,11 +62,7 @@ def train_motion_prior(
     """
     where = pick_device(device)
     asset = HeadAsset.load(head)
-    memory = settings.loop.memory_mib
-    training, validation = (
-        ClipStore(manifest, split, coefficients=coefficients, head=asset, memory_mib=memory, known_only=True)
-        for split in ("train", "validation")
-    )
+    training, validation = (PackedClips(manifest, split, face=face, head=asset) for split in ("train", "validation"))
     course = _course(settings, seed, where, training, validation, head)
     prior, record = fit_motion_prior(
         training, validation, asset, out_dir, settings=settings, course=course, seed=seed, device=where
@@ -75,9 +73,8 @@ def train_motion_prior(
 
 def train_denoiser(
     manifest: Path,
-    clips: Sequence[Path],
+    face: Sequence[Path],
     audio: Sequence[Path],
-    coefficients: Sequence[Path],
     head: Path,
     motion_prior_dir: Path,
     out_dir: Path,
@@ -92,9 +89,8 @@ def train_denoiser(
 
     Args:
         manifest: the data set's manifest.
-        clips: clip stores of all subjects.
-        audio: audio of all subjects.
-        coefficients: coefficients of all subjects.
+        face: packed coefficients and landmarks of all subjects.
+        audio: packed audio of all subjects, of the kind that the denoiser reads.
         head: the head asset.
         motion_prior_dir: checkpoint of the motion prior.
         out_dir: folder of the checkpoint.
@@ -114,16 +110,14 @@ def train_denoiser(
     info.require_head(asset)
     started = None if initial is None else initial_denoiser(initial, asset, prior, settings)
     training, validation = (
-        ClipStore(
+        PackedClips(
             manifest,
             split,
-            coefficients=coefficients,
+            face=face,
             head=asset,
-            clips=clips,
+            landmarks=True,
             audio=audio,
             audio_as=AUDIO_OF_ENCODER[denoiser_config(settings, prior).audio],
-            memory_mib=settings.loop.memory_mib,
-            known_only=True,
         )
         for split in ("train", "validation")
     )
@@ -154,8 +148,8 @@ def _course(
     settings: MotionPriorSettings | DenoiserSettings,
     seed: int,
     device: torch.device,
-    training: ClipStore,
-    validation: ClipStore,
+    training: Clips,
+    validation: Clips,
     head: Path,
     *,
     files: Mapping[str, Path] | None = None,

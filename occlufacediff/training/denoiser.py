@@ -12,7 +12,7 @@ from torch import Tensor
 
 from occlufacediff.config.published_recipe import NO_WAV2VEC2_WEIGHTS, RANDOM, Wav2Vec2Settings
 from occlufacediff.config.training import DenoiserSettings
-from occlufacediff.datasets.store import ClipStore
+from occlufacediff.datasets.clips import Clips
 from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.models.audio_encoder import Wav2Vec2Encoder, Wav2Vec2Sizes
@@ -50,7 +50,7 @@ def denoiser_config(settings: DenoiserSettings, prior: MotionPrior) -> DenoiserC
     return config
 
 
-def input_statistics(store: ClipStore) -> dict[str, Tensor]:
+def input_statistics(store: Clips) -> dict[str, Tensor]:
     """Mean face (468, 2), one spread of all landmarks (), mean and spread of the audio's columns over a split.
 
     The columns are (80,) log-mel bands, or (60,) speech features. Unknown (NaN) and occluded landmarks are left out;
@@ -134,8 +134,8 @@ def denoiser_losses(
 
 
 def fit_denoiser(
-    training: ClipStore,
-    validation: ClipStore,
+    training: Clips,
+    validation: Clips,
     asset: HeadAsset,
     prior: MotionPrior,
     out_dir: Path,

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from occlufacediff.config.training import LossSettings, MotionPriorSettings
-from occlufacediff.datasets.store import ClipStore
+from occlufacediff.datasets.clips import Clips
 from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.models.layers import FRAMES_PER_LATENT
@@ -49,7 +49,7 @@ def motion_of(batch: Batch) -> Tensor:
     return torch.cat([batch["exp"], batch["jaw"]], -1)
 
 
-def motion_statistics(store: ClipStore) -> tuple[Tensor, Tensor]:
+def motion_statistics(store: Clips) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (M,) of motion over all frames of a split."""
     count, total, square = 0, 0.0, 0.0
     for index in range(len(store)):
@@ -60,7 +60,7 @@ def motion_statistics(store: ClipStore) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(np.float32(mean)), torch.from_numpy(np.float32(spread))
 
 
-def principal_components(store: ClipStore, prior: MotionPrior, seed: int) -> tuple[Tensor, Tensor]:
+def principal_components(store: Clips, prior: MotionPrior, seed: int) -> tuple[Tensor, Tensor]:
     """Components (K, 8 M) of 8 frames of scaled motion over a split, and their standard deviations (K,)."""
     dataset = WindowDataset(store, seed=seed)
     count = min(4 * len(store), 2048)
@@ -78,7 +78,7 @@ def principal_components(store: ClipStore, prior: MotionPrior, seed: int) -> tup
 
 
 @torch.no_grad()
-def latent_statistics(prior: MotionPrior, store: ClipStore, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def latent_statistics(prior: MotionPrior, store: Clips, seed: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (D,) of latents over at most 1,024 windows of a split."""
     dataset = WindowDataset(store, seed=seed)
     count = min(8 * len(store), 1024)
@@ -91,8 +91,8 @@ def latent_statistics(prior: MotionPrior, store: ClipStore, seed: int, device: t
 
 
 def fit_motion_prior(
-    training: ClipStore,
-    validation: ClipStore,
+    training: Clips,
+    validation: Clips,
     asset: HeadAsset,
     out_dir: Path,
     *,

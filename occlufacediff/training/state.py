@@ -21,7 +21,7 @@ Row = dict[str, float]
 #: Folder of the state in a checkpoint's folder.
 RESUME = "resume"
 #: Settings of the loop that leave the course of the weights unchanged. ``max_steps`` is compared separately.
-FREE_SETTINGS = ("max_steps", "epochs", "max_minutes", "validate_every", "save_every", "loader_workers", "memory_mib")
+FREE_SETTINGS = ("max_steps", "epochs", "max_minutes", "validate_every", "save_every", "loader_workers")
 
 
 @dataclass(frozen=True)

@@ -11,8 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from occlufacediff.config.occlusion import MaskSettings
 from occlufacediff.config.training import AugmentSettings
-from occlufacediff.datasets.clips import Float
-from occlufacediff.datasets.store import ClipStore
+from occlufacediff.datasets.clips import Clips, Float
 from occlufacediff.errors import ConfigError
 from occlufacediff.face_mesh import IBUG_68
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME
@@ -42,7 +41,7 @@ class WindowDataset(Dataset[dict[str, Float]]):
 
     def __init__(
         self,
-        store: ClipStore,
+        store: Clips,
         *,
         seed: int,
         augment: AugmentSettings | None = None,
@@ -159,7 +158,7 @@ def batches(
     )
 
 
-def fixed_windows(store: ClipStore, count: int, masks: MaskSettings | None, seed: int) -> Batch:
+def fixed_windows(store: Clips, count: int, masks: MaskSettings | None, seed: int) -> Batch:
     """At most ``count`` windows for validation, always the same: masked, not augmented."""
     dataset = WindowDataset(store, seed=seed, masks=masks)
     return collate([dataset[index] for index in range(min(count, 4 * len(store)))])

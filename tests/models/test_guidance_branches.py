@@ -43,7 +43,7 @@ def prior(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("prior")
     train_motion_prior(
         files.manifest,
-        files.coefficients,
+        files.packed(),
         files.head,
         folder,
         settings=MotionPriorSettings(loop=replace(LOOP, max_steps=10, validate_every=10, save_every=10)),
@@ -58,9 +58,8 @@ def trained(files: Files, prior: Path, folder: Path, odds: float, steps: int) ->
     loop = replace(LOOP, max_steps=steps, validate_every=steps, save_every=steps)
     train_denoiser(
         files.manifest,
-        files.clips,
-        files.audio,
-        files.coefficients,
+        files.packed(),
+        files.packed("log_mel"),
         files.head,
         prior,
         folder,
@@ -75,9 +74,7 @@ def trained(files: Files, prior: Path, folder: Path, odds: float, steps: int) ->
 @torch.no_grad()
 def errors(denoiser: Denoiser, prior: MotionPrior, files: Files) -> dict[tuple[bool, bool], float]:
     """Mean squared error of each branch's predicted latents over the training clips."""
-    store = ClipStore(
-        files.manifest, "train", coefficients=files.coefficients, clips=files.clips, audio=files.audio, memory_mib=64
-    )
+    store = ClipStore(files.manifest, "train", coefficients=files.coefficients, clips=files.clips, audio=files.audio)
     schedule, step = NoiseSchedule.cosine(), torch.tensor([STEP])
     result = dict.fromkeys(BRANCHES, 0.0)
     for number in range(len(store)):

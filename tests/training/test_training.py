@@ -26,6 +26,7 @@ from occlufacediff.config.load import check_settings
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
+from occlufacediff.datasets.audio_kinds import AUDIO_OF_PRESET
 from occlufacediff.device import pick_device
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.evaluation.predictions import read_motion, read_occlusion
@@ -65,7 +66,7 @@ def prior_of(files: Files, out: Path, settings: MotionPriorSettings | None = Non
     settings = settings or MotionPriorSettings(loop=QUICK)
     train_motion_prior(
         files.manifest,
-        files.coefficients,
+        files.packed(),
         files.head,
         out,
         settings=settings,
@@ -85,9 +86,8 @@ def prior(files: Files, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def denoiser_of(files: Files, prior: Path, out: Path, settings: DenoiserSettings) -> None:
     train_denoiser(
         files.manifest,
-        files.clips,
-        files.audio,
-        files.coefficients,
+        files.packed(),
+        files.packed(AUDIO_OF_PRESET[settings.preset]),
         files.head,
         prior,
         out,
@@ -177,7 +177,6 @@ def resumed(
     "change",
     [
         {"loader_workers": 1},
-        {"memory_mib": 0},
         {"save_every": 5},
         {"validate_every": 4},
         {"max_minutes": 60.0},

@@ -22,6 +22,7 @@ from small_data import Files, write_small_data
 from occlufacediff.config.occlusion import MaskSettings
 from occlufacediff.config.training import AugmentSettings
 from occlufacediff.datasets.clips import fit_rows
+from occlufacediff.datasets.packed import PackedClips
 from occlufacediff.datasets.store import ClipStore
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.models.conditions import Conditions, GuidanceBranch, SampleInput
@@ -39,7 +40,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return write_small_data(tmp_path_factory.mktemp("data"))
 
 
-def store_of(files: Files, split: str = "train", memory_mib: int = 0, audio_as: str = "log_mel") -> ClipStore:
+def store_of(files: Files, split: str = "train", audio_as: str = "log_mel", phones: bool = True) -> ClipStore:
     return ClipStore(
         files.manifest,
         split,
@@ -47,7 +48,7 @@ def store_of(files: Files, split: str = "train", memory_mib: int = 0, audio_as: 
         clips=files.clips,
         audio=files.audio,
         audio_as=audio_as,
-        memory_mib=memory_mib,
+        phones=[files.phones(path) for path in files.audio] if audio_as == "speech" and phones else None,
     )
 
 
@@ -61,40 +62,40 @@ def test_store_gives_the_usable_clips_of_its_split(files: Files) -> None:
     assert clip.lmk_2d.shape == (50, 468, 2)
     assert clip.log_mel is not None
     assert clip.log_mel.shape == (200, 80)
-    kept = store_of(files, memory_mib=100)
-    assert np.array_equal(kept[1].lmk_2d, clip.lmk_2d)
     wave = store_of(files, audio_as="waveform")[0].waveform
     assert wave is not None
     assert abs(wave.mean()) < 1e-5
     assert abs(wave.std() - 1) < 1e-3
 
 
-def test_speech_features_are_computed_if_not_stored(files: Files) -> None:
-    clip = store_of(files, audio_as="speech")[0]
+def test_speech_features_are_computed_from_recognised_phones(files: Files) -> None:
+    clip = store_of(files, audio_as="speech")[1]
     assert clip.log_mel is not None
     assert clip.log_mel.shape == (4 * len(clip.exp), N_FEATURES)
     np.testing.assert_allclose(clip.log_mel[:, N_BANDS:].sum(axis=1), 1.0, atol=1e-5)
-
-
-def test_phones_of_a_clip_are_recognised_once(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The recogniser is slow, and a clip is read for each of its windows."""
-    audio: list[int] = []
-
-    def decode_now(samples: bytes) -> list[tuple[str, float]]:
-        audio.append(len(samples) // 2)  # of 16 bits
-        return real(samples)
-
-    real = recognition._decode_phones
-    monkeypatch.setattr(recognition, "_decode_phones", decode_now)
-    store = store_of(files, audio_as="speech")
-    first, again = (store[1].log_mel for _ in range(2))
-    assert audio == [640 * 70, 640 * 50]
-    assert first is not None
-    assert again is not None
-    np.testing.assert_array_equal(first, again)
     with h5py.File(files.audio[0]) as file:
-        group = file[store.rows[1][1]]
-        np.testing.assert_array_equal(again, speech_features(group["waveform"][()], group["log_mel"][()]))
+        group = file["happy/level_1/001"]
+        np.testing.assert_array_equal(clip.log_mel, speech_features(group["waveform"][()], group["log_mel"][()]))
+
+
+def test_reading_clips_recognises_no_phones(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The recogniser is slow, and a clip is read for each of its windows."""
+    store = store_of(files, audio_as="speech")
+    packed = files.packed("speech")
+
+    def refuse(samples: bytes) -> list[tuple[str, float]]:
+        raise AssertionError("phones are recognised")
+
+    monkeypatch.setattr(recognition, "_decode_phones", refuse)
+    clips = PackedClips(files.manifest, "train", face=files.packed(), audio=packed, audio_as="speech")
+    for index in range(len(store)):
+        np.testing.assert_array_equal(clips[index].log_mel, store[index].log_mel)
+
+
+def test_speech_without_phones_is_refused(files: Files) -> None:
+    store = ClipStore(files.manifest, "train", coefficients=files.coefficients, audio=files.audio, audio_as="speech")
+    with pytest.raises(AssetError, match="recognise its phones first"):
+        store[0]
 
 
 def test_store_names_what_is_missing(files: Files, tmp_path: Path) -> None:
@@ -106,7 +107,7 @@ def test_store_names_what_is_missing(files: Files, tmp_path: Path) -> None:
         store_of(replace(files, audio=[tmp_path / "A1.h5"]))
     (tmp_path / "A1.h5").write_bytes(b"not hdf5")
     with pytest.raises(AssetError, match="not a readable HDF5"):
-        store_of(replace(files, audio=[tmp_path / "A1.h5", *files.audio[1:]]))
+        store_of(replace(files, audio=[tmp_path / "A1.h5", *files.audio[1:]]))[0]
     with h5py.File(tmp_path / "A2.h5", "w") as file:
         file["x"] = 1
     with pytest.raises(AssetError, match=r"A2.h5: clip happy/level_1/000 is missing"):
@@ -191,7 +192,7 @@ def test_audio_shorter_than_its_clip_ends_in_silence(files: Files, tmp_path: Pat
         file["happy/level_1/000/log_mel"] = np.full((270, 80), 2.0, np.float32)
         file["happy/level_1/000/speech"] = np.eye(N_FEATURES, dtype=np.float32)[np.full(270, N_BANDS)] - 1
     short = replace(files, audio=[tmp_path / "A1.h5", *files.audio[1:]])
-    mel, audio = (store_of(short, audio_as=audio_as)[0].log_mel for audio_as in ("log_mel", "speech"))
+    mel, audio = (store_of(short, audio_as=audio_as, phones=False)[0].log_mel for audio_as in ("log_mel", "speech"))
     assert mel is not None
     assert audio is not None
     assert (mel[270:] == 2.0).all()

@@ -1,0 +1,178 @@
+"""Packed files: the arrays of all clips of a subject, one after the other, in an HDF5 file that can be mapped.
+
+A packed file has ``clip`` (N,) names, ``first`` (N + 1,) frame numbers at which the clips begin, and arrays whose rows
+are the clips' rows in this order. An array with k rows per frame has k * ``first[-1]`` rows; ``shape`` has one row per
+clip. Arrays are contiguous and not compressed: any part of them is a part of the file. The attribute ``sha256`` of an
+array is the digest of its content.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import mmap
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import h5py
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from occlufacediff import __version__
+from occlufacediff.errors import AssetError
+from occlufacediff.files import file_version, new_hdf5
+
+#: Arrays begin at multiples of this many bytes, so that their values are aligned in memory.
+ALIGNMENT = 64
+
+
+@dataclass(frozen=True)
+class Column:
+    """An array of a packed file.
+
+    Attributes:
+        name: of the array.
+        width: shape of a row.
+        dtype: of the values.
+        rate: rows per frame; 0: one row per clip.
+    """
+
+    name: str
+    width: tuple[int, ...]
+    dtype: DTypeLike = np.float32
+    rate: int = 1
+
+
+def write_packed(
+    path: Path,
+    clips: Mapping[str, int],
+    columns: Sequence[Column],
+    read: Callable[[str], Mapping[str, NDArray[Any]]],
+    attributes: Mapping[str, Any],
+) -> None:
+    """Write a packed file; one clip at a time is in memory. The bytes depend on the arguments only.
+
+    Args:
+        path: of the file.
+        clips: number of frames of each clip, in the order of the file.
+        columns: the arrays.
+        read: gives the arrays of a clip by name.
+        attributes: of the file; the program's version is added.
+
+    Raises:
+        AssetError: an array of a clip has another shape than its column.
+        StorageError: the file cannot be written.
+    """
+    first = np.concatenate([[0], np.cumsum(list(clips.values()), dtype=np.int64)]).astype(np.int64)
+    with new_hdf5(path, alignment=ALIGNMENT) as file:
+        for name, value in {**attributes, "version": __version__}.items():
+            file.attrs[name] = value
+        file["clip"] = np.array([clip.encode() for clip in clips], dtype=np.bytes_)
+        file["first"] = first
+        arrays, digests = {}, {column.name: hashlib.sha256() for column in columns}
+        for column in columns:
+            rows = column.rate * int(first[-1]) if column.rate else len(clips)
+            arrays[column.name] = file.create_dataset(column.name, (rows, *column.width), column.dtype)
+        for number, (clip, frames) in enumerate(clips.items()):
+            values = read(clip)
+            for column in columns:
+                begin, rows = (column.rate * first[number], column.rate * frames) if column.rate else (number, 1)
+                value = np.ascontiguousarray(values[column.name], column.dtype)
+                if column.rate == 0:
+                    value = value[None]
+                if value.shape != (rows, *column.width):
+                    raise AssetError(
+                        f"{path}: {clip}: {column.name} has the shape {value.shape}, needs {(rows, *column.width)} "
+                        "as the subject's other clips; run the stage that made it again"
+                    )
+                arrays[column.name][begin : begin + rows] = value
+                digests[column.name].update(value.data)
+        for name, digest in digests.items():
+            arrays[name].attrs["sha256"] = digest.hexdigest()
+
+
+class PackedFile:
+    """Clips of a packed file, as views of the mapped file.
+
+    The constructor reads names and places and closes the file again. `open` maps the arrays; it must be called in the
+    process that reads them.
+
+    Raises:
+        AssetError: the file is missing or is not a packed file.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._version = file_version(path)
+        try:
+            with h5py.File(path, "r") as file:
+                self.attributes: dict[str, Any] = dict(file.attrs)
+                self.places = {name.decode(): number for number, name in enumerate(file["clip"][()])}
+                self.first: NDArray[np.int64] = file["first"][()]
+                self.digests: dict[str, str] = {
+                    name: str(file[name].attrs["sha256"]) for name in sorted(file) if "sha256" in file[name].attrs
+                }
+                self._layout = {
+                    name: (file[name].id.get_offset() or 0, file[name].shape, file[name].dtype) for name in self.digests
+                }
+        except FileNotFoundError as error:
+            raise AssetError(f"{path}: does not exist; run the stage that packs the training data") from error
+        except (OSError, KeyError) as error:
+            raise AssetError(f"{path}: not a packed file ({error}); delete it and pack the data again") from error
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._layout
+
+    def open(self) -> MappedFile:
+        """Map the file into this process.
+
+        Raises:
+            AssetError: the file is missing, or is not the one that the constructor read.
+        """
+        if file_version(self.path) != self._version:
+            raise AssetError(
+                f"{self.path}: was replaced or deleted while it was used; start the training again, it resumes if its "
+                "data are the same"
+            )
+        return MappedFile(self.path, self._layout)
+
+    def rows(self, clip: str, rate: int) -> slice:
+        """Rows of a clip in an array with ``rate`` rows per frame, or its one row if ``rate`` is 0.
+
+        Raises:
+            AssetError: there is no such clip in the file.
+        """
+        if clip not in self.places:
+            raise AssetError(f"{self.path}: clip {clip} is missing, which the manifest lists as usable; pack it again")
+        number = self.places[clip]
+        if rate == 0:
+            return slice(number, number + 1)
+        return slice(rate * int(self.first[number]), rate * int(self.first[number + 1]))
+
+
+class MappedFile:
+    """Read-only arrays of a packed file, by name; nothing is read before it is used."""
+
+    def __init__(self, path: Path, layout: Mapping[str, tuple[int, tuple[int, ...], np.dtype[Any]]]) -> None:
+        self.arrays: dict[str, NDArray[Any]] = {}
+        self._map: mmap.mmap | None = None
+        if not any(np.prod(shape) for _, shape, _ in layout.values()):
+            self.arrays = {name: np.empty(shape, dtype) for name, (_, shape, dtype) in layout.items()}
+            return
+        try:
+            with path.open("rb") as file:
+                self._map = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            for name, (offset, shape, dtype) in layout.items():
+                count = int(np.prod(shape))
+                self.arrays[name] = np.frombuffer(self._map, dtype, count, offset).reshape(shape)
+        except (OSError, ValueError) as error:
+            raise AssetError(f"{path}: cannot be mapped ({error}); pack the training data again") from error
+
+    def forget(self) -> None:
+        """Take the pages read so far out of this process' memory; the system keeps them in its cache if it can.
+
+        Arrays stay valid: their pages are read again when they are used.
+        """
+        if self._map is not None:
+            self._map.madvise(mmap.MADV_DONTNEED)

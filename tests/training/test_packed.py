@@ -1,0 +1,187 @@
+"""Packed and mapped clips: the same numbers as the stages' files, in any process, with little memory."""
+
+from __future__ import annotations
+
+import os
+import sys
+from dataclasses import fields, replace
+from multiprocessing import get_context
+from pathlib import Path
+
+import h5py
+import numpy as np
+import pytest
+
+sys.path += [str(Path(__file__).resolve().parent.parent)]
+
+from small_data import Files, write_small_data
+
+from occlufacediff.datasets.audio_kinds import AUDIO_OF_PRESET
+from occlufacediff.datasets.packed import AUDIO, PackedClips
+from occlufacediff.datasets.packed_files import Column, PackedFile, write_packed
+from occlufacediff.datasets.store import ClipStore
+from occlufacediff.errors import AssetError
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.stages.pack import pack_audio, pack_face
+
+
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
+    return write_small_data(tmp_path_factory.mktemp("data"), clips=3)
+
+
+def packed_clips(files: Files, kind: str = "log_mel", split: str = "train") -> PackedClips:
+    return PackedClips(
+        files.manifest, split, face=files.packed(), landmarks=True, audio=files.packed(kind), audio_as=kind
+    )
+
+
+@pytest.mark.parametrize("kind", sorted(set(AUDIO_OF_PRESET.values())))
+def test_packed_clips_have_the_numbers_of_the_stages_files(files: Files, kind: str) -> None:
+    store = ClipStore(
+        files.manifest,
+        "train",
+        coefficients=files.coefficients,
+        clips=files.clips,
+        audio=files.audio,
+        audio_as=kind,
+        phones=[files.phones(path) for path in files.audio],
+    )
+    packed = packed_clips(files, kind)
+    assert len(packed) == len(store) == 6
+    assert packed.clip_sentences() == store.clip_sentences()
+    for index in range(len(store)):
+        assert packed.clip_id(index) == store.clip_id(index)
+        for field in fields(packed[index]):
+            mine, theirs = getattr(packed[index], field.name), getattr(store[index], field.name)
+            np.testing.assert_array_equal(mine, theirs)
+            assert mine is None or mine.dtype == theirs.dtype
+
+
+def test_equal_data_give_equal_bytes_and_an_equal_digest(files: Files, tmp_path: Path) -> None:
+    for turn in ("a", "b"):
+        pack_face("A1", files.coefficients[0], files.clips[0], tmp_path / turn / "A1.h5")
+        pack_audio("A1", "waveform", tmp_path / turn / "A1.h5", files.audio[0], tmp_path / turn / "audio.h5")
+    assert (tmp_path / "a/A1.h5").read_bytes() == (tmp_path / "b/A1.h5").read_bytes()
+    assert (tmp_path / "a/audio.h5").read_bytes() == (tmp_path / "b/audio.h5").read_bytes()
+    with_copy = [tmp_path / "a/A1.h5", *files.packed()[1:]]
+    digests = [PackedClips(files.manifest, "train", face=face).digest() for face in (files.packed(), with_copy)]
+    assert digests[0] == digests[1]
+
+
+@pytest.mark.parametrize("name", ["exp", "shape", "lmk_2d", "log_mel"])
+def test_the_digest_follows_the_content_that_is_read(files: Files, tmp_path: Path, name: str) -> None:
+    before = packed_clips(files).digest()
+    motion_before = PackedClips(files.manifest, "train", face=files.packed()).digest()
+    source = {"lmk_2d": files.clips, "log_mel": files.audio}.get(name, files.coefficients)[0]
+    changed = tmp_path / source.name
+    changed.write_bytes(source.read_bytes())
+    with h5py.File(changed, "r+") as file:
+        values = file["happy/level_1/000"][{"lmk_2d": "landmarks"}.get(name, name)]
+        values[...] = values[()] + np.float32(0.5)
+    kind = {"lmk_2d": "clips", "log_mel": "audio"}.get(name, "coefficients")
+    other = replace(files, **{kind: [changed, *getattr(files, kind)[1:]]})
+    assert packed_clips(other).digest() != before
+    same_motion = PackedClips(files.manifest, "train", face=other.packed()).digest() == motion_before
+    assert same_motion == (name in ("lmk_2d", "log_mel"))
+
+
+def _sums(clips: PackedClips, queue: object) -> None:
+    mapped_before = len(clips._mapped) if clips._process == os.getpid() else 0
+    queue.put((mapped_before, [float(clips[index].exp.sum()) for index in range(len(clips))]))
+
+
+@pytest.mark.parametrize("start", ["fork", "spawn"])
+def test_each_process_maps_the_files_itself(files: Files, start: str) -> None:
+    clips = packed_clips(files)
+    expected = [float(clips[index].exp.sum()) for index in range(len(clips))]
+    assert clips._mapped
+    context = get_context(start)
+    queue = context.Queue()
+    process = context.Process(target=_sums, args=(clips, queue))
+    process.start()
+    mapped_before, sums = queue.get(timeout=60)
+    process.join()
+    assert mapped_before == 0
+    assert sums == expected
+
+
+def test_no_file_is_opened_for_a_window(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
+    clips = packed_clips(files)
+    for index in range(len(clips)):
+        clips[index]
+
+    def refuse(*arguments: object, **named: object) -> None:
+        raise AssertionError("a file is opened")
+
+    monkeypatch.setattr(h5py, "File", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
+    assert sum(float(clips[index].exp.sum()) for index in range(len(clips))) != 0
+
+
+def memory_of_files() -> int:
+    """KiB of mapped files in the memory of this process."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("RssFile"))
+
+
+def test_pages_that_were_read_do_not_stay_in_memory(tmp_path: Path) -> None:
+    rows = 2000
+    column = Column("lmk_2d", (468, 2))
+    values = {"lmk_2d": np.ones((rows, 468, 2), np.float32)}
+    write_packed(tmp_path / "A.h5", {f"{n}": rows for n in range(8)}, [column], lambda clip: values, {})
+    file = PackedFile(tmp_path / "A.h5").open()
+    before = memory_of_files()
+    assert float(file.arrays["lmk_2d"].sum(dtype=np.float64)) == 8 * rows * 468 * 2
+    assert memory_of_files() - before > 40_000
+    file.forget()
+    assert memory_of_files() - before < 8_000
+    assert (file.arrays["lmk_2d"][::1000] == 1).all()
+
+
+def test_faults_are_named(files: Files, tmp_path: Path) -> None:
+    with pytest.raises(AssetError, match=r"A1\.h5: holds no speech, which the denoiser reads"):
+        PackedClips(files.manifest, "train", face=files.packed(), audio=files.packed("log_mel"), audio_as="speech")
+    face = files.packed()
+    with pytest.raises(AssetError, match="no file of subject A1"):
+        PackedClips(files.manifest, "train", face=face[1:])
+    with pytest.raises(AssetError, match="does not exist"):
+        PackedClips(files.manifest, "train", face=[tmp_path / "A1.h5", *face[1:]])
+    cut_off = tmp_path / "A1.h5"
+    cut_off.write_bytes(face[0].read_bytes()[:-5000])
+    with pytest.raises(AssetError, match="not a packed file"):
+        PackedClips(files.manifest, "train", face=[cut_off, *face[1:]])
+    cut_off.write_bytes(face[1].read_bytes())
+    clips = PackedClips(files.manifest, "train", face=[cut_off, *face[1:]])
+    cut_off.write_bytes(face[0].read_bytes())
+    with pytest.raises(AssetError, match="was replaced or deleted while it was used"):
+        clips[0]
+    with h5py.File(tmp_path / "few.h5", "w") as few, h5py.File(files.coefficients[0]) as whole:
+        whole.copy("happy/level_1/000", few, "happy/level_1/000")
+    pack_face("A1", tmp_path / "few.h5", files.clips[0], cut_off)
+    with pytest.raises(AssetError, match=r"clip happy/level_1/001 is missing, which the manifest lists"):
+        PackedClips(files.manifest, "train", face=[cut_off, *face[1:]])
+    other_head = replace(HeadAsset.load(files.head), name="other")
+    with h5py.File(cut_off, "r+") as file:
+        file.attrs["head_name"] = "small"
+    with pytest.raises(AssetError, match="belongs to the head model 'small'"):
+        PackedClips(files.manifest, "train", face=[cut_off, *face[1:]], head=other_head)
+
+
+def test_clips_without_audio_are_left_out_of_packed_audio(files: Files, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "audio.h5", "w") as some, h5py.File(files.audio[0]) as whole:
+        whole.copy("happy/level_1/001", some, "happy/level_1/001")
+    pack_audio("A1", "waveform", files.packed()[0], tmp_path / "audio.h5", tmp_path / "A1.h5")
+    packed = PackedFile(tmp_path / "A1.h5")
+    assert list(packed.places) == ["happy/level_1/001"]
+    rate, _ = AUDIO["waveform"]
+    assert packed.rows("happy/level_1/001", rate) == slice(0, 640 * 50)
+
+
+def test_a_subject_without_usable_clips_has_an_empty_file(files: Files, tmp_path: Path) -> None:
+    with h5py.File(tmp_path / "none.h5", "w") as file:
+        file.attrs["head_name"] = "small"
+    pack_face("A1", tmp_path / "none.h5", files.clips[0], tmp_path / "A1.h5")
+    pack_audio("A1", "log_mel", tmp_path / "A1.h5", files.audio[0], tmp_path / "audio.h5")
+    assert PackedFile(tmp_path / "A1.h5").places == {}
+    assert PackedFile(tmp_path / "audio.h5").open().arrays["log_mel"].size == 0
