@@ -67,6 +67,9 @@ class Clips(Protocol):
 
     def __getitem__(self, index: int) -> Clip: ...
 
+    def frames_of(self, index: int) -> int:
+        """Number of frames of a clip, read without its arrays."""
+
     def clip_id(self, index: int) -> str:
         """`<subject>/<clip>`."""
 

@@ -107,6 +107,12 @@ class PackedClips:
         """Maps stay in their process."""
         return self.__dict__ | {"_mapped": {}}
 
+    def frames_of(self, index: int) -> int:
+        """Number of frames of a clip, read without its arrays."""
+        (subject, clip), run = self.rows[index], self._runs[index]
+        rows = self._files["face"][subject].rows(clip, 1) if run is None else run
+        return rows.stop - rows.start
+
     def clip_id(self, index: int) -> str:
         """`<subject>/<clip>`."""
         return clip_id(self.rows[index])

@@ -76,8 +76,7 @@ class ClipStore:
 
     def frames_of(self, index: int) -> int:
         """Number of frames of a clip, read without its arrays."""
-        run = self._runs[index]
-        return len(self._group("coefficients", index)["exp"]) if run is None else run.stop - run.start
+        return len(self._group("coefficients", index)["exp"])
 
     def clip_id(self, index: int) -> str:
         """`<subject>/<clip>`."""

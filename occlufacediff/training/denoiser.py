@@ -211,8 +211,8 @@ def initialise_wav2vec2(encoder: Wav2Vec2Encoder, settings: Wav2Vec2Settings) ->
 def _our_task(
     denoiser: Denoiser,
     prior: MotionPrior,
-    training: ClipStore,
-    validation: ClipStore,
+    training: Clips,
+    validation: Clips,
     asset: HeadAsset,
     *,
     settings: DenoiserSettings,

@@ -142,8 +142,8 @@ def fit_motion_prior(
 
 def _our_task(
     prior: MotionPrior,
-    training: ClipStore,
-    validation: ClipStore,
+    training: Clips,
+    validation: Clips,
     asset: HeadAsset,
     *,
     settings: MotionPriorSettings,

@@ -26,7 +26,7 @@ from occlufacediff.config.published_recipe import (
 )
 from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
 from occlufacediff.datasets.clips import Clip
-from occlufacediff.datasets.store import ClipStore
+from occlufacediff.datasets.packed import PackedClips
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.head.model import HeadModel
 from occlufacediff.head.skinning import vertices_numpy
@@ -87,15 +87,14 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     return write_small_data(tmp_path_factory.mktemp("published"), frames=(70, 64))
 
 
-def store_of(files: Files, split: str = "train") -> ClipStore:
-    return ClipStore(
+def store_of(files: Files, split: str = "train") -> PackedClips:
+    return PackedClips(
         files.manifest,
         split,
-        coefficients=files.coefficients,
-        clips=files.clips,
-        audio=files.audio,
+        face=files.packed(),
+        landmarks=True,
+        audio=files.packed("waveform"),
         audio_as="waveform",
-        memory_mib=100,
     )
 
 
@@ -248,7 +247,7 @@ def test_landmarks_that_the_recording_does_not_show_are_no_target(files: Files) 
 
 def prior_of(files: Files, out: Path, settings: MotionPriorSettings = PRIOR) -> None:
     train_motion_prior(
-        files.manifest, files.coefficients, files.head, out, settings=settings, origin=ORIGIN, seed=1, device="cpu"
+        files.manifest, files.packed(), files.head, out, settings=settings, origin=ORIGIN, seed=1, device="cpu"
     )
 
 
@@ -423,9 +422,8 @@ def test_validation_is_the_same_in_every_epoch_unless_asked(files: Files, prior:
 def denoiser_of(files: Files, prior: Path, out: Path, settings: DenoiserSettings = DENOISER) -> None:
     train_denoiser(
         files.manifest,
-        files.clips,
-        files.audio,
-        files.coefficients,
+        files.packed(),
+        files.packed("waveform"),
         files.head,
         prior,
         out,
