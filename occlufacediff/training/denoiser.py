@@ -183,7 +183,7 @@ def fit_denoiser(
     return denoiser, record
 
 
-def _new_denoiser(training: ClipStore, prior: MotionPrior, settings: DenoiserSettings) -> Denoiser:
+def _new_denoiser(training: Clips, prior: MotionPrior, settings: DenoiserSettings) -> Denoiser:
     """A denoiser with random weights, except wav2vec2's, and the statistics of its inputs."""
     denoiser = Denoiser(denoiser_config(settings, prior))
     if isinstance(denoiser.audio_encoder, Wav2Vec2Encoder):
