@@ -1,6 +1,8 @@
 # The motion prior, then the denoiser, which works in its latents.
 if INITIAL:
 
+    ruleorder: keep_motion_prior > train_motion_prior
+
     rule keep_motion_prior:
         input:
             checkpoint=network(INITIAL, "motion_prior"),
@@ -26,37 +28,36 @@ if INITIAL:
         script:
             "../scripts/keep_motion_prior.py"
 
-else:
 
-    rule train_motion_prior:
-        input:
-            manifest=manifest_with("train", "validation"),
-            face=of_subjects(f"{PACKED}/face/{{subject}}.h5"),
-            head=HEAD,
-        output:
-            model=f"{RUN}/motion_prior/model.safetensors",
-            config=f"{RUN}/motion_prior/config.yaml",
-            history=f"{RUN}/motion_prior/history.csv",
-        log:
-            f"{LOGS}/train_motion_prior/{cfg.run.name}.log",
-        benchmark:
-            f"{LOGS}/train_motion_prior/{cfg.run.name}.tsv"
-        threads: cores(8)
-        resources:
-            mem_mb=scaled_by_attempt(4000),
-            runtime=600,
-            gpu=gpus(),
-        params:
-            settings=as_params(cfg.motion_prior),
-            origin=dict(dataset=cfg.dataset, split_rule=cfg.split.rule, run=cfg.run.name),
-            seed=RUN_SEED,
-            code=fingerprint("occlufacediff.stages.train"),
-        message:
-            "Train the motion prior"
-        conda:
-            "../envs/learn.yaml"
-        script:
-            "../scripts/train_motion_prior.py"
+rule train_motion_prior:
+    input:
+        manifest=manifest_with("train", "validation"),
+        face=of_subjects(f"{PACKED}/face/{{subject}}.h5"),
+        head=HEAD,
+    output:
+        model=f"{RUN}/motion_prior/model.safetensors",
+        config=f"{RUN}/motion_prior/config.yaml",
+        history=f"{RUN}/motion_prior/history.csv",
+    log:
+        f"{LOGS}/train_motion_prior/{cfg.run.name}.log",
+    benchmark:
+        f"{LOGS}/train_motion_prior/{cfg.run.name}.tsv"
+    threads: cores(8)
+    resources:
+        mem_mb=scaled_by_attempt(4000),
+        runtime=600,
+        gpu=gpus(),
+    params:
+        settings=as_params(cfg.motion_prior),
+        origin=dict(dataset=cfg.dataset, split_rule=cfg.split.rule, run=cfg.run.name),
+        seed=RUN_SEED,
+        code=fingerprint("occlufacediff.stages.train"),
+    message:
+        "Train the motion prior"
+    conda:
+        "../envs/learn.yaml"
+    script:
+        "../scripts/train_motion_prior.py"
 
 
 rule train_denoiser:

@@ -28,9 +28,9 @@ def check_training(config: Config) -> None:
     initial = initial_checkpoint(config)
     if initial is not None:
         _check_initial(config, initial)
-        return
-    if config.motion_prior.preset == "published":
-        _check_head(config)
+    elif config.motion_prior.preset == "published":
+        if not config.motion_prior.fit_to_head:
+            _check_head(config)
     elif config.denoiser.preset == "published":
         raise ConfigError(
             "Configuration, denoiser.preset: 'published' needs the published motion prior, but motion_prior.preset is "
@@ -58,7 +58,10 @@ def expressions_of(head: Path) -> int:
 
 def _check_head(config: Config) -> None:
     need = f"'published' needs a head model with {PUBLISHED_EXPRESSIONS} expressions"
-    remedy = "give FLAME as head (occlufacediff convert FLAME_FOLDER --to models/flame2020.npz), or use 'compact'"
+    remedy = (
+        "give FLAME as head (occlufacediff convert FLAME_FOLDER --to models/flame2020.npz), use 'compact', or set "
+        "motion_prior.fit_to_head"
+    )
     if config.head is None:
         raise ConfigError(
             f"Configuration, motion_prior.preset: {need}, but head is null, which builds the open head; {remedy}."

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import yaml
 from snakemake.utils import update_config
 
@@ -109,7 +110,8 @@ def prepare(folder: Path) -> None:
         for network in ("motion_prior", "denoiser")
         for name in ("model.safetensors", "config.yaml")
     ]
-    files += ["models/flame2020.npz", "FILE", "VIDEO", "FOLDER/talk.mp4"]
+    files += ["models/wav2vec2-base-960h/model.safetensors", "FILE", "VIDEO", "FOLDER/talk.mp4"]
+    files += [f"VIDEOS/{speaker}/talk.mp4" for speaker in ("anna", "ben", "carl", "dora")]
     emote = "published/processed"
     files += [
         f"{emote}/{kind}/{subject}/front/.keep"
@@ -120,6 +122,8 @@ def prepare(folder: Path) -> None:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.touch()
+    # Checks of the head model read its number of expressions.
+    np.savez(folder / "models/flame2020.npz", expdirs=np.zeros((1, 3, 100), np.float32))
     (folder / "mead_files.csv").write_text(
         "subject,file,id,size,sha256\n"
         + "".join(

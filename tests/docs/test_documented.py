@@ -155,6 +155,8 @@ def test_configuration_files_are_valid(path: Path):
     if config["source"] == "local":
         # Given on the command line.
         config["archives"] = "FOLDER"
+    if config["source"] == "videos":
+        config["videos"] = "VIDEOS"
     load_config(config)
 
 

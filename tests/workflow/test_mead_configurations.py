@@ -1,0 +1,150 @@
+"""Both configurations for MEAD from archives to the report, on generated archives with MEAD's names and sentences."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import mead_stand_ins as mead
+import pandas as pd
+import pytest
+import torch
+import yaml
+from click.testing import CliRunner
+from mead_stand_ins import write_archives, write_emote, write_table
+from safetensors.torch import load_file, save_file
+from snakemake.utils import update_config
+from tiny_tree import Tree, copy_workflow
+
+from occlufacediff.cli import main
+from occlufacediff.models.audio_encoder import Wav2Vec2Encoder, Wav2Vec2Sizes
+
+pytestmark = [pytest.mark.long, pytest.mark.xdist_group("workflow")]
+
+#: Sizes of wav2vec2 for tests.
+SMALL = {
+    "hidden_size": 16,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "intermediate_size": 24,
+    "conv_dim": [8] * 7,
+    "num_conv_pos_embeddings": 4,
+    "num_conv_pos_embedding_groups": 2,
+}
+LOOP = {"batch_size": 2, "validate_every": 2, "validation_windows": 2, "save_every": 2, "loader_workers": 0}
+TINY = {
+    "evaluation": {"occlusions": ["mouth"], "steps": 2},
+    "report": {"videos": 1, "video_seconds": 0.5, "panel_px": 128, "contact_pictures": 2},
+}
+
+
+@pytest.fixture(scope="module")
+def own(finished: Tree, tmp_path_factory: pytest.TempPathFactory) -> Tree:
+    """The workflow, run with ``config/mead.yaml`` and tiny sizes."""
+    folder = tmp_path_factory.mktemp("mead") / "tree"
+    folder.mkdir()
+    tree = copy_workflow(folder)
+    write_archives(folder / "archives", finished)
+    write_table(folder / "transcripts.txt")
+    changes = {
+        "archives": "archives",
+        "head": str(next((finished.folder / "resources" / "heads").glob("*.npz"))),
+        "split": {"transcripts": "transcripts.txt"},
+        "motion_prior": {"loop": LOOP | {"max_steps": 2}},
+        "denoiser": {"loop": LOOP | {"max_steps": 2}},
+    }
+    result = tree.run("--", "report", config=configuration(tree, "mead", changes))
+    assert result.returncode == 0, result.stdout[-6000:]
+    return tree
+
+
+def configuration(tree: Tree, name: str, changes: dict[str, object]) -> str:
+    """Write a configuration of the repository with changes and `TINY`; gives the name of the new file."""
+    config = yaml.safe_load((tree.folder / "config" / f"{name}.yaml").read_text())
+    for part in (TINY, changes):
+        update_config(config, part)
+    (tree.folder / f"{name}_tiny.yaml").write_text(yaml.safe_dump(config))
+    return f"{name}_tiny.yaml"
+
+
+def check_results(results: Path) -> None:
+    """Splits by the transcripts, a training on M011 alone, scores of M003, a report."""
+    manifest = pd.read_csv(results / "manifest.csv", dtype=str, keep_default_na=False)
+    assert (manifest["status"] == "ok").all(), manifest[["subject", "clip", "reason", "message"]].to_string()
+    for subject, clips in mead.CLIPS.items():
+        theirs = manifest[manifest["subject"] == subject].set_index("clip").loc[list(clips)]
+        assert theirs["sentence_id"].tolist() == [str(sentence) for sentence in clips.values()]
+        assert theirs["split"].tolist() == mead.SPLITS[subject]
+    run = results / "runs" / "main"
+    for network in ("motion_prior", "denoiser"):
+        about = yaml.safe_load((run / network / "config.yaml").read_text())["provenance"]
+        assert (about["split_rule"], about["subjects"], about["sentences"]) == ("mead", ["M011"], ["11", "12"])
+        history = pd.read_csv(run / network / "history.csv")
+        assert history["validation_loss"].notna().all()
+    scores = pd.read_csv(run / "evaluation" / "metrics_by_clip.csv", dtype={"subject": str})
+    assert set(scores["subject"] + "/" + scores["clip"]) == {"M003/happy/level_1/021"}
+    metrics = pd.read_csv(run / "evaluation" / "metrics.csv")
+    assert set(metrics["seen_in_training"]) == {"no"}
+    assert "lve_hidden" in set(metrics["metric"])
+    assert "share neither subjects nor sentences" in (run / "report.html").read_text()
+
+
+def test_our_recipe_from_archives_to_the_report(own: Tree):
+    check_results(own.folder / "results" / "mead")
+
+
+def published_changes(tree: Tree, wav2vec2: Path) -> dict[str, object]:
+    return {
+        "archives": "archives",
+        "head": "models/flame2020.npz",
+        "emote": {"folder": "processed"},
+        "split": {"transcripts": "transcripts.txt"},
+        "motion_prior": {"loop": LOOP | {"epochs": 2}},
+        "denoiser": {
+            "wav2vec2": {"weights": str(wav2vec2)} | SMALL,
+            "loop": LOOP | {"epochs": 3, "accumulate": 2},
+        },
+    }
+
+
+def test_the_published_recipe_from_archives_to_the_report(own: Tree):
+    folder = own.folder
+    write_emote(folder / "processed", folder / "results" / "mead")
+    head = yaml.safe_load((folder / "mead_tiny.yaml").read_text())["head"]
+    flame = mead.write_flame(folder / "FLAME2020", Path(head))
+    converted = CliRunner().invoke(main, ["convert", str(flame), "--to", str(folder / "models" / "flame2020.npz")])
+    assert converted.exit_code == 0, converted.output
+    torch.manual_seed(5)
+    initial = Wav2Vec2Encoder(Wav2Vec2Sizes(**SMALL | {"conv_dim": tuple(SMALL["conv_dim"])})).model.state_dict()
+    weights = folder / "models" / "wav2vec2" / "model.safetensors"
+    weights.parent.mkdir(parents=True)
+    # Missing weights are named when the run starts.
+    config = configuration(own, "mead_published", published_changes(own, weights.parent))
+    refused = own.run("--dry-run", config=config)
+    assert refused.returncode == 1
+    assert "denoiser.wav2vec2.weights: there are no weights at" in refused.stdout
+    save_file({name: value.contiguous().clone() for name, value in initial.items()}, weights)
+    result = own.run("--", "report", config=config)
+    assert result.returncode == 0, result.stdout[-6000:]
+    results = folder / "results" / "mead_published"
+    check_results(results)
+    run = results / "runs" / "main"
+    # Two training clips give 5 micro-batches of 2 windows per epoch: 15 in all, 7 steps of 2.
+    assert pd.read_csv(run / "denoiser" / "history.csv")["step"].iloc[-1] == 7
+    trained = load_file(run / "denoiser" / "model.safetensors")
+    prefix = next(name for name in trained if name.endswith("feature_projection.projection.weight"))
+    prefix = prefix.removesuffix("feature_projection.projection.weight")
+    same = {
+        name: torch.equal(trained[prefix + name], value) for name, value in initial.items() if prefix + name in trained
+    }
+    # The convolutions are never trained; the rest of wav2vec2 is trained in the audio phase, epoch 3.
+    assert all(equal for name, equal in same.items() if name.startswith("feature_extractor."))
+    assert not same["feature_projection.projection.weight"]
+
+
+def test_validation_on_the_test_clips_is_an_option(own: Tree):
+    config = configuration(own, "mead", {"archives": "archives", "subjects": ["M003", "M011"]})
+    refused = own.run("--dry-run", config=config)
+    assert refused.returncode == 1
+    assert "none of its subjects ['M040', 'W040'] is in the data set" in refused.stdout
+    changes = {"archives": "archives", "subjects": ["M003", "M011"], "split": {"validation_is_test": True}}
+    assert own.plan(config=configuration(own, "mead", changes))["train_denoiser"] == 1
