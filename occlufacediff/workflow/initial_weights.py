@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from occlufacediff.acquire.sources import asset
+from occlufacediff.acquire.terms import demand_consent
 from occlufacediff.config.published_recipe import NO_WAV2VEC2_WEIGHTS, RANDOM
 from occlufacediff.config.schema import Config
 from occlufacediff.errors import ConfigError
@@ -18,7 +20,8 @@ def wav2vec2_inputs(config: Config) -> list[str]:
     """Files of wav2vec2 that training of the denoiser reads: none, the user's file, or the index of the fetched asset.
 
     Raises:
-        ConfigError: the preset ``published`` without initial weights, or a path at which there are none.
+        ConfigError: the preset ``published`` without initial weights, a path at which there are none, or the fetched
+            asset before it is fetched and without its terms accepted.
     """
     settings = config.denoiser.wav2vec2
     if config.denoiser.preset != "published" or settings.weights == RANDOM or config.run.init_from is not None:
@@ -27,7 +30,11 @@ def wav2vec2_inputs(config: Config) -> list[str]:
         raise ConfigError(f"Configuration, {NO_WAV2VEC2_WEIGHTS}.")
     path = Path(settings.weights)
     if FETCHED_WAV2VEC2 in (path, *path.parents):
-        return [str(FETCHED_WAV2VEC2 / "index.csv")]
+        index = FETCHED_WAV2VEC2 / "index.csv"
+        if not index.is_file():
+            terms = sorted({name for file in asset(config.download, "wav2vec2").values() for name in file.terms})
+            demand_consent(terms, config.download.accept_terms, "denoiser.wav2vec2.weights")
+        return [str(index)]
     for file in (path, *(path / name for name in FILES)):
         if file.is_file():
             return [str(file)]
