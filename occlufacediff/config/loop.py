@@ -41,6 +41,17 @@ class LoopSettings(Section):
     #: Precision of the networks' products: float32, tf32 (on GPUs that have it) or bf16 (autocast). Weights and losses
     #: are always float32.
     precision: Literal["float32", "tf32", "bf16"] = "float32"
+    #: Compile the network (torch.compile): slow to start, then faster, most of all on a GPU. It needs a C++ compiler.
+    compile: bool = False
+    #: Update all weights in one fused kernel of AdamW. null: on a GPU only.
+    fused: bool | None = None
+    #: Steps whose loss or gradient is not finite are skipped and counted in history.csv; more of them end the training.
+    skip_limit: CountOrZero = 10
+    #: Processes per node, each with its own GPU (with ``device: cpu``: processes on the CPU). They share each
+    #: micro-batch, so ``batch_size`` must be a multiple of all processes; results change by rounding only.
+    devices: Count = 1
+    #: Nodes of a SLURM job; more than one needs profiles/slurm.
+    nodes: Count = 1
     #: Steps between validations; each adds a row to history.csv.
     validate_every: Count = 100
     #: Number of validation windows, always the same ones.

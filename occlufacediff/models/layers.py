@@ -102,19 +102,27 @@ class WindowDropout(nn.Module):
     Args:
         p: probability of dropping, in training.
         per_window: one draw per window and channel instead of one per value.
+
+    Attributes:
+        share: number of this process and number of processes that train together; draws per window are those of the
+            windows of all processes.
     """
 
     def __init__(self, p: float, *, per_window: bool = False) -> None:
         super().__init__()
         self.p = p
         self.per_window = per_window
+        self.share = (0, 1)
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, T, C) to the same shape."""
         if not self.training or self.p == 0.0:
             return x
         if self.per_window:
-            return x * functional.dropout(x.new_ones(x.shape[0], 1, x.shape[2]), self.p)
+            process, processes = self.share
+            rows = x.shape[0]
+            kept = functional.dropout(x.new_ones(rows * processes, 1, x.shape[2]), self.p)
+            return x * kept[process * rows : (process + 1) * rows]
         return functional.dropout(x, self.p)
 
 

@@ -5,6 +5,7 @@ The published size equals FLINT v2; `published_names.published_prior_name` maps 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 
 import torch
@@ -170,13 +171,19 @@ class MotionPrior(nn.Module):
         motion = self.decoder(latents * self.latent_std + self.latent_mean)
         return motion * self.motion_std + self.motion_mean
 
-    def forward(self, motion: Tensor, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor, Tensor]:
-        """Reconstruction (B, T, M), mean, log-variance; in training it decodes ``mean + exp(logvar / 2) * noise``."""
+    def forward(
+        self, motion: Tensor, randn_like: Callable[[Tensor], Tensor] = torch.randn_like
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Reconstruction (B, T, M), mean, log-variance; in training it decodes ``mean + exp(logvar / 2) * noise``.
+
+        Args:
+            motion: (B, T, M).
+            randn_like: draws the noise, of the shape of the mean.
+        """
         mean, logvar = self.encode(motion)
         latents = mean
         if self.training:
-            noise = torch.randn(mean.shape, generator=generator, device=mean.device, dtype=mean.dtype)
-            latents = mean + torch.exp(0.5 * logvar) * noise
+            latents = mean + torch.exp(0.5 * logvar) * randn_like(mean)
         return self.decode(latents), mean, logvar
 
     @torch.no_grad()

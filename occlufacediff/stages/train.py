@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import wraps
 from pathlib import Path
+from typing import ParamSpec
 
 import torch
 
@@ -26,10 +29,34 @@ from occlufacediff.training.denoiser import denoiser_config, fit_denoiser
 from occlufacediff.training.initial import initial_denoiser
 from occlufacediff.training.loop import CLOCK_COLUMNS, TrainingRecord
 from occlufacediff.training.motion_prior import fit_motion_prior
+from occlufacediff.training.processes import check_processes, launch, several
+from occlufacediff.training.share import Share
 from occlufacediff.training.state import Course
 from occlufacediff.workflow.fingerprint import fingerprint
 
+P = ParamSpec("P")
 
+
+def _in_processes(section: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Decorate a training: with several devices or nodes it runs in that many processes, see `processes.launch`."""
+
+    def decorate(function: Callable[P, None]) -> Callable[P, None]:
+        @wraps(function)
+        def started(*args: P.args, **kwargs: P.kwargs) -> None:
+            given = inspect.signature(function).bind(*args, **kwargs).arguments
+            loop, where = given["settings"].loop, pick_device(given["device"])
+            check_processes(loop, where, f"{section}.loop")
+            if several(loop):
+                launch(started, given, settings=loop, device=where, folder=given["out_dir"])
+            else:
+                function(*args, **kwargs)
+
+        return started
+
+    return decorate
+
+
+@_in_processes("motion_prior")
 def train_motion_prior(
     manifest: Path,
     face: Sequence[Path],
@@ -71,6 +98,7 @@ def train_motion_prior(
     _save(out_dir, prior, asset, settings, provenance, where, record)
 
 
+@_in_processes("denoiser")
 def train_denoiser(
     manifest: Path,
     face: Sequence[Path],
@@ -176,7 +204,9 @@ def _save(
     device: torch.device,
     record: TrainingRecord,
 ) -> None:
-    """Write the checkpoint with the resolved settings, the last figures and the provenance."""
+    """Write the checkpoint with the resolved settings, the last figures and the provenance, in one process only."""
+    if Share.current().process:
+        return
     training = {
         "settings": json.loads(json.dumps(asdict(settings))),
         "seed": provenance.seed,

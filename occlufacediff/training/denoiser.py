@@ -109,7 +109,7 @@ def denoiser_losses(
         keep = torch.ones(size, dtype=torch.bool, device=device)
         if denoiser.training:
             if mouth_swap is not None:
-                lmk_2d = mouth_swap(batch, settings.augment.mouth_swap)
+                lmk_2d = mouth_swap(batch, settings.augment.mouth_swap, share)
             keep = share.rand(size, device=device) >= settings.audio_dropout
             seen = share.rand(size, device=device) >= settings.landmark_dropout
             mask = mask * seen[:, None, None]
@@ -121,6 +121,8 @@ def denoiser_losses(
         index = draw_steps(uniform, schedule, settings.noise_bias)
         noise = share.randn_like(target) if denoiser.training else torch.randn_like(target)
         noisy = schedule.add_noise(target, index, noise)
+        if denoiser.training and not denoiser.config.window_dropout:
+            share.draw_apart()
         with autocast(settings.loop, device):
             predicted = denoiser(noisy, schedule.timestep_map[index], lmk_2d, mask, batch[audio], keep)
             decoded = prior.decode(predicted)

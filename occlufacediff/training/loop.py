@@ -7,6 +7,8 @@ import io
 import math
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Never
@@ -18,9 +20,18 @@ from tqdm import tqdm
 from occlufacediff.config.loop import LoopSettings
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.files import written_aside
-from occlufacediff.training.optimisation import ExponentialMovingAverage, learning_rate, make_optimizer, step_seed
-from occlufacediff.training.state import Course, Progress, Row, State, load_state, save_state, state_path
-from occlufacediff.training.task import Losses, Task
+from occlufacediff.training.meter import Meter, Row
+from occlufacediff.training.optimisation import (
+    ExponentialMovingAverage,
+    learning_rate,
+    make_optimizer,
+    step_seed,
+    update,
+)
+from occlufacediff.training.parallel import ParallelTask, kept_statistics, make_fabric, product_precision
+from occlufacediff.training.share import Share
+from occlufacediff.training.state import Course, Progress, State, load_state, save_state, state_path
+from occlufacediff.training.task import Batch, Losses, Task
 
 #: Columns of history.csv that depend on the machine's speed and not on the training.
 CLOCK_COLUMNS = ("seconds", "windows_per_s")
@@ -78,8 +89,9 @@ def train(
     """Train the network of a task; at the end it holds the EMA weights.
 
     Each micro-batch seeds torch from ``seed`` and its number. A training that was killed and resumed therefore gives
-    the same history and weights as an uninterrupted one, on one device with one number of threads. The last state is
-    kept in ``out_dir/resume``, so that a finished training can be extended by a larger ``max_steps``.
+    the same history and weights as an uninterrupted one, with the same devices and numbers of threads and processes.
+    The last state is kept in ``out_dir/resume``, so that a finished training can be extended by a larger ``max_steps``.
+    Of several processes, all of which call this function, only the first writes files.
 
     Args:
         task: what to train, on ``device``.
@@ -90,110 +102,213 @@ def train(
         device: where the batches go.
 
     Raises:
-        AssetError: the loss is not finite.
+        AssetError: the loss of too many steps is not finite, or a loader process ended.
         ConfigError: ``epochs`` are too few for one step.
         StorageError: the disk is full or a folder is not writable; the last saved state is kept.
     """
-    model, label = task.model, task.label
     settings = replace(settings, max_steps=steps_of(settings, task.epoch_size))
-    accumulate = settings.accumulate
-    optimizer = make_optimizer(model, settings)
-    ema = ExponentialMovingAverage(model, settings.ema_decay)
-    state_file = state_path(out_dir)
-    progress = Progress(schedule=[{"from_step": 0, "max_steps": settings.max_steps}])
-    state = load_state(state_file, course, settings.max_steps, device)
-    if state is not None:
-        model.load_state_dict(state.model)
-        ema.values = state.ema
-        optimizer.load_state_dict(state.optimizer)
-        progress = state.progress
+    with product_precision(settings):
+        return _Training(task, settings, out_dir, course, seed, device).run()
+
+
+class _Training:
+    """One call of `train`."""
+
+    def __init__(
+        self, task: Task, settings: LoopSettings, out_dir: Path, course: Course, seed: int, device: torch.device
+    ) -> None:
+        self.task, self.model, self.settings = task, task.model, settings
+        self.out_dir, self.course, self.seed, self.device = out_dir, course, seed, device
+        fabric = make_fabric(settings, device)
+        self.share = Share.current()
+        self.parallel = ParallelTask(task, fabric, self.share)
+        self.first_process = self.share.process == 0
+        self.optimizer = make_optimizer(self.model, settings)
+        self.ema = ExponentialMovingAverage(self.model, settings.ema_decay)
+        self.progress = Progress(schedule=[{"from_step": 0, "max_steps": settings.max_steps}])
+        self._resume()
+        self.meter = Meter(self.progress.sums, self.progress.skipped, self.progress.skipped_total, device)
+        if settings.compile:
+            self.model.compile()
+        self.begun = time.monotonic() - self.progress.elapsed
+
+    def _resume(self) -> None:
+        """Continue from the saved state, if it belongs to this training."""
+        most = self.settings.max_steps
+        state = load_state(state_path(self.out_dir), self.course, most, self.device)
+        if state is None:
+            return
+        self.model.load_state_dict(state.model)
+        self.ema.load(state.ema)
+        self.optimizer.load_state_dict(state.optimizer)
+        self.progress = progress = state.progress
         before = progress.schedule[-1]["max_steps"]
-        if before != settings.max_steps:
-            progress.schedule.append({"from_step": progress.step, "max_steps": settings.max_steps})
-        extended = f", extended from {before}" if before != settings.max_steps else ""
+        if before != most:
+            progress.schedule.append({"from_step": progress.step, "max_steps": most})
+        extended = f", extended from {before}" if before != most else ""
         print(
-            f"{label}: resumes from step {progress.step} of {settings.max_steps}{extended}", file=sys.stderr, flush=True
+            f"{self.task.label}: resumes from step {progress.step} of {most}{extended}",
+            file=sys.stderr,
+            flush=True,
         )
 
-    def validated() -> Row:
-        kept = {name: value.clone() for name, value in model.state_dict().items()}
-        if settings.ema_decay:
-            model.load_state_dict(ema.values)
-        model.eval()
-        torch.manual_seed(seed)
+    def run(self) -> TrainingRecord:
+        """Train to the end."""
+        settings, progress, label = self.settings, self.progress, self.task.label
+        accumulate = settings.accumulate
+        finished = progress.step >= settings.max_steps or (self._validated() and self._out_of_time())
+        with _progress_bar(label, progress.step, settings.max_steps, show=self.first_process) as bar:
+            if not finished:
+                batches = iter(self.task.batches(progress.step * accumulate, settings.max_steps * accumulate))
+            while not finished:
+                with loader_faults(label, progress.step):
+                    micro_batches = [next(batches) for _ in range(accumulate)]
+                self._step(micro_batches)
+                self._show(bar)
+                progress.elapsed = time.monotonic() - self.begun
+                finished = progress.step == settings.max_steps or self._out_of_time()
+                if finished or progress.step % settings.validate_every == 0:
+                    self._validate(bar)
+                if finished or progress.step % settings.save_every == 0:
+                    self._save()
+        if self.first_process:
+            write_history(self.out_dir / "history.csv", progress.rows)
+        self.model.load_state_dict(self.ema.values)
+        self.model.eval()
+        return TrainingRecord(progress.rows, progress.schedule)
+
+    def _step(self, micro_batches: list[Batch]) -> None:
+        """One optimizer step."""
+        settings, step = self.settings, self.progress.step
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate(step, settings)
+        self.optimizer.zero_grad(set_to_none=True)
+        statistics = kept_statistics(self.model)
+        terms: Losses = {}
+        for place, batch in enumerate(micro_batches):
+            number = step * settings.accumulate + place
+            self.model.train()
+            self.task.prepare(number)
+            moved = {name: value.to(self.device, non_blocking=True) for name, value in batch.items()}
+            torch.manual_seed(step_seed(self.seed, number))
+            last = place == settings.accumulate - 1
+            found = self.parallel.backward(moved, accumulate=settings.accumulate, last=last)
+            for name, value in found.items():
+                part = value / settings.accumulate
+                terms[name] = terms[name] + part if name in terms else part
+        norm = nn.utils.clip_grad_norm_(self.model.parameters(), settings.clip_norm or math.inf)
+        values = self.parallel.mean(torch.stack([*terms.values(), norm]).double())
+        finite = self.meter.add([*terms, "gradient_norm"], values)
+        update(self.optimizer, finite)
+        for buffer, before in statistics:
+            buffer.copy_(torch.where(finite, buffer, before))
+        self.progress.step += 1
+        self.ema.update(self.model, self.progress.step)
+
+    def _show(self, bar: tqdm[Never]) -> None:
+        """Move the progress bar, and show the loss where the bar is drawn: fetching it waits for the device."""
+        bar.update()
+        now = time.monotonic()
+        if self.device.type == "cpu" or now - self._shown >= bar.mininterval:
+            self._shown = now
+            bar.set_postfix(loss=f"{self.meter.latest('loss'):.4f}", refresh=False)
+            self._check_skipped()
+
+    _shown = 0.0
+
+    def _check_skipped(self) -> None:
+        """End the training if too many steps were skipped.
+
+        Raises:
+            AssetError: more than ``skip_limit`` steps had a loss or gradient that is not finite.
+        """
+        total = self.meter.skipped()[1]
+        if total > self.settings.skip_limit:
+            raise AssetError(
+                f"{self.task.label}: the loss or its gradient was not finite in {total} of {self.progress.step} steps, "
+                f"more than loop.skip_limit ({self.settings.skip_limit}); lower loop.learning_rate or check the data. "
+                "The last saved state is kept"
+            )
+
+    def _validated(self) -> bool:
+        """Whether the last step has its row of history.csv."""
+        rows = self.progress.rows
+        return bool(rows) and rows[-1]["step"] == self.progress.step
+
+    def _out_of_time(self) -> bool:
+        limit = self.settings.max_minutes
+        if limit is None:
+            return False
+        over = self.progress.elapsed > 60 * limit
+        if self.share.processes == 1:
+            return over
+        # Clocks differ, and asking the first process takes time.
+        return self.progress.step % 20 == 0 and bool(self.parallel.from_first(over))
+
+    def _validate(self, bar: tqdm[Never]) -> None:
+        """Add a row to history.csv; the first process validates, the others wait."""
+        progress, settings = self.progress, self.settings
+        self._check_skipped()
+        row = self._row() | (self._validation() if self.first_process else {})
+        row |= {"learning_rate": learning_rate(progress.step - 1, settings), "seconds": progress.elapsed}
+        row["windows_per_s"] = settings.batch_size * settings.accumulate * progress.step / progress.elapsed
+        row = self.parallel.from_first(row)
+        progress.rows = [*progress.rows, row]
+        self.meter.start_row()
+        if self.first_process:
+            write_history(self.out_dir / "history.csv", progress.rows)
+            bar.write(
+                f"{self.task.label}: step {progress.step}  loss {row['loss']:.4f}  "
+                f"validation {row['validation_loss']:.4f}  {row['windows_per_s']:.0f} windows/s",
+                file=sys.stderr,
+            )
+
+    def _row(self) -> Row:
+        """Step, skipped steps and mean loss terms of the others since the last row."""
+        progress, (skipped, _) = self.progress, self.meter.skipped()
+        count = progress.step - int(progress.rows[-1]["step"] if progress.rows else 0) - skipped
+        means = {name: value / count if count else math.nan for name, value in self.meter.sums().items()}
+        return {"step": progress.step} | means | {"skipped": skipped}
+
+    def _validation(self) -> Row:
+        """Terms on the validation windows with the EMA weights."""
+        kept = {name: value.clone() for name, value in self.model.state_dict().items()} if self.ema.decay else {}
+        self.model.load_state_dict(self.ema.values)
+        self.model.eval()
+        torch.manual_seed(self.seed)
         with torch.no_grad():
-            row = {f"validation_{name}": float(value) for name, value in task.validate().items()}
-        model.load_state_dict(kept)
-        model.train()
+            row = {f"validation_{name}": float(value) for name, value in self.task.validate().items()}
+        self.model.load_state_dict(kept or self.ema.values)
         return row
 
-    def out_of_time() -> bool:
-        return settings.max_minutes is not None and progress.elapsed > 60 * settings.max_minutes
-
-    begun = time.monotonic() - progress.elapsed
-    validated_last = bool(progress.rows) and progress.rows[-1]["step"] == progress.step
-    finished = progress.step >= settings.max_steps or (validated_last and out_of_time())
-    with _progress_bar(label, progress.step, settings.max_steps) as bar:
-        batches = (
-            iter(()) if finished else iter(task.batches(progress.step * accumulate, settings.max_steps * accumulate))
-        )
-        while not finished:
-            for group in optimizer.param_groups:
-                group["lr"] = learning_rate(progress.step, settings)
-            optimizer.zero_grad(set_to_none=True)
-            terms: Losses = {}
-            for micro_batch in range(progress.step * accumulate, (progress.step + 1) * accumulate):
-                model.train()
-                task.prepare(micro_batch)
-                batch = next(batches)
-                torch.manual_seed(step_seed(seed, micro_batch))
-                found = task.losses({name: value.to(device, non_blocking=True) for name, value in batch.items()})
-                (found["loss"] / accumulate).backward()
-                for name, value in found.items():
-                    part = value.detach() / accumulate
-                    terms[name] = terms[name] + part if name in terms else part
-            norm = nn.utils.clip_grad_norm_(model.parameters(), settings.clip_norm or math.inf)
-            optimizer.step()
-            progress.step += 1
-            ema.update(model, progress.step)
-            values = {name: float(value) for name, value in terms.items()} | {"gradient_norm": float(norm)}
-            if not math.isfinite(values["loss"]) or not math.isfinite(values["gradient_norm"]):
-                raise AssetError(
-                    f"{label}: the loss is {values['loss']} at step {progress.step}; lower learning_rate or check data"
-                )
-            progress.sums = {name: progress.sums.get(name, 0.0) + value for name, value in values.items()}
-            bar.set_postfix(loss=f"{values['loss']:.4f}", refresh=False)
-            bar.update()
-            progress.elapsed = time.monotonic() - begun
-            last = progress.step == settings.max_steps or out_of_time()
-            if last or progress.step % settings.validate_every == 0:
-                row = _row(progress) | validated()
-                row |= {"learning_rate": learning_rate(progress.step - 1, settings), "seconds": progress.elapsed}
-                row["windows_per_s"] = settings.batch_size * accumulate * progress.step / progress.elapsed
-                progress.rows, progress.sums = [*progress.rows, row], {}
-                write_history(out_dir / "history.csv", progress.rows)
-                bar.write(
-                    f"{label}: step {progress.step}  loss {row['loss']:.4f}  "
-                    f"validation {row['validation_loss']:.4f}  {row['windows_per_s']:.0f} windows/s",
-                    file=sys.stderr,
-                )
-            if last or progress.step % settings.save_every == 0:
-                save_state(state_file, course, State(progress, model.state_dict(), ema.values, optimizer.state_dict()))
-            if last:
-                break
-    write_history(out_dir / "history.csv", progress.rows)
-    model.load_state_dict(ema.values)
-    model.eval()
-    return TrainingRecord(progress.rows, progress.schedule)
+    def _save(self) -> None:
+        """Save the state, from which a killed training resumes."""
+        progress = self.progress
+        progress.sums, (progress.skipped, progress.skipped_total) = self.meter.sums(), self.meter.skipped()
+        if self.first_process:
+            state = State(progress, self.model.state_dict(), self.ema.values, self.optimizer.state_dict())
+            save_state(state_path(self.out_dir), self.course, state)
 
 
-def _row(progress: Progress) -> Row:
-    """Step and mean loss terms since the last row."""
-    count = progress.step - int(progress.rows[-1]["step"] if progress.rows else 0)
-    return {"step": progress.step} | {name: value / count for name, value in progress.sums.items()}
+@contextmanager
+def loader_faults(label: str, step: int) -> Iterator[None]:
+    """Name the end of a loader process as an error for the user.
+
+    Raises:
+        AssetError: a loader process was killed or crashed.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        if "DataLoader worker" not in str(error):
+            raise
+        raise AssetError(
+            f"{label}: a data loader process ended at step {step} ({error}); a kill is mostly due to memory: lower "
+            "loop.loader_workers or loop.memory_mib, then run again: the training resumes from its last saved state"
+        ) from error
 
 
-def _progress_bar(label: str, step: int, steps: int) -> tqdm[Never]:
+def _progress_bar(label: str, step: int, steps: int, *, show: bool) -> tqdm[Never]:
     live = sys.stderr.isatty()
     return tqdm(
         total=steps,
@@ -204,4 +319,5 @@ def _progress_bar(label: str, step: int, steps: int) -> tqdm[Never]:
         # Whole lines keep logs readable.
         bar_format=None if live else "{desc}: {n}/{total} {postfix} [{elapsed}<{remaining}]\n",
         file=sys.stderr,
+        disable=not show,
     )

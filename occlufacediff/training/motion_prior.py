@@ -169,7 +169,7 @@ def _our_task(
             batch = batch | {"exp": motion[..., :-3], "jaw": motion[..., -3:]}
         motion = motion_of(batch)
         with autocast(settings.loop, device):
-            decoded, mean, logvar = prior(motion)
+            decoded, mean, logvar = prior(motion, share.randn_like if prior.training else torch.randn_like)
         terms = terms_on_head(decoded, batch, weights)
         terms["motion"] = ((decoded.float() - motion) / prior.motion_std).square().mean()
         mean, logvar = mean.float(), logvar.float()

@@ -14,6 +14,7 @@ from occlufacediff.head.coefficient_groups import LEAST_VISIBLE_SHARE, is_mouth_
 from occlufacediff.head.landmark_basis import LandmarkBasis, Linear
 from occlufacediff.head.rotations import axis_angle_to_matrix
 from occlufacediff.occlusion.regions import LIPS
+from occlufacediff.training.share import Share
 
 
 class MouthSwap(nn.Module):
@@ -37,19 +38,31 @@ class MouthSwap(nn.Module):
         self.register_buffer("lips", torch.tensor(LIPS), persistent=False)
 
     @torch.no_grad()
-    def forward(self, batch: dict[str, Tensor], odds: float) -> Tensor:
-        """Landmarks (B, T, 468, 2), changed with probability ``odds`` per sample in frames with an occluded mouth."""
+    def forward(self, batch: dict[str, Tensor], odds: float, share: Share = Share()) -> Tensor:  # noqa: B008
+        """Landmarks (B, T, 468, 2), changed with probability ``odds`` per sample in frames with an occluded mouth.
+
+        Args:
+            batch: rows of this process.
+            odds: probability per sample.
+            share: which rows these are; the other mouth comes from any row of the whole micro-batch.
+        """
         lmk_2d, visible = batch["lmk_2d"], batch["lmk_mask"]
-        size = len(lmk_2d)
+        size = len(lmk_2d) * share.processes
         chosen = torch.rand(size, device=lmk_2d.device) < odds
         occluded = visible[:, :, self.lips].mean(-1) < LEAST_VISIBLE_SHARE
         any_visible = visible.sum((1, 2)) > 0
-        rows = (chosen & occluded.any(1) & any_visible).nonzero().flatten()
+        usable = share.whole((occluded.any(1) & any_visible).float()) > 0
+        rows = (chosen & usable).nonzero().flatten()
         if len(rows) == 0 or size < 2:
             return lmk_2d
-        exp, jaw = batch["exp"], batch["jaw"]
+        exp, jaw = share.whole(batch["exp"]), share.whole(batch["jaw"])
         other = (rows + torch.randint(1, size, rows.shape, device=rows.device)) % size
-        swapped = torch.where(self.mouth, exp[other], exp[rows])
+        if share.processes > 1:
+            own = share.rows(size)
+            here = (rows >= own.start) & (rows < own.stop)
+            other, rows = other[here], rows[here] - own.start
+        exp_other, jaw_other, exp, jaw = exp[other], jaw[other], batch["exp"], batch["jaw"]
+        swapped = torch.where(self.mouth, exp_other, exp[rows])
         shape = batch["shape"][rows]
         turn = axis_angle_to_matrix(batch["global_pose"][rows])
 
@@ -58,7 +71,7 @@ class MouthSwap(nn.Module):
             levers = self.levers_of(shape, expression, bent)
             return self.points_of(shape, expression, bent) + levers @ bent.transpose(-1, -2)
 
-        moved = local(swapped, jaw[other]) - local(exp[rows], jaw[rows])
+        moved = local(swapped, jaw_other) - local(exp[rows], jaw[rows])
         # Weak perspective of a difference: the camera's translation and the root's position cancel.
         flat = (moved @ turn.transpose(-1, -2))[..., :2] * batch["cam"][rows][:, :, None, :1]
         difference = flat * flat.new_tensor([1.0, -1.0])

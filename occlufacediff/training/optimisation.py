@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from occlufacediff.config.loop import LoopSettings
 
@@ -16,23 +16,37 @@ class ExponentialMovingAverage:
     Args:
         model: the network.
         decay: weight of the past in each step. In early steps the decay is smaller, so that the initial weights
-            are forgotten. 0: the average equals the network.
+            are forgotten. 0: the average is the network itself.
+
+    Attributes:
+        values: average weights and buffers by name.
     """
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
-        self.values = {name: value.detach().clone() for name, value in model.state_dict().items()}
-        self._weights = {name for name, _ in model.named_parameters()}
+        self.values = {name: value.detach() for name, value in model.state_dict().items()}
+        if decay:
+            self.values = {name: value.clone() for name, value in self.values.items()}
+        self._weights = [name for name, _ in model.named_parameters()]
+        self._buffers = [name for name in self.values if name not in set(self._weights)]
+
+    def load(self, values: dict[str, Tensor]) -> None:
+        """Continue with saved values."""
+        if self.decay:
+            self.values = values
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         """Include the weights after ``step`` steps."""
+        if not self.decay:
+            return
         part = 1 - min(self.decay, (1 + step) / (10 + step))
-        for name, value in model.state_dict().items():
-            if name in self._weights:
-                self.values[name].lerp_(value, part)
-            else:
-                self.values[name].copy_(value)
+        state = model.state_dict()
+        mine, others = ([values[name] for name in self._weights] for values in (self.values, state))
+        torch._foreach_lerp_(mine, others, part)
+        if self._buffers:
+            mine, others = ([values[name] for name in self._buffers] for values in (self.values, state))
+            torch._foreach_copy_(mine, others)
 
 
 def learning_rate(step: int, settings: LoopSettings) -> float:
@@ -52,7 +66,17 @@ def make_optimizer(model: nn.Module, settings: LoopSettings) -> torch.optim.Adam
     groups = [{"params": decayed, "weight_decay": settings.weight_decay}]
     if others:
         groups.append({"params": others, "weight_decay": 0.0})
-    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, settings.beta2))
+    fused = trained[0].is_cuda if settings.fused is None else settings.fused
+    return torch.optim.AdamW(groups, lr=settings.learning_rate, betas=(0.9, settings.beta2), fused=fused or None)
+
+
+def update(optimizer: torch.optim.AdamW, finite: Tensor) -> None:
+    """Update the weights if ``finite`` () is true; a fused optimizer decides on the device, without waiting for it."""
+    if optimizer.defaults["fused"]:
+        optimizer.found_inf = (~finite).to(torch.float32)  # type: ignore[attr-defined]
+        optimizer.step()
+    elif finite:
+        optimizer.step()
 
 
 def step_seed(seed: int, step: int) -> int:

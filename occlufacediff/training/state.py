@@ -15,13 +15,25 @@ from torch import Tensor
 
 from occlufacediff.files import written_aside
 from occlufacediff.storage import faults_named
-
-Row = dict[str, float]
+from occlufacediff.training.meter import Row
 
 #: Folder of the state in a checkpoint's folder.
 RESUME = "resume"
-#: Settings of the loop that leave the course of the weights unchanged. ``max_steps`` is compared separately.
-FREE_SETTINGS = ("max_steps", "epochs", "max_minutes", "validate_every", "save_every", "loader_workers")
+#: Settings of the loop that leave the course of the weights unchanged, or change it by rounding only. ``max_steps`` is
+#: compared separately.
+FREE_SETTINGS = (
+    "max_steps",
+    "epochs",
+    "max_minutes",
+    "validate_every",
+    "save_every",
+    "loader_workers",
+    "compile",
+    "fused",
+    "skip_limit",
+    "devices",
+    "nodes",
+)
 
 
 @dataclass(frozen=True)
@@ -63,6 +75,8 @@ class Progress:
         step: steps taken.
         elapsed: seconds spent on them.
         sums: sums of the loss terms since the last row.
+        skipped: steps since the last row whose loss was not finite.
+        skipped_total: all such steps.
         rows: rows of history.csv.
         schedule: ``from_step`` and ``max_steps`` of each learning-rate schedule used; more than one where the training
             was extended.
@@ -71,6 +85,8 @@ class Progress:
     step: int = 0
     elapsed: float = 0.0
     sums: Row = field(default_factory=dict)
+    skipped: int = 0
+    skipped_total: int = 0
     rows: list[Row] = field(default_factory=list)
     schedule: list[dict[str, int]] = field(default_factory=list)
 
