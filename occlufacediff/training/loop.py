@@ -304,7 +304,7 @@ def loader_faults(label: str, step: int) -> Iterator[None]:
             raise
         raise AssetError(
             f"{label}: a data loader process ended at step {step} ({error}); a kill is mostly due to memory: lower "
-            "loop.loader_workers or loop.memory_mib, then run again: the training resumes from its last saved state"
+            "loop.loader_workers or loop.batch_size, then run again: the training resumes from its last saved state"
         ) from error
 
 

@@ -186,7 +186,7 @@ def _wait(processes: list[subprocess.Popen[bytes]], aside: Path) -> None:
         if status < 0:
             raise AssetError(
                 f"one of the processes that train together (number {rank}) {how}; a SIGKILL is mostly due to memory: "
-                "lower loop.batch_size or loop.memory_mib, then run again: the training resumes from its last state"
+                "lower loop.batch_size or loop.loader_workers, then run again: the training resumes from its last state"
             )
         what = fault["message"] if fault else how
         raise AssetError(f"one of the processes that train together failed: {what} (its output is in the log)")
