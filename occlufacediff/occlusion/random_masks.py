@@ -23,7 +23,10 @@ Bool = NDArray[np.bool_]
 
 def _inside(points: Float, box: Float) -> Bool:
     """Whether the points (T, N, 2) lie in the box (T, 4) of their frame."""
-    return ((points >= box[:, None, :2]) & (points <= box[:, None, 2:])).all(axis=-1)
+    x, y = points[..., 0], points[..., 1]
+    left, top, right, bottom = box.T[..., None]
+    inside: Bool = (x >= left) & (x <= right) & (y >= top) & (y <= bottom)
+    return inside
 
 
 def _around(points: Float, centre: Float, rng: np.random.Generator, settings: MaskSettings) -> Bool:

@@ -27,7 +27,9 @@ def augment_landmarks(lmk_2d: Float, rng: np.random.Generator, settings: Augment
     scale = 1 + settings.scale * rng.standard_normal() + settings.scale_drift * drift[:, :1]
     shift = settings.shift * rng.standard_normal(2) + settings.shift_drift * drift[:, 1:]
     noise = settings.noise_px / HALF_CROP
-    moved = (lmk_2d @ turn) * scale[:, None].astype(np.float32) + shift[:, None].astype(np.float32)
+    moved = (lmk_2d @ turn) * scale[:, None].astype(np.float32)
+    for axis in (0, 1):
+        moved[..., axis] += shift[:, axis : axis + 1].astype(np.float32)
     moved += noise * rng.standard_normal(moved.shape, dtype=np.float32)
     moved += 0.5 * noise * rng.standard_normal((1, *moved.shape[1:]), dtype=np.float32)
     return moved

@@ -75,10 +75,10 @@ class WindowDataset(Dataset[dict[str, Float]]):
             sample["lmk_target"] = target if whole else np.where(known[..., None], target, np.float32(np.nan))
             if self.masks is not None:
                 # Region boxes use the detected points only, unless the clip lacks main points in all frames.
-                given = finite.all(axis=-1).any(axis=0)
-                points = (
-                    missing_to_nan(sample["lmk_2d"], given[None]) if given[list(IBUG_68)].all() else sample["lmk_2d"]
-                )
+                given = (finite[..., 0] & finite[..., 1]).any(axis=0)
+                points = sample["lmk_2d"]
+                if not given.all() and given[list(IBUG_68)].all():
+                    points = missing_to_nan(points, given[None])
                 sample["lmk_mask"] = training_mask(points, rng, self.masks) * known
         if self.augment is not None:
             if "lmk_2d" in sample:
