@@ -38,6 +38,7 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.models.provenance import TrainingOrigin
+from occlufacediff.stages.pack import pack_audio, pack_face
 from occlufacediff.stages.train import train_denoiser, train_motion_prior
 from occlufacediff.synthetic.clip import generate_clip
 from occlufacediff.synthetic.plan import all_clips
@@ -109,7 +110,11 @@ def write_clips(folder: Path, asset: HeadAsset, clips: int = CLIPS) -> dict[str,
             handle.close()
     columns = ["subject", "clip", "split", "status", "reason", "sentence_id"]
     pd.DataFrame(rows, columns=columns).to_csv(folder / "manifest.csv", index=False)
-    return {"manifest": folder / "manifest.csv", **files}
+    packed = {kind: [folder / "packed" / kind / path.name for path in files["clips"]] for kind in ("face", "waveform")}
+    for number, (face, wave) in enumerate(zip(packed["face"], packed["waveform"], strict=True)):
+        pack_face(face.stem, files["coefficients"][number], files["clips"][number], face)
+        pack_audio(face.stem, "waveform", face, files["audio"][number], wave)
+    return {"manifest": folder / "manifest.csv", **files, **packed}
 
 
 def _clip(asset: HeadAsset, made: Any, number: int) -> Clip:
@@ -171,15 +176,12 @@ def overfit(
     origin = TrainingOrigin(dataset="overfit", split_rule="lists", run="main")
     common: dict[str, Any] = {"origin": origin, "seed": SEED, "device": "cpu"}
     begun = time.monotonic()
-    train_motion_prior(
-        data["manifest"], data["coefficients"], out / "head.npz", out / "motion_prior", settings=prior, **common
-    )
+    train_motion_prior(data["manifest"], data["face"], out / "head.npz", out / "motion_prior", settings=prior, **common)
     between = time.monotonic()
     train_denoiser(
         data["manifest"],
-        data["clips"],
-        data["audio"],
-        data["coefficients"],
+        data["face"],
+        data["waveform"],
         out / "head.npz",
         out / "motion_prior",
         out / "denoiser",
@@ -194,7 +196,6 @@ def overfit(
         clips=data["clips"],
         audio=data["audio"],
         audio_as="waveform",
-        memory_mib=100,
     )
     figures = lip_errors(store, asset, out / "denoiser", out / "motion_prior", ddim_steps)
     return figures | {"prior_seconds": round(between - begun, 1), "denoiser_seconds": round(ended - between, 1)}
