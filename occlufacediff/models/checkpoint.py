@@ -23,6 +23,8 @@ from occlufacediff.models.provenance import Provenance
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.yaml"
+#: Entry of a denoiser's ``training``: digest of the weights file of the motion prior that it was trained with.
+PRIOR_OF_DENOISER = "motion_prior_sha256"
 _Model = TypeVar("_Model", MotionPrior, Denoiser)
 _KINDS: dict[type[nn.Module], str] = {MotionPrior: "motion_prior", Denoiser: "denoiser"}
 
@@ -168,10 +170,21 @@ def load_motion_prior(folder: Path | str, *, device: torch.device | str = "cpu")
 def load_networks(
     motion_prior: Path | str, denoiser: Path | str, asset: HeadAsset, *, device: torch.device | str = "cpu"
 ) -> tuple[tuple[MotionPrior, CheckpointInfo], tuple[Denoiser, CheckpointInfo]]:
-    """Both networks of a head model and the descriptions of their checkpoints; raises AssetError."""
+    """Both networks of a head model and the descriptions of their checkpoints.
+
+    Raises:
+        AssetError: a checkpoint cannot be read or belongs to another head model, or the denoiser was trained with
+            another motion prior, as far as its checkpoint records it.
+    """
     networks = load_motion_prior(motion_prior, device=device), load_denoiser(denoiser, device=device)
     for _, info in networks:
         info.require_head(asset)
+    wanted = networks[1][1].training.get(PRIOR_OF_DENOISER)
+    if wanted is not None and wanted != sha256(checkpoint_files(motion_prior)[0]):
+        raise AssetError(
+            f"{denoiser}: this denoiser was trained with another motion prior than {motion_prior}, so it predicts "
+            "other latents; give both networks of one run"
+        )
     return networks
 
 

@@ -24,8 +24,10 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.model import HeadModel
 from occlufacediff.models.checkpoint import (
     CONFIG,
+    PRIOR_OF_DENOISER,
     WEIGHTS,
     CheckpointInfo,
+    checkpoint_files,
     load_networks,
     rounded,
     save_checkpoint,
@@ -91,13 +93,17 @@ def pack_open_weights(
     networks: tuple[tuple[MotionPrior | Denoiser, CheckpointInfo], ...] = ((prior, prior_info), (network, network_info))
     packed = [(name, *pair) for name, pair in zip(NETWORKS, networks, strict=True)]
     for name, model, info in packed:
+        training = dict(info.training)
+        if PRIOR_OF_DENOISER in training:
+            # Packed first, with other digits.
+            training[PRIOR_OF_DENOISER] = sha256(checkpoint_files(out_dir / NETWORKS[0])[0])
         save_checkpoint(
             out_dir / name,
             model,
             head_name=info.head_name,
             head_digest=info.head_digest,
             expression_names=info.expression_names,
-            training=info.training,
+            training=training,
             provenance=info.provenance,
             precision=precision,
         )

@@ -20,7 +20,7 @@ from occlufacediff.datasets.packed import PackedClips
 from occlufacediff.device import pick_device
 from occlufacediff.files import sha256
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.models.checkpoint import checkpoint_files, load_motion_prior, save_checkpoint
+from occlufacediff.models.checkpoint import PRIOR_OF_DENOISER, checkpoint_files, load_motion_prior, save_checkpoint
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.provenance import Provenance, TrainingOrigin
@@ -169,7 +169,7 @@ def train_denoiser(
     )
     start = None if started is None else started[1]
     provenance = Provenance.of(origin, training.clip_sentences(), seed, start)
-    _save(out_dir, denoiser, asset, settings, provenance, where, record)
+    _save(out_dir, denoiser, asset, settings, provenance, where, record, motion_prior=motion_prior_dir)
 
 
 def _course(
@@ -203,6 +203,8 @@ def _save(
     provenance: Provenance,
     device: torch.device,
     record: TrainingRecord,
+    *,
+    motion_prior: Path | None = None,
 ) -> None:
     """Write the checkpoint with the resolved settings, the last figures and the provenance, in one process only."""
     if Share.current().process:
@@ -215,6 +217,8 @@ def _save(
         "schedule": record.schedule,
         "last": {name: value for name, value in record.rows[-1].items() if name not in CLOCK_COLUMNS},
     }
+    if motion_prior is not None:
+        training[PRIOR_OF_DENOISER] = sha256(checkpoint_files(motion_prior)[0])
     save_checkpoint(
         out_dir,
         model,

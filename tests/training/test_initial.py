@@ -11,8 +11,9 @@ from small_head import small_head
 from occlufacediff.config.training import DenoiserSettings
 from occlufacediff.errors import AssetError
 from occlufacediff.evaluation.training_overlap import seen_in_training
+from occlufacediff.files import sha256
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.models.checkpoint import load_denoiser, save_checkpoint
+from occlufacediff.models.checkpoint import PRIOR_OF_DENOISER, load_denoiser, load_networks, save_checkpoint
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
 from occlufacediff.models.provenance import Provenance, StartingPoint, TrainingOrigin, trainings
@@ -78,3 +79,17 @@ def test_provenance_keeps_all_trainings():
     assert seen_in_training([unknown], "first", clips) == "unknown"
     with pytest.raises(ValueError, match="start: needs the entries"):
         Provenance.from_dict(second.to_dict() | {"start": {"weights": 1}})
+
+
+def test_a_denoiser_of_another_run_is_refused(tmp_path: Path, asset: HeadAsset):
+    about = {"head_name": asset.name, "head_digest": asset.digest, "expression_names": asset.expression_names}
+    prior = prior_of(asset)
+    for run in ("one", "two"):
+        save_checkpoint(tmp_path / run / "motion_prior", prior, **about)
+        training = {PRIOR_OF_DENOISER: sha256(tmp_path / run / "motion_prior" / "model.safetensors")}
+        denoiser = Denoiser(DenoiserConfig.compact(prior.config.latent_dim))
+        save_checkpoint(tmp_path / run / "denoiser", denoiser, training=training, **about)
+        prior.latent_mean += 1
+    load_networks(tmp_path / "one" / "motion_prior", tmp_path / "one" / "denoiser", asset)
+    with pytest.raises(AssetError, match=r"trained with another motion prior than .*/two/motion_prior"):
+        load_networks(tmp_path / "two" / "motion_prior", tmp_path / "one" / "denoiser", asset)
