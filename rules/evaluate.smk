@@ -25,6 +25,15 @@ rule evaluate_methods:
         ),
         predictions=f"{RUN}/evaluation/predictions.h5",
         failures=f"{RUN}/evaluation/failures.csv",
+        paired=report(
+            f"{RUN}/evaluation/paired.csv",
+            caption="../report/paired.rst",
+            category="Results",
+            labels={"table": "differences of methods", "dataset": cfg.dataset, "run": cfg.run.name},
+        ),
+        by_group=f"{RUN}/evaluation/metrics_by_group.csv",
+        markdown=f"{RUN}/evaluation/main_table.md",
+        latex=f"{RUN}/evaluation/main_table.tex",
     log:
         f"{LOGS}/evaluate_methods/{cfg.run.name}.log",
     benchmark:
@@ -39,6 +48,8 @@ rule evaluate_methods:
         pictures=occluders_state(cfg.evaluation.occlusion, cfg.evaluation.occlusions),
         reconstruction=as_params(cfg.reconstruction),
         seed=RUN_SEED,
+        # Runs with other seeds are scored on the same occlusions.
+        occlusion_seed=cfg.seed,
         code=fingerprint("occlufacediff.stages.evaluate"),
     message:
         "Occlude the test clips and score all methods"

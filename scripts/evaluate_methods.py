@@ -8,7 +8,7 @@ with logged(snakemake):
     from occlufacediff.config.evaluation import EvaluationSettings
     from occlufacediff.config.reconstruction import ReconstructionSettings
     from occlufacediff.config.section import from_params
-    from occlufacediff.stages.evaluate import evaluate
+    from occlufacediff.stages.evaluate import Tables, evaluate
 
     evaluate(
         Path(snakemake.input.manifest),
@@ -22,6 +22,12 @@ with logged(snakemake):
         Path(snakemake.output.metrics_by_clip),
         Path(snakemake.output.predictions),
         Path(snakemake.output.failures),
+        Tables(
+            paired=Path(snakemake.output.paired),
+            by_group=Path(snakemake.output.by_group),
+            markdown=Path(snakemake.output.markdown),
+            latex=Path(snakemake.output.latex),
+        ),
         dataset=snakemake.config["dataset"],
         settings=from_params(EvaluationSettings, snakemake.params.settings),
         reconstruction=from_params(ReconstructionSettings, snakemake.params.reconstruction),
@@ -29,4 +35,5 @@ with logged(snakemake):
         device=snakemake.config["device"],
         initial_dir=Path(snakemake.input.initial[0]).parent if snakemake.input.initial else None,
         phones=[Path(path) for path in snakemake.input.phones] or None,
+        occlusion_seed=snakemake.params.occlusion_seed,
     )

@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy.stats import bootstrap, pearsonr, rankdata
+from scipy.stats import pearsonr, rankdata
 
 from occlufacediff.benchmark.calibration import ERROR, SPREAD
+from occlufacediff.evaluation.bootstrap import LEAST_CLIPS, interval
 
-LEVEL = 0.95
-#: Smallest number of clips for an interval.
-LEAST_CLIPS = 3
 MEANS_COLUMNS = ["region", "span", "part", "method", "metric", "unit", "mean", "low", "high", "n"]
 #: Smallest number of clips for a rank correlation over clips.
 LEAST_RANKED = 8
@@ -29,7 +24,7 @@ def mean_with_interval(values: NDArray[np.floating], draws: int, seed: int) -> t
     if len(values) < LEAST_CLIPS or np.ptp(values) == 0:
         mean = float(values.mean()) if len(values) else float("nan")
         return mean, float("nan"), float("nan")
-    return float(values.mean()), *_interval(np.mean, draws, seed, values)
+    return float(values.mean()), *interval(np.mean, draws, seed, values)
 
 
 def gain_with_interval(
@@ -50,24 +45,7 @@ def gain_with_interval(
     mean, share = float(gain(ours, theirs)), float((ours < theirs).mean())
     if len(ours) < LEAST_CLIPS:
         return mean, float("nan"), float("nan"), share
-    return mean, *_interval(gain, draws, seed, ours, theirs), share
-
-
-def _interval(
-    statistic: Callable[..., Any], draws: int, seed: int, *samples: NDArray[np.floating]
-) -> tuple[float, float]:
-    """95 % interval (percentile bootstrap) of a vectorised statistic; several samples (K,) are drawn in pairs."""
-    found = bootstrap(
-        samples,
-        statistic,
-        n_resamples=draws,
-        confidence_level=LEVEL,
-        paired=len(samples) > 1,
-        vectorized=True,
-        method="percentile",
-        rng=np.random.default_rng(seed),
-    ).confidence_interval
-    return float(found.low), float(found.high)
+    return mean, *interval(gain, draws, seed, ours, theirs), share
 
 
 def means(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
@@ -98,7 +76,7 @@ def clip_ranks(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:
             table = group.pivot_table(index="clip", columns="metric", values="value", sort=False).dropna()
             if len(table) >= LEAST_RANKED:
                 pair = table[SPREAD].to_numpy(), table[ERROR].to_numpy()
-                correlation = float(_rank_correlation(*pair)), *_interval(_rank_correlation, draws, seed, *pair)
+                correlation = float(_rank_correlation(*pair)), *interval(_rank_correlation, draws, seed, *pair)
                 rows.append((region, span, part, "ours", "spread_rank_of_clips", "", *correlation, len(table)))
     return pd.DataFrame(rows, columns=MEANS_COLUMNS)
 

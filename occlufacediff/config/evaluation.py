@@ -33,7 +33,7 @@ class EvaluationSettings(Section):
     solver: Literal["dpmpp", "ddim"] = "ddim"
     #: Number of solver steps.
     steps: SolverSteps = 10
-    #: Samples per clip; their mean is scored.
+    #: Samples per clip; their mean is scored. Two or more add metrics over samples: the best one, diversity, coverage.
     samples: Count = 1
     #: Guidance weight for all conditions (1 = off); null: no guidance.
     guidance_all: GuidanceWeight | None = None
@@ -45,6 +45,8 @@ class EvaluationSettings(Section):
     batch_size: Count = 64
     #: Maximum number of clips, evenly spaced over the split; null: all.
     max_clips: Count | None = None
+    #: Number of bootstrap draws of subjects for the 95 % intervals.
+    bootstrap: Annotated[int, Limits(ge=100)] = 2000
 
     def __post_init__(self) -> None:
         if "picture" in self.occlusions and self.occlusion.pictures is None:

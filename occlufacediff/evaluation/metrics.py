@@ -6,6 +6,8 @@ To measure a span of frames only, pass that span.
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -13,7 +15,7 @@ Floats = NDArray[np.float64]
 
 MM = 1000.0
 
-#: Unit of each metric, by the names used in tables.
+#: Unit of each metric, by the names used in tables; definitions with sources are in docs/metrics.md.
 UNITS: dict[str, str] = {
     "mvpe": "mm",
     "mvpe_face": "mm",
@@ -27,7 +29,47 @@ UNITS: dict[str, str] = {
     "lmk_2d_error_visible": "crop/2",
     "lmk_2d_error_hidden": "crop/2",
     "mouth_closure": "crop/2",
+    "mve": "mm",
+    "lve_frame": "mm^2",
+    "fdd": "mm^2",
+    "fdd_absolute": "mm^2",
+    "lip_dtw": "mm",
+    "mtm": "ms",
+    "lip_extrema_matched": "1",
+    "lip_intensity": "mm",
+    "speech_intensity": "1",
+    "slcc": "1",
+    "mee": "mm^2",
+    "ce": "mm^2",
+    "diversity": "mm",
+    "coverage_50": "1",
+    "coverage_90": "1",
 }
+#: Metrics that are better when higher, and metrics of which neither direction is better: a value is compared with that
+#: of the truth, with zero (`fdd`) or with the nominal level (`coverage_90`).
+HIGHER_IS_BETTER = frozenset(("slcc", "lip_extrema_matched"))
+NO_DIRECTION = frozenset(
+    ("jitter", "fdd", "lip_intensity", "speech_intensity", "diversity", "coverage_50", "coverage_90")
+)
+#: Suffix of metrics over the occluded frames only.
+HIDDEN = "_hidden"
+#: Suffix of metrics that are pooled over the points of all clips, beside the mean over clips.
+POOLED = "_pooled"
+
+
+def unit_of(metric: str) -> str:
+    """Unit of a metric by its name in the tables."""
+    name = metric.removesuffix(POOLED)
+    name = name if name in UNITS else name.removesuffix(HIDDEN)
+    return "mm" if name.startswith("mvpe") else UNITS[name]
+
+
+def best_of(metric: str) -> Literal["lowest", "highest"] | None:
+    """Which value of a metric is the best; None if neither direction is better."""
+    name = metric.removesuffix(POOLED).removesuffix(HIDDEN)
+    if name in NO_DIRECTION:
+        return None
+    return "highest" if name in HIGHER_IS_BETTER else "lowest"
 
 
 def vertex_errors(truth: ArrayLike, predicted: ArrayLike) -> Floats:

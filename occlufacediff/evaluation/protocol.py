@@ -18,7 +18,7 @@ from occlufacediff.datasets.clips import Clip
 from occlufacediff.datasets.store import ClipStore
 from occlufacediff.errors import UNEXPECTED
 from occlufacediff.evaluation.baselines import interpolate, neutral
-from occlufacediff.evaluation.scores import Surface, score, surface
+from occlufacediff.evaluation.scores import Scores, Surface, score, score_truth, surface
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.refinement import refine_motion
@@ -44,7 +44,7 @@ class Result:
     method: str
     clip_id: str
     motion: Float
-    metrics: dict[str, float]
+    metrics: Scores
 
 
 @dataclass(frozen=True)
@@ -76,11 +76,15 @@ class Case:
 
 @dataclass(frozen=True, eq=False)
 class Round:
-    """All methods on all clips under one occlusion. A clip that fails for one method is left out for all methods."""
+    """All methods on all clips under one occlusion. A clip that fails for one method is left out for all methods.
+
+    ``truths`` are the metrics of the truth itself, such as its jitter, by clip id.
+    """
 
     occlusion: str
     cases: list[Case]
     results: list[Result]
+    truths: dict[str, Scores]
     failures: list[Failure]
 
 
@@ -116,7 +120,7 @@ def sampled(
     seed: int,
     device: torch.device,
 ) -> list[Float]:
-    """Motion (T, E + 3) of each case by the denoiser, the mean of ``settings.samples`` samples."""
+    """Motions (``settings.samples``, T, E + 3) of each case by the denoiser."""
     inputs = []
     for case in cases:
         audio = case.clip.log_mel if case.clip.log_mel is not None else case.clip.waveform
@@ -136,7 +140,7 @@ def sampled(
         max_batch=settings.batch_size,
         device=device,
     )
-    return [motion.mean(0).numpy() for motion in motions]
+    return [motion.numpy() for motion in motions]
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,9 +157,10 @@ class Protocol:
         prior: its motion prior, on ``device``.
         settings: of the protocol.
         reconstruction: of the final fit of our motion to the visible landmarks.
-        seed: of occlusions and sampling.
+        seed: of sampling.
         device: where to sample.
         before: the denoiser that ``denoiser`` was fine-tuned from, scored as the method `BEFORE`; None: there is none.
+        occlusion_seed: of occlusions; None: ``seed``.
     """
 
     store: ClipStore
@@ -167,11 +172,17 @@ class Protocol:
     seed: int
     device: torch.device
     before: Denoiser | None = None
+    occlusion_seed: int | None = None
 
     @property
     def methods(self) -> tuple[str, ...]:
         """Methods to score: the configured ones, and `BEFORE` where there is such a denoiser."""
         return (*self.settings.methods, *(() if self.before is None else (BEFORE,)))
+
+    @property
+    def seed_of_occlusions(self) -> int:
+        """Seed of the occlusions."""
+        return self.seed if self.occlusion_seed is None else self.occlusion_seed
 
     def rounds(self, kinds: Sequence[str]) -> Iterator[Round]:
         """Occlude, reconstruct and score: one round per occlusion kind.
@@ -187,51 +198,62 @@ class Protocol:
         # The surfaces of truth and neutral face are the same under all occlusions.
         truths: dict[str, Surface] = {}
         neutrals: dict[str, Surface] = {}
+        truth_scores: dict[str, Scores] = {}
         for number in chosen_clips(self.store, self.settings.max_clips):
             clip_id = self.store.clip_id(number)
             with _failure_to(unreadable, "", clip_id):
                 clip = self.store[number]
                 truths[clip_id] = surface(self.asset, clip, clip.motion)
                 neutrals[clip_id] = surface(self.asset, clip, neutral(clip.motion))
+                truth_scores[clip_id] = score_truth(self.asset, clip, truths[clip_id], neutrals[clip_id])
                 clips[clip_id] = clip
         for kind in kinds:
             failures = [replace(failure, occlusion=kind) for failure in unreadable]
             cases: list[Case] = []
             for clip_id, clip in clips.items():
                 with _failure_to(failures, kind, clip_id):
-                    cases.append(make_case(clip_id, clip, kind, self.settings, self.seed))
+                    cases.append(make_case(clip_id, clip, kind, self.settings, self.seed_of_occlusions))
             results: list[Result] = []
             for method in self.methods:
-                for case, motion in self._motions(method, cases, basis, failures):
+                for case, motion, samples in self._motions(method, cases, basis, failures):
                     with _failure_to(failures, kind, case.clip_id):
-                        made = neutrals[case.clip_id] if method == "neutral" else surface(self.asset, case.clip, motion)
+                        still = neutrals[case.clip_id]
+                        made = still if method == "neutral" else surface(self.asset, case.clip, motion)
+                        several = [surface(self.asset, case.clip, sample) for sample in samples]
                         truth, frames = truths[case.clip_id], case.occlusion.frames
-                        metrics = score(self.asset, case.clip, truth, made, motion, case.visible, frames)
+                        metrics = score(
+                            self.asset, case.clip, truth, made, motion, case.visible, frames, still, several
+                        )
                         results.append(Result(kind, method, case.clip_id, motion, metrics))
             first = {failure.clip_id: failure for failure in reversed(failures)}
             yield Round(
                 kind,
                 [case for case in cases if case.clip_id not in first],
                 [result for result in results if result.clip_id not in first],
+                {case.clip_id: truth_scores[case.clip_id] for case in cases if case.clip_id not in first},
                 [failure for failure in failures if first[failure.clip_id] is failure],
             )
 
     def _motions(
         self, method: str, cases: list[Case], basis: LandmarkBasis, failures: list[Failure]
-    ) -> Iterator[tuple[Case, Float]]:
-        """Motion of each case by a method; cases that fail are left out."""
+    ) -> Iterator[tuple[Case, Float, Sequence[Float]]]:
+        """Motion of each case by a method, and its samples if there are several; cases that fail are left out."""
         if method == "neutral":
-            yield from ((case, neutral(case.clip.motion)) for case in cases)
+            yield from ((case, neutral(case.clip.motion), ()) for case in cases)
         elif method == "interpolation":
-            yield from ((case, interpolate(case.clip.motion, unknown_frames(case))) for case in cases)
-        elif self.settings.refine:
-            for case, motion in self._sampled(cases, method, failures):
-                fitted: list[tuple[Case, Float]] = []
-                with _failure_to(failures, case.occlusion.kind, case.clip_id):
-                    fitted.append((case, _fit_to_visible(basis, case, motion, self.reconstruction)))
-                yield from fitted
+            yield from ((case, interpolate(case.clip.motion, unknown_frames(case)), ()) for case in cases)
         else:
-            yield from self._sampled(cases, method, failures)
+            for case, motions in self._sampled(cases, method, failures):
+                several: Sequence[Float] = list(motions) if len(motions) > 1 else []
+                mean = motions.mean(axis=0)
+                if not self.settings.refine:
+                    yield case, mean, several
+                    continue
+                fitted: list[tuple[Case, Float, Sequence[Float]]] = []
+                with _failure_to(failures, case.occlusion.kind, case.clip_id):
+                    each = [_fit_to_visible(basis, case, sample, self.reconstruction) for sample in several]
+                    fitted.append((case, _fit_to_visible(basis, case, mean, self.reconstruction), each))
+                yield from fitted
 
     def _sampled(self, cases: list[Case], method: str, failures: list[Failure]) -> list[tuple[Case, Float]]:
         """Sample all cases as one batch. If the batch fails, sample each case alone to find the clips that fail."""

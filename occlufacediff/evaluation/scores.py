@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,24 +10,40 @@ from numpy.typing import NDArray
 
 from occlufacediff import face_mesh
 from occlufacediff.datasets.clips import Clip
-from occlufacediff.evaluation import metrics
-from occlufacediff.evaluation.observed import largest_observed, mean_observed, observed_truth
+from occlufacediff.evaluation import field_metrics, lip_timing, metrics
+from occlufacediff.evaluation.metrics import HIDDEN, POOLED
+from occlufacediff.evaluation.observed import ObservedTruth, largest_observed, mean_observed, observed_truth
+from occlufacediff.evaluation.sample_metrics import LEVELS, coverage, diversity
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
 from occlufacediff.media.rates import FPS
 
 Float = NDArray[np.float32]
+Floats = NDArray[np.float64]
 
 #: Regions whose mean vertex error is reported, if the head model has them.
 REGIONS = ("face", "eye_region", "forehead", "nose", "neck")
-#: Suffix of metrics over the occluded frames only.
-HIDDEN = "_hidden"
+INNER_LIPS = (face_mesh.INNER_LIP_TOP, face_mesh.INNER_LIP_BOTTOM)
+#: Regions whose motion `fdd` compares: the upper face.
+UPPER_FACE = ("eye_region", "forehead")
 
 
-def unit_of(metric: str) -> str:
-    """Unit of a metric by its name in the tables."""
-    name = metric if metric in metrics.UNITS else metric.removesuffix(HIDDEN)
-    return "mm" if name.startswith("mvpe") else metrics.UNITS[name]
+@dataclass(frozen=True)
+class Scores:
+    """Metrics of one prediction against one clip.
+
+    Attributes:
+        values: by metric.
+        weights: number of frames or points behind a value, for metrics that are pooled over clips: their mean over
+            clips is weighted. All other metrics have the weight 1 for each clip.
+    """
+
+    values: dict[str, float]
+    weights: dict[str, float]
+
+    def weight(self, metric: str) -> float:
+        """Weight of a clip in the mean of a metric over clips."""
+        return self.weights.get(metric, 1.0)
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +68,24 @@ def lip_pairs(asset: HeadAsset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.array([a for a, _ in pairs]), np.array([b for _, b in pairs])
 
 
+def upper_face(asset: HeadAsset) -> NDArray[np.int64] | None:
+    """Vertices of the upper face; None if the head model lacks its regions."""
+    regions = [asset.regions[name] for name in UPPER_FACE if name in asset.regions]
+    return np.unique(np.concatenate(regions)) if len(regions) == len(UPPER_FACE) else None
+
+
+def lip_gap(asset: HeadAsset, landmarks: NDArray[np.floating], observed: NDArray[np.bool_]) -> Floats | None:
+    """Distance (T,) of the inner lips of landmarks (T, L, 3), mm; None if it is not observed in all frames."""
+    rows = [np.flatnonzero(np.asarray(asset.landmark_indices) == point) for point in INNER_LIPS]
+    if any(len(row) == 0 for row in rows):
+        return None
+    top, bottom = (int(row[0]) for row in rows)
+    if not observed[:, [top, bottom]].all():
+        return None
+    points = np.asarray(landmarks, np.float64)
+    return np.asarray(metrics.MM * np.linalg.norm(points[:, top] - points[:, bottom], axis=-1))
+
+
 def score(
     asset: HeadAsset,
     clip: Clip,
@@ -59,7 +94,9 @@ def score(
     motion: Float,
     visible: Float,
     occluded: NDArray[np.bool_],
-) -> dict[str, float]:
+    neutral: Surface | None = None,
+    samples: Sequence[Surface] = (),
+) -> Scores:
     """Metrics by name. Names that end in ``_hidden`` are over the occluded frames only, and absent if there are none.
 
     Parts that are occluded in the recording itself are not scored: vertices and landmarks there, and expression and jaw
@@ -76,44 +113,201 @@ def score(
         motion: (T, E + 3) predicted [exp, jaw].
         visible: (T, 468) visible landmarks.
         occluded: (T,) frames in which something is occluded.
+        neutral: the neutral face with the clip's identity, pose and camera; None leaves out ``fdd`` and
+            ``lip_intensity``.
+        samples: the head with each sampled motion, whose mean is the prediction; fewer than two leave out the metrics
+            over samples.
     """
     observed = observed_truth(asset, clip)
-    assert clip.lmk_2d is not None  # observed_truth requires landmarks
     errors = metrics.vertex_errors(truth.vertices, predicted.vertices)
-    upper, lower = lip_pairs(asset)
-    # Landmarks that are not observed may be NaN; no metric uses them.
-    there = observed.landmarks[..., None]
-    detected = np.where(there, clip.lmk_2d[:, asset.landmark_indices], 0)
-    flat = np.where(there, predicted.landmarks_2d, 0)
-    closure = np.abs(metrics.mouth_gaps(detected, upper, lower) - metrics.mouth_gaps(flat, upper, lower))
-    pairs = observed.landmarks[:, upper] & observed.landmarks[:, lower]
+    weights: dict[str, float] = {}
+    result: dict[str, float | None] = {}
+    for part in (
+        _vertex_metrics(asset, truth, predicted, errors, observed, occluded),
+        _coefficient_metrics(clip, motion, observed),
+        _landmark_metrics(asset, clip, predicted, visible, occluded, observed),
+        _dynamics_metrics(asset, truth, predicted, neutral, observed),
+        _sample_metrics(asset, truth, errors, samples, occluded, observed),
+    ):
+        for name, (value, weight) in part.items():
+            result[name] = value
+            if weight is not None:
+                weights[name] = float(weight)
+    return _without_absent(result, weights)
+
+
+def score_truth(asset: HeadAsset, clip: Clip, truth: Surface, neutral: Surface) -> Scores:
+    """Metrics that need no prediction, of the truth itself: a reference for the methods.
+
+    ``mouth_closure`` compares the truth's mesh with the detected landmarks.
+    """
+    observed = observed_truth(asset, clip)
+    result: dict[str, float | None] = {"mouth_closure": _closure(asset, clip, truth, observed, None)[0]}
+    if len(clip) > 3:
+        result["jitter"] = metrics.jitter(truth.vertices, FPS)
     lips = asset.regions["lips"]
-    result: dict[str, float | None] = {
-        "lve": largest_observed(errors[:, lips], observed.vertices[:, lips]),
-        "mvpe": mean_observed(errors, observed.vertices),
+    result["lip_intensity"] = field_metrics.lip_intensity(
+        truth.vertices[:, lips], neutral.vertices[:, lips], observed.vertices[:, lips]
+    )
+    return _without_absent(result, {})
+
+
+#: Value of a metric, None if nothing is scored; and its weight, None for 1.
+_Part = dict[str, tuple[float | None, float | None]]
+
+
+def _without_absent(result: dict[str, float | None], weights: dict[str, float]) -> Scores:
+    values = {name: value for name, value in result.items() if value is not None}
+    return Scores(values, {name: weight for name, weight in weights.items() if name in values})
+
+
+def _vertex_metrics(
+    asset: HeadAsset,
+    truth: Surface,
+    predicted: Surface,
+    errors: Floats,
+    observed: ObservedTruth,
+    occluded: NDArray[np.bool_],
+) -> _Part:
+    """Distances of vertices (T, V) and of 3D landmarks; ``errors`` (T, V) in mm."""
+    lips, face = asset.regions["lips"], asset.regions["face"]
+    there = observed.vertices
+    mean = mean_observed(errors, there)
+    result: _Part = {
+        "lve": (largest_observed(errors[:, lips], there[:, lips]), None),
+        "mvpe": (mean, None),
+        "mve": (mean, int(there.sum())),
     }
     for name in (*(name for name in REGIONS if name in asset.regions), "lips"):
         region = asset.regions[name]
-        result[f"mvpe_{name}"] = mean_observed(errors[:, region], observed.vertices[:, region])
+        result[f"mvpe_{name}"] = mean_observed(errors[:, region], there[:, region]), None
     points = metrics.vertex_errors(truth.landmarks, predicted.landmarks)
-    result["lmk_3d_mvpe"] = largest_observed(points, observed.landmarks)
-    if observed.frames.any():
-        result["jaw_error"] = metrics.jaw_error(clip.jaw[observed.frames], motion[observed.frames, -3:])
-        result["expression_error"] = metrics.expression_error(clip.exp[observed.frames], motion[observed.frames, :-3])
-    if observed.landmarks.any():
-        seen = (visible[:, asset.landmark_indices] > 0) & observed.landmarks
-        for name, chosen in (("", observed.landmarks), ("_visible", seen), ("_hidden", observed.landmarks & ~seen)):
-            result["lmk_2d_error" + name] = metrics.lmk_2d_error(detected, flat, chosen)
-    result["mouth_closure"] = mean_observed(closure, pairs)
-    if len(motion) > 1:
+    result["lmk_3d_mvpe"] = largest_observed(points, observed.landmarks), None
+    if (found := field_metrics.lve_frame(errors[:, lips], there[:, lips])) is not None:
+        result["lve_frame"] = found
+    if len(errors) > 1:
         speeds = metrics.velocity_errors(truth.vertices, predicted.vertices, FPS)
-        result["mvve"] = mean_observed(speeds, observed.vertices[1:] & observed.vertices[:-1])
-    if len(motion) > 3:
-        result["jitter"] = metrics.jitter(predicted.vertices, FPS)
+        result["mvve"] = mean_observed(speeds, there[1:] & there[:-1]), None
+    if len(errors) > 3:
+        result["jitter"] = metrics.jitter(predicted.vertices, FPS), None
     if occluded.any():
-        at, face = observed.vertices[occluded], asset.regions["face"]
-        result["lve" + HIDDEN] = largest_observed(errors[occluded][:, lips], at[:, lips])
-        result["mvpe_lips" + HIDDEN] = mean_observed(errors[occluded][:, lips], at[:, lips])
-        result["mvpe_face" + HIDDEN] = mean_observed(errors[occluded][:, face], at[:, face])
-        result["mouth_closure" + HIDDEN] = mean_observed(closure[occluded], pairs[occluded])
-    return {name: value for name, value in result.items() if value is not None}
+        at = there[occluded]
+        result["lve" + HIDDEN] = largest_observed(errors[occluded][:, lips], at[:, lips]), None
+        result["mvpe_lips" + HIDDEN] = mean_observed(errors[occluded][:, lips], at[:, lips]), None
+        result["mvpe_face" + HIDDEN] = mean_observed(errors[occluded][:, face], at[:, face]), None
+        if (found := field_metrics.lve_frame(errors[occluded][:, lips], at[:, lips])) is not None:
+            result["lve_frame" + HIDDEN] = found
+    return result
+
+
+def _coefficient_metrics(clip: Clip, motion: Float, observed: ObservedTruth) -> _Part:
+    frames = observed.frames
+    if not frames.any():
+        return {}
+    return {
+        "jaw_error": (metrics.jaw_error(clip.jaw[frames], motion[frames, -3:]), None),
+        "expression_error": (metrics.expression_error(clip.exp[frames], motion[frames, :-3]), None),
+    }
+
+
+def _landmark_metrics(
+    asset: HeadAsset,
+    clip: Clip,
+    predicted: Surface,
+    visible: Float,
+    occluded: NDArray[np.bool_],
+    observed: ObservedTruth,
+) -> _Part:
+    """2D errors against the detected landmarks. Without visible or occluded landmarks, their metrics are absent."""
+    assert clip.lmk_2d is not None  # observed_truth requires landmarks
+    there = observed.landmarks
+    # Landmarks that are not observed may be NaN; no metric uses them.
+    detected = np.where(there[..., None], clip.lmk_2d[:, asset.landmark_indices], 0)
+    flat = np.where(there[..., None], predicted.landmarks_2d, 0)
+    seen = (visible[:, asset.landmark_indices] > 0) & there
+    result: _Part = {}
+    for name, chosen in (("", there), ("_visible", seen), (HIDDEN, there & ~seen)):
+        if chosen.any():
+            error = metrics.lmk_2d_error(detected, flat, chosen)
+            result["lmk_2d_error" + name] = error, None
+            if name:
+                result["lmk_2d_error" + name + POOLED] = error, int(chosen.sum())
+    closure, closure_hidden = _closure(asset, clip, predicted, observed, occluded)
+    result["mouth_closure"] = closure, None
+    result["mouth_closure" + HIDDEN] = closure_hidden, None
+    return result
+
+
+def _closure(
+    asset: HeadAsset,
+    clip: Clip,
+    posed: Surface,
+    observed: ObservedTruth,
+    occluded: NDArray[np.bool_] | None,
+) -> tuple[float | None, float | None]:
+    """Error of the mouth gaps in the crop against the detected landmarks, over all and over the occluded frames."""
+    assert clip.lmk_2d is not None  # observed_truth requires landmarks
+    upper, lower = lip_pairs(asset)
+    there = observed.landmarks[..., None]
+    detected = np.where(there, clip.lmk_2d[:, asset.landmark_indices], 0)
+    flat = np.where(there, posed.landmarks_2d, 0)
+    errors = np.abs(metrics.mouth_gaps(detected, upper, lower) - metrics.mouth_gaps(flat, upper, lower))
+    pairs = observed.landmarks[:, upper] & observed.landmarks[:, lower]
+    hidden = None if occluded is None else mean_observed(errors[occluded], pairs[occluded])
+    return mean_observed(errors, pairs), hidden
+
+
+def _dynamics_metrics(
+    asset: HeadAsset, truth: Surface, predicted: Surface, neutral: Surface | None, observed: ObservedTruth
+) -> _Part:
+    """Timing of the lips, and amount of motion of lips and upper face."""
+    result: _Part = {}
+    gaps = [lip_gap(asset, one.landmarks, observed.landmarks) for one in (truth, predicted)]
+    if gaps[0] is not None and gaps[1] is not None:
+        result["lip_dtw"] = lip_timing.lip_dtw(gaps[0], gaps[1]), None
+        late, matched = lip_timing.misalignment(gaps[0], gaps[1], FPS)
+        result["mtm"], result["lip_extrema_matched"] = (late, None), (matched, None)
+    if neutral is None:
+        return result
+    upper = upper_face(asset)
+    if upper is not None:
+        true, made, still = (one.vertices[:, upper] for one in (truth, predicted, neutral))
+        deviation = field_metrics.fdd(true, made, still, observed.vertices[:, upper])
+        if deviation is not None:
+            result["fdd"], result["fdd_absolute"] = (deviation, None), (abs(deviation), None)
+    lips = asset.regions["lips"]
+    there = observed.vertices[:, lips]
+    intensity = field_metrics.lip_intensity(predicted.vertices[:, lips], neutral.vertices[:, lips], there)
+    result["lip_intensity"] = intensity, None
+    return result
+
+
+def _sample_metrics(
+    asset: HeadAsset,
+    truth: Surface,
+    errors: Floats,
+    samples: Sequence[Surface],
+    occluded: NDArray[np.bool_],
+    observed: ObservedTruth,
+) -> _Part:
+    """Errors of the mean and of the best sample, diversity, and coverage of the lip opening in occluded frames."""
+    if len(samples) < 2:
+        return {}
+    lips, face = asset.regions["lips"], asset.regions["face"]
+    there = observed.vertices[:, lips]
+    result: _Part = {"diversity": (diversity(np.stack([one.vertices[:, face] for one in samples])), None)}
+    of_mean = field_metrics.lve_frame(errors[:, lips], there)
+    of_samples = [
+        field_metrics.lve_frame(metrics.vertex_errors(truth.vertices[:, lips], one.vertices[:, lips]), there)
+        for one in samples
+    ]
+    if of_mean is not None:
+        result["mee"] = of_mean
+        result["ce"] = min(one[0] for one in of_samples if one is not None), of_mean[1]
+    true = lip_gap(asset, truth.landmarks, observed.landmarks)
+    gaps = [lip_gap(asset, one.landmarks, observed.landmarks) for one in samples]
+    if true is not None and occluded.any():
+        values = np.stack([gap[occluded] for gap in gaps if gap is not None])
+        for level in LEVELS:
+            result[f"coverage_{round(100 * level)}"] = coverage(true[occluded], values, level), int(occluded.sum())
+    return result

@@ -5,16 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from occlufacediff.errors import ConfigError
+from occlufacediff.evaluation.metrics import best_of
 
+#: Fewer subjects give too narrow intervals.
+FEW_SUBJECTS = 10
 METRIC_COLUMNS = ("method", "occlusion", "metric", "unit", "mean", "n")
 #: Columns that are read as text. A subject or clip may be called 001 or NA: neither a number nor a missing value.
 TEXT_COLUMNS = frozenset(
     (
         *("subject", "clip", "emotion", "sentence_id", "text", "split", "status", "reason", "message"),
         *("method", "occlusion", "metric", "unit", "run", "seen_in_training"),
+        *("interval_over", "protocol"),
         *("source", "group", "grouped_by", "region", "span", "part", "against", "audio_kind"),
     )
 )
@@ -31,6 +36,7 @@ METHOD_NAMES = {
     "bridge": "decay to visible mean",
     "phone_rules": "viseme rules, no network",
     "neutral": "neutral face",
+    "truth": "(truth)",
 }
 METHOD_ORDER = tuple(METHOD_NAMES)
 OCCLUSION_ORDER = ("none", "mouth", "upper", "random", "audio_driven")
@@ -41,6 +47,22 @@ METRIC_NAMES = {
     "mvpe_face": "face vertices",
     "mouth_closure": "mouth closure",
     "jitter": "jitter",
+    "mve": "all vertices, pooled over frames (MVE)",
+    "lve_frame": "lip vertices by frame, squared (LVE of CodeTalker)",
+    "lve_frame_hidden": "lip vertices by frame, squared, occluded frames",
+    "fdd": "upper-face dynamics, truth minus prediction (FDD)",
+    "fdd_absolute": "upper-face dynamics, absolute (FDD)",
+    "lip_dtw": "lip opening after time warping",
+    "mtm": "temporal misalignment of the lips (MTM)",
+    "lip_extrema_matched": "share of lip extrema that match",
+    "lip_intensity": "distance of the lips from the neutral face",
+    "speech_intensity": "speech level (RMS)",
+    "slcc": "speech-lip correlation over clips (SLCC)",
+    "mee": "mean of the samples (MEE)",
+    "ce": "best sample (CE)",
+    "diversity": "diversity of the samples",
+    "coverage_50": "coverage of the 50 % interval",
+    "coverage_90": "coverage of the 90 % interval",
 }
 
 
@@ -88,13 +110,58 @@ def metric_name(metric: str) -> str:
     return METRIC_NAMES.get(metric, metric.replace("_", " "))
 
 
-def pivot(metrics: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """Means of one metric as a table: one row per method, one column per occlusion."""
+def pivot(metrics: pd.DataFrame, metric: str, column: str = "mean") -> pd.DataFrame:
+    """Means (or another column) of one metric as a table: one row per method, one column per occlusion."""
     chosen = metrics[metrics["metric"] == metric]
-    table = chosen.pivot_table(index="method", columns="occlusion", values="mean", aggfunc="first", sort=False)
+    table = chosen.pivot_table(
+        index="method", columns="occlusion", values=column, aggfunc="first", sort=False, dropna=False
+    )
     rows = in_order([str(name) for name in table.index], METHOD_ORDER)
     columns = in_order([str(name) for name in table.columns], OCCLUSION_ORDER)
     return table.loc[rows, columns]
+
+
+def intervals(metrics: pd.DataFrame, metric: str, means: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Lower and upper limits of one metric, in the shape of its ``means`` (see `pivot`); NaN without limits."""
+    if not {"low", "high"} <= set(metrics.columns):
+        empty = pd.DataFrame(np.nan, index=means.index, columns=means.columns)
+        return empty, empty
+    low, high = (pivot(metrics, metric, name).reindex_like(means) for name in ("low", "high"))
+    return low, high
+
+
+def interval_note(metrics: pd.DataFrame) -> str:
+    """What the intervals of a table of means or differences are."""
+    over = set(metrics["interval_over"]) if "interval_over" in metrics else set()
+    if "subjects" in over:
+        count = int(metrics["n_subjects"].max())
+        few = " So few subjects give intervals that are too narrow." if count < FEW_SUBJECTS else ""
+        return f"Brackets are 95 % intervals by a bootstrap over {count} subjects.{few}"
+    if "clips" in over:
+        return "Brackets are 95 % intervals by a bootstrap over clips, because there is only one subject."
+    return "These results have no intervals."
+
+
+def best_values(means: pd.DataFrame, metric: str) -> dict[str, float]:
+    """The best value of each column of a table of `pivot`, without the truth; empty if no direction is better."""
+    best, methods = best_of(metric), means.drop(index="truth", errors="ignore")
+    if best is None:
+        return {}
+    values = methods.min() if best == "lowest" else methods.max()
+    return {str(name): float(value) for name, value in values.items()}
+
+
+def digits_of(means: pd.DataFrame) -> int:
+    """Decimals to print of the values of a table."""
+    return 2 if means.abs().max().max() >= 0.2 else 4
+
+
+def cell_text(value: float, low: float, high: float, digits: int) -> str:
+    """A value with its interval, such as ``2.31 [2.10, 2.50]``; empty for NaN."""
+    if np.isnan(value):
+        return ""
+    limits = "" if np.isnan(low) or np.isnan(high) else f" [{low:.{digits}f}, {high:.{digits}f}]"
+    return f"{value:.{digits}f}{limits}"
 
 
 def unit_of(metrics: pd.DataFrame, metric: str) -> str:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from occlufacediff.evaluation.baselines import interpolate, neutral
-from occlufacediff.evaluation.scores import unit_of
+from occlufacediff.evaluation.metrics import unit_of
 
 
 @given(frames=st.integers(2, 80), start=st.integers(0, 79), length=st.integers(0, 80), seed=st.integers(0, 99))

@@ -150,7 +150,8 @@ def scores_of(asset: HeadAsset, clip: Clip, kind: str = "mouth", noise: float = 
         points[~clip.lmk_visible] += noise * rng.normal(size=points[~clip.lmk_visible].shape)
         truth = replace(truth, vertices=vertices, landmarks=landmarks)
         clip = replace(clip, lmk_2d=points)
-    return score(asset, clip, truth, made, 0 * clip.motion, case.visible, case.occlusion.frames)
+    still = surface(asset, clip, 0 * clip.motion)
+    return score(asset, clip, truth, made, 0 * clip.motion, case.visible, case.occlusion.frames, still).values
 
 
 def test_all_visible_scores_as_if_nobody_had_observed(files: Files, clip: Clip) -> None:
