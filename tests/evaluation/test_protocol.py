@@ -132,3 +132,59 @@ def test_draws_do_not_depend_on_the_order_of_kinds(files: Files, monkeypatch: py
         if case.occlusion.frames.any() and not case.occlusion.frames.all()
     }
     assert len(set(spans.values())) > len(spans) // 2
+
+
+def test_several_samples_add_metrics_over_samples(files: Files) -> None:
+    one, several = (
+        next(protocol_of(files, replace(SETTINGS, samples=samples, refine=False)).rounds(["mouth"]))
+        for samples in (1, 3)
+    )
+    extra = {"mee", "ce", "diversity", "coverage_50", "coverage_90"}
+    for method in ("ours", "ours_without_audio"):
+        single, many = (
+            next(one.metrics for one in found.results if (one.method, one.clip_id) == (method, GOOD))
+            for found in (one, several)
+        )
+        # The small head has no region of the upper face.
+        assert set(many.values) - set(single.values) == extra
+        assert many.values["mee"] == many.values["lve_frame"]
+        assert many.values["diversity"] > 0
+        assert many.weight("ce") == 70
+        assert 0 <= many.values["coverage_50"] <= many.values["coverage_90"] <= 1
+    assert not extra & set(next(one.metrics.values for one in several.results if one.method == "neutral"))
+
+
+def test_the_truth_has_metrics_of_its_own(complete: list[Round]) -> None:
+    for found in complete:
+        assert set(found.truths) == {BAD, GOOD}
+        truth = found.truths[GOOD].values
+        assert truth["jitter"] > 0
+        assert truth["lip_intensity"] > 0
+        # The detected landmarks are those of the truth's mesh.
+        assert truth["mouth_closure"] == pytest.approx(0, abs=1e-6)
+        still = next(one.metrics.values for one in found.results if (one.method, one.clip_id) == ("neutral", GOOD))
+        assert still["lip_intensity"] == 0
+        assert still["lip_extrema_matched"] == 0
+        assert "mtm" not in still
+
+
+def test_clips_without_occluded_landmarks_have_no_error_there(complete: list[Round]) -> None:
+    none, mouth = complete
+    for result in none.results:
+        assert "lmk_2d_error_hidden" not in result.metrics.values
+        assert result.metrics.values["lmk_2d_error_visible"] == result.metrics.values["lmk_2d_error"]
+    for result in mouth.results:
+        values = result.metrics.values
+        assert values["lmk_2d_error_hidden"] == values["lmk_2d_error_hidden_pooled"]
+        points = result.metrics.weight("lmk_2d_error_hidden_pooled")
+        case = next(case for case in mouth.cases if case.clip_id == result.clip_id)
+        assert points == (case.visible == 0).sum()
+
+
+def test_occlusions_can_have_a_seed_of_their_own(files: Files) -> None:
+    def visible(**seeds: int | None) -> np.ndarray:
+        found = next(replace(protocol_of(files), **seeds).rounds(["mouth"]))
+        return np.concatenate([case.visible for case in found.cases])
+
+    np.testing.assert_array_equal(visible(seed=4), visible(seed=9, occlusion_seed=4))
+    assert (visible(seed=4) != visible(seed=9)).any()
