@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
+from occlufacediff.evaluation.aggregation import TRUTH
 from occlufacediff.reporting.tables import (
     best_values,
     cell_text,
@@ -101,6 +102,6 @@ def _cells(
         for occlusion in means.columns:
             value = means.loc[method, occlusion]
             text = escape(cell_text(value, lows.loc[method, occlusion], highs.loc[method, occlusion], digits))
-            row.append(bold(text) if value == best.get(occlusion) else text)
+            row.append(bold(text) if method != TRUTH and value == best.get(occlusion) else text)
         rows.append(row)
     return [escape(str(name).replace("_", " ")) for name in means.columns], rows

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from occlufacediff.errors import ConfigError
+from occlufacediff.evaluation.aggregation import TRUTH
 from occlufacediff.evaluation.metrics import best_of
 
 #: Fewer subjects give too narrow intervals.
@@ -144,7 +145,7 @@ def interval_note(metrics: pd.DataFrame) -> str:
 
 def best_values(means: pd.DataFrame, metric: str) -> dict[str, float]:
     """The best value of each column of a table of `pivot`, without the truth; empty if no direction is better."""
-    best, methods = best_of(metric), means.drop(index="truth", errors="ignore")
+    best, methods = best_of(metric), means.drop(index=TRUTH, errors="ignore")
     if best is None:
         return {}
     values = methods.min() if best == "lowest" else methods.max()
