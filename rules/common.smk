@@ -49,6 +49,7 @@ from occlufacediff.workflow.inputs import (
     subjects,
     video_archive,
 )
+from occlufacediff.workflow.resources import training_tasks
 
 
 def one_line_errors(function):
@@ -98,7 +99,7 @@ NETWORK = ["model.safetensors", "config.yaml"]
 
 
 # Private interfaces of Snakemake (requirements allow the versions that were tested):
-# workflow.remote_exec, workflow.resource_settings and workflow.dag are used in the next two functions, nowhere else.
+# workflow.remote_exec, workflow.resource_settings and workflow.dag are used in cores, require_writable and training.
 def cores(of_a_node):
     """Cores for one job: those of this run; on a cluster, where a run has no number of cores, ``of_a_node``."""
     return of_a_node if workflow.remote_exec or workflow.resource_settings.cores is None else workflow.cores
@@ -177,8 +178,14 @@ def scaled_by_attempt(amount, each=0):
 
 
 def gpus():
-    """GPUs that a training requests: one if this machine has one, or if the configuration requires it."""
+    """GPUs that a job requests: one if this machine has one, or if the configuration requires it."""
     return int(cfg.device == "cuda" or (cfg.device == "auto" and shutil.which("nvidia-smi") is not None))
+
+
+def training(section):
+    """GPUs, tasks and nodes of a training; on a cluster the node that submits need not have a GPU."""
+    on_cluster = workflow.remote_exec or workflow.resource_settings.cores is None
+    return training_tasks(section.loop, int(cfg.device != "cpu") if on_cluster else gpus())
 
 
 @one_line_errors

@@ -97,6 +97,10 @@ use rule train_motion_prior as train_open_motion_prior with:
         f"{LOGS}/train_open_motion_prior.log",
     benchmark:
         f"{LOGS}/train_open_motion_prior.tsv"
+    resources:
+        **training(cfg.open_weights.motion_prior),
+        mem_mb=scaled_by_attempt(4000 * cfg.open_weights.motion_prior.loop.devices),
+        runtime=600,
     params:
         settings=as_params(cfg.open_weights.motion_prior),
         origin=OPEN_ORIGIN,
@@ -122,9 +126,9 @@ use rule train_denoiser as train_open_denoiser with:
     benchmark:
         f"{LOGS}/train_open_denoiser.tsv"
     resources:
-        mem_mb=scaled_by_attempt(8000),
+        **training(cfg.open_weights.denoiser),
+        mem_mb=scaled_by_attempt(8000 * cfg.open_weights.denoiser.loop.devices),
         runtime=2880,
-        gpu=gpus(),
     params:
         settings=as_params(cfg.open_weights.denoiser),
         origin=OPEN_ORIGIN,

@@ -44,9 +44,9 @@ rule train_motion_prior:
         f"{LOGS}/train_motion_prior/{cfg.run.name}.tsv"
     threads: cores(8)
     resources:
-        mem_mb=scaled_by_attempt(4000),
+        **training(cfg.motion_prior),
+        mem_mb=scaled_by_attempt(4000 * cfg.motion_prior.loop.devices),
         runtime=600,
-        gpu=gpus(),
     params:
         settings=as_params(cfg.motion_prior),
         origin=dict(dataset=cfg.dataset, split_rule=cfg.split.rule, run=cfg.run.name),
@@ -79,9 +79,9 @@ rule train_denoiser:
         f"{LOGS}/train_denoiser/{cfg.run.name}.tsv"
     threads: cores(8)
     resources:
-        mem_mb=scaled_by_attempt(6000),
+        **training(cfg.denoiser),
+        mem_mb=scaled_by_attempt(6000 * cfg.denoiser.loop.devices),
         runtime=2880,
-        gpu=gpus(),
     params:
         settings=as_params(cfg.denoiser),
         origin=dict(dataset=cfg.dataset, split_rule=cfg.split.rule, run=cfg.run.name),

@@ -3,9 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
 
-from occlufacediff.config.constraints import BelowOne, Count, CountOrZero, NotNegative, Positive, Section
+from occlufacediff.config.constraints import (
+    DISTINCT,
+    BelowOne,
+    Count,
+    CountOrZero,
+    Limits,
+    NotNegative,
+    Positive,
+    Section,
+)
 
 
 @dataclass(frozen=True)
@@ -58,5 +67,25 @@ class LoopSettings(Section):
     validation_windows: Count = 48
     #: Steps between saved states, from which an interrupted training resumes.
     save_every: Count = 200
+    #: Steps between snapshots, which are complete checkpoints in ``snapshots/`` of the run. null: none.
+    snapshots: Count | None = None
+    #: Weights that the training leaves: those after the ``last`` step, or those of the ``best`` validation. Validations
+    #: are compared by the error of sampled lips where ``denoiser.sampled.windows`` is above 0, else by their loss.
+    keep: Literal["last", "best"] = "last"
+    #: End the training after this many validations without a better one. null: never.
+    early_stop: Count | None = None
+    #: Live figures in addition to history.csv: ``tensorboard`` (events in the checkpoint's folder) and ``wandb``, if
+    #: that is installed.
+    trackers: Annotated[tuple[Literal["tensorboard", "wandb"], ...], DISTINCT] = ()
     #: Data loader processes; 0: load in the training process.
     loader_workers: CountOrZero = 0
+
+
+@dataclass(frozen=True)
+class SampledSettings(Section):
+    """Validation by sampling: motion is sampled with occluded mouths, and its lips are compared with the truth."""
+
+    #: Validation windows whose motion is sampled; 0: none.
+    windows: CountOrZero = 0
+    #: Diffusion steps of DDIM.
+    steps: Annotated[int, Limits(1, 1000)] = 20

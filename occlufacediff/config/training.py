@@ -7,6 +7,7 @@ from typing import Literal
 
 from occlufacediff.config.constraints import BelowOne, Fraction, NotNegative, Positive, Section
 from occlufacediff.config.loop import LoopSettings as LoopSettings
+from occlufacediff.config.loop import SampledSettings
 from occlufacediff.config.occlusion import MaskSettings
 from occlufacediff.config.published_recipe import (
     PublishedDenoiserSettings,
@@ -114,6 +115,7 @@ class DenoiserSettings(Section):
     recipe: Recipe = "ours"
     wav2vec2: Wav2Vec2Settings = field(default_factory=Wav2Vec2Settings)
     loop: LoopSettings = field(default_factory=lambda: LoopSettings(max_steps=450, batch_size=16))
+    sampled: SampledSettings = field(default_factory=SampledSettings)
     losses: LossSettings = field(default_factory=LossSettings)
     masks: MaskSettings = field(default_factory=MaskSettings)
     augment: AugmentSettings = field(default_factory=AugmentSettings)

@@ -6,11 +6,12 @@ import inspect
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
-from functools import wraps
+from functools import partial, wraps
 from pathlib import Path
 from typing import ParamSpec
 
 import torch
+from torch import nn
 
 from occlufacediff.config.published_recipe import RANDOM
 from occlufacediff.config.training import DenoiserSettings, MotionPriorSettings
@@ -31,10 +32,13 @@ from occlufacediff.training.loop import CLOCK_COLUMNS, TrainingRecord
 from occlufacediff.training.motion_prior import fit_motion_prior
 from occlufacediff.training.processes import check_processes, launch, several
 from occlufacediff.training.share import Share
+from occlufacediff.training.snapshots import Snapshots
 from occlufacediff.training.state import Course
 from occlufacediff.workflow.fingerprint import fingerprint
 
 P = ParamSpec("P")
+#: Folder of a run for its snapshots.
+SNAPSHOTS = "snapshots"
 
 
 def _in_processes(section: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
@@ -91,11 +95,20 @@ def train_motion_prior(
     asset = HeadAsset.load(head)
     training, validation = (PackedClips(manifest, split, face=face, head=asset) for split in ("train", "validation"))
     course = _course(settings, seed, where, training, validation, head)
-    prior, record = fit_motion_prior(
-        training, validation, asset, out_dir, settings=settings, course=course, seed=seed, device=where
-    )
     provenance = Provenance.of(origin, training.clip_sentences(), seed)
-    _save(out_dir, prior, asset, settings, provenance, where, record)
+    save = partial(_save, asset=asset, settings=settings, provenance=provenance, device=where)
+    prior, record = fit_motion_prior(
+        training,
+        validation,
+        asset,
+        out_dir,
+        settings=settings,
+        course=course,
+        seed=seed,
+        device=where,
+        snapshots=Snapshots(out_dir.parent / SNAPSHOTS, "motion_prior", save),
+    )
+    save(out_dir, prior, record)
 
 
 @_in_processes("denoiser")
@@ -155,6 +168,16 @@ def train_denoiser(
     elif settings.preset == "published" and settings.wav2vec2.weights not in (None, RANDOM):
         files["wav2vec2"] = weights_file(str(settings.wav2vec2.weights))
     course = _course(settings, seed, where, training, validation, head, files=files)
+    start = None if started is None else started[1]
+    provenance = Provenance.of(origin, training.clip_sentences(), seed, start)
+    save = partial(
+        _save,
+        asset=asset,
+        settings=settings,
+        provenance=provenance,
+        device=where,
+        motion_prior=motion_prior_dir,
+    )
     denoiser, record = fit_denoiser(
         training,
         validation,
@@ -166,10 +189,9 @@ def train_denoiser(
         seed=seed,
         device=where,
         initial=None if started is None else started[0],
+        snapshots=Snapshots(out_dir.parent / SNAPSHOTS, "denoiser", save, motion_prior_dir),
     )
-    start = None if started is None else started[1]
-    provenance = Provenance.of(origin, training.clip_sentences(), seed, start)
-    _save(out_dir, denoiser, asset, settings, provenance, where, record, motion_prior=motion_prior_dir)
+    save(out_dir, denoiser, record)
 
 
 def _course(
@@ -197,28 +219,33 @@ def _course(
 
 def _save(
     out_dir: Path,
-    model: MotionPrior | Denoiser,
+    model: nn.Module,
+    record: TrainingRecord,
+    *,
     asset: HeadAsset,
     settings: MotionPriorSettings | DenoiserSettings,
     provenance: Provenance,
     device: torch.device,
-    record: TrainingRecord,
-    *,
     motion_prior: Path | None = None,
 ) -> None:
     """Write the checkpoint with the resolved settings, the last figures and the provenance, in one process only."""
     if Share.current().process:
         return
+    assert isinstance(model, MotionPrior | Denoiser)
+    # A snapshot may come before the first row.
+    row = next((row for row in reversed(record.rows) if row["step"] <= record.step), {})
     training = {
         "settings": json.loads(json.dumps(asdict(settings))),
         "seed": provenance.seed,
         "device": device.type,
         "precision": settings.loop.precision,
         "schedule": record.schedule,
-        "last": {name: value for name, value in record.rows[-1].items() if name not in CLOCK_COLUMNS},
+        "last": {name: value for name, value in row.items() if name not in CLOCK_COLUMNS},
     }
     if motion_prior is not None:
         training[PRIOR_OF_DENOISER] = sha256(checkpoint_files(motion_prior)[0])
+    if record.best is not None:
+        training["best"] = record.best
     save_checkpoint(
         out_dir,
         model,

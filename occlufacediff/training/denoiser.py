@@ -20,12 +20,15 @@ from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.schedule import NoiseSchedule
 from occlufacediff.models.wav2vec2_weights import load_wav2vec2
+from occlufacediff.training.hooks import Hooks
 from occlufacediff.training.loop import TrainingRecord, autocast, train
 from occlufacediff.training.motion_prior import motion_of
 from occlufacediff.training.mouth_swap import MouthSwap
 from occlufacediff.training.objective import HeadTerms
 from occlufacediff.training.published_denoiser import PublishedDenoiserTask
+from occlufacediff.training.sampled_validation import SampledValidation
 from occlufacediff.training.share import Share
+from occlufacediff.training.snapshots import Snapshots
 from occlufacediff.training.state import Course
 from occlufacediff.training.task import Batch, Losses, Task, WindowTask
 from occlufacediff.training.windows import WindowDataset, fixed_windows
@@ -147,6 +150,7 @@ def fit_denoiser(
     seed: int,
     device: torch.device,
     initial: Denoiser | None = None,
+    snapshots: Snapshots | None = None,
 ) -> tuple[Denoiser, TrainingRecord]:
     """Train a denoiser on the latent means of a frozen motion prior.
 
@@ -164,6 +168,7 @@ def fit_denoiser(
         seed: of all random draws.
         device: where to train.
         initial: network to start from, with its statistics of inputs; it is changed. None: random weights.
+        snapshots: writes the snapshots; None: none are written.
     """
     torch.manual_seed(seed)
     denoiser = initial or _new_denoiser(training, prior, settings)
@@ -181,7 +186,20 @@ def fit_denoiser(
         device=device,
         share=Share.current(),
     )
-    record = train(task, settings=settings.loop, out_dir=out_dir, course=course, seed=seed, device=device)
+    hooks = Hooks() if snapshots is None else snapshots.hooks(denoiser)
+    if settings.sampled.windows and Share.current().process == 0:
+        sampled = SampledValidation(
+            fixed_windows(validation, settings.sampled.windows, None, seed),
+            denoiser,
+            prior,
+            asset,
+            settings=settings.sampled,
+            seed=seed,
+            precision=settings.loop.precision,
+            device=device,
+        )
+        hooks = replace(hooks, sampled=sampled)
+    record = train(task, settings=settings.loop, out_dir=out_dir, course=course, seed=seed, device=device, hooks=hooks)
     return denoiser, record
 
 

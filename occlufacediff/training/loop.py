@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Never
 
@@ -19,7 +17,8 @@ from tqdm import tqdm
 
 from occlufacediff.config.loop import LoopSettings
 from occlufacediff.errors import AssetError, ConfigError
-from occlufacediff.files import written_aside
+from occlufacediff.training.hooks import Hooks
+from occlufacediff.training.hooks import TrainingRecord as TrainingRecord
 from occlufacediff.training.meter import Meter, Row
 from occlufacediff.training.optimisation import (
     ExponentialMovingAverage,
@@ -28,42 +27,32 @@ from occlufacediff.training.optimisation import (
     step_seed,
     update,
 )
+from occlufacediff.training.output import loader_faults, progress_bar, write_history
 from occlufacediff.training.parallel import ParallelTask, kept_statistics, make_fabric, product_precision
 from occlufacediff.training.share import Share
-from occlufacediff.training.state import Course, Progress, State, load_state, save_state, state_path
+from occlufacediff.training.state import (
+    Course,
+    Progress,
+    State,
+    best_path,
+    load_best,
+    load_state,
+    save_best,
+    save_state,
+    state_path,
+)
 from occlufacediff.training.task import Batch, Losses, Task
+from occlufacediff.training.trackers import Trackers, draw_openings
 
 #: Columns of history.csv that depend on the machine's speed and not on the training.
 CLOCK_COLUMNS = ("seconds", "windows_per_s")
-
-
-@dataclass(frozen=True)
-class TrainingRecord:
-    """What a finished training reports.
-
-    Attributes:
-        rows: rows of history.csv.
-        schedule: see `Progress.schedule`.
-    """
-
-    rows: list[Row]
-    schedule: list[dict[str, int]]
+#: Column of history.csv with the error of sampled lips, in millimetres.
+SAMPLED = "validation_sampled_lips"
 
 
 def autocast(settings: LoopSettings, device: torch.device) -> torch.autocast:
     """Context in which the networks run: bf16 products, or plain float32."""
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=settings.precision == "bf16")
-
-
-def write_history(path: Path, rows: list[Row]) -> None:
-    """Write history.csv: one row for each validation, columns in the order of their first appearance."""
-    columns = list(dict.fromkeys(key for row in rows for key in row))
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, restval="", lineterminator="\n")
-    writer.writeheader()
-    writer.writerows([{key: f"{value:.6g}" for key, value in row.items()} for row in rows])
-    with written_aside(path) as aside:
-        aside.write_text(text.getvalue())
 
 
 def steps_of(settings: LoopSettings, epoch_size: int) -> int:
@@ -84,9 +73,16 @@ def steps_of(settings: LoopSettings, epoch_size: int) -> int:
 
 
 def train(
-    task: Task, *, settings: LoopSettings, out_dir: Path, course: Course, seed: int, device: torch.device
+    task: Task,
+    *,
+    settings: LoopSettings,
+    out_dir: Path,
+    course: Course,
+    seed: int,
+    device: torch.device,
+    hooks: Hooks | None = None,
 ) -> TrainingRecord:
-    """Train the network of a task; at the end it holds the EMA weights.
+    """Train the network of a task; at the end it holds the EMA weights, or those of the best validation.
 
     Each micro-batch seeds torch from ``seed`` and its number. A training that was killed and resumed therefore gives
     the same history and weights as an uninterrupted one, with the same devices and numbers of threads and processes.
@@ -100,23 +96,32 @@ def train(
         course: what determines the weights; a state with another course is not resumed.
         seed: of noise and dropout.
         device: where the batches go.
+        hooks: validation by sampling, and snapshots.
 
     Raises:
         AssetError: the loss of too many steps is not finite, or a loader process ended.
-        ConfigError: ``epochs`` are too few for one step.
+        ConfigError: ``epochs`` are too few for one step, or a tracker is not installed.
         StorageError: the disk is full or a folder is not writable; the last saved state is kept.
     """
     settings = replace(settings, max_steps=steps_of(settings, task.epoch_size))
     with product_precision(settings):
-        return _Training(task, settings, out_dir, course, seed, device).run()
+        return _Training(task, settings, out_dir, course, seed, device, hooks or Hooks()).run()
 
 
 class _Training:
     """One call of `train`."""
 
     def __init__(
-        self, task: Task, settings: LoopSettings, out_dir: Path, course: Course, seed: int, device: torch.device
+        self,
+        task: Task,
+        settings: LoopSettings,
+        out_dir: Path,
+        course: Course,
+        seed: int,
+        device: torch.device,
+        hooks: Hooks,
     ) -> None:
+        self.hooks = hooks
         self.task, self.model, self.settings = task, task.model, settings
         self.out_dir, self.course, self.seed, self.device = out_dir, course, seed, device
         fabric = make_fabric(settings, device)
@@ -128,6 +133,8 @@ class _Training:
         self.progress = Progress(schedule=[{"from_step": 0, "max_steps": settings.max_steps}])
         self._resume()
         self.meter = Meter(self.progress.sums, self.progress.skipped, self.progress.skipped_total, device)
+        names = settings.trackers if self.first_process else ()
+        self.trackers = Trackers(names, out_dir, task.label, self.progress.step)
         if settings.compile:
             self.model.compile()
         self.begun = time.monotonic() - self.progress.elapsed
@@ -156,8 +163,10 @@ class _Training:
         """Train to the end."""
         settings, progress, label = self.settings, self.progress, self.task.label
         accumulate = settings.accumulate
-        finished = progress.step >= settings.max_steps or (self._validated() and self._out_of_time())
-        with _progress_bar(label, progress.step, settings.max_steps, show=self.first_process) as bar:
+        finished = progress.step >= settings.max_steps or (self._validated() and self._is_over())
+        # A snapshot that is missing could not be written when the training got here.
+        self._snapshot()
+        with progress_bar(label, progress.step, settings.max_steps, show=self.first_process) as bar:
             if not finished:
                 batches = iter(self.task.batches(progress.step * accumulate, settings.max_steps * accumulate))
             while not finished:
@@ -166,16 +175,54 @@ class _Training:
                 self._step(micro_batches)
                 self._show(bar)
                 progress.elapsed = time.monotonic() - self.begun
-                finished = progress.step == settings.max_steps or self._out_of_time()
-                if finished or progress.step % settings.validate_every == 0:
+                last = progress.step == settings.max_steps or self._out_of_time()
+                if last or progress.step % settings.validate_every == 0:
                     self._validate(bar)
-                if finished or progress.step % settings.save_every == 0:
+                finished = last or (self._validated() and self._is_over())
+                if finished or progress.step % settings.save_every == 0 or self._snapshot_is_due():
                     self._save()
+                self._snapshot()
         if self.first_process:
             write_history(self.out_dir / "history.csv", progress.rows)
+        self.trackers.close()
+        return self._end()
+
+    def _is_over(self) -> bool:
+        """Whether the training ends at this validated step: out of time, or too long without a better validation."""
+        patience, best = self.settings.early_stop, self.progress.best
+        if patience is not None and best is not None:
+            later = sum(row["step"] > best["step"] for row in self.progress.rows)
+            if later >= patience:
+                return True
+        return self._out_of_time()
+
+    def _end(self) -> TrainingRecord:
+        """Put the weights that are kept into the network."""
+        progress, best = self.progress, self.progress.best
+        record = TrainingRecord(progress.rows, progress.schedule, progress.step)
         self.model.load_state_dict(self.ema.values)
+        if self.settings.keep == "best" and best is not None:
+            values = load_best(best_path(self.out_dir), int(best["step"]), self.device)
+            self.model.load_state_dict(values)
+            record = replace(record, step=int(best["step"]), best=best)
+            print(
+                f"{self.task.label}: keeps the weights of step {best['step']}, {best['by']} {best['value']:.4f}",
+                file=sys.stderr,
+                flush=True,
+            )
         self.model.eval()
-        return TrainingRecord(progress.rows, progress.schedule)
+        return record
+
+    def _snapshot_is_due(self) -> bool:
+        step, every = self.progress.step, self.settings.snapshots
+        return every is not None and step > 0 and step % every == 0 and self.hooks.snapshot is not None
+
+    def _snapshot(self) -> None:
+        """Write the snapshot of this step, if one is due and missing; the state is saved before."""
+        if self.first_process and self._snapshot_is_due() and not self.hooks.has_snapshot(self.progress.step):
+            assert self.hooks.snapshot is not None
+            with self._averaged():
+                self.hooks.snapshot(TrainingRecord(self.progress.rows, self.progress.schedule, self.progress.step))
 
     def _step(self, micro_batches: list[Batch]) -> None:
         """One optimizer step."""
@@ -255,11 +302,14 @@ class _Training:
         row = self.parallel.from_first(row)
         progress.rows = [*progress.rows, row]
         self.meter.start_row()
+        self._compare(row)
         if self.first_process:
+            self.trackers.log(row)
             write_history(self.out_dir / "history.csv", progress.rows)
+            sampled = f"sampled lips {row[SAMPLED]:.2f} mm  " if SAMPLED in row else ""
             bar.write(
                 f"{self.task.label}: step {progress.step}  loss {row['loss']:.4f}  "
-                f"validation {row['validation_loss']:.4f}  {row['windows_per_s']:.0f} windows/s",
+                f"validation {row['validation_loss']:.4f}  {sampled}{row['windows_per_s']:.0f} windows/s",
                 file=sys.stderr,
             )
 
@@ -270,16 +320,39 @@ class _Training:
         means = {name: value / count if count else math.nan for name, value in self.meter.sums().items()}
         return {"step": progress.step} | means | {"skipped": skipped}
 
-    def _validation(self) -> Row:
-        """Terms on the validation windows with the EMA weights."""
+    @contextmanager
+    def _averaged(self) -> Iterator[None]:
+        """The network holds the EMA weights, in eval mode and without gradients."""
         kept = {name: value.clone() for name, value in self.model.state_dict().items()} if self.ema.decay else {}
         self.model.load_state_dict(self.ema.values)
         self.model.eval()
-        torch.manual_seed(self.seed)
-        with torch.no_grad():
+        try:
+            with torch.no_grad():
+                yield
+        finally:
+            self.model.load_state_dict(kept or self.ema.values)
+
+    def _validation(self) -> Row:
+        """Terms on the validation windows with the EMA weights, and the error of sampled lips."""
+        with self._averaged():
+            torch.manual_seed(self.seed)
             row = {f"validation_{name}": float(value) for name, value in self.task.validate().items()}
-        self.model.load_state_dict(kept or self.ema.values)
+            if self.hooks.sampled is not None:
+                row[SAMPLED], openings = self.hooks.sampled()
+                picture = self.out_dir / "validation" / f"step_{self.progress.step:06d}.png"
+                draw_openings(openings, picture)
+                self.trackers.picture(picture, self.progress.step)
         return row
+
+    def _compare(self, row: Row) -> None:
+        """Remember the validation as the best one if it is; the first process saves its weights."""
+        by, best, settings = SAMPLED if SAMPLED in row else "validation_loss", self.progress.best, self.settings
+        if SAMPLED not in row and settings.keep == "last" and settings.early_stop is None:
+            return
+        if math.isfinite(row[by]) and (best is None or best["by"] != by or row[by] < best["value"]):
+            self.progress.best = {"step": self.progress.step, "by": by, "value": row[by]}
+            if self.first_process:
+                save_best(best_path(self.out_dir), self.progress.step, self.ema.values)
 
     def _save(self) -> None:
         """Save the state, from which a killed training resumes."""
@@ -288,36 +361,3 @@ class _Training:
         if self.first_process:
             state = State(progress, self.model.state_dict(), self.ema.values, self.optimizer.state_dict())
             save_state(state_path(self.out_dir), self.course, state)
-
-
-@contextmanager
-def loader_faults(label: str, step: int) -> Iterator[None]:
-    """Name the end of a loader process as an error for the user.
-
-    Raises:
-        AssetError: a loader process was killed or crashed.
-    """
-    try:
-        yield
-    except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
-            raise
-        raise AssetError(
-            f"{label}: a data loader process ended at step {step} ({error}); a kill is mostly due to memory: lower "
-            "loop.loader_workers or loop.batch_size, then run again: the training resumes from its last saved state"
-        ) from error
-
-
-def _progress_bar(label: str, step: int, steps: int, *, show: bool) -> tqdm[Never]:
-    live = sys.stderr.isatty()
-    return tqdm(
-        total=steps,
-        initial=step,
-        desc=label,
-        unit="step",
-        mininterval=0.5 if live else 5.0,
-        # Whole lines keep logs readable.
-        bar_format=None if live else "{desc}: {n}/{total} {postfix} [{elapsed}<{remaining}]\n",
-        file=sys.stderr,
-        disable=not show,
-    )

@@ -16,10 +16,12 @@ from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.models.layers import FRAMES_PER_LATENT
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
+from occlufacediff.training.hooks import Hooks
 from occlufacediff.training.loop import TrainingRecord, autocast, train
 from occlufacediff.training.objective import HeadTerms
 from occlufacediff.training.published_prior import PublishedPriorTask, start_at_zero
 from occlufacediff.training.share import Share
+from occlufacediff.training.snapshots import Snapshots
 from occlufacediff.training.state import Course
 from occlufacediff.training.task import Batch, Losses, Task, WindowTask
 from occlufacediff.training.windows import WindowDataset, batches, fixed_windows
@@ -100,6 +102,7 @@ def fit_motion_prior(
     course: Course,
     seed: int,
     device: torch.device,
+    snapshots: Snapshots | None = None,
 ) -> tuple[MotionPrior, TrainingRecord]:
     """Train a motion prior; its latents have zero mean and unit spread over the training split.
 
@@ -112,6 +115,7 @@ def fit_motion_prior(
         course: what determines the weights, see `Course`.
         seed: of all random draws.
         device: where to train.
+        snapshots: writes the snapshots; None: none are written.
     """
     torch.manual_seed(seed)
     prior = MotionPrior(prior_config(settings, asset))
@@ -134,10 +138,16 @@ def fit_motion_prior(
         device=device,
         share=Share.current(),
     )
-    record = train(task, settings=settings.loop, out_dir=out_dir, course=course, seed=seed, device=device)
-    if settings.preset == "compact" or (settings.recipe == "published" and settings.published.standardise_latents):
-        prior.set_latent_statistics(*latent_statistics(prior, training, seed, device))
-    return prior, record
+
+    def finished(network: MotionPrior) -> MotionPrior:
+        """The network with the statistics of its latents, as it is used."""
+        if settings.preset == "compact" or (settings.recipe == "published" and settings.published.standardise_latents):
+            network.set_latent_statistics(*latent_statistics(network, training, seed, device))
+        return network
+
+    hooks = Hooks() if snapshots is None else snapshots.hooks(prior, finished)
+    record = train(task, settings=settings.loop, out_dir=out_dir, course=course, seed=seed, device=device, hooks=hooks)
+    return finished(prior), record
 
 
 def _our_task(

@@ -41,7 +41,7 @@ def make_fabric(settings: LoopSettings, device: torch.device) -> Fabric:
     """
     try:
         from lightning_fabric import Fabric
-        from lightning_fabric.plugins.environments import TorchElasticEnvironment
+        from lightning_fabric.plugins.environments import LightningEnvironment, TorchElasticEnvironment
         from lightning_fabric.strategies import DDPStrategy
     except ImportError as error:
         raise AssetError(
@@ -50,7 +50,8 @@ def make_fabric(settings: LoopSettings, device: torch.device) -> Fabric:
     if not launched():
         # A GPU keeps its number: torch's current device.
         devices: Any = [device.index or 0] if device.type == "cuda" else 1
-        return Fabric(accelerator=device.type, devices=devices)
+        # Without this, Fabric would take the tasks of a SLURM job for its own.
+        return Fabric(accelerator=device.type, devices=devices, plugins=LightningEnvironment())
     strategy = DDPStrategy(
         cluster_environment=TorchElasticEnvironment(),
         timeout=TIMEOUT,

@@ -67,8 +67,8 @@ def check_processes(settings: LoopSettings, device: torch.device, key: str) -> N
 
 
 def in_slurm() -> bool:
-    """Whether this process runs in a SLURM job."""
-    return "SLURM_JOB_ID" in os.environ
+    """Whether this process runs in a SLURM job, and may start tasks in it."""
+    return "SLURM_JOB_ID" in os.environ and shutil.which("srun") is not None
 
 
 def several(settings: LoopSettings) -> bool:
@@ -156,6 +156,9 @@ def _srun(settings: LoopSettings) -> list[str]:
         f"--ntasks={tasks}",
         f"--nodes={settings.nodes}",
         f"--ntasks-per-node={settings.devices}",
+        # The step may share the job's cores with the script that waits for it.
+        "--overlap",
+        "--overcommit",
         "--gpu-bind=none",
         "--cpu-bind=none",
         "--kill-on-bad-exit=1",
@@ -240,7 +243,9 @@ def main(folder: str) -> int:
     else:
         _end_with_parent()
     rank = int(os.environ["RANK"])
-    if rank:
+    if rank == 0:
+        print(f"{os.environ['WORLD_SIZE']} processes train together", file=sys.stderr, flush=True)
+    else:
         # The first process speaks for all; the output of the others is shown if one fails.
         output = os.open(aside / _OUTPUT.format(rank), os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         os.dup2(output, 1)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from occlufacediff.errors import AssetError
 from occlufacediff.files import written_aside
 from occlufacediff.storage import faults_named
 from occlufacediff.training.meter import Row
@@ -33,6 +34,10 @@ FREE_SETTINGS = (
     "skip_limit",
     "devices",
     "nodes",
+    "snapshots",
+    "keep",
+    "early_stop",
+    "trackers",
 )
 
 
@@ -51,7 +56,7 @@ class Course:
     @classmethod
     def of(cls, settings: Any, inputs: Mapping[str, str]) -> Course:
         """The course of a training with the settings ``settings``, a dataclass with a field ``loop``."""
-        free = {f"loop.{name}" for name in FREE_SETTINGS}
+        free = {f"loop.{name}" for name in FREE_SETTINGS} | {"sampled.windows", "sampled.steps"}
         values = {name: repr(value) for name, value in _flat(asdict(settings)).items() if name not in free}
         return cls(values, dict(inputs))
 
@@ -80,6 +85,7 @@ class Progress:
         rows: rows of history.csv.
         schedule: ``from_step`` and ``max_steps`` of each learning-rate schedule used; more than one where the training
             was extended.
+        best: validation whose weights are the best so far: ``step`` and ``value``, and ``by``, what is compared.
     """
 
     step: int = 0
@@ -89,6 +95,7 @@ class Progress:
     skipped_total: int = 0
     rows: list[Row] = field(default_factory=list)
     schedule: list[dict[str, int]] = field(default_factory=list)
+    best: dict[str, Any] | None = None
 
 
 @dataclass(frozen=True)
@@ -112,6 +119,36 @@ def save_state(path: Path, course: Course, state: State) -> None:
     content |= {"model": state.model, "ema": state.ema, "optimizer": state.optimizer}
     with written_aside(path) as aside:
         torch.save(content, aside)
+
+
+def best_path(out_dir: Path) -> Path:
+    """File of the weights of the best validation."""
+    return out_dir / RESUME / "best.pt"
+
+
+def save_best(path: Path, step: int, values: dict[str, Tensor]) -> None:
+    """Write the weights of the best validation, at ``step``."""
+    with written_aside(path) as aside:
+        torch.save({"step": step, "values": values}, aside)
+
+
+def load_best(path: Path, step: int, device: torch.device) -> dict[str, Tensor]:
+    """The weights of the best validation.
+
+    Raises:
+        AssetError: the file is missing, damaged or of another step.
+    """
+    try:
+        content = torch.load(path, map_location=device, weights_only=True)
+        if content["step"] == step:
+            return dict(content["values"])
+        reason = f"it has the weights of step {content['step']}"
+    except (RuntimeError, EOFError, LookupError, TypeError, OSError, ValueError, pickle.UnpicklingError) as error:
+        reason = f"it cannot be read ({error})"
+    raise AssetError(
+        f"{path}: the weights of the best validation, at step {step}, are needed, but {reason}; set loop.keep to "
+        "'last', or remove this folder and train again"
+    )
 
 
 def load_state(path: Path, course: Course, max_steps: int, device: torch.device) -> State | None:

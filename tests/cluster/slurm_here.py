@@ -1,4 +1,4 @@
-"""A SLURM of one node on this machine, for tests: real munged, slurmctld and slurmd, with a fake GPU.
+"""A SLURM of one node on this machine, for tests: real munged, slurmctld and slurmd, with two fake GPUs.
 
 ``python tests/cluster/slurm_here.py FOLDER COMMAND...`` runs a command with it; everything ends with the command.
 Needs root and Debian's packages ``slurm-wlm`` and ``munge``.
@@ -58,10 +58,10 @@ SlurmctldTimeout=30
 SlurmdTimeout=30
 KillWait=5
 GresTypes=gpu
-NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:1 State=UNKNOWN
+NodeName={host} NodeAddr=127.0.0.1 CPUs={cpus} RealMemory={memory} Gres=gpu:2 State=UNKNOWN
 PartitionName=all Nodes={host} Default=YES MaxTime=INFINITE DefMemPerCPU=500 State=UP
 """
-_GRES = "NodeName={host} Name=gpu File=/dev/null\n"
+_GRES = "NodeName={host} Name=gpu File=/dev/null\nNodeName={host} Name=gpu File=/dev/zero\n"
 
 
 def why_not() -> str | None:

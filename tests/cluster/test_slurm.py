@@ -118,6 +118,9 @@ def test_every_rule_that_may_use_a_gpu_asks_for_one_on_slurm() -> None:
     # A rule made of another has its resources, unless it gives its own.
     able |= {name for other, name, body in found if other in able and "resources:" not in body}
     assert able and asking == able
+    # Trainings ask by themselves, for one task and GPU per process.
+    trainings = {name for _, name, body in found if "**training(" in body}
+    assert trainings == {"train_motion_prior", "train_denoiser", "train_open_motion_prior", "train_open_denoiser"}
 
 
 def test_every_rule_has_a_time_limit_and_memory_that_grows() -> None:
