@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +32,7 @@ from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.head.model import HeadModel
 from occlufacediff.head.skinning import vertices_numpy
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
-from occlufacediff.models.denoiser import Denoiser
+from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.models.provenance import TrainingOrigin
 from occlufacediff.stages.train import train_denoiser, train_motion_prior
@@ -77,8 +78,21 @@ DENOISER = DenoiserSettings(preset="published", recipe="published", wav2vec2=SMA
 
 
 @pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
+def small_and_on_one_thread() -> Iterator[None]:
+    """The published architecture with fewer channels and layers: every training writes its networks to the disk."""
     torch.set_num_threads(1)
+    few = DenoiserConfig(
+        landmark_width=16,
+        audio_width=32,
+        encoder_layers=1,
+        encoder_feed_forward=32,
+        decoder_width=32,
+        decoder_layers=1,
+        decoder_feed_forward=32,
+    )
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(DenoiserConfig, "published", classmethod(lambda cls: few))
+        yield
 
 
 @pytest.fixture(scope="module")
