@@ -40,6 +40,6 @@ def test_occluded_mouths_of_known_clips_are_right(tmp_path: Path, monkeypatch: p
         clips=2,
         ddim_steps=10,
     )
-    print(figures)
-    assert figures["lve_of_the_prior"] < 0.4 * figures["lve_neutral"]
-    assert figures["lve"] < 0.6 * figures["lve_neutral"]
+    # Millimetres: 0.37 was measured; a face that does not move is wrong by 9.
+    assert figures["lve_neutral"] > 5.0
+    assert figures["lve"] < 1.0
