@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
-sys.path += [str(ROOT / "tests"), str(ROOT / "benchmarks")]
+sys.path += [str(Path(__file__).resolve().parents[2] / folder) for folder in ("tests", "benchmarks")]
 
 from overfit import DENOISER, PRIOR, overfit
 from small_head import small_head
