@@ -256,5 +256,20 @@ def summary(results: Path) -> None:
     print_summary(results)
 
 
+@main.command()
+@click.argument("first", type=click.Path(path_type=Path))
+@click.argument("second", type=click.Path(path_type=Path))
+@click.option("--metric", help="Metric to print; default: the lip vertex error.")
+@click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="CSV table of all metrics to write.")
+def compare(first: Path, second: Path, metric: str | None, out: Path | None) -> None:
+    """Compare the evaluations of two runs, FIRST and SECOND, on the same clips.
+
+    Each is the folder of a run, results/<dataset>/runs/<run>, or an evaluation folder.
+    """
+    from occlufacediff.commands.compare import run
+
+    run(first, second, metric=metric, out=out)
+
+
 if __name__ == "__main__":
     main()

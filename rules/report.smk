@@ -6,6 +6,8 @@ rule make_report:
         metrics_by_clip=f"{RUN}/evaluation/metrics_by_clip.csv",
         predictions=f"{RUN}/evaluation/predictions.h5",
         failures=f"{RUN}/evaluation/failures.csv",
+        paired=f"{RUN}/evaluation/paired.csv",
+        by_group=f"{RUN}/evaluation/metrics_by_group.csv",
         clips=of_subjects(f"{RESULTS}/clips/{{subject}}.h5"),
         audio=of_subjects(f"{RESULTS}/audio/{{subject}}.h5"),
         coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),

@@ -1,7 +1,14 @@
-# The metrics of all runs of the data set in one table.
+# The metrics of all runs of the data set in one table, and their differences on the same clips.
 rule compare_runs:
     output:
         table=f"{RESULTS}/runs.csv",
+        paired=f"{RESULTS}/runs_paired.csv",
+        page=report(
+            f"{RESULTS}/runs.html",
+            caption="../report/runs.rst",
+            category="Report",
+            labels={"page": "comparison of runs", "dataset": cfg.dataset, "run": "all"},
+        ),
     log:
         f"{LOGS}/compare_runs.log",
     benchmark:

@@ -1,4 +1,4 @@
-"""Write one table with the metrics of all runs of a data set."""
+"""Write the metrics of all runs of a data set to one table, and compare the runs in pairs."""
 
 from pathlib import Path
 
@@ -8,4 +8,10 @@ with logged(snakemake):
     from occlufacediff.stages.compare_runs import compare_runs
 
     # The paths are <run>/evaluation/metrics.csv.
-    compare_runs([Path(path).parent.parent for path, *_ in snakemake.params.metrics], Path(snakemake.output[0]))
+    compare_runs(
+        [Path(path).parent.parent for path, *_ in snakemake.params.metrics],
+        Path(snakemake.output.table),
+        Path(snakemake.output.paired),
+        Path(snakemake.output.page),
+        dataset=snakemake.config["dataset"],
+    )

@@ -27,6 +27,8 @@ with logged(snakemake):
             metrics_by_clip=Path(snakemake.input.metrics_by_clip),
             predictions=Path(snakemake.input.predictions),
             failures=Path(snakemake.input.failures),
+            paired=Path(snakemake.input.paired),
+            by_group=Path(snakemake.input.by_group),
         ),
         {Path(path).parent.name: Path(path) for path in snakemake.input.histories},
         snakemake.config,

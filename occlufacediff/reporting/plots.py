@@ -63,16 +63,20 @@ def svg(figure: Figure) -> str:
     return re.sub(r'<svg ([^>]*?)width="[^"]*"', r"<svg \1", re.sub(r'height="[^"]*pt"', "", text, count=1), count=1)
 
 
-def bars_with_spread(by_clip: pd.DataFrame, metric: str, unit: str, seed: int) -> str:
-    """Means of a metric by method and occlusion as bars, with one dot per clip.
+def bars_with_spread(
+    by_clip: pd.DataFrame, metric: str, unit: str, seed: int, means: pd.DataFrame | None = None
+) -> str:
+    """Means of a metric by method and occlusion as bars, with one dot per clip and the 95 % interval as a line.
 
     Args:
         by_clip: columns ``method, occlusion, metric, value``, one row per clip.
         metric: the metric to plot.
         unit: its unit, for the axis.
         seed: of the horizontal jitter of the dots.
+        means: ``method, occlusion, metric, low, high`` for the intervals; None, or without these columns: no intervals.
     """
     chosen = by_clip[by_clip["metric"] == metric]
+    limits = _limits(means, metric)
     methods = in_order(chosen["method"], METHOD_ORDER)
     occlusions = in_order(chosen["occlusion"], OCCLUSION_ORDER)
     rng = np.random.default_rng(seed)
@@ -85,10 +89,20 @@ def bars_with_spread(by_clip: pd.DataFrame, metric: str, unit: str, seed: int) -
                 x = place + (number - (len(methods) - 1) / 2) * width
                 label = method_name(method) if place == 0 else None
                 _bar_with_dots(axes, x, width * 0.92, values, colour_of(method, number), rng, label=label)
+                if (method, occlusion) in limits:
+                    axes.plot([x, x], limits[method, occlusion], color="#b3261e", linewidth=1.8, solid_capstyle="butt")
         axes.set_xticks(range(len(occlusions)), [name.replace("_", " ") for name in occlusions])
         _finish_bars(axes, unit)
         axes.legend(frameon=False, ncols=len(methods), loc="upper center", bbox_to_anchor=(0.5, 1.16))
         return svg(figure)
+
+
+def _limits(means: pd.DataFrame | None, metric: str) -> dict[tuple[str, str], tuple[float, float]]:
+    """Interval of each method and occlusion that has one."""
+    if means is None or not {"low", "high"} <= set(means.columns):
+        return {}
+    rows = means[means["metric"] == metric].dropna(subset=["low", "high"]).to_dict("records")
+    return {(str(row["method"]), str(row["occlusion"])): (row["low"], row["high"]) for row in rows}
 
 
 def bars_by_method(by_clip: pd.DataFrame, unit: str, seed: int) -> str:

@@ -6,16 +6,20 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 import yaml
 
 from occlufacediff.errors import ARCHIVE
+from occlufacediff.evaluation.aggregation import TRUTH
 from occlufacediff.media.rates import FPS
 from occlufacediff.reporting import plots
+from occlufacediff.reporting.result_tables import table_cell
 from occlufacediff.reporting.tables import (
+    best_values,
+    digits_of,
     headline_metric,
     in_order,
+    intervals,
     method_name,
     metric_name,
     pivot,
@@ -36,12 +40,13 @@ def result_tables(metrics: pd.DataFrame) -> list[dict[str, Any]]:
 def _table(metrics: pd.DataFrame, metric: str) -> dict[str, Any]:
     means = pivot(metrics, metric)
     unit = unit_of(metrics, metric)
-    digits = 2 if means.abs().max().max() >= 0.2 else 4
+    lows, highs = intervals(metrics, metric, means)
+    best, digits = best_values(means, metric), digits_of(means)
     rows = []
-    for method, row in means.iterrows():
+    for method, *limits in zip(means.index, means.to_numpy(), lows.to_numpy(), highs.to_numpy(), strict=True):
         cells = [
-            {"text": "" if np.isnan(value) else f"{value:.{digits}f}", "best": value == means[name].min()}
-            for name, value in row.items()
+            table_cell(value, low, high, digits, best=method != TRUTH and value == best.get(str(name)))
+            for name, value, low, high in zip(means.columns, *limits, strict=True)
         ]
         rows.append({"name": method_name(str(method)), "cells": cells})
     columns = [str(name).replace("_", " ") for name in means.columns]

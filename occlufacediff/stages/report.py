@@ -10,15 +10,23 @@ from typing import Any
 from occlufacediff.config.report import ReportSettings
 from occlufacediff.config.schema import Config
 from occlufacediff.config.section import redacted
+from occlufacediff.evaluation.aggregation import GROUPED_COLUMNS, PAIRED_COLUMNS
 from occlufacediff.evaluation.predictions import read_motion, read_occlusion, require_head_of
 from occlufacediff.evaluation.training_overlap import SEEN
 from occlufacediff.files import written_aside
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.reporting import plots, report_parts, sources
+from occlufacediff.reporting import plots, report_parts, result_tables, sources
 from occlufacediff.reporting.embed import jpeg, result_video, video_or_note
 from occlufacediff.reporting.failures import failure_part
 from occlufacediff.reporting.runs import seen_by_run
-from occlufacediff.reporting.tables import METRIC_COLUMNS, headline_metric, metric_name, read_table, unit_of
+from occlufacediff.reporting.tables import (
+    METRIC_COLUMNS,
+    headline_metric,
+    interval_note,
+    metric_name,
+    read_table,
+    unit_of,
+)
 from occlufacediff.reporting.templates import render
 from occlufacediff.reporting.videos import contact_sheet
 
@@ -55,12 +63,16 @@ class EvaluationFiles:
         metrics_by_clip: one row per clip, method, occlusion and metric.
         predictions: predicted motion (HDF5).
         failures: clips that failed.
+        paired: differences of methods on the same clips.
+        by_group: means by emotion, level and subject.
     """
 
     metrics: Path
     metrics_by_clip: Path
     predictions: Path
     failures: Path
+    paired: Path
+    by_group: Path
 
 
 def make_report(
@@ -96,6 +108,8 @@ def make_report(
     means = read_table(evaluation.metrics, METRIC_COLUMNS)
     scores = read_table(evaluation.metrics_by_clip, BY_CLIP_COLUMNS)
     failed = read_table(evaluation.failures, FAILURE_COLUMNS)
+    paired = read_table(evaluation.paired, tuple(PAIRED_COLUMNS))
+    grouped = read_table(evaluation.by_group, tuple(GROUPED_COLUMNS))
     asset = HeadAsset.load(data.head)
     require_head_of(evaluation.predictions, asset)
     metric = headline_metric(means)
@@ -123,11 +137,17 @@ def make_report(
         f"median. {SEEN[seen]} The truth is the fit to the video without occlusion. Warm colours on our mesh mark the "
         "occluded area.",
         "results_note": f"Bars are means over clips of the {split} split, dots are clips: {metric_name(metric)}, "
-        f"{unit}. Metrics of the mesh use identity, head pose and camera of the truth for all methods.",
+        f"{unit}. {interval_note(means)} Metrics of the mesh use identity, head pose and camera of the truth for all "
+        "methods. The row (truth) has metrics of the truth itself, for comparison.",
         "seen_note": SEEN[seen],
         "warning": seen not in ("no", "no_subjects"),
-        "headline_plot": plots.bars_with_spread(scores, metric, unit, seed),
+        "headline_plot": plots.bars_with_spread(scores, metric, unit, seed, means),
         "tables": report_parts.result_tables(means),
+        "differences": result_tables.differences(paired, metric),
+        "group_tables": [
+            *result_tables.group_tables(grouped, metric, settings.headline_occlusion),
+            *result_tables.region_tables(means, settings.headline_occlusion),
+        ],
         "test_failures": report_parts.test_failure_rows(failed),
         "data_note": report_parts.splits_note(clip_table),
         "contact_sheet": jpeg(contact_sheet(pictures, CONTACT_COLUMNS, CONTACT_EDGE)) if pictures else "",

@@ -19,6 +19,7 @@ from small_head import N_EXP, N_SHAPE, small_head
 
 from occlufacediff.config.report import ReportSettings
 from occlufacediff.errors import AssetError, ConfigError
+from occlufacediff.evaluation import aggregation
 from occlufacediff.evaluation.predictions import write_motion, write_occlusion
 from occlufacediff.evaluation.training_overlap import SEEN
 from occlufacediff.files import new_hdf5
@@ -86,9 +87,10 @@ def fabricate(folder: Path) -> dict[str, Any]:
     ]
     by_clip = pd.DataFrame(rows, columns=["method", "occlusion", "subject", "clip", "metric", "unit", "value"])
     by_clip.to_csv(folder / "by_clip.csv", index=False)
-    groups = by_clip.groupby(["method", "occlusion", "metric", "unit"], sort=False)["value"]
-    means = groups.agg(mean="mean", n="size").reset_index().assign(seen_in_training="no")
+    means = aggregation.means(by_clip, 200, seed=0).assign(seen_in_training="no")
     means.to_csv(folder / "metrics.csv", index=False)
+    aggregation.paired(by_clip, 200, seed=0).to_csv(folder / "paired.csv", index=False)
+    aggregation.by_group(by_clip, 200, seed=0).to_csv(folder / "metrics_by_group.csv", index=False)
     table = [
         (subject, clip, clip.split("/")[0], clip[-1], split, FRAMES, "ok", "", "")
         for subject, split in SUBJECTS.items()
@@ -107,7 +109,12 @@ def fabricate(folder: Path) -> dict[str, Any]:
         "manifest": folder / "manifest.csv",
         "data": DataSetFiles(**files, head=folder / "head.npz"),
         "evaluation": EvaluationFiles(
-            folder / "metrics.csv", folder / "by_clip.csv", folder / "predictions.h5", folder / "failures.csv"
+            folder / "metrics.csv",
+            folder / "by_clip.csv",
+            folder / "predictions.h5",
+            folder / "failures.csv",
+            folder / "paired.csv",
+            folder / "metrics_by_group.csv",
         ),
         "histories": {"motion_prior": folder / "history.csv", "denoiser": folder / "history.csv"},
         "config": {"dataset": "fabricated", "seed": 1, "crop": {"scale": 1.485}},
@@ -184,6 +191,27 @@ def test_unseen_clips_are_claimed_only_if_training_did_not_use_them(tmp_path: Pa
     claims = {name: text for name, text in SEEN.items() if text in page}
     assert list(claims) == ["unknown" if seen is None else seen]
     assert ('class="warning"' in page) == (seen not in ("no", "no_subjects"))
+
+
+def test_results_have_intervals_differences_and_groups(made: tuple[dict[str, Any], str]) -> None:
+    means = pd.read_csv(made[0]["evaluation"].metrics)
+    row = means[(means["method"] == "ours") & (means["occlusion"] == "mouth") & (means["metric"] == "lve")].iloc[0]
+    assert f"<small>[{row['low']:.2f}, {row['high']:.2f}]</small>" in made[1]
+    paired = pd.read_csv(made[0]["evaluation"].paired)
+    chosen = (paired["metric"] == "lve") & (paired["occlusion"] == "mouth") & (paired["against"] == "neutral")
+    row = paired[chosen & (paired["method"] == "ours")].iloc[0]
+    assert f"<td>{row['difference']:.2f} [{row['low']:.2f}, {row['high']:.2f}]</td>" in made[1]
+    for words in (
+        "95 % intervals by a bootstrap over 3 subjects",
+        "by emotion: mouth occluded",
+        "by level: mouth occluded",
+        "by subject: mouth occluded",
+        "happy (3 clips)",
+        "Mean vertex error by region",
+    ):
+        assert (words in made[1]) == (words != "Mean vertex error by region"), words
+    # The interval of each bar is a line of the plot.
+    assert made[1].count("#b3261e") == len(METHODS) * 3
 
 
 def test_shared_subjects_and_sentences_of_splits_are_counted(tmp_path: Path) -> None:

@@ -87,15 +87,18 @@ def test_the_summary_compares_runs_and_names_what_was_trained_on(tmp_path: Path)
 
 
 def test_the_table_of_runs_has_the_metrics_of_every_run(tmp_path: Path) -> None:
+    outputs = [tmp_path / name for name in ("runs.csv", "runs_paired.csv", "runs.html")]
     runs = [write_run(tmp_path / "runs" / name, metrics()) for name in ("a", "007")]
-    compare_runs(runs, tmp_path / "runs.csv")
+    compare_runs(runs, *outputs, dataset="d")
     table = tables.read_table(tmp_path / "runs.csv", ("run", *tables.METRIC_COLUMNS))
     assert table.groupby("run", sort=False).size().to_dict() == {"a": len(metrics()), "007": len(metrics())}
     np.testing.assert_allclose(table["mean"], [*metrics()["mean"]] * 2)
+    # These runs have no table of clips, so they cannot be compared; the page names the reason.
+    assert "has no column protocol" in outputs[2].read_text(encoding="utf-8")
     with pytest.raises(ConfigError, match="no run has been evaluated"):
-        compare_runs([], tmp_path / "runs.csv")
+        compare_runs([], *outputs, dataset="d")
     with pytest.raises(ConfigError, match=r"there is no file .*lacking"):
-        compare_runs([tmp_path / "lacking"], tmp_path / "runs.csv")
+        compare_runs([tmp_path / "lacking"], *outputs, dataset="d")
 
 
 @pytest.mark.parametrize(
