@@ -35,6 +35,7 @@ from occlufacediff.training.state import (
     Progress,
     State,
     best_path,
+    keep_replaced,
     load_best,
     load_state,
     save_best,
@@ -144,6 +145,8 @@ class _Training:
         most = self.settings.max_steps
         state = load_state(state_path(self.out_dir), self.course, most, self.device)
         if state is None:
+            if self.first_process:
+                keep_replaced(state_path(self.out_dir))
             return
         self.model.load_state_dict(state.model)
         self.ema.load(state.ema)

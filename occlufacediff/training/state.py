@@ -151,6 +151,19 @@ def load_best(path: Path, step: int, device: torch.device) -> dict[str, Tensor]:
     )
 
 
+def keep_replaced(path: Path) -> None:
+    """Keep a state that another training left, where this training will write its own, as ``replaced.pt``."""
+    if path.is_file():
+        with faults_named(path):
+            path.replace(path.with_name("replaced.pt"))
+        print(
+            f"{path.with_name('replaced.pt')}: keeps that state; to continue it, set the settings back and rename it "
+            f"to {path.name}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
 def load_state(path: Path, course: Course, max_steps: int, device: torch.device) -> State | None:
     """The saved state, or None where there is none to resume from; the reason is printed.
 

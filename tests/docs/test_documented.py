@@ -50,6 +50,7 @@ SYSTEM = {
         "read",
         "sbatch",
         "source",
+        "tensorboard",
     ),
     "sudo",
 }
