@@ -47,7 +47,7 @@ def dynamics(points: ArrayLike, neutral: ArrayLike, observed: Bool | None = None
         (V,) standard deviations.
     """
     moved = MM * (np.asarray(points, np.float64) - np.asarray(neutral, np.float64))
-    squared = (moved**2).sum(axis=-1)
+    squared = np.einsum("tvi,tvi->tv", moved, moved)
     if observed is None or observed.all():
         return np.asarray(squared.std(axis=0))
     count = observed.sum(axis=0)

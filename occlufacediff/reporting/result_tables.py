@@ -90,12 +90,18 @@ def group_tables(grouped: pd.DataFrame, metric: str, occlusion: str) -> list[dic
         for group in dict.fromkeys(of_name["group"]):
             by_method = of_name[of_name["group"] == group].set_index("method")
             clips = int(by_method["n"].max())
-            lines.append({"name": f"{group} ({clips} clips)", "cells": _cells(by_method, methods, digits)})
+            lines.append(
+                {
+                    "name": f"{group} ({clips} clip{'s' if clips > 1 else ''})",
+                    "cells": _cells(by_method, methods, digits),
+                }
+            )
         tables.append(
             {
                 "title": f"{title}, by {name}: {occlusion.replace('_', ' ')} occluded",
                 "columns": [method_name(method) for method in methods],
                 "heading": str(name),
+                "note": interval_note(of_name),
                 "rows": lines,
             }
         )
@@ -121,6 +127,7 @@ def region_tables(metrics: pd.DataFrame, occlusion: str) -> list[dict[str, Any]]
             "title": f"Mean vertex error by region, mm: {occlusion.replace('_', ' ')} occluded",
             "columns": [method_name(method) for method in methods],
             "heading": "region",
+            "note": interval_note(rows),
             "rows": lines,
         }
     ]

@@ -134,11 +134,13 @@ def intervals(metrics: pd.DataFrame, metric: str, means: pd.DataFrame) -> tuple[
 def interval_note(metrics: pd.DataFrame) -> str:
     """What the intervals of a table of means or differences are."""
     over = set(metrics["interval_over"]) if "interval_over" in metrics else set()
+    clips = " over clips where there is only one subject" if "clips" in over else ""
     if "subjects" in over:
         count = int(metrics["n_subjects"].max())
         few = " So few subjects give intervals that are too narrow." if count < FEW_SUBJECTS else ""
-        return f"Brackets are 95 % intervals by a bootstrap over {count} subjects.{few}"
-    if "clips" in over:
+        rest = f", and{clips}" if clips else ""
+        return f"Brackets are 95 % intervals by a bootstrap over {count} subjects{rest}.{few}"
+    if clips:
         return "Brackets are 95 % intervals by a bootstrap over clips, because there is only one subject."
     return "These results have no intervals."
 
