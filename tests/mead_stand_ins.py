@@ -13,6 +13,7 @@ from occlufacediff.media.archives import unpack, write_tar
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "emote"))
 from stand_ins import coefficient_arrays, write_coefficients, write_landmarks
+from stand_ins import write_flame as write_flame
 
 #: Subject -> clips and their sentences. The numbers of the clips are not those of the sentences.
 CLIPS = {

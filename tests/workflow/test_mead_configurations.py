@@ -10,7 +10,7 @@ import pytest
 import torch
 import yaml
 from click.testing import CliRunner
-from mead_stand_ins import write_archives, write_emote, write_table
+from mead_stand_ins import write_archives, write_emote, write_flame, write_table
 from safetensors.torch import load_file, save_file
 from snakemake.utils import update_config
 from tiny_tree import Tree, copy_workflow
@@ -47,7 +47,7 @@ def own(finished: Tree, tmp_path_factory: pytest.TempPathFactory) -> Tree:
     write_table(folder / "transcripts.txt")
     changes = {
         "archives": "archives",
-        "head": str(next((finished.folder / "resources" / "heads").glob("*.npz"))),
+        "head": str(open_head(finished)),
         "split": {"transcripts": "transcripts.txt"},
         "motion_prior": {"loop": LOOP | {"max_steps": 2}},
         "denoiser": {"loop": LOOP | {"max_steps": 2}},
@@ -57,13 +57,18 @@ def own(finished: Tree, tmp_path_factory: pytest.TempPathFactory) -> Tree:
     return tree
 
 
-def configuration(tree: Tree, name: str, changes: dict[str, object]) -> str:
+def open_head(finished: Tree) -> Path:
+    """The open head of the tiny run."""
+    return next((finished.folder / "resources" / "heads").glob("*.npz"))
+
+
+def configuration(tree: Tree, name: str, changes: dict[str, object], file: str = "tiny") -> str:
     """Write a configuration of the repository with changes and `TINY`; gives the name of the new file."""
     config = yaml.safe_load((tree.folder / "config" / f"{name}.yaml").read_text())
     for part in (TINY, changes):
         update_config(config, part)
-    (tree.folder / f"{name}_tiny.yaml").write_text(yaml.safe_dump(config))
-    return f"{name}_tiny.yaml"
+    (tree.folder / f"{name}_{file}.yaml").write_text(yaml.safe_dump(config))
+    return f"{name}_{file}.yaml"
 
 
 def check_results(results: Path) -> None:
@@ -106,11 +111,10 @@ def published_changes(tree: Tree, wav2vec2: Path) -> dict[str, object]:
     }
 
 
-def test_the_published_recipe_from_archives_to_the_report(own: Tree):
+def test_the_published_recipe_from_archives_to_the_report(own: Tree, finished: Tree):
     folder = own.folder
     write_emote(folder / "processed", folder / "results" / "mead")
-    head = yaml.safe_load((folder / "mead_tiny.yaml").read_text())["head"]
-    flame = mead.write_flame(folder / "FLAME2020", Path(head))
+    flame = write_flame(folder / "FLAME2020", open_head(finished))
     converted = CliRunner().invoke(main, ["convert", str(flame), "--to", str(folder / "models" / "flame2020.npz")])
     assert converted.exit_code == 0, converted.output
     torch.manual_seed(5)
@@ -142,9 +146,9 @@ def test_the_published_recipe_from_archives_to_the_report(own: Tree):
 
 
 def test_validation_on_the_test_clips_is_an_option(own: Tree):
-    config = configuration(own, "mead", {"archives": "archives", "subjects": ["M003", "M011"]})
-    refused = own.run("--dry-run", config=config)
+    changes: dict[str, object] = {"dataset": "mead_two", "archives": "archives", "subjects": ["M003", "M011"]}
+    refused = own.run("--dry-run", config=configuration(own, "mead", changes, "refused"))
     assert refused.returncode == 1
     assert "none of its subjects ['M040', 'W040'] is in the data set" in refused.stdout
-    changes = {"archives": "archives", "subjects": ["M003", "M011"], "split": {"validation_is_test": True}}
-    assert own.plan(config=configuration(own, "mead", changes))["train_denoiser"] == 1
+    changes["split"] = {"validation_is_test": True}
+    assert own.plan(config=configuration(own, "mead", changes, "option"))["train_denoiser"] == 1
