@@ -165,9 +165,9 @@ def test_short_clips_are_left_out_and_too_few_are_refused() -> None:
 @pytest.mark.parametrize("skip", [False, True])
 def test_starts_are_uniform_and_the_published_draw_never_takes_the_last(skip: bool) -> None:
     windows = PublishedWindows([still_clip(70)], drawing(skip_last_start=skip))
-    starts = Counter(int(windows[item]["exp"][0, 0]) for item in range(900))
+    starts = Counter(int(windows[item]["exp"][0, 0]) for item in range(420))
     assert set(starts) == set(range(6 if skip else 7))
-    expected = 900 / len(starts)
+    expected = 420 / len(starts)
     assert all(abs(count - expected) < 4 * np.sqrt(expected) for count in starts.values())
     assert int(PublishedWindows([still_clip(64)], drawing(skip_last_start=skip))[0]["exp"][0, 0]) == 0
 
@@ -380,6 +380,7 @@ def test_steps_are_uniform_and_audio_is_dropped_by_its_odds(files: Files, prior:
     task = task_of(files, prior, replace(with_published(vertices="landmarks"), audio_dropout=0.25))
     batch = {name: value.repeat_interleave(50, 0) for name, value in next(iter(task.batches(0, 1))).items()}
     recorded = Recorded(task)
+    task.terms = lambda *_: {"loss": torch.zeros(())}  # type: ignore[assignment]
     for seed in range(20):
         torch.manual_seed(seed)
         with torch.no_grad():
@@ -433,11 +434,13 @@ def test_validation_is_the_same_in_every_epoch_unless_asked(files: Files, prior:
     assert (found[1] == found[2]) is not random
 
 
-def denoiser_of(files: Files, prior: Path, out: Path, settings: DenoiserSettings = DENOISER) -> None:
+def denoiser_of(
+    files: Files, prior: Path, out: Path, settings: DenoiserSettings = DENOISER, audio: str = "waveform"
+) -> None:
     train_denoiser(
         files.manifest,
         files.packed(),
-        files.packed("waveform"),
+        files.packed(audio),
         files.head,
         prior,
         out,
@@ -483,5 +486,5 @@ def test_training_without_weights_is_refused(files: Files, prior_folder: Path, t
 def test_our_small_networks_can_be_trained_by_the_published_recipe(files: Files, tmp_path: Path) -> None:
     prior_of(files, tmp_path / "prior", MotionPriorSettings(recipe="published", loop=LOOP))
     settings = DenoiserSettings(recipe="published", loop=LOOP)
-    denoiser_of(files, tmp_path / "prior", tmp_path / "denoiser", settings)
+    denoiser_of(files, tmp_path / "prior", tmp_path / "denoiser", settings, "log_mel")
     assert load_denoiser(tmp_path / "denoiser")[0].config.audio == "log_mel"
