@@ -10,6 +10,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
@@ -94,6 +95,11 @@ def test_runs_are_compared(tree):
     assert result.returncode == 0, result.stdout[-3000:]
     rows = (tree.results / "runs.csv").read_text().splitlines()
     assert {row.split(",")[0] for row in rows[1:]} == {"main", "second"}
+    # Both evaluations are the same, so no method differs.
+    paired = pd.read_csv(tree.results / "runs_paired.csv")
+    assert set(zip(paired["first"], paired["second"], strict=True)) == {("main", "second")}
+    assert (paired["difference"] == 0).all()
+    assert "main and second" in (tree.results / "runs.html").read_text()
 
 
 def test_a_head_of_other_settings_lies_beside_the_first_one(tree):
