@@ -174,13 +174,14 @@ class PublishedDenoiserTask:
         seen = self.share.rand(size, device=self.device) >= self.settings.landmark_dropout
         mask = batch["lmk_mask"]
         if self.published.mask_per_batch:
-            mask = mask[:1] * torch.isfinite(batch["lmk_target"]).all(-1)
+            mask = self.share.whole(mask)[:1] * torch.isfinite(batch["lmk_target"]).all(-1)
         mask = mask * seen[:, None, None]
         masked = batch.get("audio_masked")
         if masked is not None:
             masked = masked > 0
             if self.published.spec_augment_thinned:
-                masked = thinned(masked)
+                rows = self.share.rows(size * self.share.processes)
+                masked = thinned(self.share.whole(masked.float()) > 0)[rows]
         return self._terms(batch, index, mask, keep, masked, sampled=self.published.sampled_targets)
 
     def validate(self) -> Losses:
@@ -215,6 +216,8 @@ class PublishedDenoiserTask:
             if sampled:
                 target = target + torch.exp(0.5 * logvar) * draw(target)
         noisy = self.schedule.add_noise(target, index, draw(target))
+        if self.model.training:
+            self.share.draw_apart()
         with autocast(self.settings.loop, self.device):
             predicted = self.model(
                 noisy, self.schedule.timestep_map[index], batch["lmk_2d"], mask, batch[self.audio], keep, masked

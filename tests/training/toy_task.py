@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -85,10 +87,25 @@ class ToyTask:
         return {"loss": (self.model(x, True) - x[:, :3].sin()).square().mean()}
 
 
-def train_toy(settings: LoopSettings, out_dir: Path, broken: tuple[int, ...] = (), seed: int = 3) -> None:
+class Dying(ToyTask):
+    """The first process is killed before a micro-batch."""
+
+    die_at = -1
+
+    def prepare(self, micro_batch: int) -> None:
+        """As `ToyTask.prepare`, or the end."""
+        if micro_batch == self.die_at and self.share.process == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+        super().prepare(micro_batch)
+
+
+def train_toy(
+    settings: LoopSettings, out_dir: Path, broken: tuple[int, ...] = (), seed: int = 3, die_at: int = -1
+) -> None:
     """Train the toy task; ``out_dir`` gets history.csv and ``weights.pt``."""
     torch.set_num_threads(1)
-    task = ToyTask(settings.batch_size, broken)
+    task = Dying(settings.batch_size, broken)
+    task.die_at = die_at
     train(task, settings=settings, out_dir=out_dir, course=Course({}, {"seed": str(seed)}), seed=seed, device=CPU)
     if Share.current().process == 0:
         with written_aside(out_dir / "weights.pt") as aside:
