@@ -49,7 +49,7 @@ from occlufacediff.workflow.inputs import (
     subjects,
     video_archive,
 )
-from occlufacediff.workflow.resources import training_tasks
+from occlufacediff.workflow.resources import check_devices, gpus_here, training_tasks
 
 
 def one_line_errors(function):
@@ -182,9 +182,12 @@ def gpus():
     return int(cfg.device == "cuda" or (cfg.device == "auto" and shutil.which("nvidia-smi") is not None))
 
 
-def training(section):
+@one_line_errors
+def training(section, key):
     """GPUs, tasks and nodes of a training; on a cluster the node that submits need not have a GPU."""
     on_cluster = workflow.remote_exec or workflow.resource_settings.cores is None
+    if not on_cluster:
+        check_devices(section.loop, f"{key}.loop", gpus_here() if gpus() else 0)
     return training_tasks(section.loop, int(cfg.device != "cpu") if on_cluster else gpus())
 
 

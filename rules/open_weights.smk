@@ -98,7 +98,7 @@ use rule train_motion_prior as train_open_motion_prior with:
     benchmark:
         f"{LOGS}/train_open_motion_prior.tsv"
     resources:
-        **training(cfg.open_weights.motion_prior),
+        **training(cfg.open_weights.motion_prior, "open_weights.motion_prior"),
         mem_mb=scaled_by_attempt(4000 * cfg.open_weights.motion_prior.loop.devices),
         runtime=600,
     params:
@@ -126,7 +126,7 @@ use rule train_denoiser as train_open_denoiser with:
     benchmark:
         f"{LOGS}/train_open_denoiser.tsv"
     resources:
-        **training(cfg.open_weights.denoiser),
+        **training(cfg.open_weights.denoiser, "open_weights.denoiser"),
         mem_mb=scaled_by_attempt(8000 * cfg.open_weights.denoiser.loop.devices),
         runtime=2880,
     params:

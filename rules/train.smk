@@ -44,7 +44,7 @@ rule train_motion_prior:
         f"{LOGS}/train_motion_prior/{cfg.run.name}.tsv"
     threads: cores(8)
     resources:
-        **training(cfg.motion_prior),
+        **training(cfg.motion_prior, "motion_prior"),
         mem_mb=scaled_by_attempt(4000 * cfg.motion_prior.loop.devices),
         runtime=600,
     params:
@@ -79,7 +79,7 @@ rule train_denoiser:
         f"{LOGS}/train_denoiser/{cfg.run.name}.tsv"
     threads: cores(8)
     resources:
-        **training(cfg.denoiser),
+        **training(cfg.denoiser, "denoiser"),
         mem_mb=scaled_by_attempt(6000 * cfg.denoiser.loop.devices),
         runtime=2880,
     params:

@@ -2,9 +2,34 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from occlufacediff.config.loop import LoopSettings
+from occlufacediff.errors import ConfigError
+
+
+def check_devices(loop: LoopSettings, key: str, gpus: int) -> None:
+    """Check when the workflow starts that this machine can run a training; ``gpus`` is the number of its GPUs.
+
+    Raises:
+        ConfigError: more GPUs than there are, several nodes without SLURM, or a batch that cannot be shared.
+    """
+    count = loop.devices * loop.nodes
+    if loop.nodes > 1:
+        raise ConfigError(f"{key}.nodes: got {loop.nodes}, but jobs run on this machine; set it to 1, or use SLURM")
+    if 0 < gpus < loop.devices:
+        raise ConfigError(
+            f"{key}.devices: got {loop.devices}, but this machine has {gpus} GPU(s); set it to {gpus}, or use SLURM"
+        )
+    if loop.batch_size % count:
+        raise ConfigError(f"{key}.batch_size: got {loop.batch_size}, needs a multiple of devices * nodes ({count})")
+
+
+def gpus_here() -> int:
+    """Number of NVIDIA GPUs that the driver of this machine lists; 0 without a driver."""
+    folder = Path("/proc/driver/nvidia/gpus")
+    return len(list(folder.iterdir())) if folder.is_dir() else 0
 
 
 def training_tasks(loop: LoopSettings, gpus: int) -> dict[str, Any]:
