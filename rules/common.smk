@@ -185,7 +185,9 @@ def gpus():
 @one_line_errors
 def training(section, key):
     """GPUs, tasks and nodes of a training; on a cluster the node that submits need not have a GPU."""
-    on_cluster = workflow.remote_exec or workflow.resource_settings.cores is None
+    # A dry run has one core in any case; only profiles and options for a cluster set a number of jobs.
+    settings = workflow.resource_settings
+    on_cluster = workflow.remote_exec or settings.cores is None or settings.nodes is not None
     if not on_cluster:
         check_devices(section.loop, f"{key}.loop", gpus_here() if gpus() else 0)
     return training_tasks(section.loop, int(cfg.device != "cpu") if on_cluster else gpus())
