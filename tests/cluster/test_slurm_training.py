@@ -129,9 +129,7 @@ def test_devices_that_this_machine_lacks_are_refused_in_the_plan() -> None:
     check_devices(loop, "denoiser.loop", 4)
     # Without a GPU these are processes on the CPU.
     check_devices(loop, "denoiser.loop", 0)
-    with pytest.raises(
-        ConfigError, match=r"^denoiser.loop.devices: got 4, .* has 2 GPU\(s\); set it to 2"
-    ):
+    with pytest.raises(ConfigError, match=r"^denoiser.loop.devices: got 4, .* has 2 GPU\(s\); set it to 2"):
         check_devices(loop, "denoiser.loop", 2)
     with pytest.raises(ConfigError, match=r"nodes: got 2, but jobs run on this machine; set it to 1, or use SLURM"):
         check_devices(LoopSettings(nodes=2), "denoiser.loop", 2)
