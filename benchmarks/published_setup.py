@@ -1,0 +1,195 @@
+"""What the training benchmarks share: a random head of FLAME's size, random packed clips, the published training."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from itertools import cycle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from packed import write_data
+from torch import Tensor
+from torch.utils.flop_counter import FlopCounterMode
+
+from occlufacediff.config.loop import LoopSettings
+from occlufacediff.config.published_recipe import Wav2Vec2Settings
+from occlufacediff.config.training import DenoiserSettings, MotionPriorSettings
+from occlufacediff.datasets.packed import PackedClips
+from occlufacediff.face_mesh import LIPS
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.models.denoiser import Denoiser
+from occlufacediff.models.motion_prior import MotionPrior
+from occlufacediff.training.denoiser import denoiser_config
+from occlufacediff.training.motion_prior import prior_config
+from occlufacediff.training.optimisation import make_optimizer
+from occlufacediff.training.phases import Phase, enter_phase
+from occlufacediff.training.published_denoiser import PublishedDenoiserTask
+from occlufacediff.training.share import Share
+
+Batch = dict[str, Tensor]
+
+#: A small wav2vec2 for dry runs.
+SMALL = Wav2Vec2Settings(
+    weights="random",
+    hidden_size=64,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    intermediate_size=128,
+    conv_dim=(16,) * 7,
+    num_conv_pos_embeddings=16,
+    num_conv_pos_embedding_groups=4,
+)
+
+
+def head_of_flames_size(*, small: bool) -> HeadAsset:
+    """A random head with 105 landmarks: 5,023 vertices and 5 joints as FLAME, or 600 vertices if ``small``."""
+    rng = np.random.default_rng(0)
+    vertices = 600 if small else 5023
+    faces = rng.permuted(np.tile(np.arange(vertices), (2, 1)), axis=1).reshape(-1)[: vertices * 2 // 3 * 3]
+    landmarks = np.array(sorted({*LIPS, *range(0, 468, 4)})[:105])
+    return HeadAsset(
+        name="random",
+        v_template=0.1 * rng.standard_normal((vertices, 3)),
+        faces=faces.reshape(-1, 3),
+        shapedirs=1e-3 * rng.standard_normal((vertices, 3, 300)),
+        expdirs=1e-3 * rng.standard_normal((vertices, 3, 100)),
+        posedirs=1e-3 * rng.standard_normal((vertices, 3, 36)),
+        J_regressor=np.full((5, vertices), 1 / vertices),
+        parents=np.array([-1, 0, 1, 1, 1]),
+        weights=np.full((vertices, 5), 0.2),
+        lmk_face_idx=rng.integers(0, vertices * 2 // 3, len(landmarks)),
+        lmk_b_coords=np.full((len(landmarks), 3), 1 / 3),
+        landmark_indices=landmarks,
+        expression_names=tuple(f"e{number}" for number in range(100)),
+        regions={"lips": np.arange(254)},
+    )
+
+
+def random_clips(folder: Path, clips: int, frames: int = 75) -> PackedClips:
+    """Random packed clips with waveforms, written to ``folder``, which must not exist."""
+    folder.mkdir(parents=True)
+    write_data(folder, clips, frames, "waveform")
+    return open_clips(folder)
+
+
+def open_clips(folder: Path) -> PackedClips:
+    """The clips that `random_clips` wrote."""
+    with (folder / "manifest.csv").open(newline="", encoding="utf-8") as file:
+        subjects = sorted({row["subject"] for row in csv.DictReader(file)})
+    return PackedClips(
+        folder / "manifest.csv",
+        "train",
+        face=[folder / "face" / f"{subject}.h5" for subject in subjects],
+        landmarks=True,
+        audio=[folder / "waveform" / f"{subject}.h5" for subject in subjects],
+        audio_as="waveform",
+    )
+
+
+def published_settings(*, small: bool, **loop: Any) -> DenoiserSettings:
+    """The published preset and recipe; ``small``: with a small wav2vec2."""
+    wav2vec2 = SMALL if small else Wav2Vec2Settings(weights="random")
+    published = LoopSettings(
+        batch_size=16, accumulate=4, learning_rate=1e-4, schedule="constant", warmup_steps=0, weight_decay=1e-3,
+        decay="all", beta2=0.999, clip_norm=None, ema_decay=0.0, validation_windows=2,
+    )  # fmt: skip
+    return DenoiserSettings(
+        preset="published", recipe="published", wav2vec2=wav2vec2, loop=replace(published, **loop),
+        audio_dropout=0.1, landmark_dropout=0.0,
+    )  # fmt: skip
+
+
+def published_task(
+    settings: DenoiserSettings, asset: HeadAsset, clips: PackedClips, device: torch.device
+) -> PublishedDenoiserTask:
+    """The published training of the denoiser with random weights."""
+    torch.manual_seed(0)
+    prior_settings = MotionPriorSettings(preset="published", recipe="published")
+    prior = MotionPrior(prior_config(prior_settings, asset)).to(device)
+    denoiser = Denoiser(denoiser_config(settings, prior)).to(device)
+    return PublishedDenoiserTask(
+        denoiser, prior, clips, clips, asset, settings=settings, seed=1, device=device, share=Share()
+    )
+
+
+def to(batch: Batch, device: torch.device) -> Batch:
+    """A batch on a device."""
+    return {name: value.to(device, non_blocking=True) for name, value in batch.items()}
+
+
+class Steps:
+    """Optimizer steps of a task in one phase, on micro-batches from an iterator.
+
+    Args:
+        task: what is trained.
+        phase: which parts of the audio encoder are frozen.
+        compiled: compile the denoiser.
+    """
+
+    def __init__(self, task: PublishedDenoiserTask, phase: Phase, *, compiled: bool = False) -> None:
+        self.task, self.phase = task, phase
+        self.denoiser = task.denoiser
+        self.optimizer = make_optimizer(self.denoiser, task.settings.loop)
+        if compiled:
+            self.denoiser.compile()
+
+    def micro_batch(self, batch: Batch) -> Tensor:
+        """Loss and gradients of a micro-batch."""
+        self.denoiser.train()
+        enter_phase(self.denoiser, self.phase)
+        loss = self.task.losses(batch)["loss"]
+        (loss / self.task.settings.loop.accumulate).backward()
+        return loss.detach()
+
+    def run(self, batches: Iterator[Batch], steps: int) -> None:
+        """Take ``steps`` optimizer steps."""
+        for _ in range(steps):
+            self.optimizer.zero_grad(set_to_none=True)
+            for _ in range(self.task.settings.loop.accumulate):
+                self.micro_batch(to(next(batches), self.task.device))
+            self.optimizer.step()
+
+
+def repeated(batch: Batch) -> Iterator[Batch]:
+    """The same batch without end."""
+    return cycle([batch])
+
+
+def flops_per_window(task: PublishedDenoiserTask, batch: Batch, phase: Phase) -> float:
+    """Floating-point operations of a window's forward and backward pass, counted by torch.
+
+    A product of matrices (N, K) and (K, M) counts 2 N K M. Layer drop is off, so that all layers count.
+    """
+    steps = Steps(task, phase)
+    drops: list[tuple[Any, float]] = []
+    for module in task.denoiser.modules():
+        if hasattr(module, "config") and hasattr(module.config, "layerdrop"):
+            drops.append((module.config, module.config.layerdrop))
+            module.config.layerdrop = 0.0
+    counter = FlopCounterMode(display=False)
+    with counter:
+        steps.micro_batch(batch)
+    for config, drop in drops:
+        config.layerdrop = drop
+    task.denoiser.zero_grad(set_to_none=True)
+    return counter.get_total_flops() / len(batch["exp"])
+
+
+def counted_parts(task: PublishedDenoiserTask, batch: Batch) -> dict[str, float]:
+    """Operations of a window in a forward pass of the audio encoder, of the whole denoiser, and of the loss."""
+    result = {}
+    calls: dict[str, Callable[[], object]] = {
+        "wav2vec2": lambda: task.denoiser.audio_encoder(batch["waveform"], 64),
+        "all": lambda: task.losses(batch),
+    }
+    task.denoiser.eval()
+    for name, call in calls.items():
+        counter = FlopCounterMode(display=False)
+        with torch.no_grad(), counter:
+            call()
+        result[name] = counter.get_total_flops() / len(batch["exp"])
+    return result
