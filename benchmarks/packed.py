@@ -26,9 +26,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.config.occlusion import MaskSettings
+from occlufacediff.config.published_recipe import PublishedMaskOdds
 from occlufacediff.config.training import AugmentSettings
 from occlufacediff.datasets.packed import AUDIO, PackedClips
 from occlufacediff.datasets.packed_files import Column, write_packed
+from occlufacediff.training.published_windows import Drawing, PublishedWindows
+from occlufacediff.training.resampling import window_of
 from occlufacediff.training.windows import WindowDataset, collate
 
 SUBJECTS = 47
@@ -96,13 +99,25 @@ def memory_mib(field: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
 
 
-def measure(dataset: WindowDataset, first: int, windows: int) -> dict[str, float]:
-    """Read batches of windows; largest memory while doing so."""
+def cut_out(dataset: WindowDataset, index: int) -> dict[str, NDArray[Any]]:
+    """A window as it is stored, copied out of the mapped files: reading and cutting alone."""
+    rng = np.random.default_rng([dataset.seed, index])
+    clip = dataset.store[dataset.drawing.clip_of(index, len(dataset.store))]
+    start, tempo = dataset.drawing.start_of(len(clip), dataset.length, rng)
+    return {name: np.array(value) for name, value in window_of(clip, start, tempo, dataset.length).items()}
+
+
+def measure(dataset: Any, windows: int, *, batched: bool = True) -> dict[str, float]:
+    """Read windows, in batches or (``batched`` false) only cut out; largest memory while doing so."""
     opened = len(list(Path("/proc/self/fd").iterdir()))
     own, files = 0.0, 0.0
     wall, cpu = time.perf_counter(), time.process_time()
-    for begin in range(first, first + windows, BATCH):
-        collate([dataset[index] for index in range(begin, begin + BATCH)])
+    for begin in range(0, windows, BATCH):
+        if batched:
+            collate([dataset[index] for index in range(begin, begin + BATCH)])
+        else:
+            for index in range(begin, begin + BATCH):
+                cut_out(dataset, index)
         if begin % (40 * BATCH) == 0:
             own, files = max(own, memory_mib("RssAnon")), max(files, memory_mib("RssFile"))
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu
@@ -132,17 +147,21 @@ def reader(folder: Path, audio: str, windows: int, queue: Any) -> None:
     masked = WindowDataset(clips, seed=1, masks=MaskSettings())
     whole = WindowDataset(clips, seed=1, masks=MaskSettings(), augment=AugmentSettings())
     ours = WindowDataset(clips, seed=1, masks=MaskSettings(), augment=AugmentSettings(), tempo=0.12)
+    drawing = Drawing(seed=1, length=64, per_clip=5, batch_size=BATCH, shortest=64)
+    published = PublishedWindows(clips, drawing, odds=lambda epoch, item: PublishedMaskOdds(), spec_augment=(2, 10))
     result: dict[str, Any] = {"clips": len(clips), "opening_s": round(opening, 2)}
     drop_cache(folder)
-    steps: list[tuple[str, WindowDataset, int, int]] = [
-        ("disk", plain, 0, windows),
-        ("cached", plain, 0, windows),
-        ("cached, masks", masked, 0, windows // 8),
-        ("cached, masks, augmentation", whole, 0, windows // 8),
-        ("cached, masks, augmentation, tempo", ours, 0, windows // 8),
+    steps: list[tuple[str, Any, int, bool]] = [
+        ("read and cut, disk", plain, windows, False),
+        ("read and cut, cached", plain, windows, False),
+        ("batches", plain, windows // 4, True),
+        ("batches, masks", masked, windows // 8, True),
+        ("batches, masks, augmentation", whole, windows // 8, True),
+        ("batches, masks, augmentation, tempo", ours, windows // 8, True),
+        ("batches of the published recipe", published, windows // 8, True),
     ]
-    for name, dataset, first, count in steps:
-        result[name] = measure(dataset, first, count)
+    for name, dataset, count, batched in steps:
+        result[name] = measure(dataset, count, batched=batched)
         print(f"{name}: {result[name]}", file=sys.stderr)
     result["peak_mib"] = round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
     queue.put(result)
