@@ -23,7 +23,7 @@ EYE_CENTRES = (27, 257)
 FAR = 4.0
 
 
-def _finite(points: Float) -> NDArray[np.bool_]:
+def finite_points(points: Float) -> NDArray[np.bool_]:
     """Whether both coordinates of points (..., 2) are finite; much faster than a reduction over the last axis."""
     finite: NDArray[np.bool_] = np.isfinite(points)
     return finite[..., 0] & finite[..., 1]
@@ -37,7 +37,7 @@ def missing_to_nan(lmk_2d: Float, detected: NDArray[np.bool_] | None = None) -> 
         detected: (T, N) True where the detector provided the point. A point that is True in no frame becomes NaN in
             all frames; a point that is True in some frames keeps its (interpolated) values. None: all True.
     """
-    finite = _finite(lmk_2d)
+    finite = finite_points(lmk_2d)
     if detected is not None:
         finite &= detected.any(axis=0)
     return np.where(finite[..., None], lmk_2d, np.float32(np.nan))
@@ -49,7 +49,7 @@ def _require_points(points: Float, name: str) -> Float:
     Raises:
         ClipError: ``no_region``, a frame has none.
     """
-    empty = ~_finite(points).any(axis=1)
+    empty = ~finite_points(points).any(axis=1)
     if empty.any():
         raise ClipError(
             "no_region",

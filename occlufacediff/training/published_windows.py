@@ -17,7 +17,7 @@ from occlufacediff.face_mesh import IBUG_68
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
 from occlufacediff.models.spec_augment import spec_augment_mask
 from occlufacediff.occlusion.published_masks import published_mask
-from occlufacediff.occlusion.regions import missing_to_nan
+from occlufacediff.occlusion.regions import finite_points, missing_to_nan
 from occlufacediff.speech.feature_columns import padding_row
 
 
@@ -134,11 +134,11 @@ def plain_window(clip: Clip, start: int, length: int) -> dict[str, Float]:
     sample["shape"] = clip.shape
     if clip.lmk_2d is not None:
         found = fit_rows(clip.lmk_2d[frames], length, 0.0)
-        known = np.isfinite(found).all(axis=-1)
+        known = finite_points(found)
         if clip.lmk_visible is not None:
             known &= fit_rows(clip.lmk_visible[frames].astype(np.float32), length, 0.0) > 0
         sample["lmk_2d"] = found
-        sample["lmk_target"] = np.where(known[..., None], found, np.float32(np.nan))
+        sample["lmk_target"] = found if known.all() else np.where(known[..., None], found, np.float32(np.nan))
     for key, rate, row in (
         ("log_mel", MEL_ROWS_PER_FRAME, padding_row),
         ("waveform", SAMPLES_PER_FRAME, lambda _: 0.0),
@@ -151,11 +151,13 @@ def plain_window(clip: Clip, start: int, length: int) -> dict[str, Float]:
 
 def _mask(sample: dict[str, Float], rng: np.random.Generator, odds: PublishedMaskOdds) -> Float:
     """Draw the visible landmarks; landmarks that the recording does not show are never visible."""
-    known = np.isfinite(sample["lmk_target"]).all(axis=-1)
+    known = finite_points(sample["lmk_target"])
     # As in `training.windows`: boxes use the detected points only, unless main points are missing in all frames.
-    given = np.isfinite(sample["lmk_2d"]).all(axis=-1).any(axis=0)
-    points = np.nan_to_num(sample["lmk_2d"])
-    points = missing_to_nan(points, given[None]) if given[list(IBUG_68)].all() else points
+    finite = finite_points(sample["lmk_2d"])
+    given = finite.any(axis=0)
+    points = sample["lmk_2d"] if finite.all() else np.nan_to_num(sample["lmk_2d"])
+    if not given.all() and given[list(IBUG_68)].all():
+        points = missing_to_nan(points, given[None])
     return published_mask(points, rng, odds) * known
 
 
