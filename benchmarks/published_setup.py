@@ -127,15 +127,15 @@ class Steps:
     Args:
         task: what is trained.
         phase: which parts of the audio encoder are frozen.
-        compiled: compile the denoiser.
+        compiler: backend of `torch.compile` for the denoiser; None: not compiled.
     """
 
-    def __init__(self, task: PublishedDenoiserTask, phase: Phase, *, compiled: bool = False) -> None:
+    def __init__(self, task: PublishedDenoiserTask, phase: Phase, *, compiler: str | None = None) -> None:
         self.task, self.phase = task, phase
         self.denoiser = task.denoiser
         self.optimizer = make_optimizer(self.denoiser, task.settings.loop)
-        if compiled:
-            self.denoiser.compile()
+        if compiler is not None:
+            self.denoiser.compile(backend=compiler)
 
     def micro_batch(self, batch: Batch) -> Tensor:
         """Loss and gradients of a micro-batch."""

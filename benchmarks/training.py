@@ -1,110 +1,174 @@
-"""Training speed: windows per second and memory of denoiser steps in float32 and bf16, on random data.
+"""Training speed: the published preset with its real loader against a plain loop, in one run.
 
-``python benchmarks/training.py [--device auto] [--batch 16] [--steps 10]``; the last line is one JSON object.
+``python benchmarks/training.py [--quick] [--device auto] [--batch 4] [--steps 2] [--workers 0] [--precision float32]``
+
+The plain loop is the reference procedure: one HDF5 file per clip that is opened for each window and read whole, masks
+in loops over frames, float32, no loader processes. Ours has packed and mapped clips, vectorised masks, the chosen
+precision and loader processes. Both train the same networks on the same clips, each in a process of its own. The last
+line is one JSON object: windows per second of the loader alone and of the whole training, peak memory, and ratios.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
+import platform
 import resource
-import sys
+import shutil
+import tempfile
 import time
-from dataclasses import replace
+from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
+from typing import Any
 
+import h5py
+import numpy as np
 import torch
+from packed import in_process
+from published_setup import (
+    Batch,
+    Steps,
+    head_of_flames_size,
+    open_clips,
+    published_settings,
+    published_task,
+    random_clips,
+)
 
-from occlufacediff.config.schema import Config
-from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
+from occlufacediff.datasets.packed import PackedClips
 from occlufacediff.device import pick_device
-from occlufacediff.head.asset import HeadAsset
-from occlufacediff.models.denoiser import Denoiser
-from occlufacediff.models.motion_prior import MotionPrior
-from occlufacediff.models.schedule import NoiseSchedule
-from occlufacediff.stages.open_head import workflow_head
-from occlufacediff.training.denoiser import denoiser_config, denoiser_losses
-from occlufacediff.training.motion_prior import prior_config
-from occlufacediff.training.objective import HeadTerms
-from occlufacediff.training.optimisation import make_optimizer
-from occlufacediff.training.task import Batch
+from occlufacediff.training.parallel import product_precision
+
+WINDOW = 64
+ARRAYS = ("exp", "jaw", "global_pose", "cam", "shape", "lmk_2d", "waveform")
 
 
-def random_batch(size: int, asset: HeadAsset, device: torch.device) -> Batch:
-    """A batch of windows with the shapes of training."""
-    frames = (size, 64)
-    batch = {
-        "exp": torch.rand(*frames, asset.n_exp),
-        "jaw": 0.1 * torch.rand(*frames, 3),
-        "global_pose": 0.1 * torch.randn(*frames, 3),
-        "cam": torch.tensor([7.0, 0.0, 0.0]).repeat(*frames, 1),
-        "shape": torch.randn(size, asset.n_shape),
-        "lmk_2d": 0.5 * torch.randn(*frames, 468, 2),
-        "lmk_target": 0.5 * torch.randn(*frames, 468, 2),
-        "lmk_mask": (torch.rand(*frames, 468) > 0.5).float(),
-        "log_mel": torch.randn(size, 256, 80),
-    }
-    return {name: value.to(device) for name, value in batch.items()}
+def write_plain(clips: PackedClips, folder: Path) -> None:
+    """One HDF5 file per clip."""
+    folder.mkdir()
+    for index in range(len(clips)):
+        with h5py.File(folder / f"{index}.h5", "w") as file:
+            for name in ARRAYS:
+                file[name] = np.asarray(getattr(clips[index], name))
 
 
-def measure(precision: str, asset: HeadAsset, device: torch.device, batch_size: int, steps: int) -> dict[str, float]:
-    """Windows per second and the loss of each step, after one warm-up step."""
-    torch.manual_seed(0)
-    settings = DenoiserSettings(loop=replace(LoopSettings(), precision=precision, batch_size=batch_size))
-    prior = MotionPrior(prior_config(MotionPriorSettings(), asset)).to(device).eval().requires_grad_(False)
-    denoiser = Denoiser(denoiser_config(settings, prior)).to(device).train()
-    losses = denoiser_losses(
-        denoiser,
-        prior,
-        NoiseSchedule.cosine().to(device),
-        HeadTerms(asset).to(device),
-        None,
-        settings=settings,
-        device=device,
+def plain_mask(landmarks: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A mask of the kinds of the published recipe: everything, some frames, or a box that follows a landmark."""
+    mask = np.ones(landmarks.shape[:2], np.float32)
+    draw = rng.random()
+    if draw < 0.15:
+        mask[:] = 0
+    elif draw < 0.3:
+        for frame in rng.integers(0, len(mask), len(mask) // 2):
+            mask[frame] = 0
+    else:
+        start = int(rng.integers(0, 34))
+        stop = start + int(rng.integers(30, 65 - start))
+        point, half = int(rng.integers(468)), rng.uniform(0.25, 0.75, 2)
+        for frame in range(start, stop):
+            centre = landmarks[frame, point]
+            mask[frame][(np.abs(landmarks[frame] - centre) < half).all(axis=-1)] = 0
+    return mask
+
+
+def plain_batches(folder: Path, clips: int, size: int) -> Iterator[Batch]:
+    """Batches without end, as the reference procedure makes them."""
+    rng = np.random.default_rng(0)
+    while True:
+        samples = []
+        for _ in range(size):
+            with h5py.File(folder / f"{rng.integers(clips)}.h5", "r") as file:
+                whole = {name: file[name][()] for name in ARRAYS}
+            start = int(rng.integers(0, len(whole["exp"]) - WINDOW)) if len(whole["exp"]) > WINDOW else 0
+            sample = {name: whole[name][start : start + WINDOW] for name in ARRAYS if name not in ("shape", "waveform")}
+            sample["shape"] = whole["shape"]
+            sample["waveform"] = whole["waveform"][640 * start : 640 * (start + WINDOW)]
+            sample["lmk_target"] = sample["lmk_2d"]
+            sample["lmk_mask"] = plain_mask(sample["lmk_2d"], rng)
+            masked = np.zeros(WINDOW, np.float32)
+            for first in rng.choice(54, 2, replace=False):
+                masked[first : first + 10] = 1
+            sample["audio_masked"] = masked
+            samples.append(sample)
+        yield {name: torch.stack([torch.from_numpy(s[name].copy()) for s in samples]) for name in samples[0]}
+
+
+def measure(folder: Path, kind: str, options: dict[str, Any], queue: Any) -> None:
+    """Windows per second and memory of one of both loops."""
+    torch.set_num_threads(options["threads"])
+    device = torch.device(options["device"])
+    clips = open_clips(folder)
+    ours = kind == "ours"
+    settings = published_settings(
+        small=options["quick"],
+        batch_size=options["batch"],
+        accumulate=1,
+        precision=options["precision"] if ours else "float32",
+        loader_workers=options["workers"] if ours else 0,
     )
-    optimizer = make_optimizer(denoiser, settings.loop)
-    batch = random_batch(batch_size, asset, device)
+    task = published_task(settings, head_of_flames_size(small=options["quick"]), clips, device)
+    steps, count, loader_batches = options["steps"], options["batch"], 8
+
+    def batches(number: int) -> Iterator[Batch]:
+        if ours:
+            return iter(task.batches(0, number))
+        return islice(plain_batches(folder / "plain", len(clips), count), number)
+
+    loader = batches(loader_batches + 1)
+    next(loader)
+    begun = time.perf_counter()
+    for _ in loader:
+        pass
+    loading = loader_batches * count / (time.perf_counter() - begun)
+    with product_precision(settings.loop):
+        training = Steps(task, "visual")
+        source = batches(steps + 1)
+        training.run(source, 1)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        begun = time.perf_counter()
+        training.run(source, steps)
+        if device.type == "cuda":
+            torch.cuda.synchronize()
+        seconds = time.perf_counter() - begun
+    result = {
+        "loader_windows_per_s": round(loading, 1),
+        "windows_per_s": round(steps * count / seconds, 3),
+        "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
+    }
     if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats()
-    values = []
-    begun = 0.0
-    for step in range(steps + 1):
-        if step == 1:
-            begun = time.perf_counter()
-        loss = losses(batch)["loss"]
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        values.append(float(loss.detach()))
-    seconds = time.perf_counter() - begun
-    memory = (
-        torch.cuda.max_memory_allocated() / 2**20
-        if device.type == "cuda"
-        else resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-    )
-    return {
-        "windows_per_s": round(batch_size * steps / seconds, 1),
-        "peak_memory_mib": round(memory),
-        "first_loss": round(values[0], 4),
-        "last_loss": round(values[-1], 4),
-    }
+        result["peak_gpu_memory_mib"] = round(torch.cuda.max_memory_allocated() / 2**20)
+    queue.put(result)
 
 
 def main() -> None:
-    """Measure both number formats on the available device."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    """Measure both loops and print their ratios."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="small wav2vec2 and head")
     parser.add_argument("--device", default="auto", choices=["auto", "cpu", "cuda"])
-    parser.add_argument("--batch", type=int, default=16)
-    parser.add_argument("--steps", type=int, default=10)
-    parser.add_argument("--head", type=Path, default=workflow_head(Config()))
+    parser.add_argument("--batch", type=int, default=4)
+    parser.add_argument("--steps", type=int, default=2)
+    parser.add_argument("--workers", type=int, default=0)
+    parser.add_argument("--precision", default="float32", choices=["float32", "tf32", "bf16"])
     arguments = parser.parse_args()
     device = pick_device(arguments.device)
-    asset = HeadAsset.load(arguments.head)
-    name = torch.cuda.get_device_name() if device.type == "cuda" else f"cpu, {torch.get_num_threads()} threads"
-    result: dict[str, object] = {"device": name, "batch": arguments.batch, "steps": arguments.steps}
-    for precision in ("float32", "bf16"):
-        result[precision] = measure(precision, asset, device, arguments.batch, arguments.steps)
-        print(f"{precision}: {result[precision]}", file=sys.stderr)
+    options = vars(arguments) | {"device": device.type, "threads": int(os.environ.get("OMP_NUM_THREADS", "1"))}
+    folder = Path(tempfile.mkdtemp(prefix="training_benchmark_"))
+    try:
+        clips = random_clips(folder / "data", 94)
+        write_plain(clips, folder / "data" / "plain")
+        result: dict[str, Any] = {"device": platform.processor() or "cpu", **options}
+        if device.type == "cuda":
+            result["device"] = torch.cuda.get_device_name()
+        for kind in ("plain", "ours"):
+            result[kind] = in_process(measure, folder / "data", kind, options)
+            print(f"{kind}: {result[kind]}", flush=True)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    result["ratios"] = {name: round(result["ours"][name] / result["plain"][name], 2) for name in result["plain"]}
+    print(f"ours / plain: {result['ratios']}")
     print(json.dumps(result))
 
 
