@@ -133,6 +133,8 @@ def intervals(metrics: pd.DataFrame, metric: str, means: pd.DataFrame) -> tuple[
 
 def interval_note(metrics: pd.DataFrame) -> str:
     """What the intervals of a table of means or differences are."""
+    if "low" not in metrics or metrics["low"].isna().all():
+        return "There are too few clips for intervals."
     over = set(metrics["interval_over"]) if "interval_over" in metrics else set()
     clips = " over clips where there is only one subject" if "clips" in over else ""
     if "subjects" in over:
@@ -142,7 +144,7 @@ def interval_note(metrics: pd.DataFrame) -> str:
         return f"Brackets are 95 % intervals by a bootstrap over {count} subjects{rest}.{few}"
     if clips:
         return "Brackets are 95 % intervals by a bootstrap over clips, because there is only one subject."
-    return "These results have no intervals."
+    return "Brackets are 95 % intervals."
 
 
 def best_values(means: pd.DataFrame, metric: str) -> dict[str, float]:

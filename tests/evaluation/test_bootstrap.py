@@ -11,6 +11,7 @@ from scipy.stats import bootstrap as scipy_bootstrap
 
 from occlufacediff.evaluation import aggregation, bootstrap
 from occlufacediff.evaluation.bootstrap import Resampling
+from occlufacediff.reporting.tables import interval_note
 
 
 def rows(values: dict[tuple[str, str], dict[str, float]], **columns: object) -> pd.DataFrame:
@@ -75,7 +76,10 @@ def test_one_subject_falls_back_to_clips() -> None:
     assert found["n_subjects"] == 1
     assert found["low"] < found["mean"] == 2 < found["high"]
     # Two clips are too few.
-    assert np.isnan(aggregation.means(table.head(2), 200, seed=0).iloc[0]["low"])
+    few = aggregation.means(table.head(2), 200, seed=0)
+    assert np.isnan(few.iloc[0]["low"])
+    assert interval_note(few) == "There are too few clips for intervals."
+    assert "over clips, because there is only one subject" in interval_note(aggregation.means(table, 200, seed=0))
 
 
 def test_clips_without_a_value_are_left_out_and_weights_pool() -> None:
