@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
+from queue import Empty
 from typing import Any
 
 import numpy as np
@@ -173,7 +174,13 @@ def in_process(work: Callable[..., None], *arguments: Any) -> Any:
     queue = context.Queue()
     process = context.Process(target=work, args=(*arguments, queue))
     process.start()
-    result = queue.get()
+    while True:
+        try:
+            result = queue.get(timeout=1)
+            break
+        except Empty:
+            if process.exitcode not in (None, 0):
+                raise RuntimeError(f"the measuring process ended with {process.exitcode}; see its message") from None
     process.join()
     return result
 
