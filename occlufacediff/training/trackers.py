@@ -64,7 +64,7 @@ class Trackers:
                 wandb = importlib.import_module("wandb")
             except ImportError as error:
                 raise ConfigError(
-                    f"loop.trackers: wandb is not installed ({error}); run pip install wandb, or remove it"
+                    f"loop.trackers: wandb is not installed ({error}); run pip install wandb 'protobuf<5', or remove it"
                 ) from error
             name = f"{out_dir.parent.name} {label}"
             self._run = wandb.init(project="occlufacediff", name=name, dir=str(out_dir), resume="allow")

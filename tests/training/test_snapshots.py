@@ -129,7 +129,9 @@ def test_tensorboard_has_the_history_and_the_pictures(run: Path) -> None:
 
 def test_a_tracker_that_is_not_installed_is_refused_at_the_start(tmp_path: Path) -> None:
     settings = replace(QUICK, trackers=("wandb",))
-    with pytest.raises(ConfigError, match=r"loop.trackers: wandb is not installed .*pip install wandb, or remove it"):
+    with pytest.raises(
+        ConfigError, match=r"loop.trackers: wandb is not installed .*pip install wandb 'protobuf<5', or remove it"
+    ):
         train(ToyTask(4), settings=settings, out_dir=tmp_path, course=Course({}, {}), seed=1, device=CPU)
     assert not (tmp_path / "history.csv").exists()
 
