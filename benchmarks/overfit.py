@@ -151,10 +151,9 @@ def lip_errors(store: ClipStore, asset: HeadAsset, denoiser_dir: Path, prior_dir
         with torch.no_grad():
             coded = prior.decode(prior.encode(torch.from_numpy(clip.motion)[None])[0])[0].numpy()
         truth = surface(asset, clip, clip.motion)
-        for name, values in (("", motion), ("_of_the_prior", coded), ("_neutral", neutral(clip.motion))):
-            scores = score(
-                asset, clip, truth, surface(asset, clip, values), values, case.visible, case.occlusion.frames
-            )
+        for name, values in (("", motion[0]), ("_of_the_prior", coded), ("_neutral", neutral(clip.motion))):
+            made = surface(asset, clip, values)
+            scores = score(asset, clip, truth, made, values, case.visible, case.occlusion.frames).values
             found[f"lve{name}"].append(scores["lve_hidden"])
             if not name:
                 found["mean"].append(scores["mvpe_lips_hidden"])
