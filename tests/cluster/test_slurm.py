@@ -92,7 +92,7 @@ def test_the_whole_chain_runs_as_slurm_jobs(tmp_path: Path) -> None:
     assert len(done) == 4 * SUBJECTS + 6
     names = [job["rule"] for job in done]
     assert names.count("media_convert_video_extract_audio_unpack_subject") == SUBJECTS
-    assert names.count("faces_crop_faces_fit_coefficients") == SUBJECTS
+    assert names.count("faces_crop_faces_fit_coefficients_pack_audio_pack_face") == SUBJECTS
     assert {job["rule"] for job in done if job["gpu"] == "True"} == ON_GPU
     assert not [job for job in jobs if job["limit"] in {"UNLIMITED", "INVALID", ""}]
 

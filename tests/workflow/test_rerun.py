@@ -18,13 +18,15 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 SUBJECTS = 3
 AFTER_CROP = {
     "fit_coefficients": SUBJECTS,
+    "pack_face": SUBJECTS,
+    "pack_audio": SUBJECTS,
     "build_manifest": 1,
     "train_motion_prior": 1,
     "train_denoiser": 1,
     "evaluate_methods": 1,
     "make_report": 1,
 }
-TOGETHER = {name: 1 for name in AFTER_CROP if name != "fit_coefficients"}
+AFTER_AUDIO = set(AFTER_CROP) - {"fit_coefficients", "pack_face"}
 SUBJECT = "M101"
 
 
@@ -67,6 +69,9 @@ def test_every_job_has_log_and_benchmark(finished):
         "list_landmark_clips",
         "pack_open_weights",
         "compare_runs",
+        "index_videos",
+        "keep_motion_prior",
+        "recognise_phones",
     }
     folder = finished.folder / "logs/tiny"
     for ending in ("log", "tsv"):
@@ -143,7 +148,7 @@ def test_device_and_workers_change_nothing(tree):
     ("module", "starts", "follow"),
     [
         ("landmarks/detect.py", {"detect_landmarks"}, {"crop_faces"} | set(AFTER_CROP)),
-        ("stages/audio.py", {"extract_audio"}, set(TOGETHER)),
+        ("stages/audio.py", {"extract_audio"}, AFTER_AUDIO),
         ("evaluation/baselines.py", {"evaluate_methods"}, {"make_report"}),
         ("reporting/plots.py", {"make_report"}, set()),
     ],
