@@ -24,8 +24,8 @@ from occlufacediff.training.phases import Phase, Phases, enter_phase
 from occlufacediff.training.published_windows import Clips, Drawing, PublishedWindows
 from occlufacediff.training.resampling import WINDOW
 from occlufacediff.training.share import Share
-from occlufacediff.training.task import Batch, Losses
-from occlufacediff.training.windows import batches, collate
+from occlufacediff.training.task import Batch, Losses, micro_batches
+from occlufacediff.training.windows import collate
 
 #: Windows of each clip in an epoch of random validation, as published.
 VALIDATION_WINDOWS_PER_CLIP = 10
@@ -146,16 +146,8 @@ class PublishedDenoiserTask:
 
     def batches(self, first: int, last: int) -> Iterable[Batch]:
         """See `Task.batches`."""
-        loop = self.settings.loop
-        return batches(
-            self.dataset,
-            first=first,
-            last=last,
-            size=loop.batch_size,
-            workers=loop.loader_workers,
-            share=self.share,
-            pin_memory=self.device.type == "cuda",
-        )
+        on_gpu = self.device.type == "cuda"
+        return micro_batches(self.dataset, first, last, self.settings.loop, self.share, on_gpu=on_gpu)
 
     def prepare(self, micro_batch: int) -> None:
         """Enter the phase of the micro-batch's epoch."""
@@ -188,7 +180,7 @@ class PublishedDenoiserTask:
         """Terms of the validation windows.
 
         By default windows, masks and diffusion steps are always the same, half of the masks with each phase's odds,
-        and targets are the motion prior's means. As published, all of these are drawn anew in each epoch.
+        and targets are the motion prior's means. As published, all of these are drawn again in each epoch.
         """
         if not self.published.random_validation:
             size = len(self.held_out["exp"])

@@ -14,8 +14,8 @@ from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.training.loop import autocast
 from occlufacediff.training.published_windows import Clips, Drawing, PublishedWindows
 from occlufacediff.training.share import Share
-from occlufacediff.training.task import Batch, Losses
-from occlufacediff.training.windows import batches, collate
+from occlufacediff.training.task import Batch, Losses, micro_batches
+from occlufacediff.training.windows import collate
 
 
 def start_at_zero(prior: MotionPrior) -> None:
@@ -75,16 +75,8 @@ class PublishedPriorTask:
 
     def batches(self, first: int, last: int) -> Iterable[Batch]:
         """See `Task.batches`."""
-        loop = self.settings.loop
-        return batches(
-            self.dataset,
-            first=first,
-            last=last,
-            size=loop.batch_size,
-            workers=loop.loader_workers,
-            share=self.share,
-            pin_memory=self.device.type == "cuda",
-        )
+        on_gpu = self.device.type == "cuda"
+        return micro_batches(self.dataset, first, last, self.settings.loop, self.share, on_gpu=on_gpu)
 
     def prepare(self, micro_batch: int) -> None:
         """Nothing changes between micro-batches."""

@@ -7,8 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from torch import Tensor, nn
+from torch.utils.data import Dataset
 
 from occlufacediff.config.loop import LoopSettings
+from occlufacediff.datasets.clips import Float
 from occlufacediff.training.share import Share
 from occlufacediff.training.windows import WindowDataset, batches
 
@@ -53,6 +55,24 @@ class Task(Protocol):
         """Terms on the validation windows; called in eval mode, without gradients, with the EMA weights."""
 
 
+def micro_batches(
+    dataset: Dataset[dict[str, Float]], first: int, last: int, settings: LoopSettings, share: Share, *, on_gpu: bool
+) -> Iterable[Batch]:
+    """A process' rows of the micro-batches ``first`` up to ``last`` (excluded), as the loop's settings demand.
+
+    Batches that go to a GPU are in pinned memory.
+    """
+    return batches(
+        dataset,
+        first=first,
+        last=last,
+        size=settings.batch_size,
+        workers=settings.loader_workers,
+        share=share,
+        pin_memory=on_gpu,
+    )
+
+
 @dataclass
 class WindowTask:
     """A task whose batches come from a `WindowDataset`, and whose validation gives the losses of fixed windows.
@@ -82,15 +102,8 @@ class WindowTask:
 
     def batches(self, first: int, last: int) -> Iterable[Batch]:
         """See `Task.batches`."""
-        return batches(
-            self.dataset,
-            first=first,
-            last=last,
-            size=self.settings.batch_size,
-            workers=self.settings.loader_workers,
-            share=self.share,
-            pin_memory=next(self.model.parameters()).is_cuda,
-        )
+        on_gpu = next(self.model.parameters()).is_cuda
+        return micro_batches(self.dataset, first, last, self.settings, self.share, on_gpu=on_gpu)
 
     def prepare(self, micro_batch: int) -> None:
         """Nothing changes between micro-batches."""
