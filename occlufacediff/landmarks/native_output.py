@@ -15,38 +15,33 @@ from contextlib import suppress
 #: Set in this process and its children: the pipe (device and inode) that already leads to a filter.
 _FILTERED = "OCCLUFACEDIFF_FILTERED_STDERR"
 
-#: The filter: reads descriptor 0 and writes to descriptor 2. A line is held back only while it may be a log line.
+#: The filter: reads descriptor 0 and writes to descriptor 2. Text is held back only while it may be a log line.
 _FILTER = r"""
 import os, re, signal
 signal.signal(signal.SIGINT, signal.SIG_IGN)
 # A terminal with `stty tostop` would stop a background process that writes.
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)
-noise = re.compile(
-    rb"(?:[IW]\d{4} \d\d:\d\d:\d+\.\d+ "
-    rb"|INFO: Created TensorFlow Lite "
-    rb"|WARNING: All log messages before absl::InitializeLog\(\) )"
-)
 starts = (b"INFO: Created TensorFlow Lite ", b"WARNING: All log messages before absl::InitializeLog() ")
-
-def undecided(text):
-    return any(start.startswith(text) for start in starts) or re.fullmatch(rb"[IW][\d :.]{0,40}", text)
+# A log line can follow a progress bar, which does not end its line.
+noise = re.compile(b"|".join([rb"[IW]\d{4} \d\d:\d\d:\d+\.\d+ ", *map(re.escape, starts)]))
+begun = [re.escape(start[:length]) for start in starts for length in range(1, len(start))]
+undecided = re.compile(b"(?:" + b"|".join([rb"[IW][\d :.]{0,40}", *begun]) + rb")\Z")
 
 def write(text):
     while text:
         text = text[os.write(2, text):]
 
-text, inside = b"", False  # inside: the line's start has been written
+held = b""
 while True:
     chunk = os.read(0, 65536)
-    *lines, text = (text + chunk).split(b"\n")
+    *lines, held = (held + chunk).split(b"\n")
     for line in lines:
-        if inside or not noise.match(line):
-            write(line + b"\n")
-        inside = False
-    if text and (inside or not chunk or not (noise.match(text) or undecided(text))):
-        if inside or not noise.match(text):
-            write(text)
-        text, inside = b"", True
+        found = noise.search(line)
+        write(line[:found.start()] if found else line + b"\n")
+    found = noise.search(held) or (undecided.search(held) if chunk else None)
+    place = found.start() if found else len(held)
+    write(held[:place])
+    held = held[place:]
     if not chunk:
         break
 """

@@ -44,6 +44,15 @@ def test_lines_in_pieces_are_one_line() -> None:
     assert run(code) == (0, "Weird\nno line end")
 
 
+def test_log_lines_after_a_progress_bar_are_dropped() -> None:
+    bars = ["\rvideos: 1/3 [00:18, 18.8s/clip]", "\rvideos: 2/3 [00:26, 12.3s/clip]", "\rvideos: 3/3\n"]
+    code = f"os.write(2, {(bars[0] + NOISE[0]).encode()!r} + b'\\n')\n"
+    code += f"os.write(2, {bars[1].encode()!r})\n" + native(NOISE[3], NOISE[2]) + f"os.write(2, {bars[2].encode()!r})"
+    status, errors = run(code)
+    assert status == 0
+    assert errors.replace("\n", "\r").split("\r") == "".join(bars).replace("\n", "\r").split("\r")
+
+
 @pytest.mark.parametrize(
     ("crash", "words"),
     [
