@@ -173,18 +173,18 @@ class _Training:
             if not finished:
                 batches = iter(self.task.batches(progress.step * accumulate, settings.max_steps * accumulate))
             while not finished:
+                # A signal reports the end of a loader process, so the error can come from any line.
                 with loader_faults(label, progress.step):
-                    micro_batches = [next(batches) for _ in range(accumulate)]
-                self._step(micro_batches)
-                self._show(bar)
-                progress.elapsed = time.monotonic() - self.begun
-                last = progress.step == settings.max_steps or self._out_of_time()
-                if last or progress.step % settings.validate_every == 0:
-                    self._validate(bar)
-                finished = last or (self._validated() and self._is_over())
-                if finished or progress.step % settings.save_every == 0 or self._snapshot_is_due():
-                    self._save()
-                self._snapshot()
+                    self._step([next(batches) for _ in range(accumulate)])
+                    self._show(bar)
+                    progress.elapsed = time.monotonic() - self.begun
+                    last = progress.step == settings.max_steps or self._out_of_time()
+                    if last or progress.step % settings.validate_every == 0:
+                        self._validate(bar)
+                    finished = last or (self._validated() and self._is_over())
+                    if finished or progress.step % settings.save_every == 0 or self._snapshot_is_due():
+                        self._save()
+                    self._snapshot()
         if self.first_process:
             write_history(self.out_dir / "history.csv", progress.rows)
         self.trackers.close()
