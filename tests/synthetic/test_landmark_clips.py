@@ -21,7 +21,7 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.model import HeadModel
 from occlufacediff.occlusion.occlude import occlude_frames
-from occlufacediff.speech import features
+from occlufacediff.speech import features, recognition
 from occlufacediff.speech.feature_columns import N_BANDS
 from occlufacediff.stages.landmark_clips import draw_shard, list_landmark_clips, shard_names
 from occlufacediff.synthetic.landmark_clips import LandmarkClip, generate_landmark_clip
@@ -54,7 +54,7 @@ def basis(head: HeadAsset) -> LandmarkBasis:
 def clips(head: HeadAsset, basis: LandmarkBasis) -> list[LandmarkClip]:
     """Clips of 75 frames without phone recognition, which would take three quarters of the time."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(features, "recognise_phones", lambda waveform: [])
+        patch.setattr(recognition, "recognise_phones", lambda waveform: [])
         patch.setattr(features, "phone_features", lambda phones, rows, fps: np.zeros((rows, 40), np.float32))
         return [generate_landmark_clip(number, IN_STEP, SEED, head, basis) for number in range(N_TRAIN + N_TEST)]
 
