@@ -15,7 +15,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 WEIGHTS = Path("results/open_weights/weights")
 SHARDS = 2
 TRAINING = {"train_open_denoiser": 1, "pack_open_weights": 1}
-ALL = {"generate_landmark_clips": SHARDS, "list_landmark_clips": 1, "train_open_motion_prior": 1} | TRAINING
+PACKING = {"pack_open_face": SHARDS, "pack_open_audio": SHARDS}
+ALL = {"generate_landmark_clips": SHARDS, "list_landmark_clips": 1, "train_open_motion_prior": 1} | PACKING | TRAINING
 
 
 def planned(tree: Tree, *arguments: str, config: str | None = None) -> dict[str, int]:
