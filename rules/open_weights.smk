@@ -117,6 +117,8 @@ use rule train_denoiser as train_open_denoiser with:
         audio=expand(f"{OPEN_WEIGHTS}/packed/speech/{{shard}}.h5", shard=SHARDS),
         head=OPEN_HEAD,
         motion_prior=network(f"{OPEN_WEIGHTS}/training", "motion_prior"),
+        initial=[],
+        wav2vec2=[],
     output:
         model=f"{OPEN_WEIGHTS}/training/denoiser/model.safetensors",
         config=f"{OPEN_WEIGHTS}/training/denoiser/config.yaml",

@@ -33,7 +33,7 @@ from occlufacediff.evaluation.predictions import read_motion, read_occlusion
 from occlufacediff.face_mesh import LIPS
 from occlufacediff.models.checkpoint import checkpoint_info, load_denoiser, load_motion_prior
 from occlufacediff.models.provenance import TrainingOrigin, clips_digest
-from occlufacediff.stages.evaluate import evaluate
+from occlufacediff.stages.evaluate import Tables, evaluate
 from occlufacediff.stages.train import train_denoiser, train_motion_prior
 from occlufacediff.training import loop as training_loop
 from occlufacediff.training.loop import CLOCK_COLUMNS
@@ -296,6 +296,7 @@ def evaluated(files: Files, prior: Path, denoiser: Path, out: Path, settings: Ev
         prior,
         denoiser,
         *outputs,
+        Tables(*(out / name for name in ("paired.csv", "groups.csv", "main.md", "main.tex"))),
         dataset="small",
         settings=settings,
         reconstruction=ReconstructionSettings(),
