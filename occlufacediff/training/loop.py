@@ -127,7 +127,7 @@ class _Training:
         self.out_dir, self.course, self.seed, self.device = out_dir, course, seed, device
         fabric = make_fabric(settings, device)
         self.share = Share.current()
-        self.parallel = ParallelTask(task, fabric, self.share)
+        self.parallel = ParallelTask(task, fabric, self.share, compiled=settings.compile)
         self.first_process = self.share.process == 0
         self.optimizer = make_optimizer(self.model, settings)
         self.ema = ExponentialMovingAverage(self.model, settings.ema_decay)

@@ -102,11 +102,18 @@ class ParallelTask:
     """Forward and backward passes of a task, with gradients averaged over all processes.
 
     A task may freeze and unfreeze parts between micro-batches. DDP fixes its list of weights when it wraps a network,
-    so the network is wrapped again at such a change.
+    so the network is wrapped again at such a change. Compiled code does not check which weights are frozen, so a
+    compiled network is compiled again too.
+
+    Args:
+        task: what is trained.
+        fabric: of this process.
+        share: which rows of each micro-batch this process trains on.
+        compiled: whether the network was compiled by torch.
     """
 
-    def __init__(self, task: Task, fabric: Fabric, share: Share) -> None:
-        self.task, self.fabric, self.share = task, fabric, share
+    def __init__(self, task: Task, fabric: Fabric, share: Share, *, compiled: bool = False) -> None:
+        self.task, self.fabric, self.share, self.compiled = task, fabric, share, compiled
         self._module: _FabricModule | None = None
         self._trained: tuple[bool, ...] = ()
         self._local = False
@@ -145,7 +152,10 @@ class ParallelTask:
 
     def _wrapped(self) -> _FabricModule:
         trained = tuple(weight.requires_grad for weight in self.task.model.parameters())
+        if self.compiled and self._module is not None and trained != self._trained:
+            torch.compiler.reset()
         if self._module is not None and (trained == self._trained or self.share.processes == 1):
+            self._trained = trained
             return self._module
         if self._local:
             # Gradients of earlier micro-batches of this step: the new wrapper does not know weights that freeze now.
