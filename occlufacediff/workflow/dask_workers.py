@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import socket
 import time
@@ -15,7 +16,8 @@ from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import Any
 
-from distributed import Client, Future, get_worker
+from distributed import Client, Future, Security, get_worker
+from distributed.core import connect
 from distributed.scheduler import KilledWorker
 
 from occlufacediff.errors import ConfigError
@@ -119,6 +121,9 @@ def _connected(scheduler: str) -> Iterator[Client]:
             scheduler,
         )
     try:
+        # A client that fails to connect is left half open: when it is collected it takes a lock of `distributed`, which
+        # blocks for ever if another client is starting in the same thread. So the address is tried without a client.
+        asyncio.run(_try(scheduler))
         client = Client(scheduler, timeout=CONNECT_S, set_as_default=False)
     except (OSError, ValueError) as error:
         raise ConfigError(
@@ -128,6 +133,16 @@ def _connected(scheduler: str) -> Iterator[Client]:
         ) from error
     with client:
         yield client
+
+
+async def _try(scheduler: str) -> None:
+    """Connect to a scheduler and disconnect.
+
+    Raises:
+        ValueError, OSError: the address has an unknown protocol or host, or nothing answers.
+    """
+    comm = await connect(scheduler, timeout=CONNECT_S, **Security().get_connection_args("client"))
+    await comm.close()
 
 
 def _next(finished: SimpleQueue[Future], client: Client, scheduler: str) -> Future:
