@@ -25,6 +25,7 @@ from occlufacediff.config.load import load_config
 from occlufacediff.config.names import NAME
 from occlufacediff.config.section import as_params
 from occlufacediff.errors import ConfigError, OccluFaceError
+from occlufacediff.prediction.source import check_replaceable
 from occlufacediff.stages.open_head import workflow_head
 from occlufacediff.synthetic.shards import shard_names
 from occlufacediff.weights import open_weights
@@ -199,6 +200,7 @@ def predicted(wildcards):
     if cfg.video is None:
         raise ConfigError("Configuration, video: predict needs a video; give it with --config video=FILE.")
     folder = f"{RESULTS}/predictions/{Path(cfg.video).stem}"
+    check_replaceable(Path(folder, "motion.npz"), Path(cfg.video))
     return [f"{folder}/motion.npz", f"{folder}/animation.mp4"]
 
 

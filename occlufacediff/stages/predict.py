@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import zipfile
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -16,45 +14,13 @@ from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import AssetError, ConfigError
-from occlufacediff.files import sha256, written_aside
+from occlufacediff.files import written_aside
 from occlufacediff.prediction.pipeline import Prediction, Predictor
 from occlufacediff.prediction.progress import Progress, StepTimer, no_progress
-from occlufacediff.storage import faults_named
+from occlufacediff.prediction.source import SOURCE_DIGEST, SOURCE_NAME, Source
 
 #: Files in the result folder of a video.
 MOTION, ANIMATION = "motion.npz", "animation.mp4"
-#: Entries of `MOTION` that identify the source video.
-SOURCE_NAME, SOURCE_DIGEST = "source_name", "source_digest"
-
-
-@dataclass(frozen=True)
-class Source:
-    """The source video of a result: its file name, and its SHA-256 in hex digits."""
-
-    name: str
-    digest: str
-
-    @classmethod
-    def of(cls, video: Path) -> Source:
-        """Identify a video file; an empty digest if it does not exist, which the decoder reports later.
-
-        Raises:
-            StorageError: the file cannot be read.
-        """
-        with faults_named(video):
-            return cls(video.name, sha256(video) if video.is_file() else "")
-
-    @classmethod
-    def read(cls, motion: Path) -> Source | None:
-        """The source that an existing ``motion.npz`` names; None if it names none."""
-        try:
-            with np.load(motion, allow_pickle=False) as entries:
-                return cls(str(entries[SOURCE_NAME]), str(entries[SOURCE_DIGEST]))
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile):
-            return None
-
-    def __str__(self) -> str:
-        return f"{self.name} (SHA-256 {self.digest[:12]})"
 
 
 def _check_before_work(checkpoint_dir: Path, out_dir: Path, video: Path, source: Source, overwrite: bool) -> None:

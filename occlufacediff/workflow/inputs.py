@@ -26,6 +26,7 @@ from occlufacediff.datasets.transcripts import Sentence, read_transcripts
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.synthetic.plan import split_sentences, split_subjects, subject_names
 from occlufacediff.weights import FILES, open_weights
+from occlufacediff.workflow.checkpoints import check_networks
 
 #: In a file name: the folder holds or held recordings.
 _TRACE = re.compile(r"video|audio|\.tar|\.zip|sentences\.csv", re.IGNORECASE)
@@ -152,6 +153,7 @@ def check_inputs(config: Config) -> None:
                     f"Configuration, checkpoint: there is no file {file}; train first (`make run` makes "
                     "results/synthetic/runs/main), or give the folder of another trained model, or null to train here."
                 )
+        check_networks("checkpoint", config.checkpoint)
 
 
 def initial_checkpoint(config: Config) -> str | None:

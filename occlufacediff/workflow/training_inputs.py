@@ -1,4 +1,4 @@
-"""Settings and files of a training that must fit each other, checked when the run starts. Standard library and YAML."""
+"""Settings and files of a training that must fit each other, checked when the run starts. No heavy imports."""
 
 from __future__ import annotations
 
@@ -7,10 +7,9 @@ import struct
 import zipfile
 from pathlib import Path
 
-import yaml
-
 from occlufacediff.config.schema import Config
 from occlufacediff.errors import ConfigError
+from occlufacediff.workflow.checkpoints import check_networks
 from occlufacediff.workflow.inputs import initial_checkpoint
 
 #: Expressions of the head model that the published networks need.
@@ -72,25 +71,8 @@ def _check_head(config: Config) -> None:
 
 
 def _check_initial(config: Config, folder: str) -> None:
-    """The denoiser to start from must be the preset's, and both networks must be of one head model."""
-    described = {}
-    for network in ("motion_prior", "denoiser"):
-        path = Path(folder, network, "config.yaml")
-        try:
-            described[network] = yaml.safe_load(path.read_text(encoding="utf-8"))
-            if described[network]["kind"] != network:
-                raise ValueError(f"it describes a {described[network]['kind']}")
-        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-            raise ConfigError(
-                f"Configuration, run.init_from: {path} does not describe a {network} ({error}); give the folder of a "
-                "trained run (results/<dataset>/runs/<run>), or open."
-            ) from None
-    heads = [(about.get("head_name"), about.get("head_digest")) for about in described.values()]
-    if heads[0] != heads[1]:
-        raise ConfigError(
-            f"Configuration, run.init_from: in {folder} the motion prior is of the head model {heads[0][0]}, the "
-            f"denoiser of {heads[1][0]}, or of other versions of it; give a folder of networks trained together."
-        )
+    """The denoiser to start from must be the preset's, and both networks must have been trained together."""
+    described = check_networks("run.init_from", folder)
     audio = (described["denoiser"].get("model") or {}).get("audio")
     if audio != AUDIO[config.denoiser.preset]:
         fitting = [preset for preset, kind in AUDIO.items() if kind == audio]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import shutil
 from pathlib import Path
 
 import pandas as pd
@@ -17,6 +18,8 @@ from occlufacediff.config.schema import Config
 from occlufacediff.errors import ConfigError
 from occlufacediff.files import sha256
 from occlufacediff.weights import open_weights
+from occlufacediff.workflow.checkpoints import check_networks
+from occlufacediff.workflow.inputs import check_inputs
 from occlufacediff.workflow.training_inputs import check_training, expressions_of
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -101,6 +104,23 @@ def test_networks_of_two_trainings_are_refused(tmp_path: Path):
     (tmp_path / "denoiser" / "config.yaml").write_text("kind: motion_prior\n")
     with pytest.raises(ConfigError, match=r"config.yaml does not describe a denoiser"):
         check_training(config_of(run={"init_from": str(tmp_path)}))
+
+
+@pytest.mark.parametrize("key", ["checkpoint", "init_from"])
+def test_a_denoiser_of_another_motion_prior_is_refused(tmp_path: Path, key: str):
+    shutil.copytree(open_weights(), tmp_path, dirs_exist_ok=True)
+    about = tmp_path / "denoiser" / "config.yaml"
+    described = yaml.safe_load(about.read_text())
+    described["training"]["motion_prior_sha256"] = sha256(tmp_path / "motion_prior" / "model.safetensors")
+    about.write_text(yaml.safe_dump(described))
+    given = {"checkpoint": str(tmp_path)} if key == "checkpoint" else {"run": {"init_from": str(tmp_path)}}
+    check_networks(key, str(tmp_path))
+    with (tmp_path / "motion_prior" / "model.safetensors").open("ab") as weights:
+        weights.write(b"other")
+    with pytest.raises(ConfigError, match=rf"{key}: the denoiser in .* was trained with another motion prior"):
+        config = config_of(denoiser={"preset": "open"}, **given)
+        check_inputs(config)
+        check_training(config)
 
 
 @pytest.mark.parametrize("name", ["a/b", "../main", "", ".hidden"])

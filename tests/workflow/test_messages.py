@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+
+import numpy as np
 import pytest
+
+from occlufacediff.prediction.source import SOURCE_DIGEST, SOURCE_NAME, Source
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 
@@ -54,3 +60,22 @@ def test_message_of_an_input_function_is_one_line(bare, tmp_path, name, words):
     (line,) = [line for line in result.stdout.splitlines() if all(word in line for word in words)]
     assert "benchmark" in line
     assert "most recent call last" not in result.stdout
+
+
+def test_results_of_another_video_of_equal_name_are_not_replaced(bare, tmp_path):
+    first, second = tmp_path / "first" / "talk.mp4", tmp_path / "second" / "talk.mp4"
+    for video in (first, second):
+        video.parent.mkdir()
+        video.write_text(str(video))
+        os.utime(video, (1e9, 1e9))
+    results = bare.results / "predictions" / "talk"
+    results.mkdir(parents=True)
+    source = Source.of(first)
+    np.savez(results / "motion.npz", **{SOURCE_NAME: np.asarray(source.name), SOURCE_DIGEST: np.asarray(source.digest)})
+    result = bare.run("--dry-run", "predict", "--config", f"video={second}")
+    assert result.returncode != 0
+    assert "holds the results of another video" in result.stdout
+    assert "most recent call last" not in result.stdout
+    # Its own video is predicted again where other outputs are missing.
+    assert bare.run("--dry-run", "predict", "--config", f"video={first}").returncode == 0
+    shutil.rmtree(results)
