@@ -1,18 +1,24 @@
-"""The published training of a denoiser with small sizes, for tests with several processes."""
+"""The published training with small sizes: settings, clips, and a training that keeps its weights."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import torch
+from small_data import Files
 
+from occlufacediff.config.published_recipe import Wav2Vec2Settings
+from occlufacediff.datasets.packed import PackedClips
 from occlufacediff.models.checkpoint import load_denoiser
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.provenance import TrainingOrigin
 from occlufacediff.stages import train as stage
+from occlufacediff.training.published_windows import Drawing
 from occlufacediff.training.share import Share
 
+#: The published denoiser with fewer channels and layers.
 FEW = DenoiserConfig(
     landmark_width=16,
     audio_width=32,
@@ -22,6 +28,36 @@ FEW = DenoiserConfig(
     decoder_layers=1,
     decoder_feed_forward=32,
 )
+
+
+#: A small wav2vec2 with random weights.
+SMALL = Wav2Vec2Settings(
+    weights="random",
+    hidden_size=16,
+    num_hidden_layers=1,
+    num_attention_heads=2,
+    intermediate_size=24,
+    conv_dim=(8,) * 7,
+    num_conv_pos_embeddings=4,
+    num_conv_pos_embedding_groups=2,
+)
+
+
+def store_of(files: Files, split: str = "train") -> PackedClips:
+    """A split of small data with landmarks and waveforms."""
+    return PackedClips(
+        files.manifest,
+        split,
+        face=files.packed(),
+        landmarks=True,
+        audio=files.packed("waveform"),
+        audio_as="waveform",
+    )
+
+
+def drawing(**values: Any) -> Drawing:
+    """Windows of 64 frames, five of each clip in an epoch, two in a micro-batch."""
+    return replace(Drawing(seed=1, length=64, per_clip=5, batch_size=2, shortest=64), **values)
 
 
 def train_small_published(out_dir: Path, **arguments: Any) -> None:

@@ -14,24 +14,13 @@ import torch
 sys.path += [str(Path(__file__).resolve().parents[1] / name) for name in ("", "training")]
 
 from small_data import write_small_data
-from small_published import train_small_published
+from small_published import SMALL, train_small_published
 
-from occlufacediff.config.published_recipe import Wav2Vec2Settings
 from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
 from occlufacediff.models.provenance import TrainingOrigin
 from occlufacediff.stages.train import train_motion_prior
 from occlufacediff.training.processes import launch
 
-SMALL = Wav2Vec2Settings(
-    weights="random",
-    hidden_size=16,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    intermediate_size=24,
-    conv_dim=(8,) * 7,
-    num_conv_pos_embeddings=4,
-    num_conv_pos_embedding_groups=2,
-)
 #: Ten micro-batches an epoch, so the audio phase begins with number 20, in the middle of step 7.
 LOOP = LoopSettings(
     max_steps=8,
@@ -50,7 +39,8 @@ LOOP = LoopSettings(
 @pytest.mark.slow
 def test_two_processes_train_by_the_published_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both processes hold the same weights to the bit, the curve is that of one process but for dropout (5 %)."""
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(Path(__file__).parent), os.environ.get("PYTHONPATH", "")]))
+    folders = [str(Path(__file__).parent), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(folders))
     files = write_small_data(tmp_path / "data", frames=(70, 64))
     prior = tmp_path / "motion_prior"
     train_motion_prior(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -18,16 +17,13 @@ sys.path += [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().
 
 from small_data import Files, write_small_data
 from small_head import small_head
+from small_published import FEW, SMALL, drawing, store_of
 
 from occlufacediff.config.published_recipe import (
     PublishedDenoiserSettings,
-    PublishedMaskOdds,
     PublishedPriorSettings,
-    Wav2Vec2Settings,
 )
 from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
-from occlufacediff.datasets.clips import Clip
-from occlufacediff.datasets.packed import PackedClips
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.head.model import HeadModel
 from occlufacediff.head.skinning import vertices_numpy
@@ -41,7 +37,7 @@ from occlufacediff.training.losses import MotionLoss, MotionTruth
 from occlufacediff.training.motion_prior import prior_config
 from occlufacediff.training.published_denoiser import PublishedDenoiserTask
 from occlufacediff.training.published_prior import PublishedPriorTask, prior_terms, start_at_zero
-from occlufacediff.training.published_windows import Drawing, PublishedWindows, plain_window
+from occlufacediff.training.published_windows import PublishedWindows
 from occlufacediff.training.share import Share
 from occlufacediff.training.windows import batches
 
@@ -49,16 +45,6 @@ pytestmark = pytest.mark.xdist_group("published_training")
 
 CPU = torch.device("cpu")
 ORIGIN = TrainingOrigin(dataset="small", split_rule="lists", run="main")
-SMALL = Wav2Vec2Settings(
-    weights="random",
-    hidden_size=16,
-    num_hidden_layers=1,
-    num_attention_heads=2,
-    intermediate_size=24,
-    conv_dim=(8,) * 7,
-    num_conv_pos_embeddings=4,
-    num_conv_pos_embedding_groups=2,
-)
 LOOP = LoopSettings(
     max_steps=2,
     batch_size=2,
@@ -81,17 +67,8 @@ DENOISER = DenoiserSettings(preset="published", recipe="published", wav2vec2=SMA
 def small_and_on_one_thread() -> Iterator[None]:
     """The published architecture with fewer channels and layers: every training writes its networks to the disk."""
     torch.set_num_threads(1)
-    few = DenoiserConfig(
-        landmark_width=16,
-        audio_width=32,
-        encoder_layers=1,
-        encoder_feed_forward=32,
-        decoder_width=32,
-        decoder_layers=1,
-        decoder_feed_forward=32,
-    )
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(DenoiserConfig, "published", classmethod(lambda cls: few))
+        patch.setattr(DenoiserConfig, "published", classmethod(lambda cls: FEW))
         yield
 
 
@@ -99,102 +76,6 @@ def small_and_on_one_thread() -> Iterator[None]:
 def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
     """Four training clips of 70, 64, 70 and 64 frames."""
     return write_small_data(tmp_path_factory.mktemp("published"), frames=(70, 64))
-
-
-def store_of(files: Files, split: str = "train") -> PackedClips:
-    return PackedClips(
-        files.manifest,
-        split,
-        face=files.packed(),
-        landmarks=True,
-        audio=files.packed("waveform"),
-        audio_as="waveform",
-    )
-
-
-def drawing(**values: Any) -> Drawing:
-    return replace(Drawing(seed=1, length=64, per_clip=5, batch_size=2, shortest=64), **values)
-
-
-def still_clip(frames: int) -> Clip:
-    """A clip whose values name their frame, with half a second of audio less than its frames."""
-    row = np.arange(frames, dtype=np.float32)
-    return Clip(
-        exp=row[:, None].repeat(6, 1),
-        jaw=row[:, None].repeat(3, 1),
-        global_pose=np.zeros((frames, 3), np.float32),
-        cam=np.zeros((frames, 3), np.float32),
-        shape=np.zeros(4, np.float32),
-        lmk_2d=np.zeros((frames, 468, 2), np.float32),
-        waveform=np.arange(640 * frames - 8000, dtype=np.float32),
-    )
-
-
-# Windows
-
-
-def test_an_epoch_has_each_clip_five_times_in_an_order_of_its_own() -> None:
-    windows = PublishedWindows([still_clip(64)] * 4, drawing())
-    assert windows.epoch_size == 10
-    orders = []
-    for epoch in range(3):
-        places = [windows.place(20 * epoch + item) for item in range(20)]
-        assert {place[0] for place in places} == {epoch + 1}
-        assert Counter(place[1] for place in places) == dict.fromkeys(range(4), 5)
-        orders.append([place[1] for place in places])
-    assert orders[0] != orders[1]
-
-
-def test_the_last_incomplete_micro_batch_of_an_epoch_is_dropped() -> None:
-    windows = PublishedWindows([still_clip(64)] * 3, drawing(batch_size=4))
-    # 15 windows: 3 micro-batches of 4.
-    assert windows.epoch_size == 3
-    assert [windows.place(item)[0] for item in range(24)] == [1] * 12 + [2] * 12
-    assert max(Counter(windows.place(item)[1] for item in range(12)).values()) <= 5
-
-
-def test_short_clips_are_left_out_and_too_few_are_refused() -> None:
-    windows = PublishedWindows([still_clip(63), still_clip(64), still_clip(30)], drawing())
-    assert {windows.place(item)[1] for item in range(20)} == {1}
-    with pytest.raises(AssetError, match="none has 64 frames"):
-        PublishedWindows([still_clip(63)], drawing())
-    with pytest.raises(ConfigError, match="batch_size: got 16, needs at most 5"):
-        PublishedWindows([still_clip(64)], drawing(batch_size=16))
-
-
-@pytest.mark.parametrize("skip", [False, True])
-def test_starts_are_uniform_and_the_published_draw_never_takes_the_last(skip: bool) -> None:
-    windows = PublishedWindows([still_clip(70)], drawing(skip_last_start=skip))
-    starts = Counter(int(windows[item]["exp"][0, 0]) for item in range(420))
-    assert set(starts) == set(range(6 if skip else 7))
-    expected = 420 / len(starts)
-    assert all(abs(count - expected) < 4 * np.sqrt(expected) for count in starts.values())
-    assert int(PublishedWindows([still_clip(64)], drawing(skip_last_start=skip))[0]["exp"][0, 0]) == 0
-
-
-def test_audio_starts_with_the_window_and_ends_with_zeros() -> None:
-    clip = still_clip(100)
-    window = plain_window(clip, 30, 64)
-    np.testing.assert_array_equal(window["waveform"][:5], 640 * 30 + np.arange(5))
-    assert len(window["waveform"]) == 40960
-    known = len(clip.waveform[640 * 30 :])  # type: ignore[index]
-    assert not window["waveform"][known:].any()
-    assert window["waveform"][known - 1] != 0
-    short = plain_window(still_clip(20), 0, 32)
-    assert short["exp"][19, 0] == 19
-    assert not short["exp"][20:].any()
-
-
-def test_workers_and_processes_give_the_same_windows(files: Files) -> None:
-    windows = PublishedWindows(
-        store_of(files), drawing(batch_size=4), odds=lambda *_: PublishedMaskOdds(), spec_augment=(2, 10)
-    )
-    alone = list(batches(windows, first=3, last=6, size=4, workers=0))
-    halves = [list(batches(windows, first=3, last=6, size=4, workers=0, share=Share(i, 2))) for i in range(2)]
-    for whole, first, second in zip(alone, *halves, strict=True):
-        for name, value in whole.items():
-            assert torch.equal(value, torch.cat([first[name], second[name]])), name
-    assert set(alone[0]["audio_masked"].unique().tolist()) == {0.0, 1.0}
 
 
 # Losses
