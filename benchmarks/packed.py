@@ -1,6 +1,7 @@
 """Reading windows of a packed data set of MEAD's size: windows per second, memory, files opened.
 
-``python benchmarks/packed.py --folder FOLDER [--clips 31000] [--frames 70] [--audio waveform] [--windows 20000]``
+``python benchmarks/packed.py --folder FOLDER [--clips 31000] [--frames 70] [--audio waveform] [--windows 20000]
+[--precision float32]``
 
 The folder gets random clips of 47 subjects, in the files that the workflow's rules write (15 GB with the defaults), and
 is removed at the end. The last line is one JSON object. Windows per second are given per second of the clock and per
@@ -21,12 +22,13 @@ from collections.abc import Callable
 from multiprocessing import get_context
 from pathlib import Path
 from queue import Empty
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.config.occlusion import MaskSettings
+from occlufacediff.config.packing import Precision
 from occlufacediff.config.published_recipe import PublishedMaskOdds
 from occlufacediff.config.training import AugmentSettings
 from occlufacediff.datasets.packed import AUDIO, PackedClips
@@ -42,7 +44,7 @@ N_EXP, N_SHAPE = 100, 300
 WIDTH = {"log_mel": (80,), "speech": (60,), "waveform": ()}
 
 
-def write_data(folder: Path, clips: int, frames: int, audio: str) -> dict[str, float]:
+def write_data(folder: Path, clips: int, frames: int, audio: str, precision: str = "float32") -> dict[str, float]:
     """Random clips of ``frames`` - 5 to ``frames`` + 5 frames; figures of writing."""
     rng = np.random.default_rng(0)
     names = [f"S{number:03d}" for number in range(SUBJECTS)]
@@ -52,13 +54,13 @@ def write_data(folder: Path, clips: int, frames: int, audio: str) -> dict[str, f
         Column("exp", (N_EXP,)),
         *(Column(name, (3,)) for name in ("jaw", "global_pose", "cam")),
         Column("shape", (N_SHAPE,), rate=0),
-        Column("lmk_2d", (468, 2)),
+        Column("lmk_2d", (468, 2), np.dtype(precision)),
     ]
-    sound = [Column(audio, WIDTH[audio], rate=rate)]
+    sound = [Column(audio, WIDTH[audio], np.dtype(precision), rate)]
 
     def random(column: Column) -> NDArray[Any]:
         shape = column.width if column.rate == 0 else ((most + 64) * column.rate, *column.width)
-        return (0.3 * rng.standard_normal(shape)).astype(np.float32)
+        return (0.3 * rng.standard_normal(shape)).astype(column.dtype)
 
     pools = {column.name: random(column) for column in (*face, *sound)}
     rows = [("subject", "clip", "split", "status")]
@@ -192,11 +194,13 @@ def main() -> None:
     parser.add_argument("--clips", type=int, default=31000)
     parser.add_argument("--frames", type=int, default=70, help="mean length of a clip, at least 69")
     parser.add_argument("--audio", choices=sorted(WIDTH), default="waveform")
+    parser.add_argument("--precision", choices=get_args(Precision), default="float32", help="of landmarks and audio")
     parser.add_argument("--windows", type=int, default=20000, help="a multiple of 128")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True)
     try:
-        result = {"written": write_data(arguments.folder, arguments.clips, arguments.frames, arguments.audio)}
+        given = arguments.clips, arguments.frames, arguments.audio, arguments.precision
+        result = {"written": write_data(arguments.folder, *given)}
         print(f"written: {result['written']}", file=sys.stderr)
         result |= in_process(reader, arguments.folder, arguments.audio, arguments.windows)
     finally:

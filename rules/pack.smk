@@ -43,6 +43,7 @@ rule pack_face:
         mem_mb=scaled_by_attempt(500),
         runtime=60,
     params:
+        precision=cfg.packing.precision,
         code=fingerprint("occlufacediff.stages.pack"),
     message:
         "{wildcards.subject}: pack coefficients and landmarks"
@@ -70,6 +71,7 @@ rule pack_audio:
         mem_mb=scaled_by_attempt(500),
         runtime=60,
     params:
+        precision=cfg.packing.precision,
         code=fingerprint("occlufacediff.stages.pack"),
     message:
         "{wildcards.subject}: pack audio ({wildcards.kind})"

@@ -15,4 +15,5 @@ with logged(snakemake):
         Path(snakemake.input.audio),
         Path(snakemake.output.audio),
         phones_h5=Path(phones) if phones else None,
+        precision=snakemake.params.precision,
     )

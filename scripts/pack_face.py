@@ -12,4 +12,5 @@ with logged(snakemake):
         Path(snakemake.input.coefficients),
         Path(snakemake.input.clips),
         Path(snakemake.output.face),
+        precision=snakemake.params.precision,
     )

@@ -15,6 +15,7 @@ from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.open_weights import OpenWeightsSettings
 from occlufacediff.config.openhead import OpenHeadSettings
+from occlufacediff.config.packing import PackingSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.report import ReportSettings
@@ -81,6 +82,7 @@ class Config(Section):
     visibility: VisibilitySettings = field(default_factory=VisibilitySettings)
     split: SplitSettings = field(default_factory=SplitSettings)
     reconstruction: ReconstructionSettings = field(default_factory=ReconstructionSettings)
+    packing: PackingSettings = field(default_factory=PackingSettings)
     motion_prior: MotionPriorSettings = field(default_factory=MotionPriorSettings)
     denoiser: DenoiserSettings = field(default_factory=DenoiserSettings)
     open_weights: OpenWeightsSettings = field(default_factory=OpenWeightsSettings)

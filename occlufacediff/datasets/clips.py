@@ -88,6 +88,11 @@ def fit_rows(values: Float, rows: int, fill: float | Float) -> Float:
     return np.concatenate([values, rest])
 
 
+def full_precision(values: NDArray[np.floating]) -> Float:
+    """A float16 array as float32; other arrays as they are."""
+    return values.astype(np.float32) if values.dtype == np.float16 else values
+
+
 def known_runs(known: Bool, least: int = LEAST_KNOWN) -> list[slice]:
     """Runs of at least ``least`` known frames, in order; ``known`` is (T,)."""
     edges = np.flatnonzero(np.diff(np.concatenate([[0], np.asarray(known, np.int8), [0]])))

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from occlufacediff.config.packing import Precision
 from occlufacediff.datasets.packed import AUDIO
 from occlufacediff.datasets.packed_files import Column, PackedFile, write_packed
 from occlufacediff.datasets.shard_values import audio_values, face_values, open_shard
@@ -18,7 +19,9 @@ from occlufacediff.workflow.shards import clips_with
 log = logging.getLogger(__name__)
 
 
-def pack_face(subject: str, coefficients_h5: Path, clips_h5: Path, face_h5: Path) -> None:
+def pack_face(
+    subject: str, coefficients_h5: Path, clips_h5: Path, face_h5: Path, *, precision: Precision = "float32"
+) -> None:
     """Pack coefficients, landmarks and visibility of all clips that have coefficients.
 
     The file (see `datasets.packed_files`) has ``exp``, ``jaw``, ``global_pose``, ``cam``, ``shape``, ``lmk_2d``
@@ -30,6 +33,7 @@ def pack_face(subject: str, coefficients_h5: Path, clips_h5: Path, face_h5: Path
         coefficients_h5: coefficients.
         clips_h5: the clip store.
         face_h5: the packed file.
+        precision: of the landmarks; coefficients are float32.
 
     Raises:
         AssetError: a clip is missing in the clip store, or its files do not match.
@@ -48,7 +52,12 @@ def pack_face(subject: str, coefficients_h5: Path, clips_h5: Path, face_h5: Path
         frames = {clip: len(coefficients[clip]["exp"]) for clip in names}
         first = values(names[0]) if names else {}
         columns = [
-            Column(name, value.shape if name == "shape" else value.shape[1:], value.dtype, int(name != "shape"))
+            Column(
+                name,
+                value.shape if name == "shape" else value.shape[1:],
+                np.dtype(precision) if name == "lmk_2d" else value.dtype,
+                int(name != "shape"),
+            )
             for name, value in first.items()
         ]
         attributes = {"subject": subject, **dict(coefficients.attrs)}
@@ -57,7 +66,14 @@ def pack_face(subject: str, coefficients_h5: Path, clips_h5: Path, face_h5: Path
 
 
 def pack_audio(
-    subject: str, kind: str, face_h5: Path, audio_h5: Path, packed_h5: Path, *, phones_h5: Path | None = None
+    subject: str,
+    kind: str,
+    face_h5: Path,
+    audio_h5: Path,
+    packed_h5: Path,
+    *,
+    phones_h5: Path | None = None,
+    precision: Precision = "float32",
 ) -> None:
     """Pack one kind of audio of all packed clips that have audio, cut or padded to their frames.
 
@@ -68,6 +84,7 @@ def pack_audio(
         audio_h5: waveforms and log-mel spectrograms.
         packed_h5: the packed file.
         phones_h5: recognised phones, for speech features that are not stored with the audio.
+        precision: of the audio.
 
     Raises:
         AssetError: a file does not match the others, or phones are missing.
@@ -88,7 +105,7 @@ def pack_audio(
                 return {kind: audio_values(audio[clip], frames[clip], kind, spoken)}
 
             width = next((values(clip)[kind].shape[1:] for clip in frames), ())
-            columns = [Column(kind, width, np.float32, rate)]
+            columns = [Column(kind, width, np.dtype(precision), rate)]
             write_packed(packed_h5, frames, columns, values, {"subject": subject, "audio": kind})
         finally:
             if phones is not None:

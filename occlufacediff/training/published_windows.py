@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from occlufacediff.config.published_recipe import PublishedMaskOdds
-from occlufacediff.datasets.clips import Clip, Float, fit_rows
+from occlufacediff.datasets.clips import Clip, Float, fit_rows, full_precision
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.face_mesh import IBUG_68
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
@@ -133,7 +133,7 @@ def plain_window(clip: Clip, start: int, length: int) -> dict[str, Float]:
     sample = {key: fit_rows(getattr(clip, key)[frames], length, 0.0) for key in ("exp", "jaw", "global_pose", "cam")}
     sample["shape"] = clip.shape
     if clip.lmk_2d is not None:
-        found = fit_rows(clip.lmk_2d[frames], length, 0.0)
+        found = fit_rows(full_precision(clip.lmk_2d[frames]), length, 0.0)
         known = finite_points(found)
         if clip.lmk_visible is not None:
             known &= fit_rows(clip.lmk_visible[frames].astype(np.float32), length, 0.0) > 0
@@ -145,7 +145,8 @@ def plain_window(clip: Clip, start: int, length: int) -> dict[str, Float]:
     ):
         audio = getattr(clip, key)
         if audio is not None:
-            sample[key] = fit_rows(audio[rate * start : rate * (start + length)], rate * length, row(audio))
+            window = full_precision(audio[rate * start : rate * (start + length)])
+            sample[key] = fit_rows(window, rate * length, row(audio))
     return sample
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from occlufacediff.datasets.clips import Clip, Float
+from occlufacediff.datasets.clips import Clip, Float, full_precision
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
 from occlufacediff.speech.feature_columns import padding_row
 
@@ -20,8 +20,8 @@ def resample(values: Float, positions: Float) -> Float:
     low = np.minimum(positions.astype(np.int64), max(len(values) - 2, 0))
     high = np.minimum(low + 1, len(values) - 1)
     part = (positions - low).astype(np.float32).reshape(-1, *[1] * (values.ndim - 1))
-    start = values[low]
-    return start + part * (values[high] - start)
+    start, end = (full_precision(values[rows]) for rows in (low, high))
+    return start + part * (end - start)
 
 
 def window_of(clip: Clip, start: float, tempo: float, length: int = WINDOW) -> dict[str, Float]:
@@ -58,11 +58,11 @@ def _cut(clip: Clip, start: int, length: int) -> dict[str, Float]:
     result = {key: getattr(clip, key)[start : start + length] for key in ("exp", "jaw", "global_pose", "cam")}
     result["shape"] = clip.shape
     if clip.lmk_2d is not None:
-        result["lmk_2d"] = clip.lmk_2d[start : start + length]
+        result["lmk_2d"] = full_precision(clip.lmk_2d[start : start + length])
         if clip.lmk_visible is not None:
             result["lmk_visible"] = clip.lmk_visible[start : start + length].astype(np.float32)
     for key, rate in (("log_mel", MEL_ROWS_PER_FRAME), ("waveform", SAMPLES_PER_FRAME)):
         audio = getattr(clip, key)
         if audio is not None:
-            result[key] = audio[rate * start : rate * (start + length)]
+            result[key] = full_precision(audio[rate * start : rate * (start + length)])
     return result

@@ -23,6 +23,8 @@ from occlufacediff.datasets.store import ClipStore
 from occlufacediff.errors import AssetError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.stages.pack import pack_audio, pack_face
+from occlufacediff.training.published_windows import plain_window
+from occlufacediff.training.resampling import window_of
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +58,33 @@ def test_packed_clips_have_the_numbers_of_the_stages_files(files: Files, kind: s
             mine, theirs = getattr(packed[index], field.name), getattr(store[index], field.name)
             np.testing.assert_array_equal(mine, theirs)
             assert mine is None or mine.dtype == theirs.dtype
+
+
+@pytest.mark.parametrize("kind", ["log_mel", "waveform"])
+def test_half_precision_moves_windows_by_rounding_only(files: Files, tmp_path: Path, kind: str) -> None:
+    (tmp_path / "face").mkdir()
+    (tmp_path / kind).mkdir()
+    half = {"face": [], kind: []}
+    for coefficients, clips, audio in zip(files.coefficients, files.clips, files.audio, strict=True):
+        for folder in half:
+            half[folder].append(tmp_path / folder / coefficients.name)
+        face, sound = half["face"][-1], half[kind][-1]
+        pack_face(coefficients.stem, coefficients, clips, face, precision="float16")
+        pack_audio(coefficients.stem, kind, face, audio, sound, precision="float16")
+    full = packed_clips(files, kind)
+    small = PackedClips(files.manifest, "train", face=half["face"], landmarks=True, audio=half[kind], audio_as=kind)
+    assert small.digest() != full.digest()
+    assert small[0].lmk_2d.dtype == np.float16
+    for start, tempo in ((0.0, 1.0), (1.5, 1.1)):
+        exact, rounded = (window_of(store[0], start, tempo) for store in (full, small))
+        for name, value in exact.items():
+            assert rounded[name].dtype == np.float32
+            if name not in ("lmk_2d", kind):
+                np.testing.assert_array_equal(rounded[name], value)
+            else:
+                assert 0 < np.nanmax(np.abs(rounded[name] - value)) <= 2**-11 * np.nanmax(np.abs(value))
+    window = plain_window(small[0], 0, 64)
+    assert {value.dtype for value in window.values()} == {np.dtype(np.float32)}
 
 
 def test_equal_data_give_equal_bytes_and_an_equal_digest(files: Files, tmp_path: Path) -> None:
