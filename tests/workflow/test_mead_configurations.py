@@ -50,7 +50,7 @@ def own(finished: Tree, tmp_path_factory: pytest.TempPathFactory) -> Tree:
         "head": str(open_head(finished)),
         "split": {"transcripts": "transcripts.txt"},
         "motion_prior": {"loop": LOOP | {"max_steps": 2}},
-        "denoiser": {"loop": LOOP | {"max_steps": 2}},
+        "denoiser": {"loop": LOOP | {"max_steps": 2}, "sampled": {"windows": 2, "steps": 2}},
     }
     result = tree.run("--", "report", config=configuration(tree, "mead", changes))
     assert result.returncode == 0, result.stdout[-6000:]
@@ -95,6 +95,8 @@ def check_results(results: Path) -> None:
 
 def test_our_recipe_from_archives_to_the_report(own: Tree):
     check_results(own.folder / "results" / "mead")
+    history = pd.read_csv(own.folder / "results" / "mead" / "runs" / "main" / "denoiser" / "history.csv")
+    assert history["validation_sampled_lips"].notna().all()
 
 
 def published_changes(tree: Tree, wav2vec2: Path) -> dict[str, object]:
