@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: install run test test-quick test-long weights format config envs rulegraph lock unlock clean-results
+.PHONY: install run test test-quick test-long weights format config envs rulegraph layers lock unlock clean-results
 
 CORES ?= $(shell nproc)
 ARGS ?=
@@ -63,6 +63,10 @@ rulegraph: $(STAMP)
 	  'download={assets: [flame2020], accept_terms: [flame]}' -- all fetch predict benchmark open_weights | \
 	  sed 's/color = "[^"]*"/color = "#4c6a92"/' | dot -Tsvg > "$$folder/rulegraph.svg"; \
 	cp "$$folder/rulegraph.svg" docs/rulegraph.svg
+
+# Draw the imports between the packages.
+layers: $(STAMP)
+	$(BIN)/python tests/draw_layers.py | dot -Tsvg > docs/layers.svg
 
 # The stamp is touched last, so an interrupted installation is repeated. uv itself is installed from the lock, by hash.
 # `uv pip sync` removes packages that are not in the lock. Removing opencv-python also removes files that
