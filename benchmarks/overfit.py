@@ -32,8 +32,9 @@ from occlufacediff.config.training import DenoiserSettings, LoopSettings, Motion
 from occlufacediff.datasets.clips import Clip, fit_rows
 from occlufacediff.datasets.store import ClipStore
 from occlufacediff.evaluation.baselines import neutral
-from occlufacediff.evaluation.protocol import make_case, sampled
-from occlufacediff.evaluation.scores import score, surface
+from occlufacediff.evaluation.cases import make_case
+from occlufacediff.evaluation.methods import sampled
+from occlufacediff.evaluation.scores import Prediction, Reference, score
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
@@ -150,10 +151,9 @@ def lip_errors(store: ClipStore, asset: HeadAsset, denoiser_dir: Path, prior_dir
         clip = case.clip
         with torch.no_grad():
             coded = prior.decode(prior.encode(torch.from_numpy(clip.motion)[None])[0])[0].numpy()
-        truth = surface(asset, clip, clip.motion)
+        reference = Reference.of(asset, clip)
         for name, values in (("", motion[0]), ("_of_the_prior", coded), ("_neutral", neutral(clip.motion))):
-            made = surface(asset, clip, values)
-            scores = score(asset, clip, truth, made, values, case.visible, case.occlusion.frames).values
+            scores = score(Prediction.of(reference, values, case.visible, case.occlusion.frames)).values
             found[f"lve{name}"].append(scores["lve_hidden"])
             if not name:
                 found["mean"].append(scores["mvpe_lips_hidden"])

@@ -24,8 +24,8 @@ from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.schema import Config
 from occlufacediff.datasets.clips import Clip
 from occlufacediff.datasets.store import ClipStore
+from occlufacediff.evaluation.cases import make_case
 from occlufacediff.evaluation.metrics import lve
-from occlufacediff.evaluation.protocol import make_case
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import vertices_numpy
 from occlufacediff.media.rates import FPS, MEL_ROWS_PER_FRAME

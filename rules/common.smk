@@ -45,6 +45,7 @@ from occlufacediff.workflow.inputs import (
     occluders_state,
     ordinary_videos,
     refuse_braces,
+    scored_subjects,
     sentence_table,
     split_settings,
     subjects,
@@ -75,6 +76,8 @@ try:
     cfg = load_config(config)
     SUBJECTS = subjects(cfg)
     check_inputs(cfg)
+    # Subjects of the evaluated split.
+    SCORED = scored_subjects(cfg)
     # Archives in the shared folder: (subject, file) -> its location.
     REMOTE = archives(cfg.download) if cfg.source == "download" else {}
 except OccluFaceError as error:
@@ -170,6 +173,14 @@ def shard_threads():
     if cfg.dask.scheduler is not None:
         return 1
     jobs = len(SUBJECTS) * cfg.chunks
+    return cfg.dask.workers or max(1, cores(4 * jobs) // jobs)
+
+
+def scoring_threads():
+    """Processes for scoring one subject: as configured, else an equal share of the cores for all such jobs at once."""
+    if cfg.dask.scheduler is not None:
+        return 1
+    jobs = max(1, len(SCORED)) * cfg.chunks
     return cfg.dask.workers or max(1, cores(4 * jobs) // jobs)
 
 

@@ -1,59 +1,147 @@
-# Scores of all methods on the test split with simulated occlusion.
-rule evaluate_methods:
+# Occlusion, reconstruction and scores of the test clips: one job per subject each, then the tables.
+EVALUATION = f"{RUN}/evaluation"
+
+
+rule sample_motions:
     input:
         manifest=manifest_with(cfg.evaluation.split, use="evaluation"),
-        clips=of_subjects(f"{RESULTS}/clips/{{subject}}.h5"),
-        audio=of_subjects(f"{RESULTS}/audio/{{subject}}.h5"),
-        phones=of_subjects(f"{RESULTS}/phones/{{subject}}.h5") if audio_kind(cfg) == "speech" else [],
-        coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),
+        clips=f"{RESULTS}/clips/{{subject}}.h5",
+        audio=f"{RESULTS}/audio/{{subject}}.h5",
+        phones=f"{RESULTS}/phones/{{subject}}.h5" if audio_kind(cfg) == "speech" else [],
+        coefficients=f"{RESULTS}/coefficients/{{subject}}.h5",
         head=HEAD,
         motion_prior=network(MODELS, "motion_prior"),
         denoiser=network(MODELS, "denoiser"),
         initial=network(INITIAL, "denoiser") if INITIAL else [],
+        chunks=of_chunks(f"{EVALUATION}/motions/{{subject}}.h5", f"{EVALUATION}/motions/{{subject}}.csv"),
     output:
-        metrics=report(
-            f"{RUN}/evaluation/metrics.csv",
-            caption="../report/metrics.rst",
-            category="Results",
-            labels={"table": "all metrics", "dataset": cfg.dataset, "run": cfg.run.name},
-        ),
-        metrics_by_clip=report(
-            f"{RUN}/evaluation/metrics_by_clip.csv",
-            caption="../report/metrics_by_clip.rst",
-            category="Results",
-            labels={"table": "clip by clip", "dataset": cfg.dataset, "run": cfg.run.name},
-        ),
-        predictions=f"{RUN}/evaluation/predictions.h5",
-        failures=f"{RUN}/evaluation/failures.csv",
-        paired=report(
-            f"{RUN}/evaluation/paired.csv",
-            caption="../report/paired.rst",
-            category="Results",
-            labels={"table": "differences of methods", "dataset": cfg.dataset, "run": cfg.run.name},
-        ),
-        by_group=f"{RUN}/evaluation/metrics_by_group.csv",
-        markdown=f"{RUN}/evaluation/main_table.md",
-        latex=f"{RUN}/evaluation/main_table.tex",
+        motions=f"{EVALUATION}/motions/{{subject}}.h5",
+        failures=f"{EVALUATION}/motions/{{subject}}.csv",
     log:
-        f"{LOGS}/evaluate_methods/{cfg.run.name}.log",
+        f"{LOGS}/sample_motions/{cfg.run.name}/{{subject}}.log",
     benchmark:
-        f"{LOGS}/evaluate_methods/{cfg.run.name}.tsv"
+        f"{LOGS}/sample_motions/{cfg.run.name}/{{subject}}.tsv"
     threads: cores(8)
     resources:
-        mem_mb=scaled_by_attempt(4000),
+        mem_mb=scaled_by_attempt(3000),
         runtime=scaled_by_attempt(240),
         gpu=gpus(),
     params:
-        settings=as_params(cfg.evaluation),
+        settings=as_params(cfg.evaluation.of_sampling()),
         pictures=occluders_state(cfg.evaluation.occlusion, cfg.evaluation.occlusions),
         reconstruction=as_params(cfg.reconstruction),
         seed=RUN_SEED,
         # Runs with other seeds are scored on the same occlusions.
         occlusion_seed=cfg.seed,
-        code=fingerprint("occlufacediff.stages.evaluate"),
+        code=fingerprint("occlufacediff.stages.sample_motions"),
     message:
-        "Occlude the test clips and score all methods"
+        "{wildcards.subject}: occlude the clips and reconstruct them by all methods"
     conda:
         "../envs/learn.yaml"
     script:
-        "../scripts/evaluate_methods.py"
+        "../scripts/sample_motions.py"
+
+
+rule score_motions:
+    input:
+        motions=f"{EVALUATION}/motions/{{subject}}.h5",
+        failures=f"{EVALUATION}/motions/{{subject}}.csv",
+        clips=f"{RESULTS}/clips/{{subject}}.h5",
+        audio=f"{RESULTS}/audio/{{subject}}.h5",
+        coefficients=f"{RESULTS}/coefficients/{{subject}}.h5",
+        head=HEAD,
+        chunks=of_chunks(f"{EVALUATION}/scores/{{subject}}.csv", f"{EVALUATION}/failures/{{subject}}.csv"),
+    output:
+        scores=f"{EVALUATION}/scores/{{subject}}.csv",
+        failures=f"{EVALUATION}/failures/{{subject}}.csv",
+    log:
+        f"{LOGS}/score_motions/{cfg.run.name}/{{subject}}.log",
+    benchmark:
+        f"{LOGS}/score_motions/{cfg.run.name}/{{subject}}.tsv"
+    threads: scoring_threads()
+    resources:
+        mem_mb=scaled_by_attempt(500, each=500),
+        runtime=240,
+    params:
+        code=fingerprint("occlufacediff.stages.score_motions"),
+    message:
+        "{wildcards.subject}: score the motions of all methods"
+    conda:
+        "../envs/learn.yaml"
+    script:
+        "../scripts/score_motions.py"
+
+
+rule write_evaluation_tables:
+    input:
+        manifest=manifest_with(cfg.evaluation.split, use="evaluation"),
+        scores=expand(f"{EVALUATION}/scores/{{subject}}.csv", subject=SCORED),
+        failures=expand(f"{EVALUATION}/failures/{{subject}}.csv", subject=SCORED),
+        head=HEAD,
+        # Their descriptions: what the networks were trained on.
+        networks=[network(MODELS, name)[1] for name in NETWORKS],
+    output:
+        metrics=report(
+            f"{EVALUATION}/metrics.csv",
+            caption="../report/metrics.rst",
+            category="Results",
+            labels={"table": "all metrics", "dataset": cfg.dataset, "run": cfg.run.name},
+        ),
+        by_clip=report(
+            f"{EVALUATION}/metrics_by_clip.csv",
+            caption="../report/metrics_by_clip.rst",
+            category="Results",
+            labels={"table": "clip by clip", "dataset": cfg.dataset, "run": cfg.run.name},
+        ),
+        failures=f"{EVALUATION}/failures.csv",
+        paired=report(
+            f"{EVALUATION}/paired.csv",
+            caption="../report/paired.rst",
+            category="Results",
+            labels={"table": "differences of methods", "dataset": cfg.dataset, "run": cfg.run.name},
+        ),
+        by_group=f"{EVALUATION}/metrics_by_group.csv",
+        markdown=f"{EVALUATION}/main_table.md",
+        latex=f"{EVALUATION}/main_table.tex",
+    log:
+        f"{LOGS}/write_evaluation_tables/{cfg.run.name}.log",
+    benchmark:
+        f"{LOGS}/write_evaluation_tables/{cfg.run.name}.tsv"
+    threads: 1
+    resources:
+        mem_mb=scaled_by_attempt(2000),
+        runtime=scaled_by_attempt(60),
+    params:
+        settings=as_params(cfg.evaluation),
+        pictures=occluders_state(cfg.evaluation.occlusion, cfg.evaluation.occlusions),
+        occlusion_seed=cfg.seed,
+        code=fingerprint("occlufacediff.stages.evaluation_tables"),
+    message:
+        "Write the tables of the evaluation"
+    conda:
+        "../envs/learn.yaml"
+    script:
+        "../scripts/write_evaluation_tables.py"
+
+
+if cfg.chunks > 1:
+
+    use rule sample_motions as sample_motions_chunk with:
+        output:
+            **chunk_markers(
+                motions=f"{EVALUATION}/motions/{{subject}}.h5", failures=f"{EVALUATION}/motions/{{subject}}.csv"
+            ),
+        log:
+            f"{LOGS}/sample_motions_chunk/{cfg.run.name}/{{subject}}/{{chunk}}.log",
+        benchmark:
+            f"{LOGS}/sample_motions_chunk/{cfg.run.name}/{{subject}}/{{chunk}}.tsv"
+
+    use rule score_motions as score_motions_chunk with:
+        output:
+            **chunk_markers(
+                scores=f"{EVALUATION}/scores/{{subject}}.csv", failures=f"{EVALUATION}/failures/{{subject}}.csv"
+            ),
+        log:
+            f"{LOGS}/score_motions_chunk/{cfg.run.name}/{{subject}}/{{chunk}}.log",
+        benchmark:
+            f"{LOGS}/score_motions_chunk/{cfg.run.name}/{{subject}}/{{chunk}}.tsv"

@@ -4,7 +4,7 @@ rule make_report:
         manifest=f"{RESULTS}/manifest.csv",
         metrics=f"{RUN}/evaluation/metrics.csv",
         metrics_by_clip=f"{RUN}/evaluation/metrics_by_clip.csv",
-        predictions=f"{RUN}/evaluation/predictions.h5",
+        motions=expand(f"{EVALUATION}/motions/{{subject}}.h5", subject=SCORED),
         failures=f"{RUN}/evaluation/failures.csv",
         paired=f"{RUN}/evaluation/paired.csv",
         by_group=f"{RUN}/evaluation/metrics_by_group.csv",

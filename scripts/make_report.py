@@ -25,7 +25,7 @@ with logged(snakemake):
         EvaluationFiles(
             metrics=Path(snakemake.input.metrics),
             metrics_by_clip=Path(snakemake.input.metrics_by_clip),
-            predictions=Path(snakemake.input.predictions),
+            motions=[Path(path) for path in snakemake.input.motions],
             failures=Path(snakemake.input.failures),
             paired=Path(snakemake.input.paired),
             by_group=Path(snakemake.input.by_group),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Literal, get_args
 
 from occlufacediff.config.constraints import DISTINCT, Count, GuidanceWeight, Limits, Section, SolverSteps
@@ -10,6 +10,8 @@ from occlufacediff.config.occlusion import OcclusionKind, OcclusionSettings
 
 Method = Literal["ours", "ours_without_audio", "interpolation", "neutral"]
 METHODS: tuple[Method, ...] = get_args(Method)
+#: Keys that scores and tables use only.
+SCORING_KEYS = frozenset(("bootstrap",))
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,10 @@ class EvaluationSettings(Section):
     max_clips: Count | None = None
     #: Number of bootstrap draws of subjects for the 95 % intervals.
     bootstrap: Annotated[int, Limits(ge=100)] = 2000
+
+    def of_sampling(self) -> EvaluationSettings:
+        """The settings with defaults for the keys that scores and tables use only: motions do not depend on them."""
+        return replace(self, **{item.name: item.default for item in fields(self) if item.name in SCORING_KEYS})
 
     def __post_init__(self) -> None:
         if "picture" in self.occlusions and self.occlusion.pictures is None:

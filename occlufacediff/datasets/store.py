@@ -32,6 +32,7 @@ class ClipStore:
         audio: shards of audio; None: audio is not read.
         audio_as: ``log_mel``, ``speech`` (speech features) or ``waveform``.
         phones: shards of recognised phones, for speech features that are not stored with the audio.
+        rows: clips to read instead of the whole split.
 
     Raises:
         AssetError: a file or column is missing, the split is empty, or coefficients belong to another head model.
@@ -48,8 +49,9 @@ class ClipStore:
         audio: Sequence[Path] | None = None,
         audio_as: str = "log_mel",
         phones: Sequence[Path] | None = None,
+        rows: SplitRows | None = None,
     ) -> None:
-        self._split = SplitRows.read(manifest, split)
+        self._split = SplitRows.read(manifest, split) if rows is None else rows
         self.audio_as = audio_as
         given = {"coefficients": coefficients, "clips": clips, "audio": audio, "phones": phones}
         self._files = {kind: self._split.files(kind, files) for kind, files in given.items() if files is not None}

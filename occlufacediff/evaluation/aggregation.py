@@ -12,12 +12,10 @@ from numpy.typing import NDArray
 
 from occlufacediff.evaluation import bootstrap
 from occlufacediff.evaluation.bootstrap import Estimates, Resampling
-from occlufacediff.evaluation.metrics import unit_of
+from occlufacediff.evaluation.metrics import TRUTH, unit_of
 
 Floats = NDArray[np.float64]
 
-#: The method of rows about the truth itself.
-TRUTH = "truth"
 #: Metrics of a clip whose correlation over clips is `SLCC`.
 LIPS, SPEECH, SLCC = "lip_intensity", "speech_intensity", "slcc"
 MEANS_COLUMNS = [

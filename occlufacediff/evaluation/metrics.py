@@ -51,6 +51,8 @@ HIGHER_IS_BETTER = frozenset(("slcc", "lip_extrema_matched"))
 NO_DIRECTION = frozenset(
     ("jitter", "fdd", "lip_intensity", "speech_intensity", "diversity", "coverage_50", "coverage_90")
 )
+#: The method of rows about the truth itself.
+TRUTH = "truth"
 #: Suffix of metrics over the occluded frames only.
 HIDDEN = "_hidden"
 #: Suffix of metrics that are pooled over the points of all clips, beside the mean over clips.

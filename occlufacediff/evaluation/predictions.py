@@ -1,12 +1,15 @@
-"""The file predictions.h5: occlusion of each clip, and its motion by each method.
+"""Files of an evaluation's motions: occlusion of each clip, and its motion by each method.
 
 Layout: ``<kind>/occlusion/<subject>/<clip>`` with ``boxes`` (T, 4), ``frames`` (T,), ``lmk_mask`` (T, 468) and the
 attribute ``inverted``; for the kind ``picture`` also ``picture`` (224, 224, 4) RGBA.
-``<kind>/<method>/<subject>/<clip>`` with ``exp`` (T, E) and ``jaw`` (T, 3).
+``<kind>/<method>/<subject>/<clip>`` with ``exp`` (T, E) and ``jaw`` (T, 3); for a method with several samples also
+``sample_exp`` (S, T, E) and ``sample_jaw`` (S, T, 3). ``clips``: ids of all clips, also of those that failed. The
+attributes ``occlusions`` and ``methods`` list the names in their order.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import h5py
@@ -21,13 +24,41 @@ from occlufacediff.occlusion.occlude import Occlusion
 Float = NDArray[np.float32]
 
 OCCLUSION = "occlusion"
+CLIPS = "clips"
 
 
-def write_motion(file: h5py.File, kind: str, method: str, clip_id: str, motion: Float) -> None:
-    """Add the motion (T, E + 3) of a clip (``<subject>/<clip>``) by a method, under one kind of occlusion."""
+def write_names(file: h5py.File, clips: Sequence[str], occlusions: Sequence[str], methods: Sequence[str]) -> None:
+    """Add the ids of the clips (``<subject>/<clip>``), and the names of occlusion kinds and methods."""
+    file.create_dataset(CLIPS, data=np.array([clip.encode() for clip in clips], dtype="S"))
+    file.attrs["occlusions"] = "\n".join(occlusions)
+    file.attrs["methods"] = "\n".join(methods)
+
+
+def read_names(file: h5py.File) -> tuple[list[str], list[str], list[str]]:
+    """Ids of clips, occlusion kinds and methods, in their order.
+
+    Raises:
+        AssetError: they are missing.
+    """
+    if CLIPS not in file or not {"occlusions", "methods"} <= set(file.attrs):
+        raise AssetError(f"{file.filename}: the names of clips, occlusions and methods are missing; sample again")
+    kinds, methods = (str(file.attrs[name]).split("\n") for name in ("occlusions", "methods"))
+    return [name.decode() for name in file[CLIPS][()]], kinds, methods
+
+
+def write_motion(
+    file: h5py.File, kind: str, method: str, clip_id: str, motion: Float, samples: Float | None = None
+) -> None:
+    """Add the motion (T, E + 3) of a clip (``<subject>/<clip>``) by a method, under one kind of occlusion.
+
+    Args:
+        samples: (S, T, E + 3) sampled motions of which the motion is the mean; None: the method has none.
+    """
     group = file.create_group(f"{kind}/{method}/{clip_id}")
-    group.create_dataset("exp", data=motion[:, :-3].astype(np.float32))
-    group.create_dataset("jaw", data=motion[:, -3:].astype(np.float32))
+    for prefix, values in (("", motion), ("sample_", samples)):
+        if values is not None:
+            group.create_dataset(prefix + "exp", data=values[..., :-3].astype(np.float32))
+            group.create_dataset(prefix + "jaw", data=values[..., -3:].astype(np.float32))
 
 
 def write_occlusion(file: h5py.File, clip_id: str, occlusion: Occlusion, lmk_mask: Float) -> None:
@@ -45,11 +76,24 @@ def read_motion(path: Path, kind: str, method: str, clip_id: str) -> tuple[Float
     """``exp`` (T, E) and ``jaw`` (T, 3) of a clip by a method.
 
     Raises:
-        AssetError: the file has no such prediction.
+        AssetError: the file has no such motion.
     """
     with h5py.File(path, "r") as file:
         group = _group(file, f"{kind}/{method}/{clip_id}")
         return group["exp"][()], group["jaw"][()]
+
+
+def motion_of(file: h5py.File, kind: str, method: str, clip_id: str) -> tuple[Float, Float | None]:
+    """Motion (T, E + 3) of a clip by a method, and its samples (S, T, E + 3) or None.
+
+    Raises:
+        AssetError: the file has no such motion.
+    """
+    group = _group(file, f"{kind}/{method}/{clip_id}")
+    motion = np.concatenate([group["exp"][()], group["jaw"][()]], axis=-1)
+    if "sample_exp" not in group:
+        return motion, None
+    return motion, np.concatenate([group["sample_exp"][()], group["sample_jaw"][()]], axis=-1)
 
 
 def read_occlusion(path: Path, kind: str, clip_id: str) -> tuple[Occlusion, Float]:
@@ -59,15 +103,25 @@ def read_occlusion(path: Path, kind: str, clip_id: str) -> tuple[Occlusion, Floa
         AssetError: the file has no such clip or kind of occlusion.
     """
     with h5py.File(path, "r") as file:
-        group = _group(file, f"{kind}/{OCCLUSION}/{clip_id}")
-        occlusion = Occlusion(
-            kind=kind,
-            boxes=group["boxes"][()].astype(np.int64),
-            frames=group["frames"][()],
-            inverted=bool(group.attrs["inverted"]),
-            picture=group["picture"][()] if "picture" in group else None,
-        )
-        return occlusion, group["lmk_mask"][()].astype(np.float32)
+        return occlusion_of(file, kind, clip_id)
+
+
+def occlusion_of(file: h5py.File, kind: str, clip_id: str) -> tuple[Occlusion, Float]:
+    """As `read_occlusion`, of an open file."""
+    group = _group(file, f"{kind}/{OCCLUSION}/{clip_id}")
+    occlusion = Occlusion(
+        kind=kind,
+        boxes=group["boxes"][()].astype(np.int64),
+        frames=group["frames"][()],
+        inverted=bool(group.attrs["inverted"]),
+        picture=group["picture"][()] if "picture" in group else None,
+    )
+    return occlusion, group["lmk_mask"][()].astype(np.float32)
+
+
+def has_case(file: h5py.File, kind: str, clip_id: str) -> bool:
+    """Whether a clip was reconstructed under a kind of occlusion; a clip that failed was not."""
+    return f"{kind}/{OCCLUSION}/{clip_id}" in file
 
 
 def require_head_of(path: Path, head: HeadAsset) -> None:

@@ -1,9 +1,10 @@
-"""All metrics of one prediction against one clip."""
+"""All metrics of one prediction against one clip: lists of functions, each with values and weights by metric."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from occlufacediff import face_mesh
 from occlufacediff.datasets.clips import Clip
 from occlufacediff.evaluation import field_metrics, lip_timing, metrics
+from occlufacediff.evaluation.baselines import neutral
 from occlufacediff.evaluation.metrics import HIDDEN, POOLED
 from occlufacediff.evaluation.observed import ObservedTruth, largest_observed, mean_observed, observed_truth
 from occlufacediff.evaluation.sample_metrics import LEVELS, coverage, diversity
@@ -62,6 +64,145 @@ def surface(asset: HeadAsset, clip: Clip, motion: Float) -> Surface:
     return Surface(vertices, landmarks, np.asarray(project_numpy(landmarks, clip.cam), np.float32))
 
 
+@dataclass(frozen=True, eq=False)
+class Reference:
+    """A clip with what all predictions are compared with; computed once per clip, whatever the number of occlusions.
+
+    Attributes:
+        asset: head model.
+        clip: the clip with its landmarks.
+        truth: the head with the clip's motion.
+        neutral: the neutral face with the clip's identity, pose and camera.
+        observed: parts of the clip that count as truth.
+        waveform: (N,) the audio, full scale 1; None: its metrics are absent.
+    """
+
+    asset: HeadAsset
+    clip: Clip
+    truth: Surface
+    neutral: Surface
+    observed: ObservedTruth
+    waveform: Float | None = None
+
+    @classmethod
+    def of(cls, asset: HeadAsset, clip: Clip, waveform: Float | None = None) -> Reference:
+        """Compute the surfaces of a clip.
+
+        Raises:
+            ValueError: the clip has no landmarks.
+        """
+        truth, still = (surface(asset, clip, motion) for motion in (clip.motion, neutral(clip.motion)))
+        return cls(asset, clip, truth, still, observed_truth(asset, clip), waveform)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """A motion of a clip under an occlusion, as metrics receive it.
+
+    Truth and prediction share identity, pose and camera, as published, so errors come from the motion only.
+
+    Attributes:
+        reference: the clip.
+        motion: (T, E + 3) predicted [exp, jaw].
+        surface: the head with the predicted motion.
+        visible: (T, 468) visible landmarks.
+        occluded: (T,) frames in which something is occluded.
+        samples: the head with each sampled motion, whose mean is the prediction; empty for methods without samples.
+    """
+
+    reference: Reference
+    motion: Float
+    surface: Surface
+    visible: Float
+    occluded: NDArray[np.bool_]
+    samples: Sequence[Surface] = ()
+
+    @classmethod
+    def of(
+        cls,
+        reference: Reference,
+        motion: Float,
+        visible: Float,
+        occluded: NDArray[np.bool_],
+        samples: Sequence[Float] = (),
+    ) -> Prediction:
+        """Compute the surfaces of a motion and of its samples (T, E + 3)."""
+        made, *several = (surface(reference.asset, reference.clip, one) for one in (motion, *samples))
+        return cls(reference, motion, made, visible, occluded, several)
+
+    @cached_property
+    def errors(self) -> Floats:
+        """Distances (T, V) of the vertices from the truth, mm."""
+        return metrics.vertex_errors(self.reference.truth.vertices, self.surface.vertices)
+
+
+#: Value of a metric, None if nothing is scored; and its weight, None for 1.
+Part = dict[str, tuple[float | None, float | None]]
+#: Metrics of a prediction, and metrics of the truth itself.
+Metrics = Callable[[Prediction], Part]
+TruthMetrics = Callable[[Reference], Part]
+
+
+def score(prediction: Prediction, functions: Sequence[Metrics] | None = None) -> Scores:
+    """Metrics by name. Names that end in ``_hidden`` are over the occluded frames only, and absent if there are none.
+
+    Parts that are occluded in the recording itself are not scored: vertices and landmarks there, and expression and jaw
+    of frames in which they are unknown. A metric without any scored part is absent.
+
+    The 2D errors split landmarks, not frames: ``lmk_2d_error_hidden`` is over occluded landmarks.
+
+    Args:
+        prediction: a motion of a clip.
+        functions: the metrics; None: `METRICS`.
+    """
+    return _joined(function(prediction) for function in (METRICS if functions is None else functions))
+
+
+def score_truth(reference: Reference, functions: Sequence[TruthMetrics] | None = None) -> Scores:
+    """Metrics that need no prediction, of the truth itself: a reference for the methods.
+
+    ``mouth_closure`` compares the truth's mesh with the detected landmarks.
+
+    Args:
+        reference: the clip.
+        functions: the metrics; None: `TRUTH_METRICS`.
+    """
+    return _joined(function(reference) for function in (TRUTH_METRICS if functions is None else functions))
+
+
+def _joined(parts: Iterable[Part]) -> Scores:
+    values: dict[str, float] = {}
+    weights: dict[str, float] = {}
+    for part in parts:
+        for name, (value, weight) in part.items():
+            if value is not None:
+                values[name] = value
+                if weight is not None:
+                    weights[name] = float(weight)
+    return Scores(values, weights)
+
+
+def _truth_metrics(reference: Reference) -> Part:
+    """Amount and smoothness of the true motion, and its mesh against the detected landmarks."""
+    truth, observed = reference.truth, reference.observed
+    result: Part = {"mouth_closure": (_closure(reference, truth, None)[0], None)}
+    if len(reference.clip) > 3:
+        result["jitter"] = metrics.jitter(truth.vertices, FPS), None
+    lips = reference.asset.regions["lips"]
+    intensity = field_metrics.lip_intensity(
+        truth.vertices[:, lips], reference.neutral.vertices[:, lips], observed.vertices[:, lips]
+    )
+    result["lip_intensity"] = intensity, None
+    return result
+
+
+def _speech_metrics(reference: Reference) -> Part:
+    """Loudness of the audio."""
+    if reference.waveform is None:
+        return {}
+    return {"speech_intensity": (field_metrics.speech_intensity(reference.waveform), None)}
+
+
 def lip_pairs(asset: HeadAsset) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Rows of paired upper and lower lip landmarks among the head's landmarks."""
     pairs = face_mesh.lip_pairs(asset.landmark_indices)
@@ -86,94 +227,15 @@ def lip_gap(asset: HeadAsset, landmarks: NDArray[np.floating], observed: NDArray
     return np.asarray(metrics.MM * np.linalg.norm(points[:, top] - points[:, bottom], axis=-1))
 
 
-def score(
-    asset: HeadAsset,
-    clip: Clip,
-    truth: Surface,
-    predicted: Surface,
-    motion: Float,
-    visible: Float,
-    occluded: NDArray[np.bool_],
-    neutral: Surface | None = None,
-    samples: Sequence[Surface] = (),
-) -> Scores:
-    """Metrics by name. Names that end in ``_hidden`` are over the occluded frames only, and absent if there are none.
-
-    Parts that are occluded in the recording itself are not scored: vertices and landmarks there, and expression and jaw
-    of frames in which they are unknown. A metric without any scored part is absent.
-
-    Truth and prediction share identity, pose and camera, as published, so the errors come from the motion only. The 2D
-    errors split landmarks, not frames: ``lmk_2d_error_hidden`` is over occluded landmarks.
-
-    Args:
-        asset: head model.
-        clip: the clip with its landmarks.
-        truth: the head with the clip's motion.
-        predicted: the head with the predicted motion.
-        motion: (T, E + 3) predicted [exp, jaw].
-        visible: (T, 468) visible landmarks.
-        occluded: (T,) frames in which something is occluded.
-        neutral: the neutral face with the clip's identity, pose and camera; None leaves out ``fdd`` and
-            ``lip_intensity``.
-        samples: the head with each sampled motion, whose mean is the prediction; fewer than two leave out the metrics
-            over samples.
-    """
-    observed = observed_truth(asset, clip)
-    errors = metrics.vertex_errors(truth.vertices, predicted.vertices)
-    weights: dict[str, float] = {}
-    result: dict[str, float | None] = {}
-    for part in (
-        _vertex_metrics(asset, truth, predicted, errors, observed, occluded),
-        _coefficient_metrics(clip, motion, observed),
-        _landmark_metrics(asset, clip, predicted, visible, occluded, observed),
-        _dynamics_metrics(asset, truth, predicted, neutral, observed),
-        _sample_metrics(asset, truth, errors, samples, occluded, observed),
-    ):
-        for name, (value, weight) in part.items():
-            result[name] = value
-            if weight is not None:
-                weights[name] = float(weight)
-    return _without_absent(result, weights)
-
-
-def score_truth(asset: HeadAsset, clip: Clip, truth: Surface, neutral: Surface) -> Scores:
-    """Metrics that need no prediction, of the truth itself: a reference for the methods.
-
-    ``mouth_closure`` compares the truth's mesh with the detected landmarks.
-    """
-    observed = observed_truth(asset, clip)
-    result: dict[str, float | None] = {"mouth_closure": _closure(asset, clip, truth, observed, None)[0]}
-    if len(clip) > 3:
-        result["jitter"] = metrics.jitter(truth.vertices, FPS)
-    lips = asset.regions["lips"]
-    result["lip_intensity"] = field_metrics.lip_intensity(
-        truth.vertices[:, lips], neutral.vertices[:, lips], observed.vertices[:, lips]
-    )
-    return _without_absent(result, {})
-
-
-#: Value of a metric, None if nothing is scored; and its weight, None for 1.
-_Part = dict[str, tuple[float | None, float | None]]
-
-
-def _without_absent(result: dict[str, float | None], weights: dict[str, float]) -> Scores:
-    values = {name: value for name, value in result.items() if value is not None}
-    return Scores(values, {name: weight for name, weight in weights.items() if name in values})
-
-
-def _vertex_metrics(
-    asset: HeadAsset,
-    truth: Surface,
-    predicted: Surface,
-    errors: Floats,
-    observed: ObservedTruth,
-    occluded: NDArray[np.bool_],
-) -> _Part:
-    """Distances of vertices (T, V) and of 3D landmarks; ``errors`` (T, V) in mm."""
+def _vertex_metrics(prediction: Prediction) -> Part:
+    """Distances of vertices and of 3D landmarks."""
+    reference, predicted = prediction.reference, prediction.surface
+    asset, truth, observed = reference.asset, reference.truth, reference.observed
+    errors, occluded = prediction.errors, prediction.occluded
     lips, face = asset.regions["lips"], asset.regions["face"]
     there = observed.vertices
     mean = mean_observed(errors, there)
-    result: _Part = {
+    result: Part = {
         "lve": (largest_observed(errors[:, lips], there[:, lips]), None),
         "mvpe": (mean, None),
         "mve": (mean, int(there.sum())),
@@ -200,8 +262,8 @@ def _vertex_metrics(
     return result
 
 
-def _coefficient_metrics(clip: Clip, motion: Float, observed: ObservedTruth) -> _Part:
-    frames = observed.frames
+def _coefficient_metrics(prediction: Prediction) -> Part:
+    clip, motion, frames = prediction.reference.clip, prediction.motion, prediction.reference.observed.frames
     if not frames.any():
         return {}
     return {
@@ -210,42 +272,34 @@ def _coefficient_metrics(clip: Clip, motion: Float, observed: ObservedTruth) -> 
     }
 
 
-def _landmark_metrics(
-    asset: HeadAsset,
-    clip: Clip,
-    predicted: Surface,
-    visible: Float,
-    occluded: NDArray[np.bool_],
-    observed: ObservedTruth,
-) -> _Part:
+def _landmark_metrics(prediction: Prediction) -> Part:
     """2D errors against the detected landmarks. Without visible or occluded landmarks, their metrics are absent."""
+    reference, predicted, visible = prediction.reference, prediction.surface, prediction.visible
+    asset, clip, observed = reference.asset, reference.clip, reference.observed
     assert clip.lmk_2d is not None  # observed_truth requires landmarks
     there = observed.landmarks
     # Landmarks that are not observed may be NaN; no metric uses them.
     detected = np.where(there[..., None], clip.lmk_2d[:, asset.landmark_indices], 0)
     flat = np.where(there[..., None], predicted.landmarks_2d, 0)
     seen = (visible[:, asset.landmark_indices] > 0) & there
-    result: _Part = {}
+    result: Part = {}
     for name, chosen in (("", there), ("_visible", seen), (HIDDEN, there & ~seen)):
         if chosen.any():
             error = metrics.lmk_2d_error(detected, flat, chosen)
             result["lmk_2d_error" + name] = error, None
             if name:
                 result["lmk_2d_error" + name + POOLED] = error, int(chosen.sum())
-    closure, closure_hidden = _closure(asset, clip, predicted, observed, occluded)
+    closure, closure_hidden = _closure(reference, predicted, prediction.occluded)
     result["mouth_closure"] = closure, None
     result["mouth_closure" + HIDDEN] = closure_hidden, None
     return result
 
 
 def _closure(
-    asset: HeadAsset,
-    clip: Clip,
-    posed: Surface,
-    observed: ObservedTruth,
-    occluded: NDArray[np.bool_] | None,
+    reference: Reference, posed: Surface, occluded: NDArray[np.bool_] | None
 ) -> tuple[float | None, float | None]:
     """Error of the mouth gaps in the crop against the detected landmarks, over all and over the occluded frames."""
+    asset, clip, observed = reference.asset, reference.clip, reference.observed
     assert clip.lmk_2d is not None  # observed_truth requires landmarks
     upper, lower = lip_pairs(asset)
     there = observed.landmarks[..., None]
@@ -257,45 +311,39 @@ def _closure(
     return mean_observed(errors, pairs), hidden
 
 
-def _dynamics_metrics(
-    asset: HeadAsset, truth: Surface, predicted: Surface, neutral: Surface | None, observed: ObservedTruth
-) -> _Part:
+def _dynamics_metrics(prediction: Prediction) -> Part:
     """Timing of the lips, and amount of motion of lips and upper face."""
-    result: _Part = {}
+    reference, predicted = prediction.reference, prediction.surface
+    asset, truth, still, observed = reference.asset, reference.truth, reference.neutral, reference.observed
+    result: Part = {}
     gaps = [lip_gap(asset, one.landmarks, observed.landmarks) for one in (truth, predicted)]
     if gaps[0] is not None and gaps[1] is not None:
         result["lip_dtw"] = lip_timing.lip_dtw(gaps[0], gaps[1]), None
         late, matched = lip_timing.misalignment(gaps[0], gaps[1], FPS)
         result["mtm"], result["lip_extrema_matched"] = (late, None), (matched, None)
-    if neutral is None:
-        return result
     upper = upper_face(asset)
     if upper is not None:
-        true, made, still = (one.vertices[:, upper] for one in (truth, predicted, neutral))
-        deviation = field_metrics.fdd(true, made, still, observed.vertices[:, upper])
+        surfaces = (one.vertices[:, upper] for one in (truth, predicted, still))
+        deviation = field_metrics.fdd(*surfaces, observed.vertices[:, upper])
         if deviation is not None:
             result["fdd"], result["fdd_absolute"] = (deviation, None), (abs(deviation), None)
     lips = asset.regions["lips"]
     there = observed.vertices[:, lips]
-    intensity = field_metrics.lip_intensity(predicted.vertices[:, lips], neutral.vertices[:, lips], there)
+    intensity = field_metrics.lip_intensity(predicted.vertices[:, lips], still.vertices[:, lips], there)
     result["lip_intensity"] = intensity, None
     return result
 
 
-def _sample_metrics(
-    asset: HeadAsset,
-    truth: Surface,
-    errors: Floats,
-    samples: Sequence[Surface],
-    occluded: NDArray[np.bool_],
-    observed: ObservedTruth,
-) -> _Part:
+def _sample_metrics(prediction: Prediction) -> Part:
     """Errors of the mean and of the best sample, diversity, and coverage of the lip opening in occluded frames."""
+    reference, samples = prediction.reference, prediction.samples
+    asset, truth, observed = reference.asset, reference.truth, reference.observed
+    errors, occluded = prediction.errors, prediction.occluded
     if len(samples) < 2:
         return {}
     lips, face = asset.regions["lips"], asset.regions["face"]
     there = observed.vertices[:, lips]
-    result: _Part = {"diversity": (diversity(np.stack([one.vertices[:, face] for one in samples])), None)}
+    result: Part = {"diversity": (diversity(np.stack([one.vertices[:, face] for one in samples])), None)}
     of_mean = field_metrics.lve_frame(errors[:, lips], there)
     of_samples = [
         field_metrics.lve_frame(metrics.vertex_errors(truth.vertices[:, lips], one.vertices[:, lips]), there)
@@ -311,3 +359,14 @@ def _sample_metrics(
         for level in LEVELS:
             result[f"coverage_{round(100 * level)}"] = coverage(true[occluded], values, level), int(occluded.sum())
     return result
+
+
+#: Metrics of a prediction, and of the truth itself. A further metric is a function in one of them.
+METRICS: tuple[Metrics, ...] = (
+    _vertex_metrics,
+    _coefficient_metrics,
+    _landmark_metrics,
+    _dynamics_metrics,
+    _sample_metrics,
+)
+TRUTH_METRICS: tuple[TruthMetrics, ...] = (_truth_metrics, _speech_metrics)

@@ -10,7 +10,7 @@ import pandas as pd
 
 from occlufacediff.errors import ConfigError
 from occlufacediff.evaluation import aggregation
-from occlufacediff.evaluation.aggregation import TRUTH
+from occlufacediff.evaluation.metrics import TRUTH
 from occlufacediff.reporting.runs import find_runs
 from occlufacediff.reporting.tables import METRIC_COLUMNS, read_table
 

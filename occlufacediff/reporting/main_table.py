@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from occlufacediff.evaluation.aggregation import TRUTH
+from occlufacediff.evaluation.metrics import TRUTH
 from occlufacediff.reporting.tables import (
     best_values,
     cell_text,

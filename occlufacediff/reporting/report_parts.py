@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from occlufacediff.errors import ARCHIVE
-from occlufacediff.evaluation.aggregation import TRUTH
+from occlufacediff.evaluation.metrics import TRUTH
 from occlufacediff.media.rates import FPS
 from occlufacediff.reporting import plots
 from occlufacediff.reporting.result_tables import table_cell

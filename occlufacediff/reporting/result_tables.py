@@ -7,8 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from occlufacediff.evaluation.aggregation import TRUTH
-from occlufacediff.evaluation.metrics import best_of
+from occlufacediff.evaluation.metrics import TRUTH, best_of
 from occlufacediff.reporting.tables import (
     METHOD_ORDER,
     OCCLUSION_ORDER,

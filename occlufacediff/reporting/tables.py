@@ -9,8 +9,7 @@ import numpy as np
 import pandas as pd
 
 from occlufacediff.errors import ConfigError
-from occlufacediff.evaluation.aggregation import TRUTH
-from occlufacediff.evaluation.metrics import best_of
+from occlufacediff.evaluation.metrics import TRUTH, best_of
 
 #: Fewer subjects give too narrow intervals.
 FEW_SUBJECTS = 10

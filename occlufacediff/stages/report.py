@@ -61,7 +61,7 @@ class EvaluationFiles:
     Attributes:
         metrics: means over clips.
         metrics_by_clip: one row per clip, method, occlusion and metric.
-        predictions: predicted motion (HDF5).
+        motions: occlusions and motions, one file per scored subject.
         failures: clips that failed.
         paired: differences of methods on the same clips.
         by_group: means by emotion, level and subject.
@@ -69,7 +69,7 @@ class EvaluationFiles:
 
     metrics: Path
     metrics_by_clip: Path
-    predictions: Path
+    motions: list[Path]
     failures: Path
     paired: Path
     by_group: Path
@@ -111,7 +111,9 @@ def make_report(
     paired = read_table(evaluation.paired, tuple(PAIRED_COLUMNS))
     grouped = read_table(evaluation.by_group, tuple(GROUPED_COLUMNS))
     asset = HeadAsset.load(data.head)
-    require_head_of(evaluation.predictions, asset)
+    motions = sources.by_subject(evaluation.motions)
+    for path in evaluation.motions:
+        require_head_of(path, asset)
     metric = headline_metric(means)
     unit = unit_of(means, metric)
     run = str(config.get("run", {}).get("name", "main"))
@@ -129,7 +131,7 @@ def make_report(
         "videos": [
             video_or_note(
                 f"{subject}, {clip}: lip error {error:.2f} {unit}".strip(),
-                partial(_video, subject, clip, data, evaluation.predictions, asset, settings),
+                partial(_video, subject, clip, data, motions[subject], asset, settings),
             )
             for subject, clip, error in sources.typical_clips(scores, settings.video_occlusion, settings.videos)
         ],
@@ -165,13 +167,13 @@ def make_report(
 
 
 def _video(
-    subject: str, clip: str, data: DataSetFiles, predictions: Path, asset: HeadAsset, settings: ReportSettings
+    subject: str, clip: str, data: DataSetFiles, motions: Path, asset: HeadAsset, settings: ReportSettings
 ) -> dict[str, str]:
     """One result video and its poster as base64."""
     most = round(settings.video_seconds * report_parts.FPS)
     clip_id = f"{subject}/{clip}"
-    motion = read_motion(predictions, settings.video_occlusion, "ours", clip_id)
-    occlusion, _ = read_occlusion(predictions, settings.video_occlusion, clip_id)
+    motion = read_motion(motions, settings.video_occlusion, "ours", clip_id)
+    occlusion, _ = read_occlusion(motions, settings.video_occlusion, clip_id)
     shown = sources.result_clip(
         clip,
         sources.by_subject(data.clips)[subject],

@@ -255,6 +255,16 @@ def split_settings(config: Config) -> SplitSettings:
     return replace(config.split, train=parts["train"], validation=parts["validation"], test=parts["test"])
 
 
+def scored_subjects(config: Config) -> list[str]:
+    """Subjects that may have clips of the evaluated split, in the order of `subjects`."""
+    settings, known, split = split_settings(config), subjects(config), config.evaluation.split
+    if settings.rule in ("all_test", "all_train"):
+        return known
+    splits = ("validation", "test") if split == "validation" and settings.validation_is_test else (split,)
+    theirs = {name for one in splits for name in subjects_of(one, settings)}
+    return [name for name in known if name in theirs]
+
+
 def _by_table(config: Config, parts: dict[str, SplitPart]) -> SplitSettings:
     """Settings with the splits of a table of videos."""
     if config.split.rule != "speakers" or any(getattr(config.split, split).subjects for split in parts):

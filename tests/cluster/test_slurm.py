@@ -18,7 +18,7 @@ import slurm_here  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("slurm")
 PARTS = ("Snakefile", "rules", "scripts", "occlufacediff", "config", "profiles", "report", "envs")
-ON_GPU = {"train_motion_prior", "train_denoiser", "evaluate_methods"}
+ON_GPU = {"train_motion_prior", "train_denoiser", "sample_motions"}
 SUBJECTS = 3
 #: Memory of the manifest's job at first, too little; twice as much is enough.
 LITTLE_MB = 250

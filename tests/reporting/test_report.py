@@ -72,12 +72,14 @@ def fabricate(folder: Path) -> dict[str, Any]:
                 group["cam"] = np.tile([6.5, 0.0, 0.0], (FRAMES, 1))
                 group["shape"] = np.zeros(N_SHAPE)
                 group.attrs["error_px"], group.attrs["opening_correlation"] = rng.uniform(0.5, 1.0), 0.99
-    with new_hdf5(folder / "predictions.h5") as file:
-        for name, motion in motions.items():
-            boxes = np.tile(np.array([40, 110, 180, 223]), (FRAMES, 1))
-            hidden = Occlusion("mouth", boxes, np.arange(FRAMES) > 4)
-            write_occlusion(file, name, hidden, np.ones((FRAMES, 468), np.float32))
-            write_motion(file, "mouth", "ours", name, motion * 0.7)
+    (folder / "motions").mkdir()
+    for subject in SUBJECTS:
+        with new_hdf5(folder / "motions" / f"{subject}.h5") as file:
+            for name in (f"{subject}/{clip}" for clip in CLIPS):
+                boxes = np.tile(np.array([40, 110, 180, 223]), (FRAMES, 1))
+                hidden = Occlusion("mouth", boxes, np.arange(FRAMES) > 4)
+                write_occlusion(file, name, hidden, np.ones((FRAMES, 468), np.float32))
+                write_motion(file, "mouth", "ours", name, motions[name] * 0.7)
     rows = [
         (method, occlusion, *name.split("/", 1), metric, "mm", value + rng.normal(0, 0.3) + (occlusion == "mouth"))
         for method, value in METHODS.items()
@@ -111,7 +113,7 @@ def fabricate(folder: Path) -> dict[str, Any]:
         "evaluation": EvaluationFiles(
             folder / "metrics.csv",
             folder / "by_clip.csv",
-            folder / "predictions.h5",
+            [folder / "motions" / f"{subject}.h5" for subject in SUBJECTS],
             folder / "failures.csv",
             folder / "paired.csv",
             folder / "metrics_by_group.csv",
@@ -285,9 +287,11 @@ def test_missing_inputs_are_named_and_leave_no_page(made: tuple[dict[str, Any], 
     (tmp_path / "narrow.csv").write_text("subject,clip\nM101,x\n")
     with pytest.raises(ConfigError, match=r"narrow\.csv has no column emotion"):
         make_report(**(made[0] | target | {"manifest": tmp_path / "narrow.csv"}))
-    h5py.File(tmp_path / "predictions.h5", "w").close()
+    motions = [tmp_path / path.name for path in evaluation.motions]
+    for path in motions:
+        h5py.File(path, "w").close()
     with pytest.raises(AssetError, match="mouth/ours/"):
-        make_report(**(made[0] | target | {"evaluation": replace(evaluation, predictions=tmp_path / "predictions.h5")}))
+        make_report(**(made[0] | target | {"evaluation": replace(evaluation, motions=motions)}))
     assert not (tmp_path / "report.html").exists()
 
 

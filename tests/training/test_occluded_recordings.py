@@ -24,9 +24,9 @@ from occlufacediff.datasets.clips import LEAST_KNOWN, Clip, known_runs
 from occlufacediff.datasets.packed import PackedClips
 from occlufacediff.datasets.store import ClipStore
 from occlufacediff.errors import AssetError
+from occlufacediff.evaluation.cases import make_case, unknown_frames
 from occlufacediff.evaluation.observed import observed_truth
-from occlufacediff.evaluation.protocol import make_case, unknown_frames
-from occlufacediff.evaluation.scores import score, surface
+from occlufacediff.evaluation.scores import Prediction, Reference, score
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.training.objective import HeadTerms
 from occlufacediff.training.windows import WindowDataset, collate
@@ -138,8 +138,8 @@ def clip(files: Files) -> Clip:
 def scores_of(asset: HeadAsset, clip: Clip, kind: str = "mouth", noise: float = 0.0) -> dict[str, float]:
     """Scores of a still face; with noise on all that the recording hides."""
     case = make_case("C1/clip", clip, kind, EvaluationSettings(), seed=0)
-    truth, made = surface(asset, clip, clip.motion), surface(asset, clip, 0 * clip.motion)
-    observed = observed_truth(asset, clip)
+    reference = Reference.of(asset, clip)
+    truth, observed = reference.truth, reference.observed
     if noise:
         assert clip.lmk_2d is not None
         rng = np.random.default_rng(0)
@@ -149,9 +149,8 @@ def scores_of(asset: HeadAsset, clip: Clip, kind: str = "mouth", noise: float = 
         assert clip.lmk_visible is not None
         points[~clip.lmk_visible] += noise * rng.normal(size=points[~clip.lmk_visible].shape)
         truth = replace(truth, vertices=vertices, landmarks=landmarks)
-        clip = replace(clip, lmk_2d=points)
-    still = surface(asset, clip, 0 * clip.motion)
-    return score(asset, clip, truth, made, 0 * clip.motion, case.visible, case.occlusion.frames, still).values
+        reference = replace(reference, truth=truth, clip=replace(clip, lmk_2d=points))
+    return score(Prediction.of(reference, 0 * clip.motion, case.visible, case.occlusion.frames)).values
 
 
 def test_all_visible_scores_as_if_nobody_had_observed(files: Files, clip: Clip) -> None:

@@ -6,7 +6,7 @@ import csv
 import re
 import shutil
 import sys
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 
 import h5py
@@ -33,7 +33,9 @@ from occlufacediff.evaluation.predictions import read_motion, read_occlusion
 from occlufacediff.face_mesh import LIPS
 from occlufacediff.models.checkpoint import checkpoint_info, load_denoiser, load_motion_prior
 from occlufacediff.models.provenance import TrainingOrigin, clips_digest
-from occlufacediff.stages.evaluate import Tables, evaluate
+from occlufacediff.stages.evaluation_tables import Tables, write_tables
+from occlufacediff.stages.sample_motions import Checkpoints, sample_subject
+from occlufacediff.stages.score_motions import score_subject
 from occlufacediff.stages.train import train_denoiser, train_motion_prior
 from occlufacediff.training import loop as training_loop
 from occlufacediff.training.loop import CLOCK_COLUMNS
@@ -284,26 +286,43 @@ def test_dropping_sound_and_landmarks_trains_the_branches_of_guidance(
     assert (tokens[1] != 0).any()
 
 
-def evaluated(files: Files, prior: Path, denoiser: Path, out: Path, settings: EvaluationSettings) -> list[Path]:
-    """Means, values by clip, predictions and failures, written into ``out``."""
-    outputs = [out / name for name in ("m.csv", "c.csv", "p.h5", "f.csv")]
-    evaluate(
+def evaluated(files: Files, prior: Path, denoiser: Path, out: Path, settings: EvaluationSettings) -> Tables:
+    """Sample, score and write the tables of all subjects of the split, into ``out``."""
+    tables = Tables(*(out / f"{item.name}.csv" for item in fields(Tables)))
+    scores = []
+    for clips, audio, coefficients in zip(files.clips, files.audio, files.coefficients, strict=True):
+        subject = clips.stem
+        motions, failed = (out / "motions" / f"{subject}.{ending}" for ending in ("h5", "csv"))
+        sample_subject(
+            subject,
+            files.manifest,
+            clips,
+            audio,
+            coefficients,
+            files.head,
+            Checkpoints(prior, denoiser),
+            motions,
+            failed,
+            settings=settings,
+            reconstruction=ReconstructionSettings(),
+            seed=4,
+            occlusion_seed=4,
+            device="cpu",
+        )
+        scores.append([out / folder / f"{subject}.csv" for folder in ("scores", "failures")])
+        score_subject(subject, motions, failed, clips, audio, coefficients, files.head, *scores[-1])
+    write_tables(
         files.manifest,
-        files.clips,
-        files.audio,
-        files.coefficients,
+        [pair[0] for pair in scores],
+        [pair[1] for pair in scores],
         files.head,
-        prior,
-        denoiser,
-        *outputs,
-        Tables(*(out / name for name in ("paired.csv", "groups.csv", "main.md", "main.tex"))),
+        [prior, denoiser],
+        tables,
         dataset="small",
         settings=settings,
-        reconstruction=ReconstructionSettings(),
-        seed=4,
-        device="cpu",
+        occlusion_seed=4,
     )
-    return outputs
+    return tables
 
 
 def test_the_protocol_scores_every_method_and_occlusion(
@@ -318,9 +337,10 @@ def test_the_protocol_scores_every_method_and_occlusion(
         steps=2,
     )
     outputs = [evaluated(files, prior, denoiser, tmp_path / str(run), settings) for run in range(2)]
-    assert outputs[0][0].read_bytes() == outputs[1][0].read_bytes()
-    assert outputs[0][2].read_bytes() == outputs[1][2].read_bytes()
-    table = pd.read_csv(outputs[0][0]).set_index(["method", "occlusion", "metric"])
+    motions = [tmp_path / str(run) / "motions" / "C1.h5" for run in range(2)]
+    assert outputs[0].metrics.read_bytes() == outputs[1].metrics.read_bytes()
+    assert motions[0].read_bytes() == motions[1].read_bytes()
+    table = pd.read_csv(outputs[0].metrics).set_index(["method", "occlusion", "metric"])
     # Rows of the truth hold what can be measured without a prediction, such as its jitter.
     assert set(table.index.get_level_values("method")) == {*settings.methods, "truth"}
     assert (table["n"] == 2).all()
@@ -329,17 +349,17 @@ def test_the_protocol_scores_every_method_and_occlusion(
     assert ("ours", "none", "lve_hidden") not in table.index
     hidden = table.loc[("interpolation", "audio_driven", "lve_hidden"), "mean"]
     assert hidden == pytest.approx(table.loc[("neutral", "audio_driven", "lve"), "mean"])
-    exp, jaw = read_motion(outputs[0][2], "mouth", "ours", "C1/happy/level_1/000")
+    exp, jaw = read_motion(motions[0], "mouth", "ours", "C1/happy/level_1/000")
     assert exp.shape == (70, 6)
     assert jaw.shape == (70, 3)
-    occlusion, visible = read_occlusion(outputs[0][2], "audio_driven", "C1/happy/level_1/000")
+    occlusion, visible = read_occlusion(motions[0], "audio_driven", "C1/happy/level_1/000")
     assert occlusion.frames.all()
     assert not visible.any()
-    occlusion, visible = read_occlusion(outputs[0][2], "picture", "C1/happy/level_1/000")
+    occlusion, visible = read_occlusion(motions[0], "picture", "C1/happy/level_1/000")
     assert np.array_equal(occlusion.picture, picture)
     assert 0 < visible.mean() < 1
     with pytest.raises(AssetError, match="mouth/theirs"):
-        read_motion(outputs[0][2], "mouth", "theirs", "C1/happy/level_1/000")
+        read_motion(motions[0], "mouth", "theirs", "C1/happy/level_1/000")
 
 
 def test_a_clip_without_the_region_fails_and_the_others_are_scored(
@@ -354,9 +374,9 @@ def test_a_clip_without_the_region_fails_and_the_others_are_scored(
         landmarks[...] = points
     settings = EvaluationSettings(occlusions=("none", "mouth", "upper"), methods=("neutral",), steps=2)
     outputs = evaluated(replace(files, clips=[*files.clips[:-1], clips]), prior, denoiser, tmp_path / "out", settings)
-    counts = pd.read_csv(outputs[0]).groupby("occlusion")["n"].max().to_dict()
+    counts = pd.read_csv(outputs.metrics).groupby("occlusion")["n"].max().to_dict()
     assert counts == {"none": 2, "mouth": 1, "upper": 2}
-    failures = pd.read_csv(outputs[3], dtype=str)
+    failures = pd.read_csv(outputs.failures, dtype=str)
     assert failures[["occlusion", "subject", "clip", "reason"]].values.tolist() == [
         ["mouth", "C1", "happy/level_1/001", "no_region"]
     ]

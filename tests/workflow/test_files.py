@@ -73,7 +73,7 @@ def test_rule_is_complete_and_in_order(name, text):
     assert re.fullmatch(r"[a-z]+(_[a-z]+)+", name)
 
 
-@pytest.mark.parametrize("name", ["predict_video", "evaluate_methods", "run_benchmark"])
+@pytest.mark.parametrize("name", ["predict_video", "sample_motions", "run_benchmark"])
 def test_rules_that_hide_under_pictures_see_them_change(name):
     assert "pictures=occluders_state(" in _rules()[name]
 

@@ -38,7 +38,9 @@ def test_a_finetuned_run_is_compared_with_its_checkpoint(tree: Tree):
     assert tree.plan(config=config) == {
         "keep_motion_prior": 1,
         "train_denoiser": 1,
-        "evaluate_methods": 1,
+        "sample_motions": 1,
+        "score_motions": 1,
+        "write_evaluation_tables": 1,
         "make_report": 1,
     }
     result = tree.run(config=config)

@@ -16,6 +16,8 @@ import pytest
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
 
 SUBJECTS = 3
+#: Rules of the evaluation; one subject is of the test split.
+EVALUATION = {"sample_motions": 1, "score_motions": 1, "write_evaluation_tables": 1}
 AFTER_CROP = {
     "fit_coefficients": SUBJECTS,
     "pack_face": SUBJECTS,
@@ -23,7 +25,7 @@ AFTER_CROP = {
     "build_manifest": 1,
     "train_motion_prior": 1,
     "train_denoiser": 1,
-    "evaluate_methods": 1,
+    **EVALUATION,
     "make_report": 1,
 }
 AFTER_AUDIO = set(AFTER_CROP) - {"fit_coefficients", "pack_face"}
@@ -86,7 +88,7 @@ def test_touched_file_of_the_same_content_reruns_nothing(tree):
 
 def test_another_run_shares_all_preprocessing(tree):
     runs = tree.override("run: {name: second, seed: 7}")
-    training = {"train_motion_prior": 1, "train_denoiser": 1, "evaluate_methods": 1, "make_report": 1}
+    training = {"train_motion_prior": 1, "train_denoiser": 1, **EVALUATION, "make_report": 1}
     assert tree.plan(config=runs) == training
     assert tree.plan() == {}
 
@@ -130,14 +132,21 @@ def test_visibility_reruns_crop_and_what_follows_but_no_detection_and_no_sound(t
 
 def test_training_option_reruns_training_and_what_follows(tree):
     changed = tree.override("denoiser: {loop: {learning_rate: 0.0005}}")
-    assert tree.plan(config=changed) == {"train_denoiser": 1, "evaluate_methods": 1, "make_report": 1}
+    assert tree.plan(config=changed) == {"train_denoiser": 1, **EVALUATION, "make_report": 1}
     changed = tree.override("motion_prior: {kl_weight: 0.001}")
     assert set(tree.plan(config=changed)) == {
         "train_motion_prior",
         "train_denoiser",
-        "evaluate_methods",
+        *EVALUATION,
         "make_report",
     }
+
+
+def test_settings_of_the_tables_rerun_neither_sampling_nor_scores(tree):
+    changed = tree.override("evaluation: {bootstrap: 300}")
+    assert tree.plan(config=changed) == {"write_evaluation_tables": 1, "make_report": 1}
+    changed = tree.override("evaluation: {steps: 3}")
+    assert tree.plan(config=changed) == {**EVALUATION, "make_report": 1}
 
 
 def test_device_and_workers_change_nothing(tree):
@@ -149,7 +158,9 @@ def test_device_and_workers_change_nothing(tree):
     [
         ("landmarks/detect.py", {"detect_landmarks"}, {"crop_faces"} | set(AFTER_CROP)),
         ("stages/audio.py", {"extract_audio"}, AFTER_AUDIO),
-        ("evaluation/baselines.py", {"evaluate_methods"}, {"make_report"}),
+        ("evaluation/methods.py", {"sample_motions"}, {*EVALUATION, "make_report"}),
+        ("evaluation/field_metrics.py", {"score_motions"}, {"write_evaluation_tables", "make_report"}),
+        ("evaluation/bootstrap.py", {"write_evaluation_tables", "make_report"}, set()),
         ("reporting/plots.py", {"make_report"}, set()),
     ],
 )
@@ -175,7 +186,7 @@ def test_comment_reruns_nothing(tree):
         f"landmarks/{SUBJECT}.h5",
         f"coefficients/{SUBJECT}.csv",
         f"archives/{SUBJECT}/audio.tar",
-        "runs/main/evaluation/predictions.h5",
+        "runs/main/evaluation/motions/M103.h5",
         "runs/main/denoiser/model.safetensors",
     ],
 )

@@ -1,0 +1,161 @@
+"""Stage: the tables of an evaluation, from the scores of all subjects."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pandas as pd
+from pandas.api.types import union_categoricals
+
+from occlufacediff.config.evaluation import EvaluationSettings
+from occlufacediff.errors import AssetError
+from occlufacediff.evaluation import aggregation
+from occlufacediff.evaluation.metrics import TRUTH
+from occlufacediff.evaluation.rows import BY_CLIP_COLUMNS, read_failures, scored_rows
+from occlufacediff.evaluation.training_overlap import SEEN, seen_in_training
+from occlufacediff.files import written_aside
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.digest import head_attributes
+from occlufacediff.models.checkpoint import checkpoint_info
+from occlufacediff.occlusion.occluder_images import occluder_digests
+from occlufacediff.reporting import main_table
+from occlufacediff.workflow.shards import key
+
+LOG = logging.getLogger(__name__)
+
+_NUMBERS = "%.6g"
+_NAMES = [name for name in BY_CLIP_COLUMNS if name not in ("value", "weight")]
+
+
+@dataclass(frozen=True)
+class Tables:
+    """Files of the tables.
+
+    Attributes:
+        metrics: means over clips with intervals (`aggregation.MEANS_COLUMNS`, ``seen_in_training``, ``protocol``).
+        by_clip: one row per clip, method, occlusion and metric (`rows.BY_CLIP_COLUMNS`).
+        failures: clips that failed (`rows.FAILURE_COLUMNS`).
+        paired: differences of methods on the same clips (`aggregation.PAIRED_COLUMNS`).
+        by_group: means by emotion, level and subject (`aggregation.GROUPED_COLUMNS`).
+        markdown: the main result.
+        latex: the main result.
+    """
+
+    metrics: Path
+    by_clip: Path
+    failures: Path
+    paired: Path
+    by_group: Path
+    markdown: Path
+    latex: Path
+
+
+def write_tables(
+    manifest: Path,
+    scores: Sequence[Path],
+    failures: Sequence[Path],
+    head: Path,
+    networks: Sequence[Path],
+    tables: Tables,
+    *,
+    dataset: str,
+    settings: EvaluationSettings,
+    occlusion_seed: int,
+) -> None:
+    """Join the scores of all subjects and write their means, differences and groups.
+
+    The headline is ``lve``: over all frames of a clip, as published; ``lve_hidden`` is over the occluded frames only.
+    Rows of the method ``truth`` are metrics of the truth itself.
+
+    ``seen_in_training`` is a key of `evaluation.training_overlap.SEEN`: what training used of these clips. Evaluations
+    with equal ``protocol`` have the same occlusions of equal clips, so their clips can be compared in pairs.
+
+    Args:
+        manifest: manifest of the data set.
+        scores: tables of `stages.score_motions`, one per subject.
+        failures: clips that failed, one table per subject.
+        head: head model.
+        networks: checkpoints of the evaluated networks; only their descriptions are read.
+        tables: files to write.
+        dataset: name of the data set, to compare it with the data that the networks were trained on.
+        settings: of the protocol.
+        occlusion_seed: of occlusions; it also seeds the bootstrap.
+
+    Raises:
+        AssetError: every clip failed, or a file is missing or damaged.
+        StorageError: a file cannot be read or written.
+    """
+    rows = scored_rows(manifest, settings.split, settings.max_clips)
+    provenances = [checkpoint_info(folder).provenance for folder in networks]
+    sentences = {clip: sentence for clip, sentence in rows.clip_sentences().items()}
+    seen = seen_in_training(provenances, dataset, sentences)
+    LOG.log(logging.INFO if seen in ("no", "no_subjects") else logging.WARNING, SEEN[seen])
+    failed = pd.concat([read_failures(path) for path in failures], ignore_index=True)
+    by_clip = read_scores(scores, settings.occlusions)
+    if by_clip.empty:
+        raise AssetError(_nothing_scored(failed, manifest))
+    for line in failed.itertuples():
+        LOG.warning("%s/%s failed: %s: %s", line.subject, line.clip, line.reason, line.message)
+    draws = settings.bootstrap, occlusion_seed
+    means = aggregation.means(by_clip, *draws)
+    means = means.assign(seen_in_training=seen, protocol=_protocol_digest(settings, occlusion_seed, head))
+    for path, table in (
+        (tables.metrics, means),
+        (tables.by_clip, by_clip),
+        (tables.failures, failed),
+        (tables.paired, aggregation.paired(by_clip, *draws)),
+        (tables.by_group, aggregation.by_group(by_clip, *draws)),
+    ):
+        with written_aside(path) as aside:
+            table.to_csv(aside, index=False, float_format=_NUMBERS, lineterminator="\n")
+    for path, text in ((tables.markdown, main_table.markdown(means)), (tables.latex, main_table.latex(means))):
+        with written_aside(path) as aside:
+            aside.write_text(text, encoding="utf-8")
+
+
+def read_scores(paths: Sequence[Path], occlusions: Sequence[str]) -> pd.DataFrame:
+    """Scores of all subjects, `rows.BY_CLIP_COLUMNS`: by occlusion, then method, the method `TRUTH` last.
+
+    Names are categories: a table of 10,000 clips has millions of rows.
+    """
+    frames = [
+        pd.read_csv(
+            path,
+            dtype=dict.fromkeys(_NAMES, "category") | {"value": float, "weight": float},
+            keep_default_na=False,
+            float_precision="round_trip",
+        )
+        for path in paths
+    ]
+    frames = [frame for frame in frames if not frame.empty]
+    if not frames:
+        return pd.DataFrame(columns=BY_CLIP_COLUMNS)
+    columns = {name: union_categoricals([frame[name] for frame in frames]) for name in _NAMES}
+    joined = pd.DataFrame(
+        columns
+        | {name: pd.concat([frame[name] for frame in frames], ignore_index=True) for name in ("value", "weight")}
+    )[BY_CLIP_COLUMNS]
+    methods = [name for name in joined["method"].unique() if name != TRUTH]
+    for name, order in (("occlusion", occlusions), ("method", [*methods, TRUTH])):
+        joined[name] = joined[name].cat.set_categories(order)
+    return joined.sort_values(["occlusion", "method"], kind="stable", ignore_index=True)
+
+
+def _nothing_scored(failed: pd.DataFrame, manifest: Path) -> str:
+    if failed.empty:
+        return f"evaluation: no clip was scored; see the column reason of {manifest}"
+    first = failed.iloc[0]
+    return (
+        f"evaluation: all {failed.groupby(['subject', 'clip']).ngroups} clips failed (first "
+        f"{first['subject']}/{first['clip']}: {first['reason']}: {first['message']})"
+    )
+
+
+def _protocol_digest(settings: EvaluationSettings, occlusion_seed: int, head: Path) -> str:
+    """Digest of the split, the head model and everything that determines the occlusions."""
+    pictures = occluder_digests(settings.occlusion.pictures, settings.occlusions)
+    occlusion = replace(settings.occlusion, pictures=None)
+    return key(settings.split, occlusion, occlusion_seed, head_attributes(HeadAsset.load(head)), pictures)[:12]
