@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Any, Literal, get_args
 
 from occlufacediff.config.constraints import DISTINCT, Count, GuidanceWeight, Limits, Section, SolverSteps
 from occlufacediff.config.occlusion import OcclusionKind, OcclusionSettings
@@ -52,7 +52,8 @@ class EvaluationSettings(Section):
 
     def of_sampling(self) -> EvaluationSettings:
         """The settings with defaults for the keys that scores and tables use only: motions do not depend on them."""
-        return replace(self, **{item.name: item.default for item in fields(self) if item.name in SCORING_KEYS})
+        defaults: dict[str, Any] = {item.name: item.default for item in fields(self) if item.name in SCORING_KEYS}
+        return replace(self, **defaults)
 
     def __post_init__(self) -> None:
         if "picture" in self.occlusions and self.occlusion.pictures is None:

@@ -176,7 +176,7 @@ def _joined(parts: Iterable[Part]) -> Scores:
     for part in parts:
         for name, (value, weight) in part.items():
             if value is not None:
-                values[name] = value
+                values[name] = float(value)
                 if weight is not None:
                     weights[name] = float(weight)
     return Scores(values, weights)
@@ -323,8 +323,8 @@ def _dynamics_metrics(prediction: Prediction) -> Part:
         result["mtm"], result["lip_extrema_matched"] = (late, None), (matched, None)
     upper = upper_face(asset)
     if upper is not None:
-        surfaces = (one.vertices[:, upper] for one in (truth, predicted, still))
-        deviation = field_metrics.fdd(*surfaces, observed.vertices[:, upper])
+        true, made, rest = (one.vertices[:, upper] for one in (truth, predicted, still))
+        deviation = field_metrics.fdd(true, made, rest, observed.vertices[:, upper])
         if deviation is not None:
             result["fdd"], result["fdd_absolute"] = (deviation, None), (abs(deviation), None)
     lips = asset.regions["lips"]

@@ -90,8 +90,7 @@ def write_tables(
     """
     rows = scored_rows(manifest, settings.split, settings.max_clips)
     provenances = [checkpoint_info(folder).provenance for folder in networks]
-    sentences = {clip: sentence for clip, sentence in rows.clip_sentences().items()}
-    seen = seen_in_training(provenances, dataset, sentences)
+    seen = seen_in_training(provenances, dataset, rows.clip_sentences())
     LOG.log(logging.INFO if seen in ("no", "no_subjects") else logging.WARNING, SEEN[seen])
     failed = pd.concat([read_failures(path) for path in failures], ignore_index=True)
     by_clip = read_scores(scores, settings.occlusions)
@@ -133,11 +132,13 @@ def read_scores(paths: Sequence[Path], occlusions: Sequence[str]) -> pd.DataFram
     frames = [frame for frame in frames if not frame.empty]
     if not frames:
         return pd.DataFrame(columns=BY_CLIP_COLUMNS)
-    columns = {name: union_categoricals([frame[name] for frame in frames]) for name in _NAMES}
-    joined = pd.DataFrame(
-        columns
-        | {name: pd.concat([frame[name] for frame in frames], ignore_index=True) for name in ("value", "weight")}
-    )[BY_CLIP_COLUMNS]
+    columns = {
+        name: union_categoricals([frame[name] for frame in frames])
+        if name in _NAMES
+        else pd.concat([frame[name] for frame in frames], ignore_index=True)
+        for name in BY_CLIP_COLUMNS
+    }
+    joined = pd.DataFrame(columns)
     methods = [name for name in joined["method"].unique() if name != TRUTH]
     for name, order in (("occlusion", occlusions), ("method", [*methods, TRUTH])):
         joined[name] = joined[name].cat.set_categories(order)

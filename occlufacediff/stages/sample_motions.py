@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import h5py
+import torch
 
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
@@ -153,7 +154,7 @@ def sample_subject(
     remove_parts(parts)
 
 
-def _load(checkpoints: Checkpoints, asset: HeadAsset, device: object) -> tuple[Network, Network | None]:
+def _load(checkpoints: Checkpoints, asset: HeadAsset, device: torch.device) -> tuple[Network, Network | None]:
     (prior, _), (denoiser, _) = load_networks(checkpoints.motion_prior, checkpoints.denoiser, asset, device=device)
     if checkpoints.initial is None:
         return Network(denoiser, prior), None

@@ -43,8 +43,8 @@ def score_subject(
     """Write the metrics of a subject's motions, `rows.BY_CLIP_COLUMNS` in full precision, and the clips that failed.
 
     Clips are scored one by one, so the memory of a process does not depend on their number. The surfaces of the truth
-    are computed once per clip. A scored clip is a part, so a killed job continues where it stopped. A clip whose scoring
-    raises an error is left out under that occlusion, for all methods, and listed in ``failures_csv``.
+    are computed once per clip. A scored clip is a part, so a killed job continues where it stopped. A clip whose
+    scoring raises an error is left out under that occlusion, for all methods, and listed in ``failures_csv``.
 
     Args:
         subject: its name.
@@ -127,16 +127,7 @@ def _score_clip(
                         several = () if samples is None else list(samples)
                         found[method] = score(Prediction.of(reference, motion, visible, occlusion.frames, several))
                     lines += [
-                        (
-                            method,
-                            kind,
-                            subject,
-                            name,
-                            metric,
-                            unit_of(metric),
-                            repr(float(value)),
-                            scores.weight(metric),
-                        )
+                        (method, kind, subject, name, metric, unit_of(metric), repr(value), scores.weight(metric))
                         for method, scores in {**found, TRUTH: of_truth}.items()
                         for metric, value in scores.values.items()
                     ]
