@@ -114,6 +114,8 @@ def main() -> None:
     is_flag=True,
     help="Published sampling: DDIM, 100 steps, no overlap of windows, any audio, no adaptation or refinement.",
 )
+@click.option("--export", multiple=True, metavar="FORMAT", help="Also write the motion for other programs: glb.")
+@click.option("--no-viewer", is_flag=True, help="Do not write viewer.html.")
 @click.option("--overwrite", is_flag=True, help="Replace results of another video with the same file name.")
 @click.option("--profile", is_flag=True, help="Print the time of each step.")
 def predict(
@@ -132,10 +134,12 @@ def predict(
     guidance_all: float | None,
     guidance_audio: float | None,
     as_published: bool,
+    export: tuple[str, ...],
+    no_viewer: bool,
     overwrite: bool,
     profile: bool,
 ) -> None:
-    """Compute the facial motion of VIDEO (motion.npz) and an animation (animation.mp4)."""
+    """Compute the facial motion of VIDEO: motion.npz, an animation (animation.mp4) and a 3D view (viewer.html)."""
     from occlufacediff.commands.predict import run
 
     run(
@@ -153,9 +157,38 @@ def predict(
         steps=steps,
         guidance=(guidance_all, guidance_audio),
         as_published=as_published,
+        viewer=not no_viewer,
+        export=export,
         overwrite=overwrite,
         profile=profile,
     )
+
+
+@main.command()
+@click.argument("motion", type=click.Path(path_type=Path))
+@click.option(
+    "--to", "formats", multiple=True, required=True, metavar="FORMAT", help="Format, repeatable or with commas: glb."
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Output folder; default: the folder of MOTION. The files have the name of MOTION.",
+)
+@click.option(
+    "--head",
+    type=click.Path(path_type=Path),
+    help="Head model (.npz); default: the motion's head in resources/heads, else the open head.",
+)
+@click.option(
+    "--unbounded",
+    is_flag=True,
+    help="Write the coefficients unchanged instead of fitting them to the range 0 to 1.",
+)
+def export(motion: Path, formats: tuple[str, ...], out: Path | None, head: Path | None, unbounded: bool) -> None:
+    """Write MOTION (a motion.npz of `predict`) for other programs."""
+    from occlufacediff.commands.export import run
+
+    run(motion, formats, out=out, head=head, unbounded=unbounded)
 
 
 @main.command()

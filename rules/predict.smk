@@ -12,7 +12,13 @@ rule predict_video:
             f"{RESULTS}/predictions/{{video}}/animation.mp4",
             caption="../report/animation.rst",
             category="Predictions",
-            labels={"video": "{video}"},
+            labels={"video": "{video}", "shows": "animation"},
+        ),
+        viewer=report(
+            f"{RESULTS}/predictions/{{video}}/viewer.html",
+            caption="../report/viewer.rst",
+            category="Predictions",
+            labels={"video": "{video}", "shows": "3D view"},
         ),
     log:
         f"{LOGS}/predict_video/{{video}}.log",

@@ -25,6 +25,8 @@ LAYERS = (
     ("landmarks", "head", "speech"),
     ("occlusion", "models"),
     ("rendering",),
+    ("export",),
+    ("viewer",),
     ("openhead",),
     ("synthetic",),
     ("datasets",),

@@ -18,8 +18,9 @@ from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import ConfigError
+from occlufacediff.export.formats import export_formats
 from occlufacediff.prediction.progress import StepTimer
-from occlufacediff.stages.predict import ANIMATION, MOTION, predict_video
+from occlufacediff.stages.predict import ANIMATION, MOTION, VIEWER, predict_video
 
 #: The published sampling: separate windows, any audio, no adaptation and no refinement.
 AS_PUBLISHED = {
@@ -86,15 +87,18 @@ def run(
     steps: int | None,
     guidance: tuple[float | None, float | None],
     as_published: bool,
+    viewer: bool,
+    export: tuple[str, ...],
     overwrite: bool,
     profile: bool,
 ) -> None:
     """Predict one video. Progress and notes go to stderr, the paths of the results to stdout.
 
     Raises:
-        ConfigError: an occluder together with another occlusion, or an option out of range.
+        ConfigError: an occluder together with another occlusion, an unknown format, or an option out of range.
         OccluFaceError: see `stages.predict.predict_video`.
     """
+    exports = export_formats(export) if export else []
     sampling: dict[str, Any] = {"guidance_all": guidance[0], "guidance_audio": guidance[1]}
     if as_published:
         sampling |= AS_PUBLISHED
@@ -125,6 +129,8 @@ def run(
             device=device,
             mask=mask,
             visibility=source,
+            viewer=viewer,
+            exports=exports,
             overwrite=overwrite,
             progress=shown,
             timer=timer,
@@ -133,5 +139,6 @@ def run(
         errors.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
     if profile:
         console.print(timing_table(len(prediction.exp), prediction.fps, timer.seconds))
-    for name in (ANIMATION, MOTION):
+    names = [ANIMATION, MOTION, *([VIEWER] if viewer else []), *(f"motion{one.suffix}" for one in exports)]
+    for name in names:
         console.print(str(out / video.stem / name), soft_wrap=True, markup=False)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from contextlib import suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,16 +16,22 @@ from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import AssetError, ConfigError
+from occlufacediff.export.audio import AUDIO_SUFFIX, write_wav
+from occlufacediff.export.formats import ExportFormat, in_range
 from occlufacediff.files import written_aside
 from occlufacediff.prediction.pipeline import Prediction, Predictor
 from occlufacediff.prediction.progress import Progress, StepTimer, no_progress
 from occlufacediff.prediction.source import SOURCE_DIGEST, SOURCE_NAME, Source
+from occlufacediff.prediction.viewer import posed_motion_of, viewer_content
+from occlufacediff.viewer.page import viewer_page
 
 #: Files in the result folder of a video.
-MOTION, ANIMATION = "motion.npz", "animation.mp4"
+MOTION, ANIMATION, VIEWER = "motion.npz", "animation.mp4", "viewer.html"
 
 
-def _check_before_work(checkpoint_dir: Path, out_dir: Path, video: Path, source: Source, overwrite: bool) -> None:
+def _check_before_work(
+    checkpoint_dir: Path, out_dir: Path, video: Path, source: Source, names: Sequence[str], overwrite: bool
+) -> None:
     """Report wrong inputs and outputs before anything is loaded."""
     for name in ("motion_prior", "denoiser"):
         if not (checkpoint_dir / name).exists():
@@ -37,7 +45,7 @@ def _check_before_work(checkpoint_dir: Path, out_dir: Path, video: Path, source:
     folder = out_dir / video.stem
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"out {out_dir}: {folder} is a file, but results go to a folder of that name; give --out")
-    for file in (folder / MOTION, folder / ANIMATION):
+    for file in (folder / name for name in names):
         if file.is_dir():
             raise ConfigError(f"out {out_dir}: {file} is a folder, but a file is written there; move it away")
     if (folder / MOTION).exists() and not overwrite:
@@ -74,11 +82,16 @@ def predict_video(
     crop: CropSettings | None = None,
     reconstruction: ReconstructionSettings | None = None,
     visibility: VisibilitySettings | None = None,
+    viewer: bool = True,
+    exports: Sequence[ExportFormat] = (),
     overwrite: bool = False,
     progress: Progress = no_progress,
     timer: StepTimer | None = None,
 ) -> Prediction:
-    """Predict a video and write ``out_dir/<stem>/motion.npz`` and ``animation.mp4``; after an error neither exists.
+    """Predict a video and write its files to ``out_dir/<stem>/``; after an error none of them exists.
+
+    The files are ``motion.npz``, ``animation.mp4``, ``viewer.html``, and for each export ``motion<suffix>`` and the
+    audio as ``motion.wav``.
 
     Args:
         video: any file with a video track; its audio is used if there is any.
@@ -94,6 +107,8 @@ def predict_video(
         reconstruction: settings of the fit of identity, pose and camera; None for the defaults.
         visibility: source of visibility (source ``masks`` finds masks by the video's name without suffix); None for
             no source.
+        viewer: write ``viewer.html``.
+        exports: formats to write too.
         overwrite: replace existing results of another video.
         progress: called during each step.
         timer: measures each step.
@@ -106,7 +121,9 @@ def predict_video(
     """
     timer = timer or StepTimer()
     source = Source.of(video)
-    _check_before_work(checkpoint_dir, out_dir, video, source, overwrite)
+    exported = {f"motion{one.suffix}": one for one in exports}
+    names = [MOTION, ANIMATION, *([VIEWER] if viewer else []), *exported]
+    _check_before_work(checkpoint_dir, out_dir, video, source, names, overwrite)
     with timer.step("loading"):
         predictor = Predictor(
             checkpoint_dir,
@@ -123,12 +140,33 @@ def predict_video(
         SOURCE_NAME: np.asarray(source.name),
         SOURCE_DIGEST: np.asarray(source.digest),
     }
+    if exported and prediction.audio.has_track:
+        names.append(f"motion{AUDIO_SUFFIX}")
     folder = out_dir / video.stem
     try:
-        with written_aside(folder / MOTION) as motion, written_aside(folder / ANIMATION) as animation:
-            with motion.open("wb") as file:
+        with ExitStack() as stack:
+            paths = {name: stack.enter_context(written_aside(folder / name)) for name in names}
+            with paths[MOTION].open("wb") as file:
                 np.savez_compressed(file, **arrays)
-            predictor.animate(prediction, animation, progress=progress, timer=timer)
+            predictor.animate(prediction, paths[ANIMATION], progress=progress, timer=timer)
+            if exported:
+                with timer.step("export"):
+                    motion, note = in_range(posed_motion_of(prediction, video.stem), predictor.head)
+                    for name, one in exported.items():
+                        one.write(paths[name], motion, predictor.head)
+                    if prediction.audio.has_track:
+                        write_wav(paths[f"motion{AUDIO_SUFFIX}"], prediction.audio.waveform)
+                    prediction = replace(prediction, notes=(*prediction.notes, f"export: {note}"))
+            if viewer:
+                with timer.step("viewer"):
+                    content = viewer_content(
+                        prediction,
+                        predictor.head,
+                        video.stem,
+                        files=[name for name in names if name != VIEWER],
+                        animation=ANIMATION,
+                    )
+                    paths[VIEWER].write_text(viewer_page(content, video.stem), encoding="utf-8")
     except BaseException:
         with suppress(OSError):
             folder.rmdir()

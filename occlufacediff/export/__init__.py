@@ -1,0 +1,1 @@
+"""Motion as files for other programs."""

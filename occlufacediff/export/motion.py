@@ -1,0 +1,103 @@
+"""The motion of one clip with its identity and head pose, as exports and the viewer need it."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.errors import ConfigError
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.digest import HEAD_DIGEST, HEAD_NAME, require_head
+
+Float = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class PosedMotion:
+    """Motion and head pose of T frames, and the identity.
+
+    Attributes:
+        name: shown as the name of the animation.
+        exp: (T, E) expression coefficients.
+        jaw: (T, 3) jaw rotation, axis-angle, radians.
+        global_pose: (T, 3) head rotation, axis-angle, radians.
+        shape: (S,) identity coefficients.
+        fps: frames a second.
+    """
+
+    name: str
+    exp: Float
+    jaw: Float
+    global_pose: Float
+    shape: Float
+    fps: float
+
+    @property
+    def frames(self) -> int:
+        """Number of frames T."""
+        return len(self.exp)
+
+
+def read_motion(path: Path) -> dict[str, NDArray[np.generic]]:
+    """All entries of a ``motion.npz``.
+
+    Raises:
+        ConfigError: there is no such file, or it is no readable npz without pickles.
+    """
+    if not path.is_file():
+        raise ConfigError(f"motion {path}: there is no such file; give the motion.npz that `predict` wrote")
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return {name: file[name] for name in file.files}
+    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
+        raise ConfigError(
+            f"motion {path}: is not a readable .npz file ({error}); give the motion.npz that `predict` wrote"
+        ) from error
+
+
+def posed_motion(path: Path, entries: dict[str, NDArray[np.generic]], head: HeadAsset) -> PosedMotion:
+    """The motion in the entries of a ``motion.npz``, checked against the head model.
+
+    Args:
+        path: the file, for messages.
+        entries: see `read_motion`.
+        head: the head model.
+
+    Raises:
+        AssetError: the motion belongs to another head model.
+        ConfigError: an entry is missing, has a wrong shape or holds values that are not finite.
+    """
+    identity = {name: str(entries[name]) for name in (HEAD_NAME, HEAD_DIGEST) if name in entries}
+    require_head(path, identity, head, "give the head model of the motion with --head")
+    frames = len(entries["exp"]) if np.ndim(entries.get("exp")) else 0
+    needed = {
+        "exp": (frames, head.n_exp),
+        "jaw": (frames, 3),
+        "global_pose": (frames, 3),
+        "shape": (head.n_shape,),
+        "fps": (),
+    }
+    remedy = "give a motion.npz that `predict` wrote (docs/predict.md)"
+    arrays: dict[str, Float] = {}
+    for name, shape in needed.items():
+        if name not in entries:
+            raise ConfigError(f"motion {path}: has no entry {name!r}; {remedy}")
+        if entries[name].shape != shape or entries[name].dtype.kind not in "fiu":
+            found = f"{entries[name].dtype} of shape {entries[name].shape}"
+            raise ConfigError(f"motion {path}: entry {name!r} is {found}, needs numbers of shape {shape}; {remedy}")
+        arrays[name] = entries[name].astype(np.float32)
+        if not np.isfinite(arrays[name]).all():
+            raise ConfigError(f"motion {path}: entry {name!r} holds values that are not finite; {remedy}")
+    fps = float(arrays.pop("fps"))
+    if frames == 0 or fps <= 0:
+        raise ConfigError(f"motion {path}: has {frames} frames at {fps:g} a second, needs one or more; {remedy}")
+    return PosedMotion(name=path.parent.name or path.stem, fps=fps, **arrays)
+
+
+def head_digest_of(entries: dict[str, NDArray[np.generic]]) -> str | None:
+    """Digest of the head model in the entries of a ``motion.npz``; None if it names none."""
+    return str(entries[HEAD_DIGEST]) if HEAD_DIGEST in entries else None

@@ -1,0 +1,1 @@
+"""The viewer: heads in a web page that the mouse turns, without a network."""
