@@ -10,7 +10,8 @@ The head model in glTF's terms:
   that glTF's skinning gives the vertices of `head.skinning`.
 - Pose correctives of the jaw (FLAME) are nine more morph targets, whose weights are the entries of R - I.
 
-glTF's frame is ours: metres, y up, +z forward. Specification: glTF 2.0, sections 3.7.2 (morph targets) and 3.7.3 (skins).
+glTF's frame is ours: metres, y up, +z forward. Specification: glTF 2.0, sections 3.7.2 (morph targets) and 3.7.3
+(skins).
 """
 
 from __future__ import annotations

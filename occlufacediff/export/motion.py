@@ -73,7 +73,7 @@ def posed_motion(path: Path, entries: dict[str, NDArray[np.generic]], head: Head
     """
     identity = {name: str(entries[name]) for name in (HEAD_NAME, HEAD_DIGEST) if name in entries}
     require_head(path, identity, head, "give the head model of the motion with --head")
-    frames = len(entries["exp"]) if np.ndim(entries.get("exp")) else 0
+    frames = len(entries["exp"]) if "exp" in entries and entries["exp"].ndim else 0
     needed = {
         "exp": (frames, head.n_exp),
         "jaw": (frames, 3),

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.optimize import lsq_linear
 
 from occlufacediff.head.arkit import EXPRESSION_NAMES
 from occlufacediff.head.asset import HeadAsset
 
 Float = NDArray[np.float32]
 
-#: Sweeps over all coefficients, and the change in a sweep below which they stop.
-MOST_SWEEPS = 500
-TOLERANCE = 1e-7
+#: Weight of distances at the lips, relative to those elsewhere.
+LIP_WEIGHT = 2.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,41 +42,23 @@ def has_actions(head: HeadAsset) -> bool:
 def refit(head: HeadAsset, exp: NDArray[np.floating]) -> Refit:
     """Coefficients in [0, 1] whose surface is nearest to that of ``exp``, frame by frame.
 
-    Minimises ``|D (w - exp)|^2`` over ``0 <= w <= 1`` with the expression basis D (3 V, E), by coordinate descent on
-    the normal equations for all frames together. The problem is convex, and its solution a continuous function of
-    ``exp``, so a smooth motion stays continuous.
+    Minimises ``|S D (w - exp)|^2`` over ``0 <= w <= 1`` with the expression basis D (3 V, E); S is `LIP_WEIGHT` at the
+    lips and 1 elsewhere. The problem is convex and its solution a continuous function of ``exp``, so a smooth motion
+    stays continuous.
 
     Args:
         head: the head model.
         exp: (T, E) expression.
     """
     given = np.asarray(exp, dtype=np.float64)
-    basis = head.expdirs.reshape(-1, head.n_exp).astype(np.float64)
-    gram = basis.T @ basis
     fitted = np.clip(given, 0.0, 1.0)
-    outside = np.flatnonzero((given != fitted).any(axis=1))
-    fitted[outside] = _bounded(gram, given[outside], fitted[outside])
-    return _measured(head, given, fitted)
-
-
-def _bounded(
-    gram: NDArray[np.float64], given: NDArray[np.float64], start: NDArray[np.float64]
-) -> NDArray[np.float64]:
-    """Coordinate descent for ``(w - given)' gram (w - given)`` with w in [0, 1]."""
-    values = start.copy()
-    gradient = (values - given) @ gram
-    moving = np.flatnonzero(np.diag(gram) > 0)
-    for _ in range(MOST_SWEEPS):
-        largest = 0.0
-        for number in moving:
-            wanted = np.clip(values[:, number] - gradient[:, number] / gram[number, number], 0.0, 1.0)
-            step = wanted - values[:, number]
-            values[:, number] = wanted
-            gradient += step[:, None] * gram[number]
-            largest = max(largest, float(np.abs(step).max(initial=0.0)))
-        if largest < TOLERANCE:
-            break
-    return values
+    scale = np.ones(head.n_vertices)
+    scale[head.regions.get("lips", np.empty(0, dtype=np.int64))] = LIP_WEIGHT
+    # |S D x| = |R x| with the triangular factor R (E, E).
+    factor = np.linalg.qr((head.expdirs * scale[:, None, None]).reshape(-1, head.n_exp).astype(np.float64), mode="r")
+    for frame in np.flatnonzero((given != fitted).any(axis=1)):
+        fitted[frame] = lsq_linear(factor, factor @ given[frame], (0, 1), method="bvls").x
+    return _measured(head, given, np.clip(fitted, 0.0, 1.0))
 
 
 def _measured(head: HeadAsset, given: NDArray[np.float64], fitted: NDArray[np.float64]) -> Refit:

@@ -47,8 +47,12 @@ def viewer_content(
         motions=[posed_motion_of(prediction, name)],
         tracks=[
             Track("confidence of the mouth, 0 to 1", [Series(prediction.confidence)]),
-            Track("visible part of the lips", [Series(visible[:, list(LIPS)].mean(axis=1))], kind="band"),
-            Track("visible part of the face", [Series(visible.mean(axis=1))], kind="band"),
+            Track(
+                "lips: blue where visible, orange where occluded",
+                [Series(visible[:, list(LIPS)].mean(axis=1))],
+                kind="band",
+            ),
+            Track("whole face", [Series(visible.mean(axis=1))], kind="band"),
         ],
         waveform=prediction.audio.waveform if prediction.audio.has_track else None,
         video=animation,

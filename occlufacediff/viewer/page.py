@@ -167,9 +167,8 @@ def viewer_element(data: dict[str, Any], number: int = 0) -> str:
     # Without "<", no text in the data can end the element.
     text = json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     name = f"ofd-data-{number}"
-    return (
-        f'<div class="ofd-viewer" data-source="{name}"></div>\n<script type="application/json" id="{name}">{text}</script>'
-    )
+    element = f'<div class="ofd-viewer" data-source="{name}"></div>'
+    return f'{element}\n<script type="application/json" id="{name}">{text}</script>'
 
 
 def viewer_style() -> str:

@@ -108,7 +108,9 @@ def test_the_official_validator_finds_nothing(tmp_path: Path, small_open_head: P
         "open": head_glb(large, [GltfScene("head", [motion_of(large, 1)])]),
         "small": head_glb(small, [GltfScene("head", [motion_of(small, 1)])]),
         "correctives": head_glb(with_correctives(small), [GltfScene("head", [motion_of(small, 1)])]),
-        "scenes": head_glb(small, [GltfScene("a", [motion_of(small, 1), motion_of(small, 2)]), GltfScene("b", [still])]),
+        "scenes": head_glb(
+            small, [GltfScene("a", [motion_of(small, 1), motion_of(small, 2)]), GltfScene("b", [still])]
+        ),
         "unmoving": head_glb(unmoving, [GltfScene("head", [motion_of(small, 1)])]),
     }
     for name, made in files.items():
@@ -122,5 +124,3 @@ def test_the_official_validator_finds_nothing(tmp_path: Path, small_open_head: P
         assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), (name, issues["messages"][:5])
         assert report["info"]["animationCount"] >= 1
     assert reports[-1]["issues"]["numErrors"] > 0
-
-

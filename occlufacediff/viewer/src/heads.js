@@ -73,9 +73,8 @@ export class Heads {
 
   /** Look at the heads from the front. */
   frontView() {
-    const mesh = this.columns[0].mesh;
-    mesh.geometry.computeBoundingBox();
-    const box = new Box3().copy(mesh.geometry.boundingBox);
+    // Not the bounding box of the geometry, which has room for all morph targets at once.
+    const box = new Box3().setFromBufferAttribute(this.columns[0].mesh.geometry.attributes.position);
     const centre = box.getCenter(new Vector3());
     this.size = box.getSize(new Vector3());
     this.controls.target.copy(centre);
@@ -89,7 +88,7 @@ export class Heads {
     const half = Math.tan((this.camera.fov * Math.PI) / 360);
     const tall = this.size.y / 2 / half;
     const wide = this.size.x / 2 / half / this.camera.aspect;
-    this.distance = 1.18 * Math.max(tall, wide) + this.size.z / 2;
+    this.distance = 1.12 * Math.max(tall, wide) + this.size.z / 2;
     this.controls.minDistance = this.distance * 0.35;
     this.controls.maxDistance = this.distance * 2.5;
   }
@@ -127,7 +126,8 @@ export class Heads {
   setTime(time) {
     for (const column of this.columns) {
       // An update by 0 seconds applies this time as it is; any other could start the animation again at its end.
-      column.action.time = time;
+      // Key frames have times of 32 bits.
+      column.action.time = Math.fround(time);
       column.mixer.update(0);
     }
   }

@@ -1,7 +1,11 @@
 // Curves and bands of a clip along the time line, and the range input that moves through it.
 
-const HEIGHTS = { band: 12, curves: 46 };
-const GAP = 5;
+const HEIGHTS = { band: 10, curves: 46 };
+const LABEL = 17;
+const WARM = [245, 170, 110];
+const COOL = [98, 160, 224];
+const GAP = 4;
+const FONT = '11.5px system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif';
 
 function colourBetween(low, high, part) {
   const mix = low.map((value, index) => Math.round(value + (high[index] - value) * part));
@@ -21,15 +25,15 @@ export class Timeline {
   }
 
   /**
-   * @param {{kind: string, series: {values: (number | null)[], colour: string, low?: number[], high?: number[]}[],
-   *   top: number}[]} tracks
+   * @param {{kind: string, label: string, top: number,
+   *   series: {values: (number | null)[], label: string, colour: string}[]}[]} tracks
    * @param {number} frames
    */
   show(tracks, frames) {
     this.tracks = tracks;
     this.frames = frames;
     this.range.max = String(frames - 1);
-    this.height = tracks.reduce((sum, track) => sum + HEIGHTS[track.kind] + GAP, 0);
+    this.height = tracks.reduce((sum, track) => sum + LABEL + HEIGHTS[track.kind] + GAP, 0);
     this.canvas.style.height = `${this.height}px`;
     this.canvas.hidden = tracks.length === 0;
   }
@@ -53,6 +57,8 @@ export class Timeline {
     paint.clearRect(0, 0, this.width, this.height);
     let top = 0;
     for (const track of this.tracks) {
+      this.drawLabels(paint, track, top);
+      top += LABEL;
       const tall = HEIGHTS[track.kind];
       paint.fillStyle = 'rgba(255,255,255,.06)';
       paint.fillRect(0, top, this.width, tall);
@@ -64,13 +70,32 @@ export class Timeline {
     paint.fillRect(Math.min(this.width - 1.5, Math.max(0, this.place(frame) - 0.75)), 0, 1.5, this.height);
   }
 
+  /** The name of a track, and the names of its series with their colours. */
+  drawLabels(paint, track, top) {
+    paint.font = FONT;
+    paint.textBaseline = 'middle';
+    const middle = top + LABEL / 2;
+    const write = (text, left) => {
+      paint.fillStyle = '#a3abb8';
+      paint.fillText(text, left, middle);
+      return left + paint.measureText(text).width + 14;
+    };
+    let left = write(track.label, 0);
+    for (const { label, colour } of track.series) {
+      if (!label) continue;
+      paint.fillStyle = colour;
+      paint.fillRect(left, middle - 4, 9, 9);
+      left = write(label, left + 13);
+    }
+  }
+
   /** One coloured cell for each frame: values from 0 (warm) to 1 (cool). */
   drawBand(paint, track, top, tall) {
-    const { values, low = [245, 170, 110], high = [98, 160, 224] } = track.series[0];
+    const { values } = track.series[0];
     const cell = this.width / this.frames;
     values.forEach((value, frame) => {
       if (value === null) return;
-      paint.fillStyle = colourBetween(low, high, value);
+      paint.fillStyle = colourBetween(WARM, COOL, value);
       paint.fillRect(frame * cell, top, cell + 0.6, tall);
     });
   }

@@ -53,7 +53,6 @@ class Viewer {
     this.range.setAttribute('aria-label', 'frame');
     this.range.addEventListener('input', () => this.seek(Number(this.range.value)));
     this.strip = element('canvas', { className: 'ofd-strip' });
-    this.legend = element('div', { className: 'ofd-legend' });
     this.time = element('span', { className: 'ofd-time' });
     this.speed = element('select', {}, SPEEDS.map((speed) => new Option(`${speed} x`, speed, speed === 1, speed === 1)));
     this.speed.setAttribute('aria-label', 'speed');
@@ -85,7 +84,6 @@ class Viewer {
         element('div', { className: 'ofd-track' }, [this.range, this.strip]),
         this.time,
       ]),
-      this.legend,
       element('div', { className: 'ofd-tools' }, [
         this.clipChoice,
         this.methods,
@@ -149,16 +147,8 @@ class Viewer {
     this.videoButton.hidden = !clip.video;
     if (!clip.video && !this.video.hidden) this.toggleVideo();
     this.timeline.show(clip.tracks, clip.frames);
-    this.legend.replaceChildren(...clip.tracks.flatMap((track) => this.legendOf(track)));
     this.showMethods(clip);
     this.redraw();
-  }
-
-  legendOf(track) {
-    const marks = track.series
-      .filter((series) => series.label)
-      .map(({ label, colour }) => element('i', { textContent: label, style: `--mark:${colour}` }));
-    return [element('span', { className: `ofd-${track.kind}` }, [`${track.label} `, ...marks])];
   }
 
   showMethods(clip) {
