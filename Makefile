@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: install run test test-quick test-long weights format config envs rulegraph layers lock unlock clean-results
+.PHONY: install run test test-quick test-long weights viewer format config envs rulegraph layers lock unlock clean-results
 
 CORES ?= $(shell nproc)
 ARGS ?=
@@ -42,6 +42,10 @@ test-long: $(STAMP)
 weights: $(STAMP)
 	@$(BIN)/snakemake --cores $(CORES) --quiet host reason $(ARGS) -- open_weights
 	cp -r results/open_weights/weights/. occlufacediff/weights/
+
+# Build the viewer's program from its sources with the pinned npm packages (needs Node.js and npm).
+viewer: $(STAMP)
+	@$(BIN)/python -m occlufacediff.viewer.build
 
 format: $(STAMP)
 	$(BIN)/ruff check --fix .

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import base64
 import hashlib
+import json
 import re
 import shutil
 import subprocess
@@ -17,6 +19,8 @@ import numpy as np
 import pytest
 import torch
 from colour_segmenter import write_colour_segmenter
+from glb_reader import Glb
+from node_tools import browser, run_node
 from PIL import Image
 from skimage import data
 from small_head import N_EXP, N_SHAPE, small_head
@@ -89,6 +93,74 @@ def test_equal_seeds_give_equal_bytes(predict: Callable[..., tuple[int, str]], t
         assert predict("talk.mp4", tmp_path / seed, "--occlusion", "mouth", "--seed", seed)[0] == 0
         for name in ("motion.npz", "animation.mp4"):
             assert ((tmp_path / seed / "talk" / name).read_bytes() == (talk / name).read_bytes()) == equal
+        # The encoder's threads decide about the end of the viewer's audio.
+        pages = [
+            re.sub(r"data:audio[^\"]*", "", (one / "talk" / "viewer.html").read_text())
+            for one in (tmp_path / seed, talk.parent)
+        ]
+        assert (pages[0] == pages[1]) == equal
+
+
+def viewer_data(folder: Path) -> dict[str, Any]:
+    """The data of a viewer's page; its glTF file is written beside it as ``embedded.glb``."""
+    page = (folder / "viewer.html").read_text(encoding="utf-8")
+    found = json.loads(page.split('<script type="application/json" id="ofd-data-0">')[1].split("</script>")[0])
+    (folder / "embedded.glb").write_bytes(base64.b64decode(found.pop("glb")))
+    return found
+
+
+def glb_weights(path: Path) -> np.ndarray:
+    """Morph weights (T, E) of the first animation of a .glb file."""
+    return next(values for (_, kind), values in Glb(path).channels(0).items() if kind == "weights").reshape(
+        FRAMES, N_EXP
+    )
+
+
+def test_the_viewer_and_exports_have_the_motion(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    status, output = predict("talk.mp4", tmp_path, "--export", "glb", "--profile")
+    assert status == 0, output
+    folder = tmp_path / "talk"
+    names = ["animation.mp4", "motion.glb", "motion.npz", "motion.wav", "viewer.html"]
+    assert sorted(path.name for path in folder.iterdir()) == names
+    assert all(str(folder / name) in output for name in names if name != "motion.wav")
+    assert {"export", "viewer"} <= set(output.split())
+    data = viewer_data(folder)
+    with np.load(folder / "motion.npz") as motion:
+        np.testing.assert_array_equal(glb_weights(folder / "embedded.glb"), motion["exp"])
+        np.testing.assert_array_equal(glb_weights(folder / "motion.glb"), motion["exp"])
+        confidence = motion["confidence"]
+        lips = motion["lmk_mask"][:, list(LIPS)].mean(axis=1)
+    (clip,) = data["clips"]
+    assert (clip["frames"], clip["fps"], clip["video"]) == (FRAMES, 25, "animation.mp4")
+    assert clip["audio"].startswith("data:audio/mp4;base64,")
+    np.testing.assert_allclose(clip["tracks"][0]["series"][0]["values"], confidence, atol=1e-3)
+    np.testing.assert_allclose(clip["tracks"][1]["series"][0]["values"], lips, atol=1e-3)
+    assert [entry["name"] for entry in data["files"]] == ["motion.npz", "animation.mp4", "motion.glb", "motion.wav"]
+
+
+def test_a_video_without_audio_has_no_audio_file_and_the_viewer_can_be_left_out(
+    predict: Callable[..., tuple[int, str]], tmp_path: Path
+) -> None:
+    status, output = predict("mute.mp4", tmp_path, "--export", "glb", "--no-viewer")
+    assert status == 0, output
+    assert sorted(path.name for path in (tmp_path / "mute").iterdir()) == ["animation.mp4", "motion.glb", "motion.npz"]
+    assert predict("mute.mp4", tmp_path)[0] == 0
+    assert viewer_data(tmp_path / "mute")["clips"][0]["audio"] is None
+
+
+@pytest.mark.slow
+def test_the_browser_shows_the_weights_of_the_motion(talk: Path) -> None:
+    shown = run_node(
+        "viewer/look_at_page.mjs", browser(), str(talk / "viewer.html"), '{"frames": [0, 7, 25], "video": true}'
+    )
+    assert (shown["problems"], shown["requests"]) == ([], [(talk / "animation.mp4").as_uri()])
+    with np.load(talk / "motion.npz") as motion:
+        for frame in (0, 7, 25):
+            (weights,) = shown["frames"][str(frame)]["heads"]
+            assert list(weights) == motion["expression_names"].tolist()
+            np.testing.assert_allclose(list(weights.values()), motion["exp"][frame], rtol=0, atol=1e-7)
+    assert abs(shown["video"]["time"] - shown["video"]["expected"]) < 0.05
+    assert 0 < shown["playing"]["frame"] < FRAMES
 
 
 def test_points_that_the_detector_never_gives_do_not_move_the_occlusion(
@@ -258,6 +330,7 @@ def test_an_occluder_image_occludes_and_is_shown(predict: Callable[..., tuple[in
         ("talk.mp4", ("--occluder", "missing.png"), "no file or folder missing.png"),
         ("talk.mp4", ("--checkpoint", "missing"), "train the networks with `make run`"),
         ("talk.mp4", ("--head", "missing.npz"), "no such file"),
+        ("talk.mp4", ("--export", "fbx"), "export: got the unknown format 'fbx', needs one or more of glb"),
         ("talk.mp4", ("--guidance-all", "nan"), "--guidance-all: got nan, needs a finite number"),
         ("talk.mp4", ("--guidance-audio", "1e30"), "--guidance-audio: got 1e+30, needs at most 20"),
     ],
@@ -308,7 +381,7 @@ def test_frames_without_a_face_are_drawn_as_occluded(
     assert np.abs(seen[120:240, 120:240].mean(axis=(0, 1)) - (118, 122, 130)).max() < 12, "hatched grey"
 
 
-@pytest.mark.parametrize("there", ["base", "base/motion.npz/", "base/animation.mp4/"])
+@pytest.mark.parametrize("there", ["base", "base/motion.npz/", "base/animation.mp4/", "base/viewer.html/"])
 def test_an_unusable_result_folder_is_rejected_first(
     predict: Callable[..., tuple[int, str]], folder: Path, tmp_path: Path, there: str
 ) -> None:

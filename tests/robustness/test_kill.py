@@ -120,7 +120,7 @@ def test_a_prediction(tree: Tree) -> None:
     assert process.returncode == 0, (tree.folder / "run.log").read_text()[-4000:]
     assert set(killer.kept) == {"predict_video"}
     found = digests(tree.results, "predictions/**/*")
-    assert {Path(name).name for name in found} == {"motion.npz", "animation.mp4"}
+    assert {Path(name).name for name in found} == {"motion.npz", "animation.mp4", "viewer.html"}
     shutil.rmtree(tree.results / "predictions")
     assert tree.run("--", "predict", config=config).returncode == 0
     assert digests(tree.results, "predictions/**/*") == found
