@@ -10,11 +10,13 @@ from typing import Any
 import click
 
 from occlufacediff import __version__
+from occlufacediff.config.names import EXPORT_FORMATS
 from occlufacediff.config.occlusion import OCCLUSION_KINDS
 from occlufacediff.errors import OccluFaceError
 from occlufacediff.threads import limit_threads
 
 Command = Callable[..., None]
+EXPORTS = ", ".join(EXPORT_FORMATS)
 
 
 def model_options(command: Command) -> Command:
@@ -114,7 +116,7 @@ def main() -> None:
     is_flag=True,
     help="Published sampling: DDIM, 100 steps, no overlap of windows, any audio, no adaptation or refinement.",
 )
-@click.option("--export", multiple=True, metavar="FORMAT", help="Also write the motion for other programs: glb.")
+@click.option("--export", multiple=True, metavar="FORMAT", help=f"Also write the motion for other programs: {EXPORTS}.")
 @click.option("--no-viewer", is_flag=True, help="Do not write viewer.html.")
 @click.option("--overwrite", is_flag=True, help="Replace results of another video with the same file name.")
 @click.option("--profile", is_flag=True, help="Print the time of each step.")
@@ -167,7 +169,12 @@ def predict(
 @main.command()
 @click.argument("motion", type=click.Path(path_type=Path))
 @click.option(
-    "--to", "formats", multiple=True, required=True, metavar="FORMAT", help="Format, repeatable or with commas: glb."
+    "--to",
+    "formats",
+    multiple=True,
+    required=True,
+    metavar="FORMAT",
+    help=f"Format, repeatable or with commas: {EXPORTS}.",
 )
 @click.option(
     "--out",
@@ -184,11 +191,23 @@ def predict(
     is_flag=True,
     help="Write the coefficients unchanged instead of fitting them to the range 0 to 1.",
 )
-def export(motion: Path, formats: tuple[str, ...], out: Path | None, head: Path | None, unbounded: bool) -> None:
+@click.option(
+    "--fps",
+    type=click.FloatRange(min=1, max=240),
+    help="Frames a second of the files; default: 60 for livelink, else those of MOTION (25).",
+)
+def export(
+    motion: Path,
+    formats: tuple[str, ...],
+    out: Path | None,
+    head: Path | None,
+    unbounded: bool,
+    fps: float | None,
+) -> None:
     """Write MOTION (a motion.npz of `predict`) for other programs."""
     from occlufacediff.commands.export import run
 
-    run(motion, formats, out=out, head=head, unbounded=unbounded)
+    run(motion, formats, out=out, head=head, unbounded=unbounded, fps=fps)
 
 
 @main.command()

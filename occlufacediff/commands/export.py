@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from occlufacediff.export.audio import AUDIO_SUFFIX, write_wav
-from occlufacediff.export.formats import export_formats, in_range
+from occlufacediff.export.formats import export_formats, in_range, write_export
 from occlufacediff.export.motion import head_digest_of, posed_motion, read_motion
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.media.audio import fit_to_frames, read_waveform
@@ -18,7 +18,15 @@ from occlufacediff.stages.open_head import head_with_digest, open_head
 from occlufacediff.stages.predict import ANIMATION
 
 
-def run(motion: Path, formats: tuple[str, ...], *, out: Path | None, head: Path | None, unbounded: bool) -> None:
+def run(
+    motion: Path,
+    formats: tuple[str, ...],
+    *,
+    out: Path | None,
+    head: Path | None,
+    unbounded: bool,
+    fps: float | None = None,
+) -> None:
     """Write a motion in some formats, and the audio of the animation beside it as WAV. Paths go to stdout.
 
     Args:
@@ -27,6 +35,7 @@ def run(motion: Path, formats: tuple[str, ...], *, out: Path | None, head: Path 
         out: folder of the files; None: that of ``motion``.
         head: head model; None: the one with the motion's digest in ``resources/heads``, else the open head.
         unbounded: write the coefficients unchanged.
+        fps: frames a second of the files; None: each format's own rate, else that of the motion.
 
     Raises:
         ConfigError: a format is unknown, or the motion cannot be read.
@@ -49,7 +58,7 @@ def run(motion: Path, formats: tuple[str, ...], *, out: Path | None, head: Path 
     paths = []
     for one in wanted:
         paths.append(folder / f"{motion.stem}{one.suffix}")
-        one.write(paths[-1], posed, asset)
+        write_export(one, paths[-1], posed, asset, fps=fps)
     animation = motion.parent / ANIMATION
     if posed.fps == FPS and animation.is_file() and probe(animation).audio is not None:
         waveform, _ = fit_to_frames(read_waveform(animation), posed.frames)

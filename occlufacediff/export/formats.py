@@ -9,6 +9,7 @@ from pathlib import Path
 from occlufacediff.errors import ConfigError
 from occlufacediff.export.motion import PosedMotion
 from occlufacediff.export.refit import has_actions, refit
+from occlufacediff.export.resampling import resampled
 from occlufacediff.head.asset import HeadAsset
 
 
@@ -21,12 +22,14 @@ class ExportFormat:
         suffix: of the file.
         title: name for people.
         write: writes a motion of a head model to a path.
+        fps: frames a second of the file by default; None: those of the motion.
     """
 
     name: str
     suffix: str
     title: str
     write: Callable[[Path, PosedMotion, HeadAsset], None]
+    fps: float | None = None
 
 
 def _write_glb(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
@@ -35,9 +38,47 @@ def _write_glb(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
     head_glb(head, [GltfScene(head.name, [motion])]).write(path)
 
 
+def _write_livelink(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
+    from occlufacediff.export.arkit import arkit_motion
+    from occlufacediff.export.livelink import CODE_RATE, write_livelink
+
+    if CODE_RATE % motion.fps:
+        raise ConfigError(
+            f"export livelink: got {motion.fps:g} frames a second, needs a rate that divides {CODE_RATE}, because time "
+            "codes count sixtieths of a second; give --fps 30 or 60"
+        )
+    write_livelink(path, arkit_motion(motion, head))
+
+
+def _write_audio2face(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
+    from occlufacediff.export.arkit import arkit_motion
+    from occlufacediff.export.audio2face import write_audio2face
+
+    write_audio2face(path, arkit_motion(motion, head))
+
+
+def _write_obj(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
+    from occlufacediff.export.obj import write_obj_sequence
+
+    write_obj_sequence(path, motion, head)
+
+
 FORMATS = {
     one.name: one
-    for one in (ExportFormat(name="glb", suffix=".glb", title="binary glTF 2.0 (morph targets)", write=_write_glb),)
+    for one in (
+        ExportFormat(name="glb", suffix=".glb", title="binary glTF 2.0 (morph targets)", write=_write_glb),
+        ExportFormat(
+            name="livelink",
+            suffix=".livelink.csv",
+            title="Live Link Face CSV (ARKit weights, Unreal)",
+            write=_write_livelink,
+            fps=60,
+        ),
+        ExportFormat(
+            name="audio2face", suffix=".a2f.json", title="Audio2Face JSON (ARKit weights)", write=_write_audio2face
+        ),
+        ExportFormat(name="obj", suffix=".obj.zip", title="OBJ sequence (one file a frame)", write=_write_obj),
+    )
 }
 
 
@@ -58,6 +99,19 @@ def export_formats(names: Iterable[str]) -> list[ExportFormat]:
         if name not in FORMATS:
             raise ConfigError(f"export: got the unknown format {name!r}, needs one or more of {known}")
     return [FORMATS[name] for name in wanted]
+
+
+def write_export(
+    one: ExportFormat, path: Path, motion: PosedMotion, head: HeadAsset, *, fps: float | None = None
+) -> None:
+    """Write a motion in a format, resampled to ``fps``, or to the format's own rate if it has one.
+
+    Raises:
+        ConfigError: the format cannot hold the head model's coefficients or this rate.
+        StorageError: the file cannot be written.
+    """
+    rate = fps or one.fps
+    one.write(path, motion if rate is None else resampled(motion, rate), head)
 
 
 def in_range(motion: PosedMotion, head: HeadAsset) -> tuple[PosedMotion, str]:

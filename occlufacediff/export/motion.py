@@ -27,6 +27,7 @@ class PosedMotion:
         global_pose: (T, 3) head rotation, axis-angle, radians.
         shape: (S,) identity coefficients.
         fps: frames a second.
+        gaze: (T, 2, 2) yaw and pitch of the subject's left and right eye, radians (`export.arkit`); None if unknown.
     """
 
     name: str
@@ -35,6 +36,7 @@ class PosedMotion:
     global_pose: Float
     shape: Float
     fps: float
+    gaze: Float | None = None
 
     @property
     def frames(self) -> int:

@@ -17,7 +17,7 @@ from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.export.audio import AUDIO_SUFFIX, write_wav
-from occlufacediff.export.formats import ExportFormat, in_range
+from occlufacediff.export.formats import ExportFormat, in_range, write_export
 from occlufacediff.files import written_aside
 from occlufacediff.prediction.pipeline import Prediction, Predictor
 from occlufacediff.prediction.progress import Progress, StepTimer, no_progress
@@ -153,7 +153,7 @@ def predict_video(
                 with timer.step("export"):
                     motion, note = in_range(posed_motion_of(prediction, video.stem), predictor.head)
                     for name, one in exported.items():
-                        one.write(paths[name], motion, predictor.head)
+                        write_export(one, paths[name], motion, predictor.head)
                     if prediction.audio.has_track:
                         write_wav(paths[f"motion{AUDIO_SUFFIX}"], prediction.audio.waveform)
                     prediction = replace(prediction, notes=(*prediction.notes, f"export: {note}"))
