@@ -60,9 +60,9 @@ def test_jaw_and_gaze_become_weights() -> None:
     gaze[0], gaze[1] = (LOOK_SIDE / 2, LOOK_UP), (-LOOK_SIDE, -LOOK_UP / 2)
     motion = arkit_motion(motion_of(2, jaw=jaw, gaze=gaze), arkit_head())
     expected = {
-        "jawOpen": (0.5, 0), "jawLeft": (1, 0), "jawRight": (0, 1), "eyeLookOutLeft": (0.5, 0), "eyeLookInRight": (0.5, 0),
-        "eyeLookInLeft": (0, 1), "eyeLookOutRight": (0, 1), "eyeLookUpLeft": (1, 0), "eyeLookDownRight": (0, 0.5),
-        "tongueOut": (0, 0),
+        "jawOpen": (0.5, 0), "jawLeft": (1, 0), "jawRight": (0, 1), "tongueOut": (0, 0),
+        "eyeLookOutLeft": (0.5, 0), "eyeLookInRight": (0.5, 0), "eyeLookInLeft": (0, 1), "eyeLookOutRight": (0, 1),
+        "eyeLookUpLeft": (1, 0), "eyeLookDownRight": (0, 0.5),
     }  # fmt: skip
     for name, weights in expected.items():
         np.testing.assert_allclose(motion.weight(name), weights, atol=1e-6, err_msg=name)
