@@ -88,7 +88,7 @@ def test_a_head_without_actions_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="are not ARKit actions"):
         arkit_motion(motion_of(), small_head())
     status, output = run(write_motion(tmp_path, small_head()), "--to", "livelink")
-    assert status == 1
+    assert status == 2
     assert "not ARKit actions" in output
     assert "Traceback" not in output
 
@@ -116,7 +116,7 @@ def test_live_link_face_as_its_importers_read_it(tmp_path: Path) -> None:
 def test_live_link_face_needs_a_rate_of_its_time_code(tmp_path: Path) -> None:
     motion = write_motion(tmp_path, arkit_head())
     status, output = run(motion, "--to", "livelink", "--fps", "25")
-    assert status == 1
+    assert status == 2
     assert "divides 60" in output
     assert run(motion, "--to", "livelink", "--fps", "30")[0] == 0
     codes = [line.split(",")[0] for line in motion.with_name("motion.livelink.csv").read_text().splitlines()[1:]]
@@ -180,5 +180,5 @@ def test_the_same_rate_changes_nothing() -> None:
 
 def test_an_unknown_format_is_named(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["export", str(write_motion(tmp_path, arkit_head())), "--to", "fbx"])
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert "unknown format 'fbx', needs one or more of glb, livelink, audio2face, obj" in result.output
