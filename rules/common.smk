@@ -29,17 +29,19 @@ from occlufacediff.prediction.source import check_replaceable
 from occlufacediff.stages.open_head import workflow_head
 from occlufacediff.synthetic.shards import shard_names
 from occlufacediff.weights import open_weights
-from occlufacediff.workflow.audio_kind import AUDIO_OF_PRESET, audio_kind
+from occlufacediff.workflow.audio_kind import AUDIO_OF_PRESET, audio_kind, evaluation_needs_phones
 from occlufacediff.workflow.chunks import names as chunk_names
 from occlufacediff.workflow.fingerprint import fingerprint
 from occlufacediff.workflow.initial_weights import FETCHED_WAV2VEC2, wav2vec2_inputs
 from occlufacediff.workflow.training_inputs import check_training
 from occlufacediff.workflow.inputs import (
     audio_archive,
+    checkpoint_files,
     check_inputs,
     check_splits,
     emote_coefficients,
     emote_landmarks,
+    evaluated_checkpoints,
     initial_checkpoint,
     masks_state,
     occluders_state,
@@ -78,6 +80,8 @@ try:
     check_inputs(cfg)
     # Subjects of the evaluated split.
     SCORED = scored_subjects(cfg)
+    # Further checkpoints to score: name of the method -> folder.
+    CHECKPOINTS = evaluated_checkpoints(cfg)
     # Archives in the shared folder: (subject, file) -> its location.
     REMOTE = archives(cfg.download) if cfg.source == "download" else {}
 except OccluFaceError as error:

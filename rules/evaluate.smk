@@ -7,12 +7,13 @@ rule sample_motions:
         manifest=manifest_with(cfg.evaluation.split, use="evaluation"),
         clips=f"{RESULTS}/clips/{{subject}}.h5",
         audio=f"{RESULTS}/audio/{{subject}}.h5",
-        phones=f"{RESULTS}/phones/{{subject}}.h5" if audio_kind(cfg) == "speech" else [],
+        phones=f"{RESULTS}/phones/{{subject}}.h5" if evaluation_needs_phones(cfg, CHECKPOINTS) else [],
         coefficients=f"{RESULTS}/coefficients/{{subject}}.h5",
         head=HEAD,
         motion_prior=network(MODELS, "motion_prior"),
         denoiser=network(MODELS, "denoiser"),
         initial=network(INITIAL, "denoiser") if INITIAL else [],
+        checkpoints=[local(file) for folder in CHECKPOINTS.values() for file in checkpoint_files(folder)],
         chunks=of_chunks(f"{EVALUATION}/motions/{{subject}}.h5", f"{EVALUATION}/motions/{{subject}}.csv"),
     output:
         motions=f"{EVALUATION}/motions/{{subject}}.h5",
@@ -33,6 +34,8 @@ rule sample_motions:
         seed=RUN_SEED,
         # Runs with other seeds are scored on the same occlusions.
         occlusion_seed=cfg.seed,
+        crop_scale=cfg.crop.scale,
+        checkpoints=CHECKPOINTS,
         code=fingerprint("occlufacediff.stages.sample_motions"),
     message:
         "{wildcards.subject}: occlude the clips and reconstruct them by all methods"
@@ -80,6 +83,7 @@ rule write_evaluation_tables:
         head=HEAD,
         # Their descriptions: what the networks were trained on.
         networks=[network(MODELS, name)[1] for name in NETWORKS],
+        checkpoints=[local(file) for folder in CHECKPOINTS.values() for file in checkpoint_files(folder)],
     output:
         metrics=report(
             f"{EVALUATION}/metrics.csv",
@@ -115,6 +119,7 @@ rule write_evaluation_tables:
         settings=as_params(cfg.evaluation),
         pictures=occluders_state(cfg.evaluation.occlusion, cfg.evaluation.occlusions),
         occlusion_seed=cfg.seed,
+        checkpoints=CHECKPOINTS,
         code=fingerprint("occlufacediff.stages.evaluation_tables"),
     message:
         "Write the tables of the evaluation"

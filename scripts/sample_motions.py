@@ -23,6 +23,7 @@ with logged(snakemake):
             motion_prior=Path(snakemake.input.motion_prior[0]).parent,
             denoiser=Path(snakemake.input.denoiser[0]).parent,
             initial=Path(snakemake.input.initial[0]).parent if snakemake.input.initial else None,
+            others={name: Path(folder) for name, folder in snakemake.params.checkpoints.items()},
         ),
         subject_file(snakemake.output.motions, chunk),
         subject_file(snakemake.output.failures, chunk),
@@ -31,6 +32,7 @@ with logged(snakemake):
         seed=snakemake.params.seed,
         occlusion_seed=snakemake.params.occlusion_seed,
         device=snakemake.config["device"],
+        crop_scale=snakemake.params.crop_scale,
         phones=Path(snakemake.input.phones) if snakemake.input.phones else None,
         chunk=chunk,
     )

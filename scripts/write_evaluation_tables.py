@@ -15,6 +15,7 @@ with logged(snakemake):
         [Path(path) for path in snakemake.input.failures],
         Path(snakemake.input.head),
         [Path(path).parent for path in snakemake.input.networks],
+        {name: Path(folder) for name, folder in snakemake.params.checkpoints.items()},
         Tables(**{name: Path(path) for name, path in snakemake.output.items()}),
         dataset=snakemake.config["dataset"],
         settings=from_params(EvaluationSettings, snakemake.params.settings),

@@ -9,59 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.benchmark.occluded_recording import OccludedRecording
-from occlufacediff.benchmark.phone_rules import phone_rules_motion
 from occlufacediff.benchmark.recording import Recording
 from occlufacediff.config.benchmark import BenchmarkMethod, BenchmarkSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
-from occlufacediff.evaluation.baselines import interpolate, neutral
+from occlufacediff.evaluation.baselines import bridge, hold, interpolate, neutral, visible_mean
+from occlufacediff.evaluation.phone_rules import rules_with_bridge
 from occlufacediff.head.fit import FitResult, fit_clip, well_seen
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.refinement import refine_motion
-from occlufacediff.media.rates import FPS
 from occlufacediff.prediction.adaptation import AdaptedMotion
 from occlufacediff.prediction.motion import Sampling, predict_motion
 from occlufacediff.prediction.networks import Networks
 from occlufacediff.prediction.speech import Speech
 
 Float = NDArray[np.float32]
-
-
-def hold(motion: Float, occluded: NDArray[np.bool_]) -> Float:
-    """Repeat the last visible frame of a motion (T, M); before the first visible frame, that frame.
-
-    Neutral if no frame is visible.
-    """
-    visible = np.flatnonzero(~occluded)
-    if len(visible) == 0:
-        return neutral(motion)
-    last = np.searchsorted(visible, np.arange(len(motion)), side="right") - 1
-    return motion[visible[np.maximum(last, 0)]]
-
-
-def visible_mean(motion: Float, occluded: NDArray[np.bool_]) -> Float:
-    """Set occluded frames of a motion (T, M) to the mean of the visible frames; neutral if no frame is visible."""
-    if occluded.all():
-        return neutral(motion)
-    return np.where(occluded[:, None], motion[~occluded].mean(axis=0), motion).astype(np.float32)
-
-
-def bridge(motion: Float, occluded: NDArray[np.bool_], decay_s: float) -> Float:
-    """Let occluded frames of a motion (T, M) decay from the visible frames on both sides to the visible mean.
-
-    The difference to the mean decays as ``exp(-distance / decay)``. Neutral if no frame is visible.
-    """
-    if occluded.all():
-        return neutral(motion)
-    frames, visible = np.arange(len(motion)), np.flatnonzero(~occluded)
-    mean = motion[visible].mean(axis=0)
-    filled = np.tile(mean, (len(motion), 1))
-    place = np.searchsorted(visible, frames, side="right")
-    for neighbour in (place - 1, place):
-        at = visible[np.clip(neighbour, 0, len(visible) - 1)]
-        exists = (neighbour >= 0) & (neighbour < len(visible))
-        weight = np.where(exists, np.exp(-np.abs(frames - at) / (decay_s * FPS)), 0.0)
-        filled += weight[:, None] * (motion[at] - mean)
-    return np.where(occluded[:, None], filled, motion).astype(np.float32)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,12 +95,16 @@ def run_methods(
     adapted = ours(speech)
 
     def phone_rules() -> Float:
-        motion = phone_rules_motion(
-            speech.phones, recording.log_mel, fitted, frames, basis, fit.shape, most_offset=settings.max_offset_frames
+        return rules_with_bridge(
+            speech.phones,
+            recording.log_mel,
+            fitted,
+            frames,
+            basis,
+            fit.shape,
+            most_offset=settings.max_offset_frames,
+            decay_s=settings.bridge_s,
         )
-        # The difference to the visible frames decays inside the span, as in `bridge`.
-        residual = np.where(frames[:, None], 0, fitted - motion).astype(np.float32)
-        return motion + (residual if frames.all() else bridge(residual, frames, settings.bridge_s))
 
     methods: dict[BenchmarkMethod, Callable[[], Float]] = {
         "ours": lambda: adapted.motion,

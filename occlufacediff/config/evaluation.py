@@ -5,11 +5,23 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import Annotated, Any, Literal, get_args
 
-from occlufacediff.config.constraints import DISTINCT, Count, GuidanceWeight, Limits, Section, SolverSteps
+from occlufacediff.config.constraints import DISTINCT, Count, GuidanceWeight, Limits, Positive, Section, SolverSteps
+from occlufacediff.config.names import NAME
 from occlufacediff.config.occlusion import OcclusionKind, OcclusionSettings
 
-Method = Literal["ours", "ours_without_audio", "interpolation", "neutral"]
+Method = Literal[
+    "ours",
+    "ours_without_audio",
+    "network_only",
+    "as_published",
+    "interpolation",
+    "bridge",
+    "phone_rules",
+    "neutral",
+]
 METHODS: tuple[Method, ...] = get_args(Method)
+#: Names in tables and files of motions that are no names of checkpoints.
+RESERVED = frozenset((*METHODS, "before_finetuning", "truth", "occlusion", "fit"))
 #: Keys that scores and tables use only.
 SCORING_KEYS = frozenset(("bootstrap",))
 
@@ -28,8 +40,19 @@ class EvaluationSettings(Section):
         "random",
         "audio_driven",
     )
-    #: Methods to score.
-    methods: Annotated[tuple[Method, ...], Limits(min_length=1), DISTINCT] = METHODS
+    #: Methods to score (docs/evaluation.md).
+    methods: Annotated[tuple[Method, ...], Limits(min_length=1), DISTINCT] = (
+        "ours",
+        "ours_without_audio",
+        "interpolation",
+        "neutral",
+    )
+    #: Further checkpoints to score, each as a method: its name, and a folder with ``motion_prior/`` and ``denoiser/``,
+    #: or the name of a run of this data set, or ``open`` for the open weights.
+    checkpoints: dict[str, str] = field(default_factory=dict)
+    #: What methods receive: ``all``: identity, crops and visible motion of the clip without occlusion, as published;
+    #: ``visible``: all of it estimated from what the occlusion leaves visible.
+    identity: Literal["all", "visible"] = "all"
     occlusion: OcclusionSettings = field(default_factory=OcclusionSettings)
     #: Diffusion solver.
     solver: Literal["dpmpp", "ddim"] = "ddim"
@@ -43,6 +66,10 @@ class EvaluationSettings(Section):
     guidance_audio: GuidanceWeight | None = None
     #: Refine our methods' motion by a last fit to the visible landmarks.
     refine: bool = True
+    #: Method ``bridge`` and ``phone_rules``: time constant of the transition from the last visible face.
+    bridge_s: Positive = 0.2
+    #: Largest audio offset that the method ``phone_rules`` considers, in frames.
+    max_offset_frames: Annotated[int, Limits(0, 25)] = 8
     #: Windows sampled at once; limits the memory.
     batch_size: Count = 64
     #: Maximum number of clips, evenly spaced over the split; null: all.
@@ -58,3 +85,9 @@ class EvaluationSettings(Section):
     def __post_init__(self) -> None:
         if "picture" in self.occlusions and self.occlusion.pictures is None:
             raise ValueError("occlusions: got 'picture', needs occlusion.pictures, a picture or a folder of them")
+        for name in self.checkpoints:
+            if not NAME.fullmatch(name) or name in RESERVED:
+                taken = ", ".join(sorted(RESERVED))
+                raise ValueError(
+                    f"checkpoints: got the name {name!r}, needs letters, digits, '_', '-' and '.', and none of {taken}"
+                )

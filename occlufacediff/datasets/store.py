@@ -8,14 +8,16 @@ from functools import lru_cache
 from pathlib import Path
 
 import h5py
+import numpy as np
 
-from occlufacediff.datasets.clips import Clip
+from occlufacediff.datasets.clips import Clip, Float
 from occlufacediff.datasets.manifest_rows import SplitRows, clip_id
 from occlufacediff.datasets.shard_values import audio_values, face_values, open_shard
 from occlufacediff.errors import AssetError
 from occlufacediff.files import sha256
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.digest import require_head
+from occlufacediff.speech.phones import Phones, read_phones
 
 
 class ClipStore:
@@ -30,7 +32,7 @@ class ClipStore:
         head: the head model that the coefficients must belong to; None: any.
         clips: shards of the clip store; None: landmarks are not read.
         audio: shards of audio; None: audio is not read.
-        audio_as: ``log_mel``, ``speech`` (speech features) or ``waveform``.
+        audio_as: ``log_mel``, ``speech`` (speech features) or ``waveform``; None: clips have no audio, see `audio_of`.
         phones: shards of recognised phones, for speech features that are not stored with the audio.
         rows: clips to read instead of the whole split.
 
@@ -47,7 +49,7 @@ class ClipStore:
         head: HeadAsset | None = None,
         clips: Sequence[Path] | None = None,
         audio: Sequence[Path] | None = None,
-        audio_as: str = "log_mel",
+        audio_as: str | None = "log_mel",
         phones: Sequence[Path] | None = None,
         rows: SplitRows | None = None,
     ) -> None:
@@ -70,11 +72,29 @@ class ClipStore:
     def __getitem__(self, index: int) -> Clip:
         landmarks = self._group("clips", index) if "clips" in self._files else None
         values = face_values(self._group("coefficients", index), landmarks, self.clip_id(index))
-        if "audio" in self._files:
-            phones = self._group("phones", index) if "phones" in self._files else None
-            audio = audio_values(self._group("audio", index), len(values["exp"]), self.audio_as, phones)
-            values["waveform" if self.audio_as == "waveform" else "log_mel"] = audio
+        if "audio" in self._files and self.audio_as is not None:
+            values["waveform" if self.audio_as == "waveform" else "log_mel"] = self.audio_of(index, self.audio_as)
         return Clip(**values)
+
+    def audio_of(self, index: int, kind: str) -> Float:
+        """Audio of a clip of a kind, as for ``audio_as``."""
+        phones = self._group("phones", index) if "phones" in self._files else None
+        return audio_values(self._group("audio", index), self.frames_of(index), kind, phones)
+
+    def phones_of(self, index: int) -> Phones | None:
+        """Recognised phones of a clip; None without files of phones."""
+        return read_phones(self._group("phones", index)) if "phones" in self._files else None
+
+    def boxes_of(self, index: int) -> Float:
+        """Crop boxes (T, 3) of a clip's landmarks, ``(x0, y0, size)`` in source pixels.
+
+        Raises:
+            AssetError: the clip store has none.
+        """
+        group = self._group("clips", index)
+        if "crop_boxes" not in group:
+            raise AssetError(f"{group.file.filename}: {group.name} has no crop_boxes; crop the faces again")
+        return np.asarray(group["crop_boxes"], np.float32)
 
     def frames_of(self, index: int) -> int:
         """Number of frames of a clip, read without its arrays."""

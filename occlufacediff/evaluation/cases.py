@@ -1,18 +1,43 @@
-"""Clips under occlusions: what a method has to reconstruct."""
+"""Clips under occlusions: what a method has to reconstruct, and what it receives."""
 
 from __future__ import annotations
 
 import zlib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.config.evaluation import EvaluationSettings
+from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.datasets.clips import Clip
+from occlufacediff.head.fit import fit_clip, well_seen
+from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.landmarks.normalise import crop_boxes, from_crop, to_crop
 from occlufacediff.occlusion.occlude import Occlusion, occlude
+from occlufacediff.speech.phones import Phones
 
 Float = NDArray[np.float32]
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """The face of a case as methods receive it.
+
+    Attributes:
+        lmk_2d: (T, 468, 2) landmarks, crop coordinates; methods use those that are visible only.
+        motion: (T, E + 3) motion; methods use visible frames only.
+        shape: (S,) identity.
+        boxes: (T, 3) crop boxes; None: not known.
+        pose: head pose (T, 3) and camera (T, 3) of the estimate; None: those of the truth.
+    """
+
+    lmk_2d: Float
+    motion: Float
+    shape: Float
+    boxes: Float | None = None
+    pose: tuple[Float, Float] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,12 +49,18 @@ class Case:
         clip: the clip.
         occlusion: what is occluded.
         visible: (T, 468) 1 where a landmark is occluded neither by the occlusion nor in the recording itself.
+        seen: what methods receive of the face.
+        audio: the clip's audio by its kind: ``log_mel``, ``speech`` or ``waveform``.
+        phones: recognised in the audio; None: not read.
     """
 
     clip_id: str
     clip: Clip
     occlusion: Occlusion
     visible: Float
+    seen: Seen
+    audio: Mapping[str, Float] = field(default_factory=dict)
+    phones: Phones | None = None
 
 
 def make_case(clip_id: str, clip: Clip, kind: str, settings: EvaluationSettings, seed: int) -> Case:
@@ -44,9 +75,49 @@ def make_case(clip_id: str, clip: Clip, kind: str, settings: EvaluationSettings,
     rng = np.random.default_rng([seed, zlib.crc32(clip_id.encode()), zlib.crc32(kind.encode())])
     occlusion = occlude(kind, clip.lmk_2d, rng, settings.occlusion)
     visible = occlusion.lmk_mask(clip.lmk_2d)
-    return Case(clip_id, clip, occlusion, visible if clip.lmk_visible is None else visible * clip.lmk_visible)
+    if clip.lmk_visible is not None:
+        visible = visible * clip.lmk_visible
+    return Case(clip_id, clip, occlusion, visible, Seen(clip.lmk_2d, clip.motion, clip.shape))
 
 
 def unknown_frames(case: Case) -> NDArray[np.bool_]:
     """Frames (T,) in which something is occluded, or whose motion the recording does not show."""
     return case.occlusion.frames if case.clip.known is None else case.occlusion.frames | ~case.clip.known
+
+
+def from_visible(
+    case: Case, boxes: Float, basis: LandmarkBasis, settings: ReconstructionSettings, crop_scale: float
+) -> Case:
+    """The case with a face that is estimated from the visible landmarks only (``evaluation.identity: visible``).
+
+    The head model is fitted to the visible landmarks. Occluded landmarks are NaN. Crops are placed anew around the
+    visible landmarks and those of the fitted head, so the crop does not show where occluded landmarks are. If no frame
+    shows enough landmarks for a fit, identity and motion are neutral, and there is no estimate of the pose.
+
+    Args:
+        case: a clip under an occlusion.
+        boxes: (T, 3) crop boxes of its landmarks, source pixels.
+        basis: head model at its landmarks.
+        settings: of the fit.
+        crop_scale: edge of a crop relative to the landmarks, as in the crop stage.
+    """
+    clip = case.clip
+    assert clip.lmk_2d is not None  # make_case requires landmarks
+    points = np.where(case.visible[..., None] > 0, clip.lmk_2d, np.float32(np.nan))
+    if not well_seen(basis, case.visible).any():
+        nothing = Seen(np.full_like(points, np.nan), np.zeros_like(clip.motion), np.zeros_like(clip.shape))
+        return replace(case, seen=nothing)
+    fit = fit_clip(basis, points, settings=settings, boxes=boxes, visible=case.visible)
+    pixels = from_crop(points, boxes)
+    shown = pixels.copy()
+    hidden = np.isnan(shown[:, basis.indices])
+    shown[:, basis.indices] = np.where(hidden, from_crop(fit.landmarks, boxes), shown[:, basis.indices])
+    around = crop_boxes(shown, crop_scale)
+    seen = Seen(
+        to_crop(pixels, around).astype(np.float32),
+        np.concatenate([fit.exp, fit.jaw], axis=1),
+        fit.shape,
+        around.astype(np.float32),
+        (fit.global_pose, fit.cam),
+    )
+    return replace(case, seen=seen)

@@ -3,7 +3,9 @@
 Layout: ``<kind>/occlusion/<subject>/<clip>`` with ``boxes`` (T, 4), ``frames`` (T,), ``lmk_mask`` (T, 468) and the
 attribute ``inverted``; for the kind ``picture`` also ``picture`` (224, 224, 4) RGBA.
 ``<kind>/<method>/<subject>/<clip>`` with ``exp`` (T, E) and ``jaw`` (T, 3); for a method with several samples also
-``sample_exp`` (S, T, E) and ``sample_jaw`` (S, T, 3). ``clips``: ids of all clips, also of those that failed. The
+``sample_exp`` (S, T, E) and ``sample_jaw`` (S, T, 3).
+``<kind>/fit/<subject>/<clip>`` with ``shape`` (S,), ``global_pose`` (T, 3) and ``cam`` (T, 3), if methods received a
+head that was estimated from the visible landmarks. ``clips``: ids of all clips, also of those that failed. The
 attributes ``occlusions`` and ``methods`` list the names in their order.
 """
 
@@ -24,6 +26,7 @@ from occlufacediff.occlusion.occlude import Occlusion
 Float = NDArray[np.float32]
 
 OCCLUSION = "occlusion"
+FIT = "fit"
 CLIPS = "clips"
 
 
@@ -59,6 +62,19 @@ def write_motion(
         if values is not None:
             group.create_dataset(prefix + "exp", data=values[..., :-3].astype(np.float32))
             group.create_dataset(prefix + "jaw", data=values[..., -3:].astype(np.float32))
+
+
+def write_fit(file: h5py.File, kind: str, clip_id: str, shape: Float, global_pose: Float, cam: Float) -> None:
+    """Add the head that methods received for a clip: identity (S,), head pose (T, 3) and camera (T, 3)."""
+    group = file.create_group(f"{kind}/{FIT}/{clip_id}")
+    for name, values in (("shape", shape), ("global_pose", global_pose), ("cam", cam)):
+        group.create_dataset(name, data=values.astype(np.float32))
+
+
+def fit_of(file: h5py.File, kind: str, clip_id: str) -> tuple[Float, Float, Float] | None:
+    """Identity (S,), head pose (T, 3) and camera (T, 3) that methods received for a clip; None: those of the truth."""
+    group = file.get(f"{kind}/{FIT}/{clip_id}")
+    return None if group is None else (group["shape"][()], group["global_pose"][()], group["cam"][()])
 
 
 def write_occlusion(file: h5py.File, clip_id: str, occlusion: Occlusion, lmk_mask: Float) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from occlufacediff.config.evaluation import EvaluationSettings
@@ -57,13 +57,22 @@ def reconstruct(
     methods: Mapping[str, Method],
     settings: EvaluationSettings,
     occlusion_seed: int,
+    given: Callable[[int], Callable[[Case], Case]] = lambda number: lambda case: case,
 ) -> Reconstruction:
     """Occlude some clips by every kind of ``settings.occlusions`` and reconstruct them by every method.
 
-    All methods receive the true identity, pose and camera, as published. Only networks receive the visible landmarks.
-    Interpolation receives the true motion of the visible frames, but not of frames that the recording itself occludes.
+    Networks receive the visible landmarks. `baselines` receive the motion of the visible frames, but not of frames that
+    the recording itself occludes.
 
     A clip that raises an error becomes a failure, and the others continue.
+
+    Args:
+        clips: clips of the split.
+        numbers: of the clips to reconstruct.
+        methods: see `methods.methods_of`.
+        settings: of the protocol.
+        occlusion_seed: of the occlusions.
+        given: completes the cases of a clip, by its number: audio, phones, and the face as methods receive it.
 
     Raises:
         OccluFaceError: an error that concerns more than one clip: storage, configuration, assets.
@@ -73,10 +82,10 @@ def reconstruct(
     for number in numbers:
         clip_id = clips.clip_id(number)
         with failure_to(failures, settings.occlusions, clip_id):
-            clip = clips[number]
+            clip, complete = clips[number], given(number)
             for kind in settings.occlusions:
                 with failure_to(failures, (kind,), clip_id):
-                    cases[kind, clip_id] = make_case(clip_id, clip, kind, settings, occlusion_seed)
+                    cases[kind, clip_id] = complete(make_case(clip_id, clip, kind, settings, occlusion_seed))
     made: dict[tuple[str, str, str], Made] = {}
     for name, method in methods.items():
         for case, one in _by_method(method, list(cases.values()), failures):

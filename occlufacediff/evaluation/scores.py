@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -125,9 +125,18 @@ class Prediction:
         visible: Float,
         occluded: NDArray[np.bool_],
         samples: Sequence[Float] = (),
+        head: tuple[Float, Float, Float] | None = None,
     ) -> Prediction:
-        """Compute the surfaces of a motion and of its samples (T, E + 3)."""
+        """Compute the surfaces of a motion and of its samples (T, E + 3).
+
+        With ``head``, identity (S,), head pose (T, 3) and camera (T, 3) that were estimated from what is visible,
+        landmarks in the crop are those of this head. Vertices are those of the true head in any case.
+        """
         made, *several = (surface(reference.asset, reference.clip, one) for one in (motion, *samples))
+        if head is not None:
+            shape, global_pose, cam = head
+            estimated = replace(reference.clip, shape=shape, global_pose=global_pose, cam=cam)
+            made = replace(made, landmarks_2d=surface(reference.asset, estimated, motion).landmarks_2d)
         return cls(reference, motion, made, visible, occluded, several)
 
     @cached_property

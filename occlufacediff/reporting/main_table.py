@@ -12,6 +12,7 @@ from occlufacediff.reporting.tables import (
     cell_text,
     digits_of,
     headline_metric,
+    identity_note,
     interval_note,
     intervals,
     method_name,
@@ -49,7 +50,7 @@ def markdown(metrics: pd.DataFrame) -> str:
         lines = ["| " + " | ".join(row) + " |" for row in [["method", *columns], *rows]]
         lines.insert(1, "|---" + "|---:" * len(columns) + "|")
         parts.append("\n".join([f"**{_title(metrics, metric)}**", "", *lines]))
-    return "\n\n".join([*parts, interval_note(metrics)]) + "\n"
+    return "\n\n".join([*parts, _notes(metrics)]) + "\n"
 
 
 def latex(metrics: pd.DataFrame) -> str:
@@ -63,7 +64,7 @@ def latex(metrics: pd.DataFrame) -> str:
                 [
                     r"\begin{table}",
                     r"\centering",
-                    rf"\caption{{{escaped(_title(metrics, metric) + '. ' + interval_note(metrics))}}}",
+                    rf"\caption{{{escaped(_title(metrics, metric) + '. ' + _notes(metrics))}}}",
                     rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
                     r"\toprule",
                     lines[0],
@@ -81,6 +82,11 @@ def latex(metrics: pd.DataFrame) -> str:
 def escaped(text: str) -> str:
     """Text with LaTeX's special characters escaped."""
     return "".join(_LATEX.get(character, character) for character in text)
+
+
+def _notes(metrics: pd.DataFrame) -> str:
+    """Sentences about intervals, and about what methods received."""
+    return " ".join([interval_note(metrics), *identity_note(metrics)])
 
 
 def _title(metrics: pd.DataFrame, metric: str) -> str:

@@ -19,7 +19,7 @@ TEXT_COLUMNS = frozenset(
     (
         *("subject", "clip", "emotion", "sentence_id", "text", "split", "status", "reason", "message"),
         *("method", "occlusion", "metric", "unit", "run", "seen_in_training"),
-        *("interval_over", "protocol"),
+        *("interval_over", "protocol", "identity"),
         *("source", "group", "grouped_by", "region", "span", "part", "against", "audio_kind"),
     )
 )
@@ -27,6 +27,8 @@ TEXT_COLUMNS = frozenset(
 METHOD_NAMES = {
     "ours": "ours",
     "ours_without_audio": "ours, without audio",
+    "network_only": "ours, network only",
+    "as_published": "ours, sampled as published",
     "before_finetuning": "ours, before fine-tuning",
     "ours_other_audio": "ours, another clip's audio",
     "fit_alone": "fit to visible landmarks only",
@@ -39,6 +41,11 @@ METHOD_NAMES = {
     "truth": "(truth)",
 }
 METHOD_ORDER = tuple(METHOD_NAMES)
+#: What methods received, by `evaluation.identity`.
+IDENTITY_NOTES = {
+    "all": "Identity, head pose and crops come from the clip without occlusion (identity: all).",
+    "visible": "Identity, head pose, crops and visible motion are estimated from what is visible (identity: visible).",
+}
 OCCLUSION_ORDER = ("none", "mouth", "upper", "random", "audio_driven")
 METRIC_NAMES = {
     "lve": "lip vertices (LVE)",
@@ -128,6 +135,13 @@ def intervals(metrics: pd.DataFrame, metric: str, means: pd.DataFrame) -> tuple[
         return empty, empty
     low, high = (pivot(metrics, metric, name).reindex_like(means) for name in ("low", "high"))
     return low, high
+
+
+def identity_note(metrics: pd.DataFrame) -> list[str]:
+    """A sentence about what methods received (column ``identity``); none for tables without it."""
+    if "identity" not in metrics or metrics.empty:
+        return []
+    return [IDENTITY_NOTES[str(metrics["identity"].iloc[0])]]
 
 
 def interval_note(metrics: pd.DataFrame) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -11,11 +11,12 @@ import pandas as pd
 from pandas.api.types import union_categoricals
 
 from occlufacediff.config.evaluation import EvaluationSettings
+from occlufacediff.config.names import NETWORKS
 from occlufacediff.errors import AssetError
 from occlufacediff.evaluation import aggregation
 from occlufacediff.evaluation.metrics import TRUTH
 from occlufacediff.evaluation.rows import BY_CLIP_COLUMNS, read_failures, scored_rows
-from occlufacediff.evaluation.training_overlap import SEEN, seen_in_training
+from occlufacediff.evaluation.training_overlap import SEEN, Seen, seen_in_training
 from occlufacediff.files import written_aside
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.digest import head_attributes
@@ -59,6 +60,7 @@ def write_tables(
     failures: Sequence[Path],
     head: Path,
     networks: Sequence[Path],
+    checkpoints: Mapping[str, Path],
     tables: Tables,
     *,
     dataset: str,
@@ -71,7 +73,8 @@ def write_tables(
     Rows of the method ``truth`` are metrics of the truth itself.
 
     ``seen_in_training`` is a key of `evaluation.training_overlap.SEEN`: what training used of these clips. Evaluations
-    with equal ``protocol`` have the same occlusions of equal clips, so their clips can be compared in pairs.
+    with equal ``protocol`` have the same occlusions of equal clips and give methods the same, so their clips can be
+    compared in pairs. ``identity`` is the setting.
 
     Args:
         manifest: manifest of the data set.
@@ -79,6 +82,7 @@ def write_tables(
         failures: clips that failed, one table per subject.
         head: head model.
         networks: checkpoints of the evaluated networks; only their descriptions are read.
+        checkpoints: folders of further checkpoints, by the name of their method.
         tables: files to write.
         dataset: name of the data set, to compare it with the data that the networks were trained on.
         settings: of the protocol.
@@ -89,9 +93,12 @@ def write_tables(
         StorageError: a file cannot be read or written.
     """
     rows = scored_rows(manifest, settings.split, settings.max_clips)
-    provenances = [checkpoint_info(folder).provenance for folder in networks]
-    seen = seen_in_training(provenances, dataset, rows.clip_sentences())
-    LOG.log(logging.INFO if seen in ("no", "no_subjects") else logging.WARNING, SEEN[seen])
+    sentences = rows.clip_sentences()
+    seen = _seen(networks, dataset, sentences)
+    of_method = {
+        name: _seen([folder / network for network in NETWORKS], dataset, sentences)
+        for name, folder in checkpoints.items()
+    }
     failed = pd.concat([read_failures(path) for path in failures], ignore_index=True)
     by_clip = read_scores(scores, settings.occlusions)
     if by_clip.empty:
@@ -100,13 +107,18 @@ def write_tables(
         LOG.warning("%s/%s failed: %s: %s", line.subject, line.clip, line.reason, line.message)
     draws = settings.bootstrap, occlusion_seed
     means = aggregation.means(by_clip, *draws)
-    means = means.assign(seen_in_training=seen, protocol=_protocol_digest(settings, occlusion_seed, head))
+    means = means.assign(
+        seen_in_training=[of_method.get(str(method), seen) for method in means["method"]],
+        protocol=_protocol_digest(settings, occlusion_seed, head),
+        identity=settings.identity,
+    )
+    identity = settings.identity
     for path, table in (
         (tables.metrics, means),
         (tables.by_clip, by_clip),
         (tables.failures, failed),
-        (tables.paired, aggregation.paired(by_clip, *draws)),
-        (tables.by_group, aggregation.by_group(by_clip, *draws)),
+        (tables.paired, aggregation.paired(by_clip, *draws).assign(identity=identity)),
+        (tables.by_group, aggregation.by_group(by_clip, *draws).assign(identity=identity)),
     ):
         with written_aside(path) as aside:
             table.to_csv(aside, index=False, float_format=_NUMBERS, lineterminator="\n")
@@ -145,6 +157,13 @@ def read_scores(paths: Sequence[Path], occlusions: Sequence[str]) -> pd.DataFram
     return joined.sort_values(["occlusion", "method"], kind="stable", ignore_index=True)
 
 
+def _seen(networks: Sequence[Path], dataset: str, sentences: Mapping[str, str]) -> Seen:
+    """What the trainings of some networks used of the scored clips."""
+    seen = seen_in_training([checkpoint_info(folder).provenance for folder in networks], dataset, sentences)
+    LOG.log(logging.INFO if seen in ("no", "no_subjects") else logging.WARNING, "%s: %s", networks[-1], SEEN[seen])
+    return seen
+
+
 def _nothing_scored(failed: pd.DataFrame, manifest: Path) -> str:
     if failed.empty:
         return f"evaluation: no clip was scored; see the column reason of {manifest}"
@@ -156,7 +175,8 @@ def _nothing_scored(failed: pd.DataFrame, manifest: Path) -> str:
 
 
 def _protocol_digest(settings: EvaluationSettings, occlusion_seed: int, head: Path) -> str:
-    """Digest of the split, the head model and everything that determines the occlusions."""
+    """Digest of the split, the head model, the occlusions and what methods receive."""
     pictures = occluder_digests(settings.occlusion.pictures, settings.occlusions)
     occlusion = replace(settings.occlusion, pictures=None)
-    return key(settings.split, occlusion, occlusion_seed, head_attributes(HeadAsset.load(head)), pictures)[:12]
+    attributes = head_attributes(HeadAsset.load(head))
+    return key(settings.split, settings.identity, occlusion, occlusion_seed, attributes, pictures)[:12]

@@ -22,6 +22,7 @@ from occlufacediff.reporting.runs import seen_by_run
 from occlufacediff.reporting.tables import (
     METRIC_COLUMNS,
     headline_metric,
+    identity_note,
     interval_note,
     metric_name,
     read_table,
@@ -140,7 +141,7 @@ def make_report(
         "occluded area.",
         "results_note": f"Bars are means over clips of the {split} split, dots are clips: {metric_name(metric)}, "
         f"{unit}. {interval_note(means)} Metrics of the mesh use identity, head pose and camera of the truth for all "
-        "methods. The row (truth) has metrics of the truth itself, for comparison.",
+        f"methods. {' '.join(identity_note(means))} The row (truth) has metrics of the truth itself, for comparison.",
         "seen_note": SEEN[seen],
         "warning": seen not in ("no", "no_subjects"),
         "headline_plot": plots.bars_with_spread(scores, metric, unit, seed, means),

@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import h5py
 import torch
 
 from occlufacediff.config.evaluation import EvaluationSettings
+from occlufacediff.config.names import NETWORKS
 from occlufacediff.config.reconstruction import ReconstructionSettings
-from occlufacediff.datasets.audio_kinds import AUDIO_OF_ENCODER
 from occlufacediff.datasets.store import ClipStore
 from occlufacediff.device import pick_device
 from occlufacediff.errors import AssetError
-from occlufacediff.evaluation.methods import Method, Network, methods_of
-from occlufacediff.evaluation.predictions import write_motion, write_names, write_occlusion
-from occlufacediff.evaluation.protocol import batches, reconstruct
+from occlufacediff.evaluation.cases import Case, from_visible
+from occlufacediff.evaluation.methods import BEFORE, Method, Network, audio_kinds, methods_of
+from occlufacediff.evaluation.predictions import write_fit, write_motion, write_names, write_occlusion
+from occlufacediff.evaluation.protocol import Reconstruction, batches, reconstruct
 from occlufacediff.evaluation.rows import failure_row, failure_table, scored_rows
 from occlufacediff.files import new_hdf5, sha256, written_aside
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.digest import head_attributes
 from occlufacediff.head.landmark_basis import LandmarkBasis
+from occlufacediff.landmarks.normalise import CROP_SCALE
 from occlufacediff.models.checkpoint import checkpoint_files, load_denoiser, load_networks
 from occlufacediff.occlusion.occluder_images import occluder_digests
 from occlufacediff.workflow.chunks import of_chunk
@@ -39,16 +41,38 @@ class Checkpoints:
         denoiser: of the denoiser.
         initial: the denoiser that it was fine-tuned from, scored as the method ``before_finetuning`` with the same
             motion prior; None: there is none.
+        others: folders with ``motion_prior/`` and ``denoiser/`` of further checkpoints, by the name of their method.
     """
 
     motion_prior: Path
     denoiser: Path
     initial: Path | None = None
+    others: Mapping[str, Path] = field(default_factory=dict)
 
     def files(self) -> list[Path]:
         """All files of the checkpoints."""
         folders = [self.motion_prior, self.denoiser, *([] if self.initial is None else [self.initial])]
+        folders += [folder / name for folder in self.others.values() for name in NETWORKS]
         return [file for folder in folders for file in checkpoint_files(folder)]
+
+    def load(self, asset: HeadAsset, device: torch.device) -> tuple[Network, dict[str, Network]]:
+        """The evaluated network, and the further ones by the name of their method.
+
+        Raises:
+            AssetError: a checkpoint cannot be read, or belongs to another head model.
+        """
+        (prior, _), (denoiser, _) = load_networks(self.motion_prior, self.denoiser, asset, device=device)
+        others: dict[str, Network] = {}
+        if self.initial is not None:
+            before, info = load_denoiser(self.initial, device=device)
+            info.require_head(asset)
+            others[BEFORE] = Network(before, prior)
+        for name, folder in self.others.items():
+            (its_prior, _), (its_denoiser, _) = load_networks(
+                folder / "motion_prior", folder / "denoiser", asset, device=device
+            )
+            others[name] = Network(its_denoiser, its_prior)
+        return Network(denoiser, prior), others
 
 
 def sample_subject(
@@ -67,6 +91,7 @@ def sample_subject(
     seed: int,
     occlusion_seed: int,
     device: str,
+    crop_scale: float = CROP_SCALE,
     phones: Path | None = None,
     chunk: str | None = None,
 ) -> None:
@@ -93,7 +118,8 @@ def sample_subject(
         seed: of sampling.
         occlusion_seed: of occlusions, the same for all runs of a data set.
         device: ``auto``, ``cpu`` or ``cuda``.
-        phones: recognised phones of the subject, if the denoiser reads speech features.
+        crop_scale: edge of a crop relative to the landmarks, as in the crop stage; for ``identity: visible``.
+        phones: recognised phones of the subject, if a denoiser reads speech features or a method needs phones.
         chunk: of `workflow.chunks`: only the batches of that chunk are processed, and only their parts are written.
 
     Raises:
@@ -107,7 +133,8 @@ def sample_subject(
     methods: Mapping[str, Method] = {}
     if rows.rows:
         where = pick_device(device)
-        network, before = _load(checkpoints, asset, where)
+        network, others = checkpoints.load(asset, where)
+        basis = LandmarkBasis.of(asset)
         store = ClipStore(
             manifest,
             settings.split,
@@ -115,13 +142,13 @@ def sample_subject(
             coefficients=[coefficients],
             clips=[clips],
             audio=[audio],
-            audio_as=AUDIO_OF_ENCODER[network.denoiser.config.audio],
+            audio_as=None,
             phones=None if phones is None else [phones],
             rows=rows,
         )
-        methods = methods_of(
-            settings, network, LandmarkBasis.of(asset), reconstruction, seed=seed, device=where, before=before
-        )
+        methods = methods_of(settings, network, basis, reconstruction, seed=seed, device=where, others=others)
+        kinds = audio_kinds(settings, [network, *others.values()])
+        given = _given(store, kinds, settings, basis, reconstruction, crop_scale)
         named = {f"{part[0]:06d}": part for part in batches(store, settings)}
         made_from = key(
             settings,
@@ -129,6 +156,8 @@ def sample_subject(
             seed,
             occlusion_seed,
             where.type,
+            crop_scale,
+            list(others),
             [sha256(file) for file in (head, *checkpoints.files())],
             occluder_digests(settings.occlusion.pictures, settings.occlusions),
             store.digest(),
@@ -136,7 +165,8 @@ def sample_subject(
         )
 
         def write(name: str, part: Path) -> Row:
-            return _write_batch(store, named[name], methods, settings, occlusion_seed, part)
+            found = reconstruct(store, named[name], methods, settings, occlusion_seed, given)
+            return _write_batch(found, part)
 
         done = run_shard(of_chunk(list(named), chunk), write, parts, lambda name: made_from, title=f"{subject} batches")
     if chunk is not None:
@@ -154,28 +184,37 @@ def sample_subject(
     remove_parts(parts)
 
 
-def _load(checkpoints: Checkpoints, asset: HeadAsset, device: torch.device) -> tuple[Network, Network | None]:
-    (prior, _), (denoiser, _) = load_networks(checkpoints.motion_prior, checkpoints.denoiser, asset, device=device)
-    if checkpoints.initial is None:
-        return Network(denoiser, prior), None
-    before, info = load_denoiser(checkpoints.initial, device=device)
-    info.require_head(asset)
-    return Network(denoiser, prior), Network(before, prior)
-
-
-def _write_batch(
+def _given(
     store: ClipStore,
-    numbers: Sequence[int],
-    methods: Mapping[str, Method],
+    kinds: Sequence[str],
     settings: EvaluationSettings,
-    occlusion_seed: int,
-    part: Path,
-) -> Row:
+    basis: LandmarkBasis,
+    reconstruction: ReconstructionSettings,
+    crop_scale: float,
+) -> Callable[[int], Callable[[Case], Case]]:
+    """Completes cases by audio and phones, and by a face that is estimated from what is visible if that is chosen."""
+
+    def of_clip(number: int) -> Callable[[Case], Case]:
+        audio = {kind: store.audio_of(number, kind) for kind in kinds}
+        phones = store.phones_of(number) if "phone_rules" in settings.methods else None
+        boxes = store.boxes_of(number) if settings.identity == "visible" else None
+
+        def complete(case: Case) -> Case:
+            case = replace(case, audio=audio, phones=phones)
+            return case if boxes is None else from_visible(case, boxes, basis, reconstruction, crop_scale)
+
+        return complete
+
+    return of_clip
+
+
+def _write_batch(found: Reconstruction, part: Path) -> Row:
     """Write occlusions and motions of some clips; ``failures`` of the row are lines of the table."""
-    found = reconstruct(store, numbers, methods, settings, occlusion_seed)
     with new_hdf5(part) as file:
         for case in found.cases.values():
             write_occlusion(file, case.clip_id, case.occlusion, case.visible)
+            if case.seen.pose is not None:
+                write_fit(file, case.occlusion.kind, case.clip_id, case.seen.shape, *case.seen.pose)
         for (kind, method, clip_id), made in found.made.items():
             write_motion(file, kind, method, clip_id, made.motion, made.samples)
     return {"failures": [failure_row(failure) for failure in found.failures]}

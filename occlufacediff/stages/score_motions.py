@@ -13,7 +13,7 @@ from occlufacediff.datasets.store import ClipStore
 from occlufacediff.errors import AssetError
 from occlufacediff.evaluation.failures import Failure, failure_to
 from occlufacediff.evaluation.metrics import TRUTH, unit_of
-from occlufacediff.evaluation.predictions import has_case, motion_of, occlusion_of, read_names, require_head_of
+from occlufacediff.evaluation.predictions import fit_of, has_case, motion_of, occlusion_of, read_names, require_head_of
 from occlufacediff.evaluation.rows import BY_CLIP_COLUMNS, failure_row, failure_table, read_failures
 from occlufacediff.evaluation.scores import Prediction, Reference, Scores, score, score_truth
 from occlufacediff.files import file_version, sha256, written_aside
@@ -122,10 +122,13 @@ def _score_clip(
                 with failure_to(failures, (kind,), clip_id):
                     found: dict[str, Scores] = {}
                     occlusion, visible = occlusion_of(file, kind, clip_id)
+                    seen = fit_of(file, kind, clip_id)
                     for method in methods:
                         motion, samples = motion_of(file, kind, method, clip_id)
                         several = () if samples is None else list(samples)
-                        found[method] = score(Prediction.of(reference, motion, visible, occlusion.frames, several))
+                        found[method] = score(
+                            Prediction.of(reference, motion, visible, occlusion.frames, several, seen)
+                        )
                     lines += [
                         (method, kind, subject, name, metric, unit_of(metric), repr(value), scores.weight(metric))
                         for method, scores in {**found, TRUTH: of_truth}.items()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import yaml
@@ -16,10 +17,24 @@ def audio_kind(config: Config) -> str:
     A denoiser from elsewhere (key ``checkpoint``) has its kind in its ``config.yaml``; a file that is missing or
     damaged is reported by the stage that reads the network.
     """
-    if config.checkpoint is not None:
-        try:
-            stored = yaml.safe_load((Path(config.checkpoint) / "denoiser" / "config.yaml").read_text(encoding="utf-8"))
-            return AUDIO_OF_ENCODER[stored["model"]["audio"]]
-        except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
-            pass
-    return AUDIO_OF_PRESET[config.denoiser.preset]
+    found = None if config.checkpoint is None else _audio_of_checkpoint(config.checkpoint)
+    return AUDIO_OF_PRESET[config.denoiser.preset] if found is None else found
+
+
+def evaluation_needs_phones(config: Config, checkpoints: Mapping[str, str]) -> bool:
+    """Whether a network or a method of the evaluation needs the phones of the clips.
+
+    Args:
+        config: the configuration.
+        checkpoints: folders of further checkpoints to score.
+    """
+    kinds = [audio_kind(config), *map(_audio_of_checkpoint, checkpoints.values())]
+    return "speech" in kinds or "phone_rules" in config.evaluation.methods
+
+
+def _audio_of_checkpoint(folder: str) -> str | None:
+    try:
+        stored = yaml.safe_load((Path(folder) / "denoiser" / "config.yaml").read_text(encoding="utf-8"))
+        return AUDIO_OF_ENCODER[stored["model"]["audio"]]
+    except (OSError, UnicodeDecodeError, yaml.YAMLError, KeyError, TypeError):
+        return None

@@ -114,6 +114,7 @@ def check_inputs(config: Config) -> None:
         "benchmark_videos": config.benchmark_videos,
         "emote.folder": config.emote.folder,
         "visibility.model": config.visibility.model,
+        **{f"evaluation.checkpoints.{name}": path for name, path in config.evaluation.checkpoints.items()},
         "split.sentence_table": config.split.sentence_table,
         "split.transcripts": config.split.transcripts,
     }.items():
@@ -175,6 +176,36 @@ def initial_checkpoint(config: Config) -> str | None:
                     "run (results/<dataset>/runs/<run>), or open for the open weights, or null for random weights."
                 )
     return folder
+
+
+def evaluated_checkpoints(config: Config) -> dict[str, str]:
+    """Folders of further checkpoints to score, by the name of their method.
+
+    Raises:
+        ConfigError: a file of a checkpoint is missing.
+        AssetError: this build has no open weights.
+    """
+    folders = {}
+    for name, given in config.evaluation.checkpoints.items():
+        of_run = Path("results", config.dataset, "runs", given)
+        folder = Path(given)
+        if given == "open":
+            folder = open_weights()
+        elif NAME.fullmatch(given) and not folder.is_dir():
+            folder = of_run
+        for file in checkpoint_files(folder):
+            if not Path(file).is_file():
+                raise ConfigError(
+                    f"Configuration, evaluation.checkpoints.{name}: there is no file {file}; give the folder of a "
+                    "trained run, or the name of a run of this data set, or open for the open weights."
+                )
+        folders[name] = str(folder)
+    return folders
+
+
+def checkpoint_files(folder: str | Path) -> list[str]:
+    """Files of both networks in a folder with ``motion_prior/`` and ``denoiser/``."""
+    return [str(Path(folder, network, name)) for network in NETWORKS for name in FILES]
 
 
 def emote_landmarks(config: Config) -> str:

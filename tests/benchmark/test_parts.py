@@ -13,7 +13,7 @@ from hypothesis.extra.numpy import arrays
 from reordering import reversed_in_all_modules
 from scipy.stats import spearmanr
 
-from occlufacediff.benchmark.methods import bridge, hold, repeat_to_length, visible_mean
+from occlufacediff.benchmark.methods import repeat_to_length
 from occlufacediff.benchmark.metrics import measure
 from occlufacediff.benchmark.occluded_recording import occlude_recording
 from occlufacediff.benchmark.page_parts import spread_note
@@ -30,7 +30,7 @@ from occlufacediff.benchmark.videos import find_videos
 from occlufacediff.config.benchmark import BenchmarkSettings
 from occlufacediff.config.load import check_settings
 from occlufacediff.errors import ConfigError
-from occlufacediff.evaluation.baselines import interpolate
+from occlufacediff.evaluation.baselines import bridge, hold, interpolate, visible_mean
 from occlufacediff.face_mesh import IBUG_68, INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
 
 occluded_frames = arrays(np.bool_, st.integers(2, 40))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from small_head import small_head
 
-from occlufacediff.benchmark.phone_rules import PRIOR_GAIN, phone_rules_motion
+from occlufacediff.evaluation.phone_rules import PRIOR_GAIN, phone_rules_motion
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.speech.phones import PHONES, Phones
 from occlufacediff.speech.viseme_rules import viseme_motion

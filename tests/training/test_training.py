@@ -317,6 +317,7 @@ def evaluated(files: Files, prior: Path, denoiser: Path, out: Path, settings: Ev
         [pair[1] for pair in scores],
         files.head,
         [prior, denoiser],
+        {},
         tables,
         dataset="small",
         settings=settings,

@@ -7,6 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from numpy.typing import NDArray
 
+from occlufacediff.evaluation.baselines import bridge
 from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.rates import FPS
@@ -77,6 +78,27 @@ def phone_rules_motion(
         gain = (float((centred * true[visible]).sum()) + prior * PRIOR_GAIN) / power
     middle, rest = motion[visible].mean(axis=0), fitted[visible].mean(axis=0)
     return (max(gain, 0.0) * (motion - middle) + rest).astype(np.float32)
+
+
+def rules_with_bridge(
+    phones: Phones,
+    log_mel: Float,
+    fitted: Float,
+    occluded: NDArray[np.bool_],
+    basis: LandmarkBasis,
+    shape: Float,
+    *,
+    most_offset: int,
+    decay_s: float,
+) -> Float:
+    """`phone_rules_motion`, with the motion of the visible frames in these.
+
+    The difference to the visible frames decays inside occluded spans, as in `baselines.bridge`. Arguments are those of
+    `phone_rules_motion`, and the time constant ``decay_s`` of the decay.
+    """
+    motion = phone_rules_motion(phones, log_mel, fitted, occluded, basis, shape, most_offset=most_offset)
+    residual = np.where(occluded[:, None], 0, fitted - motion).astype(np.float32)
+    return motion + (residual if occluded.all() else bridge(residual, occluded, decay_s))
 
 
 def _lips(basis: LandmarkBasis, shape: Float, motion: Float) -> NDArray[np.float64]:
