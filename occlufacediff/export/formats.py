@@ -57,6 +57,12 @@ def _write_audio2face(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
     write_audio2face(path, arkit_motion(motion, head))
 
 
+def _write_usd(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
+    from occlufacediff.export.usd import write_usd
+
+    write_usd(path, motion, head)
+
+
 def _write_obj(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
     from occlufacediff.export.obj import write_obj_sequence
 
@@ -67,6 +73,7 @@ FORMATS = {
     one.name: one
     for one in (
         ExportFormat(name="glb", suffix=".glb", title="binary glTF 2.0 (morph targets)", write=_write_glb),
+        ExportFormat(name="usd", suffix=".usdc", title="USD (UsdSkel blend shapes)", write=_write_usd),
         ExportFormat(
             name="livelink",
             suffix=".livelink.csv",

@@ -22,23 +22,19 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.spatial.transform import Rotation
 
 from occlufacediff import __version__
 from occlufacediff.export.glb import TRIANGLES, VERTICES, GlbBuilder
 from occlufacediff.export.motion import PosedMotion
+from occlufacediff.export.rig import joint_motion, morph_basis, morph_names, morph_weights
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.head.skinning import rotation_matrices
 from occlufacediff.rendering.mesh import SmoothNormals
 from occlufacediff.rendering.overlay import surface_colours
 
 Float = NDArray[np.float32]
 
-#: Movements of a joint by the expression that are smaller stay out of the animation, metres.
-STILL = 1e-7
 #: Changes of a normal's component by a morph target that are smaller stay out of the file.
 SMALL_TURN = 0.01
-CORRECTIVES = tuple(f"jawCorrective{number}" for number in range(9))
 
 
 @dataclass(frozen=True, eq=False)
@@ -89,8 +85,8 @@ class _Writer:
             ],
         }
         self.normals = SmoothNormals(head.faces, head.n_vertices)
-        self.morphs = _morph_basis(head, self.jaw)
-        self.names = [*head.expression_names, *(CORRECTIVES if head.posedirs is not None else ())]
+        self.morphs = morph_basis(head)
+        self.names = morph_names(head)
         colours = head.vertex_colors if natural and head.vertex_colors is not None else surface_colours(head)
         integer = np.uint16 if head.n_vertices < 1 << 16 else np.uint32
         self.indices = self.builder.array(head.faces.reshape(-1).astype(integer), TRIANGLES)
@@ -179,10 +175,7 @@ class _Writer:
 
     def _weights(self, motion: PosedMotion) -> Float:
         """Morph weights (T, N) of a motion."""
-        if self.head.posedirs is None:
-            return motion.exp
-        turned = (rotation_matrices(motion.jaw) - np.eye(3)).reshape(-1, 9)
-        return np.concatenate([motion.exp, turned.astype(np.float32)], axis=1)
+        return morph_weights(self.head, motion)
 
     def _animate(self, motion: PosedMotion, weights: Float, rest: Float, node: int) -> None:
         """Add an animation: morph weights, and rotations and translations of the joints."""
@@ -197,27 +190,12 @@ class _Writer:
             animation["samplers"].append(sampler)
 
         channel(node, "weights", np.ascontiguousarray(weights, dtype=np.float32).reshape(-1))
-        # A joint at c that rests at c0 gives R (u - c) + c if its translation is c + R (c0 - c).
-        by_expression = self.head.J_regressor[[0, self.jaw]] @ self.head.expdirs.transpose(2, 0, 1)
-        moves = np.einsum("te,ejc->tjc", motion.exp, by_expression)
-        head, jaw = rotation_matrices(motion.global_pose), rotation_matrices(motion.jaw)
-        root, hinge = rest[0] + moves[:, 0], rest[1] + moves[:, 1]
-        places = (
-            root + np.einsum("tij,tj->ti", head, rest[0] - root),
-            hinge - rest[0] + np.einsum("tij,tj->ti", jaw, rest[1] - hinge),
-        )
-        for number, (vectors, place) in enumerate(zip((motion.global_pose, motion.jaw), places, strict=True)):
-            channel(node + 1 + number, "rotation", _quaternions(vectors))
-            if np.abs(moves[:, number]).max(initial=0) > STILL:
-                channel(node + 1 + number, "translation", place.astype(np.float32))
+        joints = joint_motion(self.head, motion, rest)
+        for number in range(len(rest)):
+            channel(node + 1 + number, "rotation", joints.rotations[number])
+            if joints.moves[number]:
+                channel(node + 1 + number, "translation", joints.translations[number])
         self.document["animations"].append(animation)
-
-
-def _morph_basis(head: HeadAsset, jaw: int) -> Float:
-    """(V, 3, N): the expression basis, and the pose correctives of the jaw."""
-    if head.posedirs is None:
-        return head.expdirs
-    return np.concatenate([head.expdirs, head.posedirs[:, :, 9 * (jaw - 1) : 9 * jaw]], axis=2)
 
 
 def _linear_rgba(colours: NDArray[np.uint8]) -> NDArray[np.uint8]:
@@ -234,11 +212,3 @@ def _inverse_translations(joints: Float) -> Float:
     matrices = np.tile(np.eye(4, dtype=np.float32), (len(joints), 1, 1))
     matrices[:, 3, :3] = -joints
     return matrices
-
-
-def _quaternions(vectors: Float) -> Float:
-    """Axis-angle vectors (T, 3) as unit quaternions x, y, z, w (T, 4) without jumps of sign."""
-    values = Rotation.from_rotvec(np.asarray(vectors, dtype=np.float64)).as_quat()
-    turns = np.einsum("tk,tk->t", values[1:], values[:-1]) < 0
-    values[1:] *= np.where(np.cumsum(turns) % 2, -1, 1)[:, None]
-    return values.astype(np.float32)

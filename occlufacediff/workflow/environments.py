@@ -23,6 +23,7 @@ DISTRIBUTIONS = {
     "PIL": "pillow",
     "cv2": "opencv-contrib-python",
     "ffmpeg": "ffmpeg-python",
+    "pxr": "usd-core",
     "pytorch3d": "easypytorch3d",
     "vtkmodules": "vtk",
     "yaml": "pyyaml",

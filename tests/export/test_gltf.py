@@ -11,8 +11,9 @@ from glb_reader import Glb
 from node_tools import run_node
 from small_head import small_head
 
-from occlufacediff.export.gltf import CORRECTIVES, GltfScene, head_glb
+from occlufacediff.export.gltf import GltfScene, head_glb
 from occlufacediff.export.motion import PosedMotion
+from occlufacediff.export.rig import CORRECTIVES
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import vertices_numpy
 

@@ -17,7 +17,12 @@ from occlufacediff.workflow.fingerprint import closure
 EXTRAS = sorted(PROJECT["project"]["optional-dependencies"])
 VERSIONS, REQUIRES = lock_graph((ROOT / "requirements.lock").read_text())
 #: Imported in functions that `predict` and `benchmark` reach only with the named extra.
-WITH_EXTRA = {"distributed": "workflow", "face_alignment": "face-alignment", "pytorch3d": "pytorch3d"}
+WITH_EXTRA = {
+    "distributed": "workflow",
+    "face_alignment": "face-alignment",
+    "pxr": "usd",
+    "pytorch3d": "pytorch3d",
+}
 #: Used otherwise than by an import in Python files.
 NOT_IMPORTED = {
     "snakemake": "imported by rules/common.smk",
