@@ -3,7 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: install run test test-quick test-long weights viewer format config envs rulegraph layers lock unlock clean-results
+.PHONY: install run test test-quick test-long weights reader-weights viewer format config envs rulegraph layers \
+  lock unlock clean-results
 
 CORES ?= $(shell nproc)
 ARGS ?=
@@ -47,6 +48,12 @@ weights: $(STAMP)
 viewer: $(STAMP)
 	@$(BIN)/python -m occlufacediff.viewer.build
 
+# Train the readers of visemes and emotions again and copy them into the package.
+reader-weights: $(STAMP)
+	@$(BIN)/snakemake --cores $(CORES) --quiet host reason $(ARGS) -- reader_weights
+	mkdir -p occlufacediff/weights/readers
+	cp results/readers/open-*/MODEL_CARD.md results/readers/open-*/model.safetensors occlufacediff/weights/readers/
+
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -64,7 +71,7 @@ envs: $(STAMP)
 rulegraph: $(STAMP)
 	@folder=$$(mktemp -d); trap 'rm -r "$$folder"' EXIT; touch "$$folder/talk.mp4"; \
 	$(BIN)/snakemake --rulegraph dot --directory "$$folder" --config video=talk.mp4 benchmark_videos=. \
-	  'download={assets: [flame2020], accept_terms: [flame]}' -- all fetch predict benchmark open_weights | \
+	  'download={assets: [flame2020], accept_terms: [flame]}' -- all fetch predict benchmark open_weights reader_weights | \
 	  sed 's/color = "[^"]*"/color = "#4c6a92"/' | dot -Tsvg > "$$folder/rulegraph.svg"; \
 	cp "$$folder/rulegraph.svg" docs/rulegraph.svg
 

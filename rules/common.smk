@@ -27,8 +27,9 @@ from occlufacediff.config.section import as_params
 from occlufacediff.errors import ConfigError, OccluFaceError
 from occlufacediff.prediction.source import check_replaceable
 from occlufacediff.stages.open_head import workflow_head
+from occlufacediff.synthetic.plan import split_subjects
 from occlufacediff.synthetic.shards import shard_names
-from occlufacediff.weights import open_weights
+from occlufacediff.weights import open_readers, open_weights
 from occlufacediff.workflow.audio_kind import AUDIO_OF_PRESET, audio_kind, evaluation_needs_phones
 from occlufacediff.workflow.chunks import names as chunk_names
 from occlufacediff.workflow.fingerprint import fingerprint
@@ -96,6 +97,8 @@ RUN_SEED = cfg.seed if cfg.run.seed is None else cfg.run.seed
 ARCHIVES = cfg.archives if cfg.source == "local" else f"{RESULTS}/archives"
 OPEN_HEAD = str(workflow_head(cfg))
 HEAD = local(cfg.head) if cfg.head else OPEN_HEAD
+# Viseme and emotion readers for this head model, of the target reader_weights.
+READERS = f"results/readers/{Path(HEAD).stem}"
 MODELS = cfg.checkpoint or RUN
 # Checkpoint that the run starts from; None: from random weights.
 INITIAL = initial_checkpoint(cfg)

@@ -2,6 +2,24 @@
 EVALUATION = f"{RUN}/evaluation"
 
 
+def reader_files(settings):
+    """Files of the readers, each a list of one file or none. Those of the package are relative to the working folder."""
+    packaged = settings.readers == "open"
+    given = {
+        "readers": os.path.relpath(open_readers()) if packaged else settings.readers,
+        "lip_reader": settings.lip_reading.reader,
+        "labels": settings.lip_reading.labels if settings.lip_reading.reader else None,
+        "recogniser": settings.emotion_recogniser,
+    }
+    return {name: [local(path)] if path else [] for name, path in given.items()}
+
+
+try:
+    READER_FILES = reader_files(cfg.evaluation)
+except OccluFaceError as error:
+    raise WorkflowError(str(error)) from None
+
+
 rule sample_motions:
     input:
         manifest=manifest_with(cfg.evaluation.split, use="evaluation"),
@@ -53,6 +71,12 @@ rule score_motions:
         audio=f"{RESULTS}/audio/{{subject}}.h5",
         coefficients=f"{RESULTS}/coefficients/{{subject}}.h5",
         head=HEAD,
+        # Transcripts of the clips.
+        manifest=f"{RESULTS}/manifest.csv",
+        readers=READER_FILES["readers"],
+        lip_reader=READER_FILES["lip_reader"],
+        labels=READER_FILES["labels"],
+        recogniser=READER_FILES["recogniser"],
         chunks=of_chunks(f"{EVALUATION}/scores/{{subject}}.csv", f"{EVALUATION}/failures/{{subject}}.csv"),
     output:
         scores=f"{EVALUATION}/scores/{{subject}}.csv",
@@ -66,6 +90,9 @@ rule score_motions:
         mem_mb=scaled_by_attempt(500, each=500),
         runtime=240,
     params:
+        packaged=cfg.evaluation.readers == "open",
+        # The files are inputs.
+        lip_reading=as_params(cfg.evaluation.lip_reading),
         code=fingerprint("occlufacediff.stages.score_motions"),
     message:
         "{wildcards.subject}: score the motions of all methods"

@@ -10,6 +10,7 @@ localrules:
     predict,
     benchmark,
     open_weights,
+    reader_weights,
 
 
 rule fetch:
@@ -65,3 +66,8 @@ rule benchmark:
 rule open_weights:
     input:
         "results/open_weights/weights/MODEL_CARD.md",
+
+
+rule reader_weights:
+    input:
+        f"{READERS}/MODEL_CARD.md",

@@ -29,6 +29,7 @@ LAYERS = (
     ("viewer",),
     ("openhead",),
     ("synthetic",),
+    ("readers",),
     ("datasets",),
     ("training",),
     ("evaluation",),

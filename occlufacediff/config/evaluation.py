@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
-from typing import Annotated, Any, Literal, get_args
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Literal, get_args
 
 from occlufacediff.config.constraints import DISTINCT, Count, GuidanceWeight, Limits, Positive, Section, SolverSteps
 from occlufacediff.config.names import NAME
 from occlufacediff.config.occlusion import OcclusionKind, OcclusionSettings
+from occlufacediff.config.readers import LipReadingSettings
 
 Method = Literal[
     "ours",
@@ -23,7 +24,7 @@ METHODS: tuple[Method, ...] = get_args(Method)
 #: Names in tables and files of motions that are no names of checkpoints.
 RESERVED = frozenset((*METHODS, "before_finetuning", "truth", "occlusion", "fit"))
 #: Keys that scores and tables use only.
-SCORING_KEYS = frozenset(("bootstrap",))
+SCORING_KEYS = frozenset(("bootstrap", "readers", "lip_reading", "emotion_recogniser"))
 
 
 @dataclass(frozen=True)
@@ -76,11 +77,17 @@ class EvaluationSettings(Section):
     max_clips: Count | None = None
     #: Number of bootstrap draws of subjects for the 95 % intervals.
     bootstrap: Annotated[int, Limits(ge=100)] = 2000
+    #: Readers of visemes and emotions: ``open`` for those in the package, which are left out for another head model; or
+    #: a file of the target ``reader_weights``; null: none.
+    readers: str | None = "open"
+    lip_reading: LipReadingSettings = field(default_factory=LipReadingSettings)
+    #: Weights of EMOCA's emotion recogniser, for FLAME (docs/readers.md); null: none.
+    emotion_recogniser: str | None = None
 
     def of_sampling(self) -> EvaluationSettings:
         """The settings with defaults for the keys that scores and tables use only: motions do not depend on them."""
-        defaults: dict[str, Any] = {item.name: item.default for item in fields(self) if item.name in SCORING_KEYS}
-        return replace(self, **defaults)
+        defaults = EvaluationSettings()
+        return replace(self, **{name: getattr(defaults, name) for name in SCORING_KEYS})
 
     def __post_init__(self) -> None:
         if "picture" in self.occlusions and self.occlusion.pictures is None:

@@ -17,6 +17,7 @@ from occlufacediff.config.open_weights import OpenWeightsSettings
 from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.config.packing import PackingSettings
 from occlufacediff.config.prediction import PredictionSettings
+from occlufacediff.config.readers import ReaderSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.report import ReportSettings
 from occlufacediff.config.run import RunSettings
@@ -86,6 +87,7 @@ class Config(Section):
     motion_prior: MotionPriorSettings = field(default_factory=MotionPriorSettings)
     denoiser: DenoiserSettings = field(default_factory=DenoiserSettings)
     open_weights: OpenWeightsSettings = field(default_factory=OpenWeightsSettings)
+    readers: ReaderSettings = field(default_factory=ReaderSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     prediction: PredictionSettings = field(default_factory=PredictionSettings)
     benchmark: BenchmarkSettings = field(default_factory=BenchmarkSettings)

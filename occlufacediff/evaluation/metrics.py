@@ -44,10 +44,27 @@ UNITS: dict[str, str] = {
     "diversity": "mm",
     "coverage_50": "1",
     "coverage_90": "1",
+    "viseme_accuracy": "1",
+    "viseme_error_rate": "1",
+    "emotion_accuracy": "1",
+    "wer": "1",
+    "cer": "1",
+    "vwer": "1",
+    "ver": "1",
+    "lip_reading_cosine": "1",
+    "lse_c": "1",
+    "lse_d": "1",
+    "emotion_top1": "1",
+    "emotion_top3": "1",
 }
 #: Metrics that are better when higher, and metrics of which neither direction is better: a value is compared with that
 #: of the truth, with zero (`fdd`) or with the nominal level (`coverage_90`).
-HIGHER_IS_BETTER = frozenset(("slcc", "lip_extrema_matched"))
+HIGHER_IS_BETTER = frozenset(
+    (
+        *("slcc", "lip_extrema_matched", "viseme_accuracy", "emotion_accuracy"),
+        *("lip_reading_cosine", "lse_c", "emotion_top1", "emotion_top3"),
+    )
+)
 NO_DIRECTION = frozenset(
     ("jitter", "fdd", "lip_intensity", "speech_intensity", "diversity", "coverage_50", "coverage_90")
 )

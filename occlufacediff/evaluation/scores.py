@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -42,6 +42,10 @@ class Scores:
 
     values: dict[str, float]
     weights: dict[str, float]
+
+    def with_values(self, values: Mapping[str, float]) -> Scores:
+        """These metrics and further ones with the weight 1."""
+        return Scores({**self.values, **values}, self.weights)
 
     def weight(self, metric: str) -> float:
         """Weight of a clip in the mean of a metric over clips."""

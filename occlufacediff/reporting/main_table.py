@@ -22,7 +22,11 @@ from occlufacediff.reporting.tables import (
 )
 
 #: Further metrics of the main result, if they were measured.
-FURTHER = ("lve_frame", "mvpe_face", "mouth_closure", "mtm", "jitter")
+FURTHER = (
+    *("lve_frame", "mvpe_face", "mouth_closure", "mtm", "jitter"),
+    *("viseme_accuracy", "viseme_error_rate", "emotion_accuracy"),
+    *("wer", "cer", "vwer", "ver", "lip_reading_cosine", "lse_c", "lse_d", "emotion_top1", "emotion_top3"),
+)
 #: Replacements for characters with a meaning in LaTeX.
 _LATEX = {
     "\\": r"\textbackslash{}",

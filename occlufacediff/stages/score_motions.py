@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
 
 import h5py
+import pandas as pd
 
 from occlufacediff.datasets.manifest_rows import SplitRows
 from occlufacediff.datasets.store import ClipStore
@@ -14,6 +16,7 @@ from occlufacediff.errors import AssetError
 from occlufacediff.evaluation.failures import Failure, failure_to
 from occlufacediff.evaluation.metrics import TRUTH, unit_of
 from occlufacediff.evaluation.predictions import fit_of, has_case, motion_of, occlusion_of, read_names, require_head_of
+from occlufacediff.evaluation.reading import Panel, ReaderFiles
 from occlufacediff.evaluation.rows import BY_CLIP_COLUMNS, failure_row, failure_table, read_failures
 from occlufacediff.evaluation.scores import Prediction, Reference, Scores, score, score_truth
 from occlufacediff.files import file_version, sha256, written_aside
@@ -33,9 +36,11 @@ def score_subject(
     audio: Path,
     coefficients: Path,
     head: Path,
+    manifest: Path,
     scores_csv: Path,
     failures_csv: Path,
     *,
+    readers: ReaderFiles | None = None,
     workers: int = 1,
     scheduler: str | None = None,
     chunk: str | None = None,
@@ -54,8 +59,10 @@ def score_subject(
         audio: audio of the subject.
         coefficients: coefficients of the subject; they are the truth.
         head: head model.
+        manifest: manifest of the data set, for the transcripts of the clips.
         scores_csv: one row per clip, method, occlusion and metric.
         failures_csv: clips that failed.
+        readers: readers of visemes and emotions; None: none.
         workers: processes.
         scheduler: address of a Dask scheduler; None: processes of this machine.
         chunk: of `workflow.chunks`: only that chunk's clips are scored, and only their parts are written.
@@ -70,15 +77,20 @@ def score_subject(
     parts = parts_folder(scores_csv)
     done: list[Row] = []
     if names:
+        files = readers or ReaderFiles()
+        texts = _transcripts(manifest, subject)
         store = _store(motions_h5, subject, names, clips, coefficients, _asset(head))
         made_from = key(
-            *map(sha256, (motions_h5, head)),
+            *map(sha256, (motions_h5, head, *files.paths)),
+            files.lip_reading,
+            files.packaged,
+            sorted(texts.items()),
             store.digest(),
             fingerprint("occlufacediff.stages.score_motions"),
         )
         done = run_shard(
             of_chunk(names, chunk),
-            partial(_score_clip, subject, motions_h5, clips, audio, coefficients, head),
+            partial(_score_clip, subject, motions_h5, clips, audio, coefficients, head, files, texts),
             parts,
             lambda clip: made_from,
             workers=workers,
@@ -104,10 +116,20 @@ def score_subject(
 
 
 def _score_clip(
-    subject: str, motions_h5: Path, clips: Path, audio: Path, coefficients: Path, head: Path, name: str, part: Path
+    subject: str,
+    motions_h5: Path,
+    clips: Path,
+    audio: Path,
+    coefficients: Path,
+    head: Path,
+    readers: ReaderFiles,
+    texts: Mapping[str, str],
+    name: str,
+    part: Path,
 ) -> Row:
     """Write the scores of one clip under all occlusions, without a header; ``failures`` of the row are table lines."""
     asset, clip_id = _asset(head), f"{subject}/{name}"
+    panel = _panel(readers, head)
     failures: list[Failure] = []
     lines: list[tuple[object, ...]] = []
     with h5py.File(motions_h5, "r") as file:
@@ -118,6 +140,8 @@ def _score_clip(
             with h5py.File(audio, "r") as sounds:
                 reference = Reference.of(asset, clip, sounds[name]["waveform"][()])
             of_truth = score_truth(reference)
+            said = panel.said(name, texts.get(name, ""), reference)
+            true = panel.read(said, reference, clip.motion, reference.truth)
             for kind in kinds:
                 with failure_to(failures, (kind,), clip_id):
                     found: dict[str, Scores] = {}
@@ -126,12 +150,13 @@ def _score_clip(
                     for method in methods:
                         motion, samples = motion_of(file, kind, method, clip_id)
                         several = () if samples is None else list(samples)
-                        found[method] = score(
-                            Prediction.of(reference, motion, visible, occlusion.frames, several, seen)
-                        )
+                        prediction = Prediction.of(reference, motion, visible, occlusion.frames, several, seen)
+                        read = panel.read(said, reference, motion, prediction.surface)
+                        found[method] = score(prediction).with_values(panel.compare(said, read, true, occlusion.frames))
+                    found[TRUTH] = of_truth.with_values(panel.compare(said, true, true, occlusion.frames))
                     lines += [
                         (method, kind, subject, name, metric, unit_of(metric), repr(value), scores.weight(metric))
-                        for method, scores in {**found, TRUTH: of_truth}.items()
+                        for method, scores in found.items()
                         for metric, value in scores.values.items()
                     ]
     with written_aside(part) as aside, aside.open("w", newline="", encoding="utf-8") as out:
@@ -145,6 +170,25 @@ def _store(
     """Some clips of a subject with their landmarks."""
     rows = SplitRows(motions_h5, "motions", [(subject, name) for name in names], {})
     return ClipStore(motions_h5, "motions", head=asset, coefficients=[coefficients], clips=[clips], rows=rows)
+
+
+def _transcripts(manifest: Path, subject: str) -> dict[str, str]:
+    """Texts that the clips of a subject say, by clip; without those that the manifest does not know."""
+    table = pd.read_csv(manifest, dtype=str, keep_default_na=False)
+    if "text" not in table.columns:
+        return {}
+    mine = table[(table["subject"] == subject) & (table["text"] != "")]
+    return dict(zip(mine["clip"], mine["text"], strict=True))
+
+
+def _panel(readers: ReaderFiles, head: Path) -> Panel:
+    """The readers, loaded once per process."""
+    return _open_panel(readers, *file_version(head))
+
+
+@cache
+def _open_panel(readers: ReaderFiles, head: Path, size: int, time_ns: int) -> Panel:
+    return readers.open(_load_asset(head, size, time_ns))
 
 
 def _asset(head: Path) -> HeadAsset:

@@ -6,6 +6,7 @@ import ctypes
 import threading
 from _ctypes import dlclose
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +20,8 @@ _UTF8 = 1
 _EVENT_END_OF_LIST = 0
 _EVENT_PHONEME = 7
 _RATE, _VOLUME, _PITCH, _RANGE = 1, 2, 3, 4
+#: Separates the phonemes of a word in the result of ``espeak_TextToPhonemes``.
+_SEPARATOR = "|"
 
 _lock = threading.Lock()
 
@@ -82,6 +85,43 @@ def speak(text: str, voice: str, *, words_per_minute: int, pitch: int, pitch_ran
             return _speak(library, data, text, voice, words_per_minute, pitch, pitch_range, seed)
         finally:
             dlclose(library._handle)
+
+
+@lru_cache(maxsize=4096)
+def phonemes_of(text: str, voice: str = "en-us") -> tuple[tuple[str, ...], ...]:
+    """Phonemes of each word of ``text``. espeak-ng joins some short words, so there can be fewer words than there.
+
+    Args:
+        text: words and punctuation.
+        voice: an espeak-ng voice.
+
+    Raises:
+        AssetError: the library cannot be loaded, or the voice does not exist.
+    """
+    import espeakng_loader
+
+    data = Path(espeakng_loader.get_data_path()).parent
+    words: list[tuple[str, ...]] = []
+    with _lock:
+        try:
+            library = ctypes.CDLL(str(espeakng_loader.get_library_path()))
+        except OSError as error:
+            raise AssetError(f"espeak-ng cannot be loaded: {error}; reinstall the package espeakng-loader") from error
+        try:
+            if library.espeak_Initialize(_SYNCHRONOUS, 0, str(data).encode(), _DONT_EXIT) <= 0:
+                raise AssetError(f"espeak-ng found no data in {data}; reinstall the package espeakng-loader")
+            if library.espeak_SetVoiceByName(voice.encode()) != 0:
+                raise AssetError(f"espeak-ng has no voice {voice!r}; `espeak-ng --voices=en` lists the English voices")
+            library.espeak_TextToPhonemes.restype = ctypes.c_char_p
+            rest = ctypes.c_char_p(text.encode())
+            while rest.value:
+                # One clause per call, which moves `rest` to the next clause.
+                clause = library.espeak_TextToPhonemes(ctypes.byref(rest), _UTF8, ord(_SEPARATOR) << 8) or b""
+                words += [tuple(filter(None, word.split(_SEPARATOR))) for word in clause.decode().split()]
+        finally:
+            library.espeak_Terminate()
+            dlclose(library._handle)
+    return tuple(word for word in words if word)
 
 
 def _speak(

@@ -175,12 +175,12 @@ def _synthesise_speech(
 ) -> Speech:
     """Synthesise random sentences until one has English phonemes only; some names in the dictionary have others."""
     while True:
-        speech = synthesise_speech(replace(plan, text=_text(plan.number, rng)), speaker, voice, seed)
+        speech = synthesise_speech(replace(plan, text=random_text(plan.number, rng)), speaker, voice, seed)
         if all(has_visemes(phoneme) for phoneme in speech.utterance.phonemes):
             return speech
 
 
-def _text(number: int, rng: np.random.Generator) -> str:
+def random_text(number: int, rng: np.random.Generator) -> str:
     """A composed sentence, or a sequence of random words and function words."""
     if rng.random() < 0.3:
         return sentences.composed_sentence(number * 7919 % sentences.N_COMPOSED)

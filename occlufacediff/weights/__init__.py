@@ -1,4 +1,7 @@
-"""The open weights of this package: folders ``motion_prior`` and ``denoiser``, and ``MODEL_CARD.md``."""
+"""The weights in this package, each with a model card.
+
+Folders ``motion_prior`` and ``denoiser`` are the open weights, ``readers`` has the viseme and emotion readers.
+"""
 
 from __future__ import annotations
 
@@ -25,3 +28,18 @@ def open_weights() -> Path:
             "with `snakemake open_weights` and copies results/open_weights/weights there, or give another checkpoint"
         )
     return folder
+
+
+def open_readers() -> Path:
+    """File of the packaged viseme and emotion readers.
+
+    Raises:
+        AssetError: this build has no readers.
+    """
+    path = Path(__file__).resolve().parent / "readers" / FILES[0]
+    if not path.is_file():
+        raise AssetError(
+            f"{path}: this build has no readers; run `make reader-weights`, which makes them with `snakemake "
+            "reader_weights` and copies them there, or set evaluation.readers to null"
+        )
+    return path

@@ -15,6 +15,7 @@ from pathlib import Path
 from occlufacediff.acquire.sources import archives, asset
 from occlufacediff.acquire.terms import demand_consent
 from occlufacediff.config.benchmark import BenchmarkSettings
+from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.names import NAME, NETWORKS
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.schema import Config
@@ -117,6 +118,7 @@ def check_inputs(config: Config) -> None:
         **{f"evaluation.checkpoints.{name}": path for name, path in config.evaluation.checkpoints.items()},
         "split.sentence_table": config.split.sentence_table,
         "split.transcripts": config.split.transcripts,
+        **_reader_files(config.evaluation),
     }.items():
         refuse_braces(key, path)
     if config.source == "download":
@@ -144,6 +146,11 @@ def check_inputs(config: Config) -> None:
             f"Configuration, head: there is no file {config.head}; give a head model (.npz), or null to build the open "
             "head."
         )
+    for key, path in _reader_files(config.evaluation).items():
+        if path is not None and not Path(path).is_file():
+            raise ConfigError(
+                f"Configuration, {key}: there is no file {path}; give the file as docs/readers.md describes, or null."
+            )
     if config.video is not None and not Path(config.video).is_file():
         raise ConfigError(f"Configuration, video: there is no file {config.video}; give the path of a video.")
     if config.checkpoint is not None:
@@ -155,6 +162,16 @@ def check_inputs(config: Config) -> None:
                     "results/synthetic/runs/main), or give the folder of another trained model, or null to train here."
                 )
         check_networks("checkpoint", config.checkpoint)
+
+
+def _reader_files(settings: EvaluationSettings) -> dict[str, str | None]:
+    """The user's files of readers, by key."""
+    return {
+        "evaluation.readers": None if settings.readers == "open" else settings.readers,
+        "evaluation.lip_reading.reader": settings.lip_reading.reader,
+        "evaluation.lip_reading.labels": settings.lip_reading.labels if settings.lip_reading.reader else None,
+        "evaluation.emotion_recogniser": settings.emotion_recogniser,
+    }
 
 
 def initial_checkpoint(config: Config) -> str | None:

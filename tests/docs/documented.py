@@ -111,6 +111,7 @@ def prepare(folder: Path) -> None:
         for name in ("model.safetensors", "config.yaml")
     ]
     files += ["models/wav2vec2-base-960h/model.safetensors", "FILE", "VIDEO", "FOLDER/talk.mp4"]
+    files += ["results/readers/open-a4c5f09f/model.safetensors"]
     files += [f"VIDEOS/{speaker}/talk.mp4" for speaker in ("anna", "ben", "carl", "dora")]
     emote = "published/processed"
     files += [

@@ -310,7 +310,7 @@ def evaluated(files: Files, prior: Path, denoiser: Path, out: Path, settings: Ev
             device="cpu",
         )
         scores.append([out / folder / f"{subject}.csv" for folder in ("scores", "failures")])
-        score_subject(subject, motions, failed, clips, audio, coefficients, files.head, *scores[-1])
+        score_subject(subject, motions, failed, clips, audio, coefficients, files.head, files.manifest, *scores[-1])
     write_tables(
         files.manifest,
         [pair[0] for pair in scores],

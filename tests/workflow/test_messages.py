@@ -29,6 +29,17 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
         ),
         (["--config", "visibility={source: segmentation, model: no.tflite}"], ["visibility.model", "no.tflite"]),
         (["--config", "split={rule: all_test}"], ["split.train", "every clip a test clip", "config/mead.yaml"]),
+        (["--config", "evaluation={readers: no.safetensors}"], ["evaluation.readers", "no.safetensors", "readers.md"]),
+        (
+            ["--config", "evaluation={lip_reading: {reader: no.pt, kind: features}}"],
+            ["evaluation.lip_reading.reader", "no.pt"],
+        ),
+        (
+            ["--config", "evaluation={lip_reading: {reader: no.pt}}"],
+            ["evaluation.lip_reading", "labels: got nothing", "av_hubert"],
+        ),
+        (["--config", "evaluation={emotion_recogniser: no.ckpt}"], ["evaluation.emotion_recogniser", "no.ckpt"]),
+        (["reader_weights", "--config", "source=local", "archives=."], ["source", "'synthetic'", "reader_weights"]),
         (["predict"], ["video", "--config video=FILE"]),
         (["predict", "--config", "video=nowhere.mp4"], ["video", "nowhere.mp4"]),
         (["predict", "--config", "video=talk{1}.mp4"], ["video", "talk{1}.mp4", "wildcards", "rename"]),
