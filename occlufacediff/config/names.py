@@ -9,4 +9,4 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 #: Folders of the two networks in a checkpoint folder.
 NETWORKS = ("motion_prior", "denoiser")
 #: Formats of `occlufacediff export`.
-EXPORT_FORMATS = ("glb", "usd", "livelink", "audio2face", "obj")
+EXPORT_FORMATS = ("glb", "usd", "livelink", "audio2face", "vrma", "obj")

@@ -63,6 +63,13 @@ def _write_usd(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
     write_usd(path, motion, head)
 
 
+def _write_vrma(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
+    from occlufacediff.export.arkit import arkit_motion
+    from occlufacediff.export.vrma import write_vrma
+
+    write_vrma(path, arkit_motion(motion, head), motion.name)
+
+
 def _write_obj(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
     from occlufacediff.export.obj import write_obj_sequence
 
@@ -84,6 +91,7 @@ FORMATS = {
         ExportFormat(
             name="audio2face", suffix=".a2f.json", title="Audio2Face JSON (ARKit weights)", write=_write_audio2face
         ),
+        ExportFormat(name="vrma", suffix=".vrma", title="VRM animation (ARKit expressions)", write=_write_vrma),
         ExportFormat(name="obj", suffix=".obj.zip", title="OBJ sequence (one file a frame)", write=_write_obj),
     )
 }

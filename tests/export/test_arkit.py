@@ -12,8 +12,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from glb_reader import Glb
 from hypothesis import given
 from hypothesis import strategies as st
+from node_tools import run_node
 from scipy.spatial.transform import Rotation
 from small_head import small_head
 from test_export import FRAMES, arkit_head, run, write_motion
@@ -140,6 +142,33 @@ def test_audio2face(tmp_path: Path) -> None:
     assert document["facsNames"] == list(ARKIT_NAMES)
 
 
+def test_vrm_animations_hold_weights_as_translations(tmp_path: Path) -> None:
+    motion = write_motion(tmp_path, arkit_head())
+    assert run(motion, "--to", "vrma")[0] == 0
+    path = motion.with_name("motion.vrma")
+    (report,) = run_node("export/validate_gltf.cjs", str(path))
+    assert (report["issues"]["numErrors"], report["issues"]["numWarnings"]) == (0, 0), report["issues"]["messages"]
+    file = Glb(path)
+    extension = file.document["extensions"]["VRMC_vrm_animation"]
+    assert extension["specVersion"] == "1.0"
+    assert set(extension["expressions"]["custom"]) == set(ARKIT_NAMES)
+    posed = posed_motion(motion, read_motion(motion), arkit_head())
+    channels = file.channels(0)
+    expected = np.clip(posed.jaw[:, 0] / JAW_OPEN, 0, 1)
+    for node in (extension["expressions"]["custom"]["jawOpen"], extension["expressions"]["preset"]["aa"]):
+        values = next(
+            value for (number, path), value in channels.items() if (number, path) == (node["node"], "translation")
+        )
+        np.testing.assert_allclose(values, np.stack([expected, 0 * expected, 0 * expected], axis=1), atol=1e-6)
+    turned = next(
+        value
+        for (number, _), value in channels.items()
+        if number == extension["humanoid"]["humanBones"]["head"]["node"]
+    )
+    wanted = Rotation.from_rotvec(posed.global_pose).as_matrix()
+    np.testing.assert_allclose(Rotation.from_quat(turned).as_matrix(), wanted, atol=1e-5)
+
+
 def test_obj_files_have_the_posed_vertices(tmp_path: Path) -> None:
     head = arkit_head()
     motion = write_motion(tmp_path, head)
@@ -181,4 +210,4 @@ def test_the_same_rate_changes_nothing() -> None:
 def test_an_unknown_format_is_named(tmp_path: Path) -> None:
     result = CliRunner().invoke(main, ["export", str(write_motion(tmp_path, arkit_head())), "--to", "fbx"])
     assert result.exit_code == 2
-    assert "unknown format 'fbx', needs one or more of glb, usd, livelink, audio2face, obj" in result.output
+    assert "unknown format 'fbx', needs one or more of glb, usd, livelink, audio2face, vrma, obj" in result.output
