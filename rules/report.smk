@@ -12,6 +12,8 @@ rule make_report:
         audio=of_subjects(f"{RESULTS}/audio/{{subject}}.h5"),
         coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),
         head=HEAD,
+        # Their descriptions: what the networks were trained on.
+        networks=[network(MODELS, name)[1] for name in NETWORKS],
         histories=histories(),
     output:
         report=report(

@@ -30,6 +30,7 @@ with logged(snakemake):
             paired=Path(snakemake.input.paired),
             by_group=Path(snakemake.input.by_group),
         ),
+        [Path(path) for path in snakemake.input.networks],
         {Path(path).parent.name: Path(path) for path in snakemake.input.histories},
         snakemake.config,
         {"occlufacediff": __version__} | dict(sorted(versions.items())),

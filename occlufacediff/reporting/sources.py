@@ -112,12 +112,12 @@ def result_clip(
         AssetError: a file of the subject has no such clip.
     """
     with h5py.File(coefficients, "r") as file:
-        group = _clip_of(file, clip)
+        group = clip_group(file, clip)
         shape = np.asarray(group["shape"], dtype=np.float32)
         names = ("exp", "jaw", "global_pose", "cam")
         truth = {name: np.asarray(group[name][:frames], dtype=np.float32) for name in names}
     with h5py.File(clips, "r") as file:
-        crops = read_crops(_clip_of(file, clip), 0, len(truth["exp"]))
+        crops = read_crops(clip_group(file, clip), 0, len(truth["exp"]))
     exp, jaw = (values[: len(truth["exp"])] for values in prediction)
     return ResultClip(
         crops=crops,
@@ -131,10 +131,15 @@ def result_clip(
 def waveform_of(audio: Path, clip: str, frames: int) -> NDArray[np.float32]:
     """Audio of the first ``frames`` frames of a clip, 16 kHz mono."""
     with h5py.File(audio, "r") as file:
-        return np.asarray(_clip_of(file, clip)["waveform"][: frames * SAMPLES_PER_FRAME], dtype=np.float32)
+        return np.asarray(clip_group(file, clip)["waveform"][: frames * SAMPLES_PER_FRAME], dtype=np.float32)
 
 
-def _clip_of(file: h5py.File, clip: str) -> h5py.Group:
+def clip_group(file: h5py.File, clip: str) -> h5py.Group:
+    """The group of a clip in a subject's file.
+
+    Raises:
+        AssetError: the file has no such clip.
+    """
     if clip not in file:
         raise AssetError(f"{file.filename}: clip {clip} is missing; delete the file and run its stage again")
     return file[clip]

@@ -49,7 +49,7 @@ def heat_colours(millimetres: NDArray[np.floating], hottest: float) -> panel_dra
 
 
 @lru_cache(maxsize=4)
-def _scale_bar(panel: int, hottest: float) -> panel_drawing.Image:
+def scale_bar(panel: int, hottest: float) -> panel_drawing.Image:
     """RGBA image with a colour scale at the lower edge of a panel."""
     width, height = round(panel * 0.62), max(6, panel // 40)
     picture = Image.new("RGBA", (panel, panel), (0, 0, 0, 0))
@@ -86,7 +86,7 @@ def result_frames(clip: ResultClip, head: HeadAsset, panel: int, heat_max_mm: fl
             panel_drawing.draw_hatching(picture, opacity),
             mesh.draw(truth, cam, CROP_BOX, CROP_VIEW, BACKGROUND),
             mesh.draw(ours, cam, CROP_BOX, CROP_VIEW, BACKGROUND, occluded=mask),
-            panel_drawing.draw_rgba(heat, _scale_bar(panel, heat_max_mm)),
+            panel_drawing.draw_rgba(heat, scale_bar(panel, heat_max_mm)),
         ]
         yield panel_drawing.side_by_side(panels, TITLES)
 

@@ -16,8 +16,10 @@ from occlufacediff.evaluation.training_overlap import SEEN
 from occlufacediff.files import written_aside
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.reporting import plots, report_parts, result_tables, sources
+from occlufacediff.reporting.clip_views import ClipSources, clip_views
 from occlufacediff.reporting.embed import jpeg, result_video, video_or_note
 from occlufacediff.reporting.failures import failure_part
+from occlufacediff.reporting.run_table import run_rows
 from occlufacediff.reporting.runs import seen_by_run
 from occlufacediff.reporting.tables import (
     METRIC_COLUMNS,
@@ -80,6 +82,7 @@ def make_report(
     manifest: Path,
     data: DataSetFiles,
     evaluation: EvaluationFiles,
+    networks: list[Path],
     histories: dict[str, Path],
     config: dict[str, Any],
     versions: dict[str, str],
@@ -94,6 +97,7 @@ def make_report(
         manifest: manifest of the data set.
         data: files of the data set.
         evaluation: results of the evaluation.
+        networks: descriptions of the networks (``config.yaml``).
         histories: training histories (CSV) by the name of the network.
         config: the resolved configuration. Values of secret keys are not shown.
         versions: versions of programs and libraries.
@@ -139,6 +143,17 @@ def make_report(
         "videos_note": f"Occlusion: {occlusion_name}. Clips of different subjects with lip errors nearest to the "
         f"median. {SEEN[seen]} The truth is the fit to the video without occlusion. Warm colours on our mesh mark the "
         "occluded area.",
+        **clip_views(
+            scores,
+            ClipSources(motions, sources.by_subject(data.coefficients), sources.by_subject(data.audio)),
+            asset,
+            unit,
+            settings,
+        ),
+        "view_note": f"Clips with the smallest, median and largest lip error of ours, occlusion {occlusion_name}. "
+        "The mouse turns the heads. All have identity and head pose of the truth.",
+        "openings_note": "Distance between the inner lips. Frames on grey are occluded. A band is the range of the "
+        "samples, if there are several (evaluation.samples).",
         "results_note": f"Bars are means over clips of the {split} split, dots are clips: {metric_name(metric)}, "
         f"{unit}. {interval_note(means)} Metrics of the mesh use identity, head pose and camera of the truth for all "
         f"methods. {' '.join(identity_note(means))} The row (truth) has metrics of the truth itself, for comparison.",
@@ -160,6 +175,7 @@ def make_report(
         "fit": report_parts.fit_part(sources.fit_errors(data.coefficients)),
         "curves": report_parts.curves(histories),
         "failures": failure_part(clip_table),
+        "run_rows": run_rows(clip_table, means, asset, networks, redacted(Config, config)),
         "versions": list(versions.items()),
         "config": report_parts.config_text(redacted(Config, config)),
     }

@@ -33,8 +33,6 @@ export class Timeline {
     this.tracks = tracks;
     this.frames = frames;
     this.range.max = String(frames - 1);
-    this.height = tracks.reduce((sum, track) => sum + LABEL + HEIGHTS[track.kind] + GAP, 0);
-    this.canvas.style.height = `${this.height}px`;
     this.canvas.hidden = tracks.length === 0;
   }
 
@@ -48,17 +46,24 @@ export class Timeline {
     if (this.canvas.hidden) return;
     const ratio = window.devicePixelRatio || 1;
     this.width = this.canvas.clientWidth;
+    const paint = this.canvas.getContext('2d');
+    paint.font = FONT;
+    const labels = this.tracks.map((track) => this.placeLabels(paint, track));
+    this.height = this.tracks.reduce(
+      (sum, track, number) => sum + labels[number].rows * LABEL + HEIGHTS[track.kind] + GAP,
+      0,
+    );
+    this.canvas.style.height = `${this.height}px`;
     const [width, height] = [Math.round(this.width * ratio), Math.round(this.height * ratio)];
     if (this.canvas.width !== width || this.canvas.height !== height) {
       [this.canvas.width, this.canvas.height] = [width, height];
     }
-    const paint = this.canvas.getContext('2d');
     paint.setTransform(ratio, 0, 0, ratio, 0, 0);
     paint.clearRect(0, 0, this.width, this.height);
     let top = 0;
-    for (const track of this.tracks) {
-      this.drawLabels(paint, track, top);
-      top += LABEL;
+    for (const [number, track] of this.tracks.entries()) {
+      this.drawLabels(paint, labels[number].parts, top);
+      top += labels[number].rows * LABEL;
       const tall = HEIGHTS[track.kind];
       paint.fillStyle = 'rgba(255,255,255,.06)';
       paint.fillRect(0, top, this.width, tall);
@@ -70,22 +75,32 @@ export class Timeline {
     paint.fillRect(Math.min(this.width - 1.5, Math.max(0, this.place(frame) - 0.75)), 0, 1.5, this.height);
   }
 
-  /** The name of a track, and the names of its series with their colours. */
-  drawLabels(paint, track, top) {
+  /** Places of the name of a track and of the names of its series, in as many rows as the width needs. */
+  placeLabels(paint, track) {
+    const named = track.series.filter(({ label }) => label);
+    const texts = [{ text: track.label, colour: null }, ...named.map(({ label, colour }) => ({ text: label, colour }))];
+    let [left, row] = [0, 0];
+    const parts = texts.map(({ text, colour }) => {
+      const wide = paint.measureText(text).width + (colour ? 13 : 0);
+      if (left > 0 && left + wide > this.width) [left, row] = [0, row + 1];
+      const part = { text, colour, left, row };
+      left += wide + 14;
+      return part;
+    });
+    return { parts, rows: row + 1 };
+  }
+
+  drawLabels(paint, parts, top) {
     paint.font = FONT;
     paint.textBaseline = 'middle';
-    const middle = top + LABEL / 2;
-    const write = (text, left) => {
+    for (const { text, colour, left, row } of parts) {
+      const middle = top + (row + 0.5) * LABEL;
+      if (colour) {
+        paint.fillStyle = colour;
+        paint.fillRect(left, middle - 4, 9, 9);
+      }
       paint.fillStyle = '#a3abb8';
-      paint.fillText(text, left, middle);
-      return left + paint.measureText(text).width + 14;
-    };
-    let left = write(track.label, 0);
-    for (const { label, colour } of track.series) {
-      if (!label) continue;
-      paint.fillStyle = colour;
-      paint.fillRect(left, middle - 4, 9, 9);
-      left = write(label, left + 13);
+      paint.fillText(text, left + (colour ? 13 : 0), middle);
     }
   }
 
