@@ -14,6 +14,7 @@ import h5py
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from skimage import data
 from small_head import N_EXP, N_SHAPE, small_head
 
@@ -79,7 +80,9 @@ def fabricate(folder: Path) -> dict[str, Any]:
                 boxes = np.tile(np.array([40, 110, 180, 223]), (FRAMES, 1))
                 hidden = Occlusion("mouth", boxes, np.arange(FRAMES) > 4)
                 write_occlusion(file, name, hidden, np.ones((FRAMES, 468), np.float32))
-                write_motion(file, "mouth", "ours", name, motions[name] * 0.7)
+                samples = np.stack([motions[name] * part for part in (0.6, 0.8)])
+                write_motion(file, "mouth", "ours", name, motions[name] * 0.7, samples)
+                write_motion(file, "mouth", "interpolation", name, motions[name] * 0.3)
     rows = [
         (method, occlusion, *name.split("/", 1), metric, "mm", value + rng.normal(0, 0.3) + (occlusion == "mouth"))
         for method, value in METHODS.items()
@@ -107,6 +110,22 @@ def fabricate(folder: Path) -> dict[str, Any]:
     columns = ["occlusion", "subject", "clip", "reason", "message"]
     failed = [("mouth", "NA", "sad/level_1/003", "unexpected_error", "ValueError: <odd>")]
     pd.DataFrame(failed, columns=columns).to_csv(folder / "failures.csv", index=False)
+    description = {
+        "weights_sha256": "0123456789abcdef0123",
+        "provenance": {
+            "dataset": "recorded",
+            "run": "first",
+            "seed": 7,
+            "split_rule": "lists",
+            "subjects": ["A", "B"],
+            "clips": 31,
+            "versions": {"torch": "2.99"},
+            "start": None,
+        },
+    }
+    for name, content in (("motion_prior", description), ("denoiser", {"weights_sha256": "fedcba"})):
+        (folder / name).mkdir()
+        (folder / name / "config.yaml").write_text(yaml.safe_dump(content))
     return {
         "manifest": folder / "manifest.csv",
         "data": DataSetFiles(**files, head=folder / "head.npz"),
@@ -118,6 +137,7 @@ def fabricate(folder: Path) -> dict[str, Any]:
             folder / "paired.csv",
             folder / "metrics_by_group.csv",
         ),
+        "networks": [folder / name / "config.yaml" for name in ("motion_prior", "denoiser")],
         "histories": {"motion_prior": folder / "history.csv", "denoiser": folder / "history.csv"},
         "config": {"dataset": "fabricated", "seed": 1, "crop": {"scale": 1.485}},
         "versions": {"occlufacediff": "0.1.0", "torch": "2.11"},
@@ -178,6 +198,9 @@ def test_the_page_shows_configuration_results_and_failures(made: tuple[dict[str,
         "NA/sad/level_1/003",
         "ValueError: &lt;odd&gt;",
         "run <b>main</b>",
+        "trained on recorded: 31 clips of 2 subjects (run first, seed 7, split rule lists); weights 0123456789ab;",
+        "torch 2.99",
+        "its training is not recorded; weights fedcba",
     ):
         assert words in made[1], words
 
@@ -274,9 +297,9 @@ def test_videos_have_audio_and_all_frames(made: tuple[dict[str, Any], str], tmp_
 
 
 def test_equal_inputs_give_equal_pages(made: tuple[dict[str, Any], str], tmp_path: Path) -> None:
-    """All but the packets of the sound in the videos, whose end the encoder's threads decide."""
+    """All but the packets of the audio, whose end the encoder's threads decide."""
     make_report(**(made[0] | {"report_html": tmp_path / "again.html"}))
-    video = re.compile(r"data:video/mp4;base64,[^\"]+")
+    video = re.compile(r"data:(video|audio)/mp4;base64,[^\"]+")
     assert video.sub("", (tmp_path / "again.html").read_text(encoding="utf-8")) == video.sub("", made[1])
 
 
