@@ -18,6 +18,8 @@ from occlufacediff.reporting.videos import BACKGROUND, CROP_BOX, CROP_VIEW, heat
 
 #: The colour scale ends at this quantile of the face's distances, over all methods.
 HOTTEST_QUANTILE = 0.98
+#: Panels in a row of the image.
+COLUMNS = 4
 #: Part of a panel that the face fills.
 FILLED = 0.82
 
@@ -86,4 +88,12 @@ def heat_map_image(head: HeadAsset, means: Mapping[str, NDArray[np.float64]], pa
         colours = np.ascontiguousarray(heat_colours(values, hottest))
         drawn = mesh.draw(head.v_template, cam, CROP_BOX, CROP_VIEW, BACKGROUND, colours=colours)
         panels.append(panel_drawing.draw_rgba(drawn, scale_bar(panel, hottest)))
-    return panel_drawing.side_by_side(panels, tuple(method_name(name) for name in means))
+    titles = tuple(method_name(name) for name in means)
+    columns = min(COLUMNS, len(panels))
+    empty = np.full_like(panels[0], BACKGROUND)
+    rows = []
+    for first in range(0, len(panels), columns):
+        row, names = panels[first : first + columns], titles[first : first + columns]
+        missing = columns - len(row)
+        rows.append(panel_drawing.side_by_side([*row, *[empty] * missing], (*names, *[""] * missing)))
+    return np.concatenate(rows)

@@ -49,8 +49,7 @@ def lip_opening_plot(basis: LandmarkBasis, clip: ShownClip) -> str:
         axes.set_xlabel("seconds")
         axes.set_ylabel("mm")
         axes.yaxis.set_major_locator(MaxNLocator(5, integer=True))
-        columns = len(clip.motions) + 2
-        axes.legend(frameon=False, ncols=columns, loc="upper center", bbox_to_anchor=(0.5, 1.22), fontsize=9)
+        axes.legend(frameon=False, ncols=6, loc="lower center", bbox_to_anchor=(0.5, 1.0), fontsize=9)
         return svg(figure)
 
 

@@ -115,6 +115,13 @@ def test_the_hottest_vertices_are_bright_in_the_image():
     assert other.mean() > 2.5 * ours.mean()
 
 
+def test_many_methods_have_rows_of_four_panels():
+    head = small_head()
+    means = {name: np.ones(head.n_vertices) for name in ("ours", "a", "b", "c", "d")}
+    one, two = (heat_map_image(head, dict(list(means.items())[:count]), 64) for count in (4, 5))
+    assert two.shape == (2 * one.shape[0], one.shape[1], 3)
+
+
 def test_clips_of_heat_maps_are_evenly_spaced():
     items = [("s", str(number)) for number in range(10)]
     assert every(items, 20) == items
