@@ -11,7 +11,7 @@ import click
 
 from occlufacediff import __version__
 from occlufacediff.config.names import EXPORT_FORMATS
-from occlufacediff.config.occlusion import OCCLUSION_KINDS
+from occlufacediff.config.occlusion import KINDS_WITH_IMAGES, OCCLUSION_KINDS
 from occlufacediff.errors import OccluFaceError
 from occlufacediff.threads import limit_threads
 
@@ -79,7 +79,7 @@ def main() -> None:
 )
 @click.option(
     "--occlusion",
-    type=click.Choice([kind for kind in OCCLUSION_KINDS if kind != "picture"]),
+    type=click.Choice([kind for kind in OCCLUSION_KINDS if kind not in KINDS_WITH_IMAGES]),
     default="none",
     show_default=True,
     help="Occlusion to simulate; --occluder simulates one by an image.",
@@ -321,6 +321,23 @@ def compare(first: Path, second: Path, metric: str | None, out: Path | None) -> 
     from occlufacediff.commands.compare import run
 
     run(first, second, metric=metric, out=out)
+
+
+@main.command("export-motions")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder to write: <occlusion>/<subject>/<clip>.npz.",
+)
+@click.option("--method", default="ours", show_default=True, help="Method whose motions to write.")
+def export_motions(run: Path, target: Path, method: str) -> None:
+    """Write the motions of an evaluated RUN as files that another evaluation reads (evaluation.external)."""
+    from occlufacediff.commands.export_motions import run as write
+
+    write(run, target, method=method)
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ from occlufacediff.workflow.audio_kind import AUDIO_OF_PRESET, audio_kind, evalu
 from occlufacediff.workflow.chunks import names as chunk_names
 from occlufacediff.workflow.fingerprint import fingerprint
 from occlufacediff.workflow.initial_weights import FETCHED_WAV2VEC2, wav2vec2_inputs
+from occlufacediff.workflow.external_inputs import external_state
 from occlufacediff.workflow.training_inputs import check_training
 from occlufacediff.workflow.inputs import (
     audio_archive,
@@ -210,6 +211,12 @@ def training(section, key):
     if not on_cluster:
         check_devices(section.loop, f"{key}.loop", gpus_here() if gpus() else 0)
     return training_tasks(section.loop, int(cfg.device != "cpu") if on_cluster else gpus())
+
+
+@one_line_errors
+def external_results(wildcards):
+    """State of the results by other systems, of the subject or of all."""
+    return external_state(cfg.evaluation, wildcards.get("subject"))
 
 
 @one_line_errors

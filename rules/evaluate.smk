@@ -93,6 +93,9 @@ rule score_motions:
         packaged=cfg.evaluation.readers == "open",
         # The files are inputs.
         lip_reading=as_params(cfg.evaluation.lip_reading),
+        # Folders of the user, so they are no inputs: a folder of an earlier run is not made again.
+        external=cfg.evaluation.external,
+        external_state=external_results,
         code=fingerprint("occlufacediff.stages.score_motions"),
     message:
         "{wildcards.subject}: score the motions of all methods"
@@ -112,6 +115,18 @@ rule write_evaluation_tables:
         networks=[network(MODELS, name)[1] for name in NETWORKS],
         checkpoints=[local(file) for folder in CHECKPOINTS.values() for file in checkpoint_files(folder)],
     output:
+        **(
+            {
+                "published": report(
+                    f"{EVALUATION}/published_metrics.csv",
+                    caption="../report/published_metrics.rst",
+                    category="Results",
+                    labels={"table": "published figures", "dataset": cfg.dataset, "run": cfg.run.name},
+                )
+            }
+            if cfg.evaluation.protocol == "published"
+            else {}
+        ),
         metrics=report(
             f"{EVALUATION}/metrics.csv",
             caption="../report/metrics.rst",
@@ -134,6 +149,7 @@ rule write_evaluation_tables:
         by_group=f"{EVALUATION}/metrics_by_group.csv",
         markdown=f"{EVALUATION}/main_table.md",
         latex=f"{EVALUATION}/main_table.tex",
+        # The figures of the published evaluation, under their names.
     log:
         f"{LOGS}/write_evaluation_tables/{cfg.run.name}.log",
     benchmark:
@@ -147,6 +163,7 @@ rule write_evaluation_tables:
         pictures=occluders_state(cfg.evaluation.occlusion, cfg.evaluation.occlusions),
         occlusion_seed=cfg.seed,
         checkpoints=CHECKPOINTS,
+        external_state=external_results,
         code=fingerprint("occlufacediff.stages.evaluation_tables"),
     message:
         "Write the tables of the evaluation"

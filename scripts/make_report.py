@@ -29,6 +29,7 @@ with logged(snakemake):
             failures=Path(snakemake.input.failures),
             paired=Path(snakemake.input.paired),
             by_group=Path(snakemake.input.by_group),
+            published=Path(snakemake.input.published) if snakemake.input.published else None,
         ),
         [Path(path) for path in snakemake.input.networks],
         {Path(path).parent.name: Path(path) for path in snakemake.input.histories},

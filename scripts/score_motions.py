@@ -34,6 +34,7 @@ with logged(snakemake):
             ),
             next((Path(path) for path in snakemake.input.recogniser), None),
         ),
+        external={name: Path(folder) for name, folder in snakemake.params.external.items()},
         workers=snakemake.threads,
         scheduler=snakemake.config["dask"]["scheduler"],
         chunk=chunk,

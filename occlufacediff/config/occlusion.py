@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Literal, get_args
 
 from occlufacediff.config.constraints import Count, CountOrZero, Fraction, Limits, NotNegative, Positive, Section
 
-#: Occlusion kinds of the test protocol and of `predict`.
+#: Occlusion kinds of the evaluation and of `predict`.
 OcclusionKind = Literal[
     "none", "mouth", "upper", "random", "audio_driven",
     "bottom", "left", "right", "asym", "left_eye", "right_eye", "contour", "missing", "every_third", "picture",
+    "natural",
 ]  # fmt: skip
 OCCLUSION_KINDS: tuple[str, ...] = get_args(OcclusionKind)
+#: Kinds that need images, and the key of `OcclusionSettings` that names them.
+KINDS_WITH_IMAGES: dict[str, str] = {"picture": "pictures", "natural": "occluders"}
 
 
 @dataclass(frozen=True)
@@ -47,6 +51,10 @@ class OcclusionSettings(Section):
     #: Picture of an occluder for the kind ``picture``, or a folder of them: seed and clip choose one. Square RGBA, over
     #: the crop, occluding where alpha is at least 128; null: the kind ``picture`` is not available.
     pictures: Annotated[str, Limits(min_length=1)] | None = None
+    #: Picture of an object for the kind ``natural``, or a folder of them: seed and clip choose one. RGBA of any size,
+    #: cut out of its background. It enters the crop, rests over the mouth or another place of the face, and leaves.
+    #: Null: the kind ``natural`` is not available.
+    occluders: Annotated[str, Limits(min_length=1)] | None = None
 
     def __post_init__(self) -> None:
         _demand_order(self, "scale_min", "scale_max")
@@ -101,6 +109,23 @@ class MaskSettings(Section):
             raise ValueError(f"whole: got a sum of {total:g} with half_frames and nothing, needs at most 1")
         _demand_order(self, "half_min", "half_max")
         _demand_order(self, "contour_min", "contour_max")
+
+
+def demand_images(name: str, kinds: Collection[str], occlusion: OcclusionSettings, section: str) -> None:
+    """Require the images of each kind that needs them.
+
+    Args:
+        name: key that lists the kinds.
+        kinds: the kinds.
+        occlusion: settings with the images.
+        section: key of ``occlusion``.
+
+    Raises:
+        ValueError: a kind has no images.
+    """
+    for kind, key in KINDS_WITH_IMAGES.items():
+        if kind in kinds and getattr(occlusion, key) is None:
+            raise ValueError(f"{name}: got {kind!r}, needs {section}.{key}, a picture or a folder of them")
 
 
 def _demand_order(settings: object, low: str, high: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.config.constraints import EvenPixels, GuidanceWeight, Limits, Section, SolverSteps
-from occlufacediff.config.occlusion import OcclusionKind, OcclusionSettings
+from occlufacediff.config.occlusion import OcclusionKind, OcclusionSettings, demand_images
 
 
 @dataclass(frozen=True)
@@ -54,5 +54,4 @@ class PredictionSettings(Section):
     renderer: Literal["auto", "vtk", "pytorch3d"] = "auto"
 
     def __post_init__(self) -> None:
-        if self.occlusion == "picture" and self.region.pictures is None:
-            raise ValueError("occlusion: got 'picture', needs region.pictures, a picture or a folder of them")
+        demand_images("occlusion", [self.occlusion], self.region, "region")

@@ -16,6 +16,7 @@ from occlufacediff.head.fit import fit_clip, well_seen
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.landmarks.normalise import crop_boxes, from_crop, to_crop
 from occlufacediff.occlusion.occlude import Occlusion, occlude
+from occlufacediff.occlusion.published_test import published_occlusion
 from occlufacediff.speech.phones import Phones
 
 Float = NDArray[np.float32]
@@ -73,7 +74,8 @@ def make_case(clip_id: str, clip: Clip, kind: str, settings: EvaluationSettings,
     if clip.lmk_2d is None:
         raise ValueError(f"{clip_id}: got no landmarks, needs lmk_2d")
     rng = np.random.default_rng([seed, zlib.crc32(clip_id.encode()), zlib.crc32(kind.encode())])
-    occlusion = occlude(kind, clip.lmk_2d, rng, settings.occlusion)
+    draw = published_occlusion if settings.protocol == "published" else occlude
+    occlusion = draw(kind, clip.lmk_2d, rng, settings.occlusion)
     visible = occlusion.lmk_mask(clip.lmk_2d)
     if clip.lmk_visible is not None:
         visible = visible * clip.lmk_visible

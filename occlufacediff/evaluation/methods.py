@@ -101,7 +101,7 @@ def methods_of(
     """
     samplers: dict[int, _Sampler] = {}
 
-    def of_network(which: Network, use_audio: bool = True, refine: bool = settings.refine) -> Method:
+    def of_network(which: Network, use_audio: bool = True, refine: bool = settings.sampling.refine) -> Method:
         # Methods that differ in what follows the network only have the same samples.
         number = 2 * id(which) + use_audio
         sampler = samplers.setdefault(number, _Sampler(which, use_audio, settings, seed, device))
@@ -132,7 +132,7 @@ def methods_of(
             most_offset=settings.max_offset_frames,
             decay_s=settings.bridge_s,
         )
-        return _fit_to_visible(basis, case, motion, reconstruction) if settings.refine else motion
+        return _fit_to_visible(basis, case, motion, reconstruction) if settings.sampling.refine else motion
 
     known: Mapping[str, Method] = {
         "ours": of_network(network),
@@ -164,7 +164,7 @@ class _Sampler:
         settings: EvaluationSettings,
         seed: int,
         device: torch.device,
-        hop: int = WINDOW_FRAMES // 2,
+        hop: int | None = None,
     ) -> None:
         self._sample = partial(
             sampled,
@@ -202,7 +202,7 @@ def sampled(
     settings: EvaluationSettings,
     seed: int,
     device: torch.device,
-    hop: int = WINDOW_FRAMES // 2,
+    hop: int | None = None,
 ) -> list[Float]:
     """Motions (``settings.samples``, T, E + 3) of each case by the denoiser.
 
@@ -221,13 +221,13 @@ def sampled(
         prior,
         inputs,
         seed=seed,
-        steps=settings.steps,
-        solver=settings.solver,
+        steps=settings.sampling.steps,
+        solver=settings.sampling.solver,
         guidance=None if guidance == (None, None) else guidance,
         use_audio=use_audio,
         samples=settings.samples,
         max_batch=settings.batch_size,
-        hop=hop,
+        hop=settings.sampling.hop if hop is None else hop,
         device=device,
     )
     return [motion.numpy() for motion in motions]

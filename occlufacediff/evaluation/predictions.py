@@ -1,7 +1,8 @@
 """Files of an evaluation's motions: occlusion of each clip, and its motion by each method.
 
 Layout: ``<kind>/occlusion/<subject>/<clip>`` with ``boxes`` (T, 4), ``frames`` (T,), ``lmk_mask`` (T, 468) and the
-attribute ``inverted``; for the kind ``picture`` also ``picture`` (224, 224, 4) RGBA.
+attributes ``inverted`` and ``opaque``; for the kind ``picture`` also ``picture`` (224, 224, 4) RGBA, for the kind
+``natural`` ``object`` (H, W, 4) RGBA and its ``path`` (T, 4).
 ``<kind>/<method>/<subject>/<clip>`` with ``exp`` (T, E) and ``jaw`` (T, 3); for a method with several samples also
 ``sample_exp`` (S, T, E) and ``sample_jaw`` (S, T, 3).
 ``<kind>/fit/<subject>/<clip>`` with ``shape`` (S,), ``global_pose`` (T, 3) and ``cam`` (T, 3), if methods received a
@@ -21,7 +22,8 @@ from numpy.typing import NDArray
 from occlufacediff.errors import AssetError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.digest import require_head
-from occlufacediff.occlusion.occlude import Occlusion
+from occlufacediff.occlusion.moving_picture import MovingPicture
+from occlufacediff.occlusion.occlude import OPAQUE, Occlusion
 
 Float = NDArray[np.float32]
 
@@ -84,6 +86,10 @@ def write_occlusion(file: h5py.File, clip_id: str, occlusion: Occlusion, lmk_mas
     group.create_dataset("frames", data=occlusion.frames)
     group.create_dataset("lmk_mask", data=lmk_mask.astype(np.uint8), compression="gzip", compression_opts=4)
     group.attrs["inverted"] = occlusion.inverted
+    group.attrs["opaque"] = occlusion.opaque
+    if occlusion.moving is not None:
+        group.create_dataset("object", data=occlusion.moving.picture, compression="gzip", compression_opts=4)
+        group.create_dataset("path", data=occlusion.moving.path)
     if occlusion.picture is not None:
         group.create_dataset("picture", data=occlusion.picture, compression="gzip", compression_opts=4)
 
@@ -131,6 +137,8 @@ def occlusion_of(file: h5py.File, kind: str, clip_id: str) -> tuple[Occlusion, F
         frames=group["frames"][()],
         inverted=bool(group.attrs["inverted"]),
         picture=group["picture"][()] if "picture" in group else None,
+        moving=MovingPicture(group["object"][()], group["path"][()]) if "object" in group else None,
+        opaque=int(group.attrs.get("opaque", OPAQUE)),
     )
     return occlusion, group["lmk_mask"][()].astype(np.float32)
 

@@ -46,7 +46,7 @@ def batches(clips: Clips, settings: EvaluationSettings) -> list[list[int]]:
             found.append([])
             windows = 0
         found[-1].append(number)
-        each = len(window_layout(max(1, clips.frames_of(number))).starts)
+        each = len(window_layout(max(1, clips.frames_of(number)), hop=settings.sampling.hop).starts)
         windows += each * settings.samples * len(settings.occlusions)
     return found
 

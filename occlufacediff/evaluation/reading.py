@@ -119,13 +119,13 @@ class Panel:
             waveform,
         )
 
-    def read(self, said: Said, reference: Reference, motion: Float, surface: Surface) -> Found:
+    def read(self, said: Said, reference: Reference, motion: Float | None, surface: Surface) -> Found:
         """Read one motion (T, E + 3) of a clip.
 
         Args:
             said: of the clip.
             reference: the clip, with its camera.
-            motion: [exp, jaw].
+            motion: [exp, jaw]; None for vertices without coefficients, which the readers of coefficients do not read.
             surface: the head with this motion.
 
         Raises:
@@ -144,8 +144,8 @@ class Panel:
                 else:
                     features = self.lip_reader.features(mouths)
         return Found(
-            None if self.readers is None else self.readers.read(motion),
-            None if self.recogniser is None else self.recogniser.scores(motion),
+            None if self.readers is None or motion is None else self.readers.read(motion),
+            None if self.recogniser is None or motion is None else self.recogniser.scores(motion),
             read,
             features,
             sync,

@@ -107,7 +107,7 @@ class Prediction:
 
     Attributes:
         reference: the clip.
-        motion: (T, E + 3) predicted [exp, jaw].
+        motion: (T, E + 3) predicted [exp, jaw]; None for vertices without coefficients.
         surface: the head with the predicted motion.
         visible: (T, 468) visible landmarks.
         occluded: (T,) frames in which something is occluded.
@@ -115,7 +115,7 @@ class Prediction:
     """
 
     reference: Reference
-    motion: Float
+    motion: Float | None
     surface: Surface
     visible: Float
     occluded: NDArray[np.bool_]
@@ -277,7 +277,7 @@ def _vertex_metrics(prediction: Prediction) -> Part:
 
 def _coefficient_metrics(prediction: Prediction) -> Part:
     clip, motion, frames = prediction.reference.clip, prediction.motion, prediction.reference.observed.frames
-    if not frames.any():
+    if motion is None or not frames.any():
         return {}
     return {
         "jaw_error": (metrics.jaw_error(clip.jaw[frames], motion[frames, -3:]), None),

@@ -24,6 +24,7 @@ from occlufacediff.occlusion.regions import (
     eye_anchored_box,
     mouth_box,
     random_landmark,
+    random_point,
 )
 
 Float = NDArray[np.float32]
@@ -37,11 +38,13 @@ class Region:
         boxes: (T, 4) ``x0 y0 x1 y1`` in crop coordinates.
         inverted: everything outside the box is occluded.
         picture: (224, 224, 4) RGBA image of an occluder that replaces the boxes; None for boxes.
+        moving: (H, W, 4) RGBA image of an occluder that moves and rests over the centres of the boxes; None for boxes.
     """
 
     boxes: Float
     inverted: bool = False
     picture: NDArray[np.uint8] | None = None
+    moving: NDArray[np.uint8] | None = None
 
 
 #: Computes the region of a kind from landmarks (T, 468, 2) in crop coordinates, NaN where not detected.
@@ -162,3 +165,17 @@ def _picture(lmk_2d: Float, rng: np.random.Generator, settings: OcclusionSetting
     from occlufacediff.occlusion.occluder_images import draw_occluder
 
     return Region(_constant_box(lmk_2d, 0.0, 0.0, 0.0, 0.0), picture=draw_occluder(Path(settings.pictures), rng))
+
+
+@occlusion_kind("natural")
+def _natural(lmk_2d: Float, rng: np.random.Generator, settings: OcclusionSettings) -> Region:
+    if settings.occluders is None:
+        raise ValueError("occluders: got null, needs an image or a folder of images for the occlusion 'natural'")
+    # Imported here, because machines for training may lack Pillow.
+    from occlufacediff.occlusion.occluder_images import draw_object
+
+    picture = draw_object(Path(settings.occluders), rng)
+    # Most hands and objects cover the lower face, so half of them rest over the mouth.
+    points = LIPS if rng.random() < 0.5 else (random_point(lmk_2d, rng),)
+    # It moves with the eyes only: an object that follows the lips would reveal their motion.
+    return Region(eye_anchored_box(lmk_2d, points, name="face"), moving=picture)

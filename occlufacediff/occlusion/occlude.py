@@ -11,7 +11,8 @@ from occlufacediff.config.occlusion import OCCLUSION_KINDS, OcclusionSettings
 from occlufacediff.face_mesh import MESH_POINTS
 from occlufacediff.landmarks.normalise import CROP_PX
 from occlufacediff.landmarks.visibility import to_pixels
-from occlufacediff.occlusion.kinds import KINDS
+from occlufacediff.occlusion.kinds import KINDS, Region
+from occlufacediff.occlusion.moving_picture import MovingPicture, draw_path
 from occlufacediff.occlusion.regions import missing_to_nan
 
 Float = NDArray[np.float32]
@@ -35,6 +36,8 @@ class Occlusion:
         frames: (T,) bool, the occluded frames.
         inverted: everything outside the box is occluded.
         picture: (224, 224, 4) RGBA, image of an occluder on the crop that replaces the boxes; None for boxes.
+        moving: a picture of an occluder that moves, and that replaces the boxes; None for boxes.
+        opaque: smallest alpha value of a picture that occludes.
     """
 
     kind: str
@@ -42,17 +45,27 @@ class Occlusion:
     frames: Bool
     inverted: bool = False
     picture: NDArray[np.uint8] | None = None
+    moving: MovingPicture | None = None
+    opaque: int = OPAQUE
 
     def image_mask(self, frames: slice = slice(None)) -> Bool:
         """Occluded pixels (T', 224, 224) of the selected frames, rows are y."""
         if self.picture is not None:
-            return (self.picture[..., 3] >= OPAQUE) & self.frames[frames][:, None, None]
+            return (self.picture[..., 3] >= self.opaque) & self.frames[frames][:, None, None]
+        if self.moving is not None:
+            return self.moving.image_masks(frames, self.opaque) & self.frames[frames][:, None, None]
         pixel = np.arange(CROP_PX)
         boxes = self.boxes[frames]
         in_x = (pixel >= boxes[:, 0:1]) & (pixel <= boxes[:, 2:3])
         in_y = (pixel >= boxes[:, 1:2]) & (pixel <= boxes[:, 3:4])
         inside = in_y[:, :, None] & in_x[:, None, :]
         return (inside ^ self.inverted) & self.frames[frames][:, None, None]
+
+    def occluder(self, frame: int) -> NDArray[np.uint8] | None:
+        """Image of the occluder in a frame, (224, 224, 4) RGBA; None for boxes and in frames without occlusion."""
+        if not self.frames[frame]:
+            return None
+        return self.picture if self.moving is None else self.moving.image(frame)
 
     def lmk_mask(self, lmk_2d: Float) -> Float:
         """Visibility (T, N) of landmarks, 1 or 0; 0 on occluded pixels, outside the crop and where not finite.
@@ -65,7 +78,9 @@ class Occlusion:
         in_crop = ((pixel >= 0) & (pixel < CROP_PX)).all(axis=-1)
         if self.picture is not None:
             x, y = np.moveaxis(np.clip(pixel, 0, CROP_PX - 1), -1, 0)
-            inside = self.picture[y, x, 3] >= OPAQUE
+            inside = self.picture[y, x, 3] >= self.opaque
+        elif self.moving is not None:
+            inside = self.moving.alpha(slice(None), pixel) >= self.opaque
         else:
             low, high = self.boxes[:, None, :2], self.boxes[:, None, 2:]
             inside = ((pixel >= low) & (pixel <= high)).all(axis=-1)
@@ -100,19 +115,15 @@ def occlude(kind: str, lmk_2d: Float, rng: np.random.Generator, settings: Occlus
         settings: sizes.
 
     Raises:
-        ValueError: unknown kind, landmarks of another shape, or the kind ``picture`` without images.
-        ConfigError: ``settings.pictures`` has no usable image.
+        ValueError: unknown kind, landmarks of another shape, or the kinds ``picture`` and ``natural`` without images.
+        ConfigError: ``settings.pictures`` or ``settings.occluders`` has no usable image.
         ClipError: ``no_region``, a frame has no landmark of the region.
     """
-    if kind not in OCCLUSION_KINDS:
-        raise ValueError(f"occlusion: got {kind!r}, needs one of {', '.join(OCCLUSION_KINDS)}")
-    if lmk_2d.ndim != 3 or lmk_2d.shape[1] < MESH_POINTS or lmk_2d.shape[2] != 2:
-        raise ValueError(f"lmk_2d: got shape {lmk_2d.shape}, needs (frames, {MESH_POINTS}, 2)")
-    lmk_2d = np.asarray(lmk_2d[:, :MESH_POINTS], np.float32)
+    lmk_2d = mesh_landmarks(kind, lmk_2d)
     count = len(lmk_2d)
     frames = np.zeros(count, bool)
     if kind == "none":
-        return Occlusion(kind, _empty_boxes(count), frames)
+        return Occlusion(kind, empty_boxes(count), frames)
     start, end = (0, count) if kind in settings.whole_clip else draw_span(count, rng, settings)
     frames[start : end : KINDS[kind].frame_step] = True
     return occlude_frames(kind, lmk_2d, frames, rng, settings)
@@ -125,10 +136,45 @@ def occlude_frames(
     # The region is computed from all frames: its position must not depend on the mouth's motion in a single one.
     region = KINDS[kind].region(missing_to_nan(lmk_2d), rng, settings)
     if region.picture is not None:
-        return Occlusion(kind, _empty_boxes(len(frames)), frames, picture=region.picture)
+        return Occlusion(kind, empty_boxes(len(frames)), frames, picture=region.picture)
+    if region.moving is not None:
+        return moving_occlusion(kind, region, frames, rng)
     boxes = to_pixels(np.clip(region.boxes, -_BOX_LIMIT, _BOX_LIMIT))
     return Occlusion(kind, boxes, frames, region.inverted)
 
 
-def _empty_boxes(count: int) -> NDArray[np.int64]:
+def moving_occlusion(
+    kind: str, region: Region, frames: Bool, rng: np.random.Generator, opaque: int = OPAQUE
+) -> Occlusion:
+    """A picture that enters, rests at the centre of the region's boxes and leaves within the given frames (T,).
+
+    Occluded frames of the result are those of ``frames`` in which the picture is on the crop.
+    """
+    assert region.moving is not None  # the caller checks it
+    there = np.flatnonzero(frames)
+    span = (int(there[0]), int(there[-1]) + 1) if len(there) else (0, 0)
+    # The resting place is where the region is, in pixels of the crop.
+    target = (region.boxes[:, :2] + region.boxes[:, 2:]) / 2 * (CROP_PX / 2) + CROP_PX / 2
+    moving = draw_path(region.moving, target, span, len(frames), rng)
+    on_crop = np.zeros(len(frames), bool)
+    for frame in there:
+        on_crop[frame] = moving.image_masks(slice(frame, frame + 1), opaque).any()
+    return Occlusion(kind, empty_boxes(len(frames)), on_crop, moving=moving, opaque=opaque)
+
+
+def mesh_landmarks(kind: str, lmk_2d: Float) -> Float:
+    """The 468 landmarks of an array (T, 468 or 478, 2), float32, after a check of kind and shape.
+
+    Raises:
+        ValueError: unknown kind, or landmarks of another shape.
+    """
+    if kind not in OCCLUSION_KINDS:
+        raise ValueError(f"occlusion: got {kind!r}, needs one of {', '.join(OCCLUSION_KINDS)}")
+    if lmk_2d.ndim != 3 or lmk_2d.shape[1] < MESH_POINTS or lmk_2d.shape[2] != 2:
+        raise ValueError(f"lmk_2d: got shape {lmk_2d.shape}, needs (frames, {MESH_POINTS}, 2)")
+    return np.asarray(lmk_2d[:, :MESH_POINTS], np.float32)
+
+
+def empty_boxes(count: int) -> NDArray[np.int64]:
+    """Boxes (T, 4) without pixels."""
     return np.tile(np.asarray(EMPTY_BOX, np.int64), (count, 1))

@@ -140,6 +140,15 @@ def random_landmark(lmk_2d: Float, rng: np.random.Generator) -> Float:
     Raises:
         ClipError: ``no_region``, there is none.
     """
+    return lmk_2d[:, random_point(lmk_2d, rng)]
+
+
+def random_point(lmk_2d: Float, rng: np.random.Generator) -> int:
+    """Number of the landmark that `random_landmark` draws.
+
+    Raises:
+        ClipError: ``no_region``, there is none.
+    """
     candidates = np.flatnonzero(np.isfinite(lmk_2d).all(axis=(0, 2)))
     if not len(candidates):
         raise ClipError(
@@ -147,4 +156,4 @@ def random_landmark(lmk_2d: Float, rng: np.random.Generator) -> Float:
             "occlusion: the detector gives no landmark in every frame, a box at a random place needs one for its "
             "centre; choose another occlusion or another landmarks.detector",
         )
-    return lmk_2d[:, candidates[rng.integers(len(candidates))]]
+    return int(candidates[rng.integers(len(candidates))])

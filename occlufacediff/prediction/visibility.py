@@ -52,7 +52,7 @@ class Visibility:
 
     def occluder(self, frame: int) -> NDArray[np.uint8] | None:
         """(224, 224, 4) RGBA image of the simulated occluder in a frame; None where none is shown."""
-        return self.occlusion.picture if self.occlusion.frames[frame] else None
+        return self.occlusion.occluder(frame)
 
 
 def find_visibility(

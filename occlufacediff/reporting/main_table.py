@@ -7,9 +7,11 @@ from collections.abc import Callable, Sequence
 import pandas as pd
 
 from occlufacediff.evaluation.metrics import TRUTH
+from occlufacediff.reporting.protocol_notes import lacking_note, protocol_note
 from occlufacediff.reporting.tables import (
     best_values,
     cell_text,
+    count_texts,
     digits_of,
     headline_metric,
     identity_note,
@@ -44,6 +46,8 @@ def main_metrics(metrics: pd.DataFrame) -> list[str]:
 
 def markdown(metrics: pd.DataFrame) -> str:
     """One Markdown table per metric of the main result: methods by occlusions, the best values in bold.
+
+    Methods that lack clips have the number of their clips in each cell and are never the best.
 
     Args:
         metrics: ``evaluation/metrics.csv``.
@@ -89,8 +93,9 @@ def escaped(text: str) -> str:
 
 
 def _notes(metrics: pd.DataFrame) -> str:
-    """Sentences about intervals, and about what methods received."""
-    return " ".join([interval_note(metrics), *identity_note(metrics)])
+    """Sentences about intervals, protocol, what methods received, and clips that methods lack."""
+    notes = (interval_note(metrics), protocol_note(metrics), *identity_note(metrics), lacking_note(metrics))
+    return " ".join(note for note in notes if note)
 
 
 def _title(metrics: pd.DataFrame, metric: str) -> str:
@@ -104,7 +109,8 @@ def _cells(
     """Names of the columns, and rows of a name and its cells."""
     means = pivot(metrics, metric)
     lows, highs = intervals(metrics, metric, means)
-    best = best_values(means, metric)
+    counts = count_texts(metrics, metric, means)
+    best = best_values(means.where(counts == ""), metric)
     digits = digits_of(means)
     rows = []
     for method in means.index:
@@ -112,6 +118,9 @@ def _cells(
         for occlusion in means.columns:
             value = means.loc[method, occlusion]
             text = escape(cell_text(value, lows.loc[method, occlusion], highs.loc[method, occlusion], digits))
-            row.append(bold(text) if method != TRUTH and value == best.get(occlusion) else text)
+            if counts.loc[method, occlusion]:
+                row.append(f"{text} ({counts.loc[method, occlusion]})".strip())
+            else:
+                row.append(bold(text) if method != TRUTH and value == best.get(occlusion) else text)
         rows.append(row)
     return [escape(str(name).replace("_", " ")) for name in means.columns], rows

@@ -16,6 +16,7 @@ from occlufacediff.reporting import plots
 from occlufacediff.reporting.result_tables import table_cell
 from occlufacediff.reporting.tables import (
     best_values,
+    count_texts,
     digits_of,
     headline_metric,
     in_order,
@@ -41,13 +42,16 @@ def _table(metrics: pd.DataFrame, metric: str) -> dict[str, Any]:
     means = pivot(metrics, metric)
     unit = unit_of(metrics, metric)
     lows, highs = intervals(metrics, metric, means)
-    best, digits = best_values(means, metric), digits_of(means)
+    counts = count_texts(metrics, metric, means)
+    best, digits = best_values(means.where(counts == ""), metric), digits_of(means)
     rows = []
     for method, *limits in zip(means.index, means.to_numpy(), lows.to_numpy(), highs.to_numpy(), strict=True):
-        cells = [
-            table_cell(value, low, high, digits, best=method != TRUTH and value == best.get(str(name)))
-            for name, value, low, high in zip(means.columns, *limits, strict=True)
-        ]
+        cells = []
+        for name, value, low, high in zip(means.columns, *limits, strict=True):
+            few = str(counts.loc[method, name])
+            is_best = method != TRUTH and not few and value == best.get(str(name))
+            cell = table_cell(value, low, high, digits, best=is_best)
+            cells.append(cell | {"text": f"{cell['text']} ({few})".strip()} if few else cell)
         rows.append({"name": method_name(str(method)), "cells": cells})
     columns = [str(name).replace("_", " ") for name in means.columns]
     title = metric_name(metric) + (f", {unit}" if unit else "")
@@ -90,10 +94,10 @@ def splits_note(manifest: pd.DataFrame) -> str:
 
 
 def test_failure_rows(failures: pd.DataFrame) -> list[tuple[str, str, str, str]]:
-    """Rows ``occlusion clip reason message`` of clips that failed in the evaluation."""
+    """Rows ``occlusion clip reason message`` of clips that failed in the evaluation, for all methods."""
     return [
         (str(row["occlusion"]), f"{row['subject']}/{row['clip']}", str(row["reason"]), str(row["message"]))
-        for row in failures.to_dict("records")
+        for row in failures[failures["method"] == ""].to_dict("records")
     ]
 
 

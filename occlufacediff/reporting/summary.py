@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import isnan
 from pathlib import Path
 
 import pandas as pd
@@ -12,6 +13,7 @@ from rich.table import Table
 from occlufacediff.errors import ConfigError
 from occlufacediff.evaluation.training_overlap import SEEN
 from occlufacediff.reporting.failures import failure_line
+from occlufacediff.reporting.protocol_notes import lacking_lines
 from occlufacediff.reporting.runs import find_runs, runs_table, seen_by_run
 from occlufacediff.reporting.tables import headline_metric, method_name, metric_name, pivot, read_table, unit_of
 
@@ -37,7 +39,7 @@ def summary_table(metrics: pd.DataFrame) -> Table:
     best = means.min()
     for (run, method), row in zip(means.index.to_list(), means.to_numpy(), strict=True):
         cells = [
-            f"[bold green]{value:.2f}[/]" if value == least else f"{value:.2f}"
+            "-" if isnan(value) else f"[bold green]{value:.2f}[/]" if value == least else f"{value:.2f}"
             for value, least in zip(row, best, strict=True)
         ]
         names = [escape(str(run))] if len(by_run) > 1 else []
@@ -74,8 +76,13 @@ def print_summary(results: Path, console: Console | None = None) -> None:
     for run in runs:
         failures = run / "evaluation" / "failures.csv"
         if failures.is_file() and len(failed := read_table(failures, ("occlusion", "subject", "clip", "reason"))):
+            if "method" in failed:
+                for line in lacking_lines(failed):
+                    console.print(f"{run.name}: {line} ({failures})", soft_wrap=True, markup=False)
+                failed = failed[failed["method"] == ""]
             count = failed.groupby(["subject", "clip"]).ngroups
-            console.print(f"{run.name}: {count} test clips failed ({failures})", soft_wrap=True, markup=False)
+            if count:
+                console.print(f"{run.name}: {count} test clips failed ({failures})", soft_wrap=True, markup=False)
         report = run / "report.html"
         line = f"report: {report}" if report.is_file() else f"no report yet ({report})"
         console.print(line, soft_wrap=True, markup=False)

@@ -174,6 +174,17 @@ def interval_note(metrics: pd.DataFrame) -> str:
     return "Brackets are 95 % intervals."
 
 
+def count_texts(metrics: pd.DataFrame, metric: str, means: pd.DataFrame) -> pd.DataFrame:
+    """Numbers of clips such as ``9 of 12 clips`` for methods that lack clips, in the shape of the `pivot` ``means``."""
+    texts = pd.DataFrame("", index=means.index, columns=means.columns)
+    if "missing" not in metrics.columns:
+        return texts
+    counts, missing = (
+        pivot(metrics, metric, name).reindex_like(means).fillna(0).astype(int) for name in ("n", "missing")
+    )
+    return texts.mask(missing > 0, counts.astype(str) + " of " + (counts + missing).astype(str) + " clips")
+
+
 def best_values(means: pd.DataFrame, metric: str) -> dict[str, float]:
     """The best value of each column of a table of `pivot`, without the truth; empty if no direction is better."""
     best, methods = best_of(metric), means.drop(index=TRUTH, errors="ignore")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,10 +12,13 @@ from pandas.api.types import union_categoricals
 
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.names import NETWORKS
+from occlufacediff.config.occlusion import OCCLUSION_KINDS
 from occlufacediff.errors import AssetError
 from occlufacediff.evaluation import aggregation
+from occlufacediff.evaluation.external import FOLDER, ExternalFolder
 from occlufacediff.evaluation.metrics import TRUTH
-from occlufacediff.evaluation.rows import BY_CLIP_COLUMNS, read_failures, scored_rows
+from occlufacediff.evaluation.published_figures import published_figures
+from occlufacediff.evaluation.rows import BY_CLIP_COLUMNS, failure_table, read_failures, scored_clips
 from occlufacediff.evaluation.training_overlap import SEEN, Seen, seen_in_training
 from occlufacediff.files import written_aside
 from occlufacediff.head.asset import HeadAsset
@@ -23,6 +26,8 @@ from occlufacediff.head.digest import head_attributes
 from occlufacediff.models.checkpoint import checkpoint_info
 from occlufacediff.occlusion.occluder_images import occluder_digests
 from occlufacediff.reporting import main_table
+from occlufacediff.reporting.published_tables import published_markdown
+from occlufacediff.reporting.tables import headline_metric
 from occlufacediff.workflow.shards import key
 
 LOG = logging.getLogger(__name__)
@@ -43,6 +48,8 @@ class Tables:
         by_group: means by emotion, level and subject (`aggregation.GROUPED_COLUMNS`).
         markdown: the main result.
         latex: the main result.
+        published: figures of the published evaluation (`published_figures.COLUMNS`, ``sampling``, ``protocol``); None
+            for another protocol.
     """
 
     metrics: Path
@@ -52,6 +59,7 @@ class Tables:
     by_group: Path
     markdown: Path
     latex: Path
+    published: Path | None = None
 
 
 def write_tables(
@@ -92,37 +100,44 @@ def write_tables(
         AssetError: every clip failed, or a file is missing or damaged.
         StorageError: a file cannot be read or written.
     """
-    rows = scored_rows(manifest, settings.split, settings.max_clips)
+    rows = scored_clips(manifest, settings).rows
     sentences = rows.clip_sentences()
     seen = _seen(networks, dataset, sentences)
     of_method = {
         name: _seen([folder / network for network in NETWORKS], dataset, sentences)
         for name, folder in checkpoints.items()
     }
-    failed = pd.concat([read_failures(path) for path in failures], ignore_index=True)
+    failed = pd.concat(
+        [*(read_failures(path) for path in failures), _unmatched(settings, sentences)], ignore_index=True
+    )
     by_clip = read_scores(scores, settings.occlusions)
     if by_clip.empty:
         raise AssetError(_nothing_scored(failed, manifest))
     for line in failed.itertuples():
         LOG.warning("%s/%s failed: %s: %s", line.subject, line.clip, line.reason, line.message)
     draws = settings.bootstrap, occlusion_seed
-    means = aggregation.means(by_clip, *draws)
+    protocol = f"{settings.protocol}-{_protocol_digest(settings, occlusion_seed, head)}"
+    means = with_missing(aggregation.means(by_clip, *draws), failed, settings)
     means = means.assign(
-        seen_in_training=[of_method.get(str(method), seen) for method in means["method"]],
-        protocol=_protocol_digest(settings, occlusion_seed, head),
-        identity=settings.identity,
+        seen_in_training=[of_method.get(str(method), seen) for method in means["method"]], identity=settings.identity
     )
-    identity = settings.identity
-    for path, table in (
+    written: list[tuple[Path, pd.DataFrame]] = [
         (tables.metrics, means),
         (tables.by_clip, by_clip),
         (tables.failures, failed),
-        (tables.paired, aggregation.paired(by_clip, *draws).assign(identity=identity)),
-        (tables.by_group, aggregation.by_group(by_clip, *draws).assign(identity=identity)),
-    ):
+        (tables.paired, aggregation.paired(by_clip, *draws).assign(identity=settings.identity)),
+        (tables.by_group, aggregation.by_group(by_clip, *draws).assign(identity=settings.identity)),
+    ]
+    texts = ""
+    if tables.published is not None:
+        figures = published_figures(by_clip).assign(sampling=settings.sampling_note)
+        written.append((tables.published, figures))
+        texts = "\n" + published_markdown(figures)
+    for path, table in written:
         with written_aside(path) as aside:
-            table.to_csv(aside, index=False, float_format=_NUMBERS, lineterminator="\n")
-    for path, text in ((tables.markdown, main_table.markdown(means)), (tables.latex, main_table.latex(means))):
+            table.assign(protocol=protocol).to_csv(aside, index=False, float_format=_NUMBERS, lineterminator="\n")
+    means = means.assign(protocol=protocol)
+    for path, text in ((tables.markdown, main_table.markdown(means) + texts), (tables.latex, main_table.latex(means))):
         with written_aside(path) as aside:
             aside.write_text(text, encoding="utf-8")
 
@@ -164,6 +179,39 @@ def _seen(networks: Sequence[Path], dataset: str, sentences: Mapping[str, str]) 
     return seen
 
 
+def with_missing(means: pd.DataFrame, failed: pd.DataFrame, settings: EvaluationSettings) -> pd.DataFrame:
+    """Means with the column ``missing``: clips of the occlusion that only this method lacks.
+
+    A system from outside without any result under an occlusion gets a row of the headline metric with no mean and n 0.
+    """
+    single = failed[(failed["method"] != "") & (failed["clip"] != FOLDER)]
+    counts = single.groupby(["method", "occlusion"]).size()
+    there = set(zip(means["method"], means["occlusion"], strict=True))
+    metric = headline_metric(means)
+    unit = means.loc[means["metric"] == metric, "unit"].iloc[0]
+    absent = [
+        {"method": method, "occlusion": kind, "metric": metric, "unit": unit, "n": 0, "n_subjects": 0}
+        for kind in settings.occlusions
+        for method in settings.external
+        if (method, kind) in counts.index and (method, kind) not in there
+    ]
+    if absent:
+        means = pd.concat([means, pd.DataFrame(absent)], ignore_index=True)
+        means["interval_over"] = means["interval_over"].fillna("")
+    pairs = zip(means["method"], means["occlusion"], strict=True)
+    return means.assign(missing=[int(counts.get(pair, 0)) for pair in pairs])
+
+
+def _unmatched(settings: EvaluationSettings, clip_ids: Iterable[str]) -> pd.DataFrame:
+    """A row for each folder of another system with files that belong to no clip: `rows.FAILURE_COLUMNS`."""
+    known, lines = list(clip_ids), []
+    for name, folder in settings.external.items():
+        message = ExternalFolder.open(name, Path(folder), OCCLUSION_KINDS).unmatched_message(known)
+        if message:
+            lines.append(("", "", FOLDER, name, "external_unmatched", message))
+    return failure_table(lines)
+
+
 def _nothing_scored(failed: pd.DataFrame, manifest: Path) -> str:
     if failed.empty:
         return f"evaluation: no clip was scored; see the column reason of {manifest}"
@@ -176,7 +224,8 @@ def _nothing_scored(failed: pd.DataFrame, manifest: Path) -> str:
 
 def _protocol_digest(settings: EvaluationSettings, occlusion_seed: int, head: Path) -> str:
     """Digest of the split, the head model, the occlusions and what methods receive."""
-    pictures = occluder_digests(settings.occlusion.pictures, settings.occlusions)
-    occlusion = replace(settings.occlusion, pictures=None)
+    images = settings.occlusion.pictures, settings.occlusions, settings.occlusion.occluders
+    pictures = occluder_digests(*images)
+    occlusion = replace(settings.occlusion, pictures=None, occluders=None)
     attributes = head_attributes(HeadAsset.load(head))
     return key(settings.split, settings.identity, occlusion, occlusion_seed, attributes, pictures)[:12]

@@ -19,6 +19,8 @@ from occlufacediff.reporting import plots, report_parts, result_tables, sources
 from occlufacediff.reporting.clip_views import ClipSources, clip_views
 from occlufacediff.reporting.embed import jpeg, result_video, video_or_note
 from occlufacediff.reporting.failures import failure_part
+from occlufacediff.reporting.protocol_notes import lacking_note, lacking_table, protocol_note
+from occlufacediff.reporting.published_tables import PUBLISHED_COLUMNS, published_note, published_tables
 from occlufacediff.reporting.run_table import run_rows
 from occlufacediff.reporting.runs import seen_by_run
 from occlufacediff.reporting.tables import (
@@ -34,7 +36,7 @@ from occlufacediff.reporting.templates import render
 from occlufacediff.reporting.videos import contact_sheet
 
 BY_CLIP_COLUMNS = ("subject", "clip", "method", "occlusion", "metric", "value")
-FAILURE_COLUMNS = ("occlusion", "subject", "clip", "reason", "message")
+FAILURE_COLUMNS = ("occlusion", "subject", "clip", "method", "reason", "message")
 MANIFEST_COLUMNS = ("subject", "clip", "emotion", "sentence_id", "split", "frames", "status", "reason")
 CONTACT_EDGE = 128
 CONTACT_COLUMNS = 8
@@ -68,6 +70,7 @@ class EvaluationFiles:
         failures: clips that failed.
         paired: differences of methods on the same clips.
         by_group: means by emotion, level and subject.
+        published: figures of the published evaluation; None for another protocol.
     """
 
     metrics: Path
@@ -76,6 +79,7 @@ class EvaluationFiles:
     failures: Path
     paired: Path
     by_group: Path
+    published: Path | None = None
 
 
 def make_report(
@@ -115,6 +119,7 @@ def make_report(
     failed = read_table(evaluation.failures, FAILURE_COLUMNS)
     paired = read_table(evaluation.paired, tuple(PAIRED_COLUMNS))
     grouped = read_table(evaluation.by_group, tuple(GROUPED_COLUMNS))
+    figures = None if evaluation.published is None else read_table(evaluation.published, PUBLISHED_COLUMNS)
     asset = HeadAsset.load(data.head)
     motions = sources.by_subject(evaluation.motions)
     for path in evaluation.motions:
@@ -155,8 +160,9 @@ def make_report(
         "openings_note": "Distance between the inner lips. Frames on grey are occluded. A band is the range of the "
         "samples, if there are several (evaluation.samples).",
         "results_note": f"Bars are means over clips of the {split} split, dots are clips: {metric_name(metric)}, "
-        f"{unit}. {interval_note(means)} Metrics of the mesh use identity, head pose and camera of the truth for all "
-        f"methods. {' '.join(identity_note(means))} The row (truth) has metrics of the truth itself, for comparison.",
+        f"{unit}. {interval_note(means)} {protocol_note(means)} Metrics of the mesh use identity, head pose and camera "
+        f"of the truth for all methods. {' '.join(identity_note(means))} The row (truth) has metrics of the truth "
+        "itself, for comparison.",
         "seen_note": SEEN[seen],
         "warning": seen not in ("no", "no_subjects"),
         "headline_plot": plots.bars_with_spread(scores, metric, unit, seed, means),
@@ -166,6 +172,10 @@ def make_report(
             *result_tables.group_tables(grouped, metric, settings.headline_occlusion),
             *result_tables.region_tables(means, settings.headline_occlusion),
         ],
+        "published": [] if figures is None else published_tables(figures),
+        "published_note": "" if figures is None else published_note(figures),
+        "lacking": lacking_table(failed).to_numpy().tolist(),
+        "lacking_note": lacking_note(means),
         "test_failures": report_parts.test_failure_rows(failed),
         "data_note": report_parts.splits_note(clip_table),
         "contact_sheet": jpeg(contact_sheet(pictures, CONTACT_COLUMNS, CONTACT_EDGE)) if pictures else "",

@@ -16,10 +16,11 @@ from occlufacediff.datasets.store import ClipStore
 from occlufacediff.device import pick_device
 from occlufacediff.errors import AssetError
 from occlufacediff.evaluation.cases import Case, from_visible
+from occlufacediff.evaluation.clip_list import TOO_SHORT
 from occlufacediff.evaluation.methods import BEFORE, Method, Network, audio_kinds, methods_of
 from occlufacediff.evaluation.predictions import write_fit, write_motion, write_names, write_occlusion
 from occlufacediff.evaluation.protocol import Reconstruction, batches, reconstruct
-from occlufacediff.evaluation.rows import failure_row, failure_table, scored_rows
+from occlufacediff.evaluation.rows import failure_row, failure_table, scored_clips
 from occlufacediff.files import new_hdf5, sha256, written_aside
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.digest import head_attributes
@@ -126,7 +127,8 @@ def sample_subject(
         AssetError: a file is missing or does not fit, or the checkpoint belongs to another head model.
         StorageError: a file cannot be read or written.
     """
-    rows = scored_rows(manifest, settings.split, settings.max_clips, subject)
+    scored = scored_clips(manifest, settings, subject)
+    rows = scored.rows
     asset = HeadAsset.load(head)
     parts = parts_folder(motions_h5)
     done: list[Row] = []
@@ -159,7 +161,7 @@ def sample_subject(
             crop_scale,
             list(others),
             [sha256(file) for file in (head, *checkpoints.files())],
-            occluder_digests(settings.occlusion.pictures, settings.occlusions),
+            occluder_digests(settings.occlusion.pictures, settings.occlusions, settings.occlusion.occluders),
             store.digest(),
             fingerprint("occlufacediff.stages.sample_motions"),
         )
@@ -180,7 +182,11 @@ def sample_subject(
         for row in done:
             _append(file, part_path(parts, row["clip"]))
     with written_aside(failures_csv) as aside:
-        failure_table(line for row in done for line in row["failures"]).to_csv(aside, index=False, lineterminator="\n")
+        failed = [
+            (kind, *row, "", TOO_SHORT, why) for row, why in scored.skipped.items() for kind in settings.occlusions
+        ]
+        failed += [line for row in done for line in row["failures"]]
+        failure_table(failed).to_csv(aside, index=False, lineterminator="\n")
     remove_parts(parts)
 
 

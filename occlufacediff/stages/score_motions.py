@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache, partial
 from pathlib import Path
 
 import h5py
 import pandas as pd
 
+from occlufacediff.config.occlusion import OCCLUSION_KINDS
 from occlufacediff.datasets.manifest_rows import SplitRows
 from occlufacediff.datasets.store import ClipStore
 from occlufacediff.errors import AssetError
+from occlufacediff.evaluation.external import ExternalFolder
+from occlufacediff.evaluation.external_scores import external_prediction
 from occlufacediff.evaluation.failures import Failure, failure_to
 from occlufacediff.evaluation.metrics import TRUTH, unit_of
 from occlufacediff.evaluation.predictions import fit_of, has_case, motion_of, occlusion_of, read_names, require_head_of
@@ -41,6 +44,7 @@ def score_subject(
     failures_csv: Path,
     *,
     readers: ReaderFiles | None = None,
+    external: Mapping[str, Path] | None = None,
     workers: int = 1,
     scheduler: str | None = None,
     chunk: str | None = None,
@@ -63,6 +67,8 @@ def score_subject(
         scores_csv: one row per clip, method, occlusion and metric.
         failures_csv: clips that failed.
         readers: readers of visemes and emotions; None: none.
+        external: results of other systems (`evaluation.external`): folder by the name of the method. A clip without a
+            usable result is left out for this method only; ``failures_csv`` names it.
         workers: processes.
         scheduler: address of a Dask scheduler; None: processes of this machine.
         chunk: of `workflow.chunks`: only that chunk's clips are scored, and only their parts are written.
@@ -74,6 +80,8 @@ def score_subject(
     require_head_of(motions_h5, _asset(head))
     with h5py.File(motions_h5, "r") as file:
         names = [clip_id.split("/", 1)[1] for clip_id in read_names(file)[0]]
+    clip_ids = [f"{subject}/{name}" for name in names]
+    folders = [ExternalFolder.open(name, folder, OCCLUSION_KINDS) for name, folder in (external or {}).items()]
     parts = parts_folder(scores_csv)
     done: list[Row] = []
     if names:
@@ -86,11 +94,12 @@ def score_subject(
             files.packaged,
             sorted(texts.items()),
             store.digest(),
+            [(folder.name, folder.digest(clip_ids)) for folder in folders],
             fingerprint("occlufacediff.stages.score_motions"),
         )
         done = run_shard(
             of_chunk(names, chunk),
-            partial(_score_clip, subject, motions_h5, clips, audio, coefficients, head, files, texts),
+            partial(_score_clip, subject, motions_h5, clips, audio, coefficients, head, files, texts, folders),
             parts,
             lambda clip: made_from,
             workers=workers,
@@ -124,6 +133,7 @@ def _score_clip(
     head: Path,
     readers: ReaderFiles,
     texts: Mapping[str, str],
+    folders: Sequence[ExternalFolder],
     name: str,
     part: Path,
 ) -> Row:
@@ -153,6 +163,13 @@ def _score_clip(
                         prediction = Prediction.of(reference, motion, visible, occlusion.frames, several, seen)
                         read = panel.read(said, reference, motion, prediction.surface)
                         found[method] = score(prediction).with_values(panel.compare(said, read, true, occlusion.frames))
+                    for folder in folders:
+                        with failure_to(failures, (kind,), clip_id, folder.name):
+                            result = folder.read(kind, clip_id, len(clip), asset)
+                            prediction = external_prediction(reference, result, visible, occlusion.frames, seen)
+                            read = panel.read(said, reference, result.motion, prediction.surface)
+                            compared = panel.compare(said, read, true, occlusion.frames)
+                            found[folder.name] = score(prediction).with_values(compared)
                     found[TRUTH] = of_truth.with_values(panel.compare(said, true, true, occlusion.frames))
                     lines += [
                         (method, kind, subject, name, metric, unit_of(metric), repr(value), scores.weight(metric))

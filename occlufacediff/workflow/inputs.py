@@ -17,7 +17,7 @@ from occlufacediff.acquire.terms import demand_consent
 from occlufacediff.config.benchmark import BenchmarkSettings
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.names import NAME, NETWORKS
-from occlufacediff.config.occlusion import OcclusionSettings
+from occlufacediff.config.occlusion import KINDS_WITH_IMAGES, OcclusionSettings
 from occlufacediff.config.schema import Config
 from occlufacediff.config.split import SplitPart, SplitSettings
 from occlufacediff.config.visibility import VisibilitySettings, demand_files
@@ -253,16 +253,16 @@ def masks_state(settings: VisibilitySettings, name: str) -> str:
 
 
 def occluders_state(occlusion: OcclusionSettings | BenchmarkSettings, kinds: Collection[str]) -> str:
-    """Digest of the occluders' images; empty if ``kinds`` does not contain ``picture``."""
-    if "picture" not in kinds or occlusion.pictures is None:
-        return ""
-    path = Path(occlusion.pictures)
+    """Digest of the images that the ``kinds`` draw from; empty if none of them needs images."""
+    folders = [getattr(occlusion, key, None) for kind, key in KINDS_WITH_IMAGES.items() if kind in kinds]
+    paths = [Path(folder) for folder in folders if folder is not None]
     digest = hashlib.sha256()
-    for file in sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]:
-        digest.update(f"{file.name}\n".encode())
-        if file.is_file():
-            digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()[:16]
+    for path in paths:
+        for file in sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]:
+            digest.update(f"{file.name}\n".encode())
+            if file.is_file():
+                digest.update(hashlib.sha256(file.read_bytes()).digest())
+    return digest.hexdigest()[:16] if paths else ""
 
 
 def _states(folder: str | Path) -> Iterator[str]:

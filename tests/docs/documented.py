@@ -113,6 +113,7 @@ def prepare(folder: Path) -> None:
     files += ["models/wav2vec2-base-960h/model.safetensors", "FILE", "VIDEO", "FOLDER/talk.mp4"]
     files += ["results/readers/open-a4c5f09f/model.safetensors"]
     files += [f"VIDEOS/{speaker}/talk.mp4" for speaker in ("anna", "ben", "carl", "dora")]
+    files += [f"exchange/{system}/.keep" for system in ("emoca", "ours")]
     emote = "published/processed"
     files += [
         f"{emote}/{kind}/{subject}/front/.keep"

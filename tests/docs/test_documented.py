@@ -10,9 +10,11 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from documented import (
     DATA,
@@ -177,3 +179,22 @@ def test_links_lead_to_files(page: Path):
     targets = re.findall(r"\]\(([^)#\s]+)", re.sub(r"```.*?```", "", page.read_text(), flags=re.S))
     broken = [name for name in targets if "://" not in name and not (page.parent / name).exists()]
     assert broken == []
+
+
+def test_the_example_of_an_external_result_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    from small_head import small_head
+
+    from occlufacediff.evaluation.external import ExternalFolder
+
+    block = next(block for block in PYTHON if block.page == "docs/evaluation.md")
+    monkeypatch.chdir(tmp_path)
+    exec(compile(block.text, str(block), "exec"), {})
+    head = replace(small_head(), name="flame2020")
+    # An expression basis as wide as FLAME's.
+    wide = replace(head, expdirs=np.zeros((head.n_vertices, 3, 100)), expression_names=tuple(map(str, range(100))))
+    found = ExternalFolder.open("EMOCA", tmp_path / "exchange" / "emoca", ["none"])
+    result = found.read("none", "M003/happy/level_1/021", 80, wide)
+    assert result.motion is not None
+    assert result.motion.shape == (80, 103)
+    assert result.padded == 50
+    assert found.unmatched(["M003/happy/level_1/021"]) == []

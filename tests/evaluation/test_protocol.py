@@ -15,7 +15,7 @@ from small_data import Files, write_small_data
 from small_head import N_EXP
 
 from occlufacediff.config.evaluation import EvaluationSettings
-from occlufacediff.config.occlusion import OCCLUSION_KINDS
+from occlufacediff.config.occlusion import KINDS_WITH_IMAGES, OCCLUSION_KINDS
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.datasets.store import ClipStore
 from occlufacediff.errors import AssetError
@@ -153,7 +153,7 @@ def test_a_clip_with_unreadable_landmarks_is_left_out(files: Files, tmp_path: Pa
 
 def test_draws_do_not_depend_on_the_order_of_kinds(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     clip = store_of(files)[0]
-    kinds = tuple(kind for kind in OCCLUSION_KINDS if kind != "picture")
+    kinds = tuple(kind for kind in OCCLUSION_KINDS if kind not in KINDS_WITH_IMAGES)
     before = {kind: make_case(GOOD, clip, kind, SETTINGS, 1) for kind in kinds}
     reversed_in_all_modules(monkeypatch, "OCCLUSION_KINDS")
     for kind in kinds:

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from occlufacediff.config.load import check_settings
-from occlufacediff.config.occlusion import OCCLUSION_KINDS, MaskSettings, OcclusionSettings
+from occlufacediff.config.occlusion import KINDS_WITH_IMAGES, OCCLUSION_KINDS, MaskSettings, OcclusionSettings
 from occlufacediff.errors import ClipError, ConfigError
 from occlufacediff.face_mesh import IBUG_68
 from occlufacediff.occlusion.kinds import KINDS as REGISTERED
@@ -37,7 +37,7 @@ def face(frames: int = 75, opening: float = 0.0, seed: int = 0) -> np.ndarray:
 
 
 #: Kinds that need no images.
-KINDS = tuple(kind for kind in OCCLUSION_KINDS if kind != "picture")
+KINDS = tuple(kind for kind in OCCLUSION_KINDS if kind not in KINDS_WITH_IMAGES)
 
 
 def test_every_configurable_kind_is_registered() -> None:

@@ -27,6 +27,7 @@ from occlufacediff.files import new_hdf5
 from occlufacediff.landmarks.store import StoredClip, encode_crop, write_clip
 from occlufacediff.occlusion.occlude import Occlusion
 from occlufacediff.reporting import sources
+from occlufacediff.reporting.published_tables import PUBLISHED_COLUMNS
 from occlufacediff.reporting.report_parts import splits_note
 from occlufacediff.reporting.videos import ResultClip
 from occlufacediff.stages.report import DataSetFiles, EvaluationFiles, make_report
@@ -107,8 +108,8 @@ def fabricate(folder: Path) -> dict[str, Any]:
     steps = np.arange(1, 12) * 50
     history = {"step": steps, "loss": 1 / steps, "val_loss": 1.5 / steps, "windows_per_s": 90.0}
     pd.DataFrame(history).to_csv(folder / "history.csv", index=False)
-    columns = ["occlusion", "subject", "clip", "reason", "message"]
-    failed = [("mouth", "NA", "sad/level_1/003", "unexpected_error", "ValueError: <odd>")]
+    columns = ["occlusion", "subject", "clip", "method", "reason", "message"]
+    failed = [("mouth", "NA", "sad/level_1/003", "", "unexpected_error", "ValueError: <odd>")]
     pd.DataFrame(failed, columns=columns).to_csv(folder / "failures.csv", index=False)
     description = {
         "weights_sha256": "0123456789abcdef0123",
@@ -216,6 +217,49 @@ def test_unseen_clips_are_claimed_only_if_training_did_not_use_them(tmp_path: Pa
     claims = {name: text for name, text in SEEN.items() if text in page}
     assert list(claims) == ["unknown" if seen is None else seen]
     assert ('class="warning"' in page) == (seen not in ("no", "no_subjects"))
+
+
+def test_the_page_shows_published_figures_and_clips_that_a_method_lacks(tmp_path: Path) -> None:
+    arguments = fabricate(tmp_path)
+    means = pd.read_csv(tmp_path / "metrics.csv", dtype={"subject": str})
+    few = {"method": "EMOCA", "occlusion": "mouth", "metric": "lve", "unit": "mm"}
+    rows = [few | {"mean": 0.5, "n": 4, "missing": 2}, few | {"occlusion": "none", "n": 0, "missing": 6}]
+    means = pd.concat([means.assign(missing=0), pd.DataFrame(rows)], ignore_index=True)
+    means.assign(protocol="published-12ab", seen_in_training="no").to_csv(tmp_path / "metrics.csv", index=False)
+    failures = pd.read_csv(tmp_path / "failures.csv", dtype=str, keep_default_na=False)
+    lacking = [
+        ("mouth", "001", clip, "EMOCA", "external_length", f"{clip} has 19 frames, the clip has 20") for clip in CLIPS
+    ]
+    lacking.append(("", "", "(folder)", "EMOCA", "external_unmatched", "1 of 5 files belong to no clip"))
+    table = pd.concat([failures, pd.DataFrame(lacking, columns=failures.columns)])
+    table.to_csv(tmp_path / "failures.csv", index=False)
+    figures = [
+        ("ours", "audio_driven", "all", "mvpe", "mm", 1.23456, 6, 0, "ddim, 100 steps", "published-12ab"),
+        ("ours", "audio_driven", "all", "lmk2d_vis_reproj_error", "crop/2", 0.05, 6, 2, "ddim, 100 steps", "x"),
+        ("EMOCA", "audio_driven", "all", "mvpe", "mm", 0.98765, 4, 0, "ddim, 100 steps", "x"),
+        ("EMOCA", "audio_driven", "all", "lmk2d_vis_reproj_error", "crop/2", np.nan, 0, 0, "ddim, 100 steps", "x"),
+    ]
+    pd.DataFrame(figures, columns=list(PUBLISHED_COLUMNS)).to_csv(tmp_path / "published.csv", index=False)
+    arguments["evaluation"] = replace(arguments["evaluation"], published=tmp_path / "published.csv")
+    make_report(**arguments)
+    page = arguments["report_html"].read_text(encoding="utf-8")
+    for words in (
+        "Protocol: published (list of clips, occlusions and windows of the published evaluation).",
+        "Published figures, audio driven (published: all): 6 clips",
+        "<td>mvpe, mm</td><td>1.235</td><td>0.9877 (4 clips)</td>",
+        "<td>lmk2d_vis_reproj_error, crop/2</td><td>0.05 (2 of 6 as 0)</td><td></td>",
+        "Sampling: ddim, 100 steps.",
+        "EMOCA lacks clips (mouth 2 of 6, none 6 of 6).",
+        "0.50 (4 of 6 clips)",
+        "(0 of 6 clips)",
+        "external_length: the result has another number of frames",
+        "happy/level_1/001 has 19 frames, the clip has 20",
+        "1 of 5 files belong to no clip",
+    ):
+        assert words in page, words
+    # The smallest mean is over other clips, so it is not marked.
+    assert '<td class="best">0.50' not in page
+    assert "NA/sad/level_1/003" in page
 
 
 def test_results_have_intervals_differences_and_groups(made: tuple[dict[str, Any], str]) -> None:

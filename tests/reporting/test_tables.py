@@ -76,12 +76,17 @@ def test_the_summary_compares_runs_and_names_what_was_trained_on(tmp_path: Path)
     other = metrics()
     other.loc[other["method"] == "ours", "mean"] = 1.25
     write_run(tmp_path / "runs" / "001", other)
-    failures = "occlusion,subject,clip,reason,message\nmouth,A,x/y/1,no_region,none\nupper,A,x/y/1,no_region,none\n"
+    failures = (
+        "occlusion,subject,clip,method,reason,message\n"
+        "mouth,A,x/y/1,,no_region,none\nupper,A,x/y/1,,no_region,none\n"
+        "mouth,A,x/y/2,EMOCA,external_missing,none\nupper,A,x/y/2,EMOCA,external_missing,none\n"
+    )
     (tmp_path / "runs" / "001" / "evaluation" / "failures.csv").write_text(failures)
     text = printed(tmp_path)
     lines = [line.split("│")[1:4] for line in text.splitlines() if "ours  " in line]
     assert [[cell.strip() for cell in line] for line in lines] == [["001", "ours", "1.25"], ["main", "ours", "2.00"]]
     assert "001: 1 test clips failed" in text
+    assert "001: EMOCA lacks 1 clips: external_missing 1" in text
     assert f"main: {SEEN['clips']}" in text
     assert f"001: {SEEN['unknown']}" in text
 

@@ -134,6 +134,18 @@ def test_the_published_recipe_from_archives_to_the_report(own: Tree, finished: T
     results = folder / "results" / "mead_published"
     check_results(results)
     run = results / "runs" / "main"
+    # The published protocol has its figures in a table of their own.
+    figures = pd.read_csv(run / "evaluation" / "published_metrics.csv")
+    of_method = figures[figures["method"] == "ours"]
+    assert len(of_method) == 14
+    assert set(of_method["exp_name"]) == {"mouth"}
+    assert (of_method["n"] == 1).all()
+    assert of_method["mean"].notna().all()
+    assert set(figures["sampling"]) == {"ddim, 2 steps, windows side by side, no guidance, no last fit"}
+    assert figures["protocol"].str.startswith("published-").all()
+    page = (run / "report.html").read_text()
+    assert "Figures of the published evaluation" in page
+    assert "Protocol: published" in page
     # Two training clips give 5 micro-batches of 2 windows per epoch: 15 in all, 7 steps of 2.
     assert pd.read_csv(run / "denoiser" / "history.csv")["step"].iloc[-1] == 7
     trained = load_file(run / "denoiser" / "model.safetensors")
