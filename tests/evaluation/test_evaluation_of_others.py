@@ -99,7 +99,9 @@ def evaluated(setup: Setup, out: Path, settings: EvaluationSettings = SETTINGS) 
     )
     scores = [out / "evaluation" / folder / f"{SUBJECT}.csv" for folder in ("scores", "failures")]
     external = {name: Path(folder) for name, folder in settings.external.items()}
-    score_subject(SUBJECT, motions, failed, clips, audio, coefficients, files.head, *scores, external=external)
+    score_subject(
+        SUBJECT, motions, failed, clips, audio, coefficients, files.head, files.manifest, *scores, external=external
+    )
     endings = {"markdown": "md", "latex": "tex"}
     paths = {item.name: out / f"{item.name}.{endings.get(item.name, 'csv')}" for item in fields(Tables)}
     if settings.protocol != "published":
