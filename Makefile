@@ -3,8 +3,8 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := run
-.PHONY: install run test test-quick test-long weights reader-weights viewer format config envs rulegraph layers \
-  lock unlock clean-results
+.PHONY: install run test test-quick test-long weights occlusion-weights reader-weights viewer format config envs rulegraph \
+  layers lock unlock clean-results
 
 CORES ?= $(shell nproc)
 ARGS ?=
@@ -54,6 +54,12 @@ reader-weights: $(STAMP)
 	mkdir -p occlufacediff/weights/readers
 	cp results/readers/open-*/MODEL_CARD.md results/readers/open-*/model.safetensors occlufacediff/weights/readers/
 
+# Train the network that finds occlusions again from seeds only and copy it into the package.
+occlusion-weights: $(STAMP)
+	@$(BIN)/snakemake --cores $(CORES) --quiet host reason $(ARGS) -- occlusion_weights
+	mkdir -p occlufacediff/weights/occlusion
+	cp results/occlusion_weights/weights/* occlufacediff/weights/occlusion/
+
 format: $(STAMP)
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -71,7 +77,8 @@ envs: $(STAMP)
 rulegraph: $(STAMP)
 	@folder=$$(mktemp -d); trap 'rm -r "$$folder"' EXIT; touch "$$folder/talk.mp4"; \
 	$(BIN)/snakemake --rulegraph dot --directory "$$folder" --config video=talk.mp4 benchmark_videos=. \
-	  'download={assets: [flame2020], accept_terms: [flame]}' -- all fetch predict benchmark open_weights reader_weights | \
+	  'download={assets: [flame2020], accept_terms: [flame]}' -- all fetch predict benchmark open_weights occlusion_weights \
+	  reader_weights | \
 	  sed 's/color = "[^"]*"/color = "#4c6a92"/' | dot -Tsvg > "$$folder/rulegraph.svg"; \
 	cp "$$folder/rulegraph.svg" docs/rulegraph.svg
 

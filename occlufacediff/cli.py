@@ -85,6 +85,13 @@ def main() -> None:
     help="Occlusion to simulate; --occluder simulates one by an image.",
 )
 @click.option(
+    "--visibility",
+    type=click.Choice(["auto", "none", "masks", "segmentation"]),
+    help="How occlusion in the video is found: auto: by the program itself; none: nothing is occluded; masks: only by "
+    "--mask; segmentation: by the model of --segmentation. A mask adds to auto and segmentation.  "
+    "[default: auto, or segmentation with --segmentation]",
+)
+@click.option(
     "--mask",
     type=click.Path(path_type=Path),
     help="Occlusion in the video: one image, a folder with an image per frame, or a video; white = occluded.",
@@ -124,6 +131,7 @@ def predict(
     video: Path,
     out: Path,
     occlusion: str,
+    visibility: str | None,
     mask: Path | None,
     segmentation: Path | None,
     visible: tuple[str, ...],
@@ -148,6 +156,7 @@ def predict(
         video,
         out,
         occlusion=occlusion,
+        visibility=visibility,
         mask=mask,
         segmentation=segmentation,
         visible=visible,

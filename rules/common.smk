@@ -29,7 +29,7 @@ from occlufacediff.prediction.source import check_replaceable
 from occlufacediff.stages.open_head import workflow_head
 from occlufacediff.synthetic.plan import split_subjects
 from occlufacediff.synthetic.shards import shard_names
-from occlufacediff.weights import open_readers, open_weights
+from occlufacediff.weights import occlusion_weights, open_readers, open_weights
 from occlufacediff.workflow.audio_kind import AUDIO_OF_PRESET, audio_kind, evaluation_needs_phones
 from occlufacediff.workflow.chunks import names as chunk_names
 from occlufacediff.workflow.fingerprint import fingerprint
@@ -103,8 +103,13 @@ READERS = f"results/readers/{Path(HEAD).stem}"
 MODELS = cfg.checkpoint or RUN
 # Checkpoint that the run starts from; None: from random weights.
 INITIAL = initial_checkpoint(cfg)
-# The segmentation model that determines visibility, if one is configured.
-SEGMENTATION = [local(cfg.visibility.model)] if cfg.visibility.source == "segmentation" else []
+# The model that determines visibility, if one is configured: the user's, or the network of the package.
+if cfg.visibility.source == "segmentation":
+    VISIBILITY_MODEL = [local(cfg.visibility.model)]
+elif cfg.visibility.source == "auto":
+    VISIBILITY_MODEL = [local(os.path.relpath(occlusion_weights()))]
+else:
+    VISIBILITY_MODEL = []
 NETWORKS = ["motion_prior", "denoiser"]
 # Files of a trained network.
 NETWORK = ["model.safetensors", "config.yaml"]

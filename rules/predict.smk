@@ -2,7 +2,7 @@
 rule predict_video:
     input:
         video=local(cfg.video) if cfg.video else [],
-        model=SEGMENTATION,
+        model=VISIBILITY_MODEL,
         head=OPEN_HEAD if cfg.prediction.weights == "open" else HEAD,
         motion_prior=predicting("motion_prior"),
         denoiser=predicting("denoiser"),

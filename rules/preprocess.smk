@@ -111,7 +111,7 @@ rule crop_faces:
     input:
         index=f"{RESULTS}/video25/{{subject}}/index.csv",
         landmarks=f"{RESULTS}/landmarks/{{subject}}.h5",
-        model=SEGMENTATION,
+        model=VISIBILITY_MODEL,
         chunks=of_chunks(f"{RESULTS}/clips/{{subject}}.h5", f"{RESULTS}/clips/{{subject}}.csv"),
     output:
         clips=f"{RESULTS}/clips/{{subject}}.h5",

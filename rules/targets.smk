@@ -11,6 +11,7 @@ localrules:
     benchmark,
     open_weights,
     reader_weights,
+    occlusion_weights,
 
 
 rule fetch:
@@ -71,3 +72,8 @@ rule open_weights:
 rule reader_weights:
     input:
         f"{READERS}/MODEL_CARD.md",
+
+
+rule occlusion_weights:
+    input:
+        "results/occlusion_weights/weights/MODEL_CARD.md",

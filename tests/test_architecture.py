@@ -30,6 +30,7 @@ LAYERS = (
     ("openhead",),
     ("synthetic",),
     ("readers",),
+    ("visibility",),
     ("datasets",),
     ("training",),
     ("evaluation",),

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 
 from occlufacediff import __version__
 from occlufacediff.cli import main
+from occlufacediff.commands.predict import visibility_settings
 
 
 def test_version_and_help() -> None:
@@ -86,3 +87,27 @@ def test_wrong_arguments_print_the_usage(arguments: list[str]) -> None:
     result = CliRunner().invoke(main, arguments)
     assert result.exit_code == 2
     assert "Usage:" in result.output
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (["--visibility", "segmentation"], "needs a model; give --segmentation"),
+        (["--visibility", "masks"], "needs a mask; give --mask"),
+        (["--visibility", "none", "--mask", "m.png"], "got a mask and --visibility none"),
+        (["--visibility", "auto", "--segmentation", "m.tflite"], "got a model and --visibility auto"),
+        (["--visible", "skin"], "needs a segmentation model; give --segmentation"),
+    ],
+)
+def test_sources_of_visibility_that_contradict_are_refused(options: list[str], words: str) -> None:
+    result = CliRunner().invoke(main, ["predict", "a.mp4", *options])
+    assert result.exit_code == 2
+    assert words in result.output.replace("\n", " ")
+
+
+def test_visibility_is_found_by_default() -> None:
+    assert visibility_settings(None, None, None, ()).source == "auto"
+    assert visibility_settings(None, Path("m.png"), None, ()).source == "auto"
+    assert visibility_settings("masks", Path("m.png"), None, ()).source == "none"
+    given = visibility_settings(None, None, Path("m.tflite"), ("skin",))
+    assert (given.source, given.model, given.visible) == ("segmentation", "m.tflite", ("skin",))

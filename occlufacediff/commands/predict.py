@@ -71,11 +71,37 @@ def timing_table(frames: int, fps: int, seconds: dict[str, float]) -> Table:
     return table
 
 
+def visibility_settings(
+    visibility: str | None, mask: Path | None, segmentation: Path | None, visible: tuple[str, ...]
+) -> VisibilitySettings:
+    """The source of visibility that the options ask for; masks of the user are added to it later.
+
+    Raises:
+        ConfigError: options contradict each other, or one is missing.
+    """
+    if visible and segmentation is None:
+        raise ConfigError(f"--visible: got {', '.join(visible)}, which needs a segmentation model; give --segmentation")
+    chosen = visibility or ("auto" if segmentation is None else "segmentation")
+    if segmentation is not None and chosen != "segmentation":
+        raise ConfigError(f"--segmentation: got a model and --visibility {chosen}; give only one of them")
+    if chosen == "segmentation" and segmentation is None:
+        raise ConfigError("--visibility: got segmentation, which needs a model; give --segmentation MODEL.tflite")
+    if chosen == "masks" and mask is None:
+        raise ConfigError("--visibility: got masks, which needs a mask; give --mask")
+    if chosen == "none" and mask is not None:
+        raise ConfigError("--mask: got a mask and --visibility none; give only one of them, or --visibility masks")
+    if segmentation is not None:
+        categories = visible or VisibilitySettings().visible
+        return VisibilitySettings(source="segmentation", model=str(segmentation), visible=categories)
+    return VisibilitySettings(source="auto" if chosen == "auto" else "none")
+
+
 def run(
     video: Path,
     out: Path,
     *,
     occlusion: Any,
+    visibility: str | None,
     mask: Path | None,
     segmentation: Path | None,
     visible: tuple[str, ...],
@@ -109,12 +135,7 @@ def run(
         if occlusion != "none":
             raise ConfigError(f"--occluder: got --occlusion {occlusion} as well; give only one of them")
         settings = replace(settings, occlusion="picture", region=OcclusionSettings(pictures=str(occluder)))
-    source = VisibilitySettings()
-    if visible and segmentation is None:
-        raise ConfigError(f"--visible: got {', '.join(visible)}, which needs a segmentation model; give --segmentation")
-    if segmentation is not None:
-        categories = visible or source.visible
-        source = VisibilitySettings(source="segmentation", model=str(segmentation), visible=categories)
+    source = visibility_settings(visibility, mask, segmentation, visible)
     errors, console = Console(stderr=True, highlight=False), Console(highlight=False)
     checkpoint, head = find_model(checkpoint, head, errors)
     shown, timer = ConsoleProgress(errors), StepTimer()

@@ -13,6 +13,7 @@ from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.emote import EmoteSettings
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.config.occlusion_weights import OcclusionWeightsSettings
 from occlufacediff.config.open_weights import OpenWeightsSettings
 from occlufacediff.config.openhead import OpenHeadSettings
 from occlufacediff.config.packing import PackingSettings
@@ -88,6 +89,7 @@ class Config(Section):
     denoiser: DenoiserSettings = field(default_factory=DenoiserSettings)
     open_weights: OpenWeightsSettings = field(default_factory=OpenWeightsSettings)
     readers: ReaderSettings = field(default_factory=ReaderSettings)
+    occlusion_weights: OcclusionWeightsSettings = field(default_factory=OcclusionWeightsSettings)
     evaluation: EvaluationSettings = field(default_factory=EvaluationSettings)
     prediction: PredictionSettings = field(default_factory=PredictionSettings)
     benchmark: BenchmarkSettings = field(default_factory=BenchmarkSettings)
@@ -118,6 +120,11 @@ class Config(Section):
             raise ValueError(
                 "head: got nothing, needs FLAME because reconstruction.source is 'emote' (make it with "
                 "occlufacediff convert FLAME_FOLDER --to flame2020.npz)"
+            )
+        if self.visibility.source == "auto" and self.landmarks.detector != "mediapipe":
+            raise ValueError(
+                f"visibility.source: got 'auto' together with landmarks.detector {self.landmarks.detector!r}, needs "
+                "'mediapipe': the network sees the whole face mesh"
             )
         if self.open_weights.denoiser.preset != "open":
             raise ValueError(

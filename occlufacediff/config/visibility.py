@@ -14,12 +14,13 @@ from occlufacediff.errors import AssetError, ConfigError
 class VisibilitySettings(Section):
     """Occlusion in the videos themselves.
 
-    Detectors report landmarks even when occluded, so visibility must be given.
+    Detectors report landmarks even when occluded, so visibility must be found or given.
     """
 
-    #: ``none``: nothing is occluded; ``masks``: read mask files (``masks``); ``segmentation``: run a segmentation model
-    #: (``model``). Occluded landmarks are excluded from fits, training, network inputs and ground truth.
-    source: Literal["none", "masks", "segmentation"] = "none"
+    #: ``none``: nothing is occluded; ``auto``: find occlusions with the packaged network and the hand detector;
+    #: ``masks``: read mask files (``masks``); ``segmentation``: run a segmentation model (``model``). Occluded
+    #: landmarks are excluded from fits, training, network inputs and ground truth.
+    source: Literal["none", "auto", "masks", "segmentation"] = "none"
     #: Folder of mask files, white = occluded. ``<subject>/<emotion>/<level>/<sentence>`` in it is a picture for all
     #: frames (``003.png``), a folder with a picture per frame at 25 fps (``003/``), or a video (``003.mp4``). For the
     #: target ``predict``, the mask file has the video's name. Masks have the size of the video, or 224 x 224 for the

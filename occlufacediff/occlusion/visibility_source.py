@@ -72,7 +72,7 @@ class SegmentationVisibility:
 def visibility_source(
     settings: VisibilitySettings, name: str, size: tuple[int, int], frames: int
 ) -> VisibilitySource | None:
-    """The visibility source of one video; None if no visibility is given for it.
+    """The visibility source of one video; None if none is given for it, or if it is found by the program (``auto``).
 
     Args:
         settings: the configured source.
@@ -84,7 +84,7 @@ def visibility_source(
         ClipError: ``no_mask``, or ``bad_mask`` if its mask is not readable or of another size or length.
         AssetError: the segmentation model is not usable.
     """
-    if settings.source == "none":
+    if settings.source in ("none", "auto"):
         return None
     if settings.source == "segmentation":
         return SegmentationVisibility(settings)
@@ -138,6 +138,8 @@ def source_digest(settings: VisibilitySettings, name: str) -> str:
     digest = hashlib.sha256(repr(settings).encode())
     if settings.source == "segmentation":
         digest.update(_model_digest(Path(settings.model or "")).encode())
+        return digest.hexdigest()
+    if settings.source == "auto":
         return digest.hexdigest()
     for path in find_masks(Path(settings.masks or ""), name):
         for file in sorted(path.iterdir()) if path.is_dir() else (path,):

@@ -7,6 +7,7 @@ import numpy as np
 from occlufacediff.media.rates import FPS
 from occlufacediff.prediction.head_fit import HeadFit
 from occlufacediff.prediction.observation import Observation
+from occlufacediff.visibility.regions import hidden_regions
 
 #: Movement between two frames that no face makes: in edges of the crop, and as the logarithm of the change of size.
 _JUMP_MOVE = 0.25
@@ -36,6 +37,21 @@ def notes_of_faces(observation: Observation) -> list[str]:
             "separately"
         )
     return notes
+
+
+def notes_of_visibility(observation: Observation) -> list[str]:
+    """Note on frames in which the program itself found something before the face."""
+    if observation.seen is None:
+        return []
+    hidden = observation.seen.hidden & observation.found[:, None]
+    some = int(hidden.any(axis=1).sum())
+    if not some:
+        return []
+    mouth = int(hidden_regions(hidden)["mouth"].sum())
+    return [
+        f"something hides part of the face in {some} of {observation.frames} frames (the mouth in {mouth}); these "
+        "landmarks are not used: give --visibility none if nothing hides the face"
+    ]
 
 
 def _jumps(observation: Observation) -> list[int]:

@@ -1,4 +1,4 @@
-"""Step 1, observation: the first pass over a video. It gives landmarks, crop boxes and segmentation masks.
+"""Step 1, observation: the first pass over a video. It gives landmarks, crop boxes and what is occluded.
 
 Frames are decoded one at a time and not kept, so memory does not depend on the size of the pictures.
 """
@@ -27,6 +27,7 @@ from occlufacediff.media.rates import FPS
 from occlufacediff.occlusion.visibility_source import SegmentationVisibility
 from occlufacediff.prediction.crop_masks import CropMasks, packed
 from occlufacediff.prediction.progress import Progress
+from occlufacediff.visibility.finder import FoundVisibility, OcclusionFinder, join
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +41,7 @@ class Observation:
         n_faces: (T,) int32, number of faces found.
         damaged: number of packets that could not be decoded.
         segmented: occluded pixels of each crop by the segmentation model; None without one.
+        seen: visibility found by the occlusion network and the hand detector; None without them.
     """
 
     lmk_2d: NDArray[np.float32]
@@ -48,6 +50,7 @@ class Observation:
     n_faces: NDArray[np.int32]
     damaged: int = 0
     segmented: CropMasks | None = None
+    seen: FoundVisibility | None = None
 
     @property
     def frames(self) -> int:
@@ -105,6 +108,52 @@ class _FaceSegmentation:
         return CropMasks(tuple(masks[face] if face >= 0 else None for masks, face in chosen))
 
 
+class _FaceWatching:
+    """Looks for occlusions of every detected face; which face is followed is known only after the last frame.
+
+    Args:
+        detector: finds the faces.
+        finder: finds what hides them.
+        scale: edge of the crop in mean edges of the landmarks' bounding box.
+    """
+
+    def __init__(self, detector: Detector, finder: OcclusionFinder, scale: float) -> None:
+        self._detector, self._finder, self._scale = detector, finder, scale
+        self._seen: list[list[NDArray[np.float32]]] = []
+
+    def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Faces (n, 478, 2) of a frame; see `Detector`."""
+        faces = self._detector.detect(frame)
+        seen = []
+        if len(faces) and self._finder.is_due(len(self._seen)):
+            boxes = crop_boxes(faces, self._scale).astype(np.float32)
+            points = np.nan_to_num(to_crop(faces[:, :MESH_POINTS], boxes)).astype(np.float32)
+            seen = [self._finder.look(frame, box, landmarks) for box, landmarks in zip(boxes, points, strict=True)]
+        self._seen.append(seen)
+        return faces
+
+    def reset(self) -> None:
+        """Start another clip."""
+        self._seen.clear()
+        self._detector.reset()
+
+    def __enter__(self) -> Self:
+        self._detector.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._finder.close()
+        self._detector.__exit__(kind, error, trace)
+
+    def of_faces(self, face_index: NDArray[np.int32]) -> FoundVisibility:
+        """Visibility of one face per frame (T,); -1 where it was not found."""
+        chosen = zip(self._seen, face_index, strict=True)
+        evidence = {number: seen[face] for number, (seen, face) in enumerate(chosen) if face >= 0 and seen}
+        return join(evidence, len(face_index))
+
+
 def observe(
     info: MediaInfo,
     *,
@@ -113,6 +162,7 @@ def observe(
     min_seconds: float,
     progress: Progress,
     segmentation: SegmentationVisibility | None = None,
+    finder: OcclusionFinder | None = None,
 ) -> Observation:
     """Find the face in every frame of a video and follow the largest one.
 
@@ -123,6 +173,7 @@ def observe(
         min_seconds: shortest video that is accepted.
         progress: called after every frame with the step ``observation``.
         segmentation: model that decides which pixels of the crop are occluded.
+        finder: finds hidden landmarks; not together with ``segmentation``.
 
     Raises:
         ClipError: ``no_video``, ``broken_video``, ``too_short`` or ``no_face``; the message names the file.
@@ -138,7 +189,8 @@ def observe(
 
     detector = make_detector(landmarks)
     segmenting = None if segmentation is None else _FaceSegmentation(detector, segmentation, crop.scale)
-    with segmenting or detector as active:
+    watching = None if finder is None else _FaceWatching(detector, finder, crop.scale)
+    with segmenting or watching or detector as active:
         face = track_face(frames(), active)
     count = len(face.landmarks)
     if count < min_seconds * FPS:
@@ -157,4 +209,5 @@ def observe(
         n_faces=face.n_faces,
         damaged=len(damaged),
         segmented=None if segmenting is None else segmenting.of_faces(face.face_index),
+        seen=None if watching is None else watching.of_faces(face.face_index),
     )

@@ -2,7 +2,7 @@
 
 The steps run in this order; each is a function of its own module with a typed record as its result:
 
-1. ``observation``: `observe` gives landmarks, crop boxes and segmentation masks (`Observation`)
+1. ``observation``: `observe` gives landmarks, crop boxes and found visibility (`Observation`)
 2. ``visibility``: `find_visibility` gives visible landmarks and occluded pixels (`Visibility`)
 3. ``fit``: `fit_head` gives identity, pose and camera (`HeadFit`)
 4. ``speech``: `read_audio` and `recognise_speech` give the audio condition (`Audio`, `Speech`)
@@ -45,12 +45,19 @@ from occlufacediff.prediction.animation import AnimatedMotion, write_animation
 from occlufacediff.prediction.head_fit import HeadFit, fit_head
 from occlufacediff.prediction.motion import Motion, reconstruct_motion
 from occlufacediff.prediction.networks import Networks
-from occlufacediff.prediction.notes import notes_of_faces, notes_of_fit, notes_of_offset, notes_of_speech
+from occlufacediff.prediction.notes import (
+    notes_of_faces,
+    notes_of_fit,
+    notes_of_offset,
+    notes_of_speech,
+    notes_of_visibility,
+)
 from occlufacediff.prediction.observation import Observation, observe
 from occlufacediff.prediction.progress import Progress, StepTimer, no_progress
 from occlufacediff.prediction.speech import Audio, is_speech, read_audio, recognise_speech
 from occlufacediff.prediction.visibility import MaskSource, Visibility, find_visibility
 from occlufacediff.rendering.overlay import check_overlay
+from occlufacediff.visibility.finder import OcclusionFinder
 
 Floats = NDArray[np.float32]
 
@@ -111,6 +118,7 @@ class Prediction:
             "shape": fit.shape,
             "lmk_2d": self.observation.lmk_2d,
             "lmk_mask": self.visibility.lmk_mask,
+            "lmk_probability": self.visibility.probability,
             "crop_boxes": self.observation.boxes,
             "n_faces": self.observation.n_faces,
             "confidence": self.confidence,
@@ -209,15 +217,17 @@ class Predictor:
                 min_seconds=settings.min_seconds,
                 progress=progress,
                 segmentation=SegmentationVisibility(self.visibility) if segmented else None,
+                finder=OcclusionFinder() if self.visibility.source == "auto" else None,
             )
         with timer.step("visibility"):
             masks: list[MaskSource] = []
             if given_masks is not None:
                 given_masks.check_frame_count(observation.frames)
                 masks.append(given_masks)
-            configured = None if segmented else visibility_source(self.visibility, video.stem, size, observation.frames)
-            if isinstance(configured, MaskVisibility):
-                masks.append(configured)
+            if self.visibility.source == "masks":
+                configured = visibility_source(self.visibility, video.stem, size, observation.frames)
+                if isinstance(configured, MaskVisibility):
+                    masks.append(configured)
             visibility = find_visibility(
                 video, observation, masks, kind=settings.occlusion, settings=settings.region, seed=seed
             )
@@ -252,7 +262,11 @@ class Predictor:
             )
             progress("motion", 1, 1)
         notes = [*audio.notes, *notes_of_faces(observation), *notes_of_speech(audio.audible, use_audio)]
-        notes += [*notes_of_fit(fit, use_audio), *notes_of_offset(motion.audio_offset)]
+        notes += [
+            *notes_of_visibility(observation),
+            *notes_of_fit(fit, use_audio),
+            *notes_of_offset(motion.audio_offset),
+        ]
         return Prediction(
             info=info,
             observation=observation,

@@ -19,6 +19,7 @@ from occlufacediff.occlusion.regions import missing_to_nan
 from occlufacediff.occlusion.visibility_source import MaskVisibility
 from occlufacediff.prediction.crop_masks import CropMasks, packed
 from occlufacediff.prediction.observation import Observation
+from occlufacediff.visibility.joining import drawn
 
 Float = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -33,8 +34,10 @@ class Visibility:
         lmk_mask: (T, 468) float32, 1 where the landmark is given to the network.
         lmk_mask_video: (T, 468) float32, 1 where the video itself shows the landmark; without simulated occlusion.
         occlusion: the simulated occlusion.
-        masks: occluded pixels of the video itself; None if neither masks nor a segmentation model are given.
+        masks: occluded pixels of the video itself; None if there is no source of visibility.
         found: (T,) True where the face was found.
+        probability: (T, 468) float32 probability that the video shows the landmark; 0 or 1 unless visibility was found
+            by the program itself.
     """
 
     lmk_mask: Float
@@ -42,6 +45,7 @@ class Visibility:
     occlusion: Occlusion
     masks: CropMasks | None
     found: Mask
+    probability: Float
 
     def crop_mask(self, frame: int) -> Mask:
         """(224, 224) True where the crop of a frame is occluded; everywhere if no face was found."""
@@ -68,8 +72,8 @@ def find_visibility(
 
     Args:
         video: the source; its stem is part of the seed, its path of messages.
-        observation: landmarks, and segmentation masks where a model was given.
-        masks: mask files; a pixel is occluded where any of them, or the segmentation model, says so.
+        observation: landmarks, and the visibility that a segmentation model or the program itself found.
+        masks: mask files; they add to what was found.
         kind: kind of the simulated occlusion.
         settings: settings of the simulated occlusion.
         seed: seed of the simulated occlusion.
@@ -78,19 +82,24 @@ def find_visibility(
         ClipError: the detector gives no landmark of the region to occlude.
         ConfigError: the occluder is not a usable image, or a mask cannot be read.
     """
-    occluded = _crop_masks(observation, masks)
+    given = _crop_masks(observation, masks)
     rng = np.random.default_rng([seed, *video.stem.encode()])
     try:
         occlusion = occlude(kind, missing_to_nan(observation.lmk_2d, observation.known), rng, settings)
     except ClipError as error:
         raise ClipError(error.reason, f"{video}: {error}") from error
-    lmk_mask_video = _visible_landmarks(observation, occluded)
+    lmk_mask_video = _visible_landmarks(observation, given)
+    probability = lmk_mask_video
+    if observation.seen is not None:
+        probability = lmk_mask_video * observation.seen.probability
+        lmk_mask_video = lmk_mask_video * ~observation.seen.hidden
     return Visibility(
         lmk_mask=occlusion.lmk_mask(observation.lmk_2d) * lmk_mask_video,
         lmk_mask_video=lmk_mask_video,
         occlusion=occlusion,
-        masks=occluded,
+        masks=_with_found(observation, given),
         found=observation.found,
+        probability=probability.astype(np.float32),
     )
 
 
@@ -104,6 +113,19 @@ def _crop_masks(observation: Observation, sources: Sequence[MaskSource]) -> Crop
         if observation.segmented is not None:
             mask |= observation.segmented[number]
         frames.append(packed(mask))
+    return CropMasks(tuple(frames))
+
+
+def _with_found(observation: Observation, given: CropMasks | None) -> CropMasks | None:
+    """Given masks, and the pixels around landmarks that were found to be hidden."""
+    if observation.seen is None:
+        return given
+    frames = []
+    for number, hidden in enumerate(observation.seen.hidden):
+        mask = drawn(hidden, observation.lmk_2d[number])
+        if given is not None:
+            mask |= given[number]
+        frames.append(packed(mask) if mask.any() else None)
     return CropMasks(tuple(frames))
 
 

@@ -24,6 +24,8 @@ from occlufacediff.landmarks.visibility import visible_landmarks
 from occlufacediff.media.frames import read_frames
 from occlufacediff.occlusion.known_frames import known_frames
 from occlufacediff.occlusion.visibility_source import check_source, source_digest, visibility_source
+from occlufacediff.visibility.finder import OcclusionFinder, join
+from occlufacediff.weights import occlusion_weights
 from occlufacediff.workflow.chunks import of_chunk
 from occlufacediff.workflow.fingerprint import fingerprint
 from occlufacediff.workflow.shards import (
@@ -87,6 +89,7 @@ def crop_subject(
             digests[clip],
             settings,
             source_digest(visibility, f"{subject}/{clip}"),
+            sha256(occlusion_weights()) if visibility.source == "auto" else "",
             code,
         ),
         inputs=lambda clip: [videos[clip]],
@@ -127,11 +130,19 @@ def _crop(
     # Without a source all landmarks of a found face are visible; in a frame without a face none is.
     visible = np.isfinite(detected[:, :MESH_POINTS]).all(axis=2).astype(np.uint8)
     jpegs = []
-    for number, crop in enumerate(_crops(videos[clip], boxes)):
+    evidence: dict[int, NDArray[np.float32]] = {}
+    finder = OcclusionFinder() if visibility.source == "auto" else None
+    for number, (frame, crop) in enumerate(_crops(videos[clip], boxes)):
         jpegs.append(encode_crop(crop, settings.jpeg_quality))
+        if finder is not None and finder.is_due(number) and visible[number].any():
+            looked = np.nan_to_num(points[number, :MESH_POINTS])
+            evidence[number] = finder.look(frame, boxes[number], looked)
         if cover is not None:
             hidden = cover.occluded_pixels(number, boxes[number], crop)
             visible[number] *= visible_landmarks(points[number, :MESH_POINTS], ~hidden)
+    if finder is not None:
+        finder.close()
+        visible *= ~join(evidence, len(visible)).hidden
     known = known_frames(visible, detected, visibility.known_part)
     with_source = visibility.source != "none"
     if with_source and not visible.any():
@@ -163,12 +174,12 @@ def _crop(
     return row
 
 
-def _crops(video: Path, boxes: NDArray[np.floating]) -> Iterator[NDArray[np.uint8]]:
-    """Crop of each frame; ClipError at the end of a video of another length than ``boxes``."""
+def _crops(video: Path, boxes: NDArray[np.floating]) -> Iterator[tuple[NDArray[np.uint8], NDArray[np.uint8]]]:
+    """Each frame and its crop; ClipError at the end of a video of another length than ``boxes``."""
     frames = 0
     for frames, frame in enumerate(read_frames(video, threads=1), start=1):
         if frames <= len(boxes):
-            yield crop_image(frame, boxes[frames - 1])
+            yield frame, crop_image(frame, boxes[frames - 1])
     if frames != len(boxes):
         raise ClipError(
             "broken_video", f"{video}: {frames} frames for {len(boxes)} frames of landmarks; convert it again"

@@ -43,3 +43,18 @@ def open_readers() -> Path:
             "reader_weights` and copies them there, or set evaluation.readers to null"
         )
     return path
+
+
+def occlusion_weights() -> Path:
+    """File of the packaged weights of the occlusion network.
+
+    Raises:
+        AssetError: this build has no weights.
+    """
+    path = Path(__file__).resolve().parent / "occlusion" / "model.safetensors"
+    if not path.is_file():
+        raise AssetError(
+            f"{path}: this build has no weights of the occlusion network; run `make occlusion-weights`, which makes "
+            "them with `snakemake occlusion_weights`, or set visibility.source to none"
+        )
+    return path

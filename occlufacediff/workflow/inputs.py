@@ -26,7 +26,7 @@ from occlufacediff.datasets.splits import split_of, subjects_of, with_drawn_spli
 from occlufacediff.datasets.transcripts import Sentence, read_transcripts
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.synthetic.plan import split_sentences, split_subjects, subject_names
-from occlufacediff.weights import FILES, open_weights
+from occlufacediff.weights import FILES, occlusion_weights, open_weights
 from occlufacediff.workflow.checkpoints import check_networks
 
 #: In a file name: the folder holds or held recordings.
@@ -131,6 +131,8 @@ def check_inputs(config: Config) -> None:
     if config.reconstruction.source == "emote":
         _check_emote(config, Path(emote_coefficients(config)))
     demand_files(config.visibility, "Configuration, visibility")
+    if config.visibility.source == "auto":
+        occlusion_weights()
     if config.split.sentence_table is not None and not Path(config.split.sentence_table).is_file():
         raise ConfigError(
             f"Configuration, split.sentence_table: there is no file {config.split.sentence_table}; give a CSV "

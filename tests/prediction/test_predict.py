@@ -59,9 +59,9 @@ def test_motion_and_animation(talk: Path, folder: Path) -> None:
     with np.load(talk / "motion.npz", allow_pickle=False) as motion:
         shapes = {name: motion[name].shape for name in motion.files}
         assert set(shapes) == {
-            "exp", "jaw", "global_pose", "cam", "shape", "lmk_2d", "lmk_mask", "crop_boxes", "n_faces",
-            "confidence", "spread", "fit_exp", "fit_jaw", "expression_names", "head_name", "head_digest", "fps",
-            "notes", "source_name", "source_digest",
+            "exp", "jaw", "global_pose", "cam", "shape", "lmk_2d", "lmk_mask", "lmk_probability", "crop_boxes",
+            "n_faces", "confidence", "spread", "fit_exp", "fit_jaw", "expression_names", "head_name", "head_digest",
+            "fps", "notes", "source_name", "source_digest",
         }  # fmt: skip
         assert shapes["exp"] == shapes["fit_exp"] == (FRAMES, N_EXP)
         assert shapes["jaw"] == shapes["global_pose"] == shapes["cam"] == shapes["crop_boxes"] == (FRAMES, 3)

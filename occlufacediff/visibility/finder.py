@@ -1,0 +1,130 @@
+"""Finds hidden landmarks of a face by itself, with the segmentation network and the hand detector."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.landmarks.crop import crop_image
+from occlufacediff.visibility.hands import HandFinder, draw_hands
+from occlufacediff.visibility.inputs import INPUT_PX, draw_mesh, network_input
+from occlufacediff.visibility.joining import UNDER_HAND, between, calibrated, hidden_landmarks, sampled, smoothed
+from occlufacediff.weights import occlusion_weights
+
+Float = NDArray[np.float32]
+
+#: The network looks at every n-th frame; frames between are interpolated.
+EVERY = 2
+#: Hands are searched in every n-th look, while one is before the face, and while something seems to be there.
+HANDS_EVERY = 4
+#: Something seems to be there if more than this part of the face seems hidden, or if the mean probability is by this
+#: much lower than usual.
+SUSPICIOUS, DROP = 0.03, 0.015
+#: Share of a new look in the usual mean probability.
+_SHARE = 0.05
+
+
+@dataclass(frozen=True, eq=False)
+class FoundVisibility:
+    """Visibility of landmarks in T frames.
+
+    Attributes:
+        probability: (T, 468) that the landmark is visible, relative to the clip and smoothed over mesh and time.
+        hidden: (T, 468) True where it counts as hidden.
+    """
+
+    probability: Float
+    hidden: NDArray[np.bool_]
+
+
+class OcclusionFinder:
+    """Looks at faces, one frame at a time.
+
+    Args:
+        weights: weights of the network; None for those of the package.
+
+    Raises:
+        AssetError: the weights are missing or damaged.
+    """
+
+    def __init__(self, weights: Path | None = None) -> None:
+        self._network = _network(weights or occlusion_weights())
+        self._hands = HandFinder()
+        self._looks = 0
+        self._usual = 1.0
+        self._hand_before = False
+
+    @staticmethod
+    def is_due(frame: int) -> bool:
+        """Whether to look at a frame."""
+        return frame % EVERY == 0
+
+    def look(self, frame: NDArray[np.uint8], box: NDArray[np.floating], landmarks: NDArray[np.floating]) -> Float:
+        """Probabilities (468,) that landmarks are visible, from this frame alone.
+
+        Args:
+            frame: (H, W, 3) RGB.
+            box: crop box ``(x0, y0, size)``, pixels of the frame.
+            landmarks: (468, 2) crop coordinates.
+        """
+        small = cv2.resize(crop_image(frame, box), (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_AREA)
+        visible = self._map(np.asarray(small, np.uint8), landmarks)
+        found = sampled(visible[None], np.asarray(landmarks)[None])[0]
+        contour = cv2.resize(draw_mesh(landmarks)[0], visible.shape, interpolation=cv2.INTER_AREA) > 127
+        if self._hand_is_possible(visible[contour]):
+            hands = draw_hands(self._hands.find(frame, box))
+            under = sampled(hands[None].astype(np.float32), np.asarray(landmarks)[None])[0] > 0.5
+            found = np.where(under, np.minimum(found, UNDER_HAND), found)
+            self._hand_before = bool(under.any())
+        return np.asarray(found, np.float32)
+
+    def _hand_is_possible(self, visible: Float) -> bool:
+        """Whether to search for hands, from the probabilities of the face's pixels."""
+        due = self._looks % HANDS_EVERY == 0
+        self._looks += 1
+        if not len(visible):
+            return False
+        mean = float(visible.mean())
+        seems = (visible < 0.5).mean() > SUSPICIOUS or mean < self._usual - DROP
+        self._usual = mean if self._looks == 1 else self._usual + _SHARE * (mean - self._usual)
+        return bool(due or seems or self._hand_before)
+
+    def close(self) -> None:
+        """Free the hand detector."""
+        self._hands.close()
+
+    def _map(self, picture: NDArray[np.uint8], landmarks: NDArray[np.floating]) -> Float:
+        """Probabilities (56, 56) that pixels of the crop show unoccluded face."""
+        import torch
+
+        values = torch.from_numpy(network_input(picture, landmarks)[None]).to(memory_format=torch.channels_last)
+        with torch.inference_mode():
+            out: Float = torch.sigmoid(self._network(values)[0, 0]).numpy()
+        return out
+
+
+def join(evidence: dict[int, Float], frames: int) -> FoundVisibility:
+    """Join what was seen in single frames.
+
+    Args:
+        evidence: (468,) probabilities by frame, from `OcclusionFinder.look`.
+        frames: number of frames T.
+    """
+    at = np.array(sorted(evidence), np.int64)
+    values = np.stack([evidence[number] for number in at]) if len(at) else np.ones((0, 468), np.float32)
+    probability = between(smoothed(calibrated(np.asarray(values, np.float32))), at, frames)
+    return FoundVisibility(probability, hidden_landmarks(probability))
+
+
+@cache
+def _network(weights: Path) -> Any:
+    """The network, loaded once per process."""
+    from occlufacediff.visibility.network import load_segmentation
+
+    return load_segmentation(weights)
