@@ -225,13 +225,18 @@ class ReaderFiles:
                 )
             else:
                 readers = load_readers(self.readers, asset)
+        recogniser = None
+        if self.recogniser is not None:
+            recogniser = load_emotion_recogniser(self.recogniser)
+            # Refuses a head model that does not fit before anything is read.
+            recogniser.scores(np.zeros((1, asset.n_exp + 3), np.float32))
         given, kind = self.lip_reading.reader is not None, self.lip_reading.kind
         return Panel(
             asset,
             readers,
             load_lip_reader(self.lip_reading) if given and kind != "syncnet" else None,
             load_syncnet(self.lip_reading) if given and kind == "syncnet" else None,
-            None if self.recogniser is None else load_emotion_recogniser(self.recogniser),
+            recogniser,
             HeadPictures(asset) if given else None,
         )
 

@@ -208,9 +208,10 @@ def cell_text(value: float, low: float, high: float, digits: int) -> str:
 
 
 def unit_of(metrics: pd.DataFrame, metric: str) -> str:
-    """Unit of a metric; empty if it has none."""
+    """Unit of a metric; empty if it has none, or is a pure number (unit ``1``)."""
     units = metrics.loc[metrics["metric"] == metric, "unit"].dropna()
-    return str(units.iloc[0]) if len(units) else ""
+    unit = str(units.iloc[0]) if len(units) else ""
+    return "" if unit == "1" else unit
 
 
 def headline_metric(metrics: pd.DataFrame) -> str:

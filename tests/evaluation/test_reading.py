@@ -18,6 +18,7 @@ from occlufacediff.errors import AssetError
 from occlufacediff.evaluation.metrics import best_of, unit_of
 from occlufacediff.evaluation.reading import Found, Panel, ReaderFiles, Said
 from occlufacediff.evaluation.scores import Reference, surface
+from occlufacediff.readers.emotion_recogniser import load_emotion_recogniser, recogniser_network
 from occlufacediff.readers.reading import Reading
 from occlufacediff.readers.viseme_letters import LETTERS
 from occlufacediff.weights import open_readers
@@ -192,6 +193,23 @@ def test_packaged_readers_are_left_out_for_another_head(caplog: pytest.LogCaptur
     assert panel.empty
     assert "belong to another head model than small" in caplog.text
     assert "snakemake reader_weights" in caplog.text
+
+
+def test_emocas_recogniser_is_refused_for_a_head_with_few_coefficients(tmp_path: Path):
+    torch.save(recogniser_network().state_dict(), tmp_path / "emo.pt")
+    with pytest.raises(AssetError, match="has 6 expression coefficients"):
+        ReaderFiles(recogniser=tmp_path / "emo.pt").open(small_head())
+
+
+def test_emocas_recogniser_reads_every_motion_of_a_head_with_enough(tmp_path: Path, recording: Recording):
+    torch.save(recogniser_network().state_dict(), tmp_path / "emo.pt")
+    panel = Panel(small_head(), recogniser=load_emotion_recogniser(tmp_path / "emo.pt"))
+    motion = np.random.default_rng(0).standard_normal((FRAMES, 103)).astype(np.float32)
+    words = panel.said("happy/level_1/001", "", recording.reference)
+    found = panel.read(words, recording.reference, motion, recording.reference.truth)
+    result = panel.compare(words, found, found, np.zeros(FRAMES, dtype=bool))
+    assert set(result) == {"emotion_top1", "emotion_top3"}
+    assert 0 <= result["emotion_top1"] <= result["emotion_top3"] <= 1
 
 
 def test_readers_of_another_head_that_the_user_gave_are_refused():
