@@ -48,8 +48,8 @@ def lacking_note(metrics: pd.DataFrame) -> str:
     if not parts:
         return ""
     return (
-        " ".join(parts) + " Its means are over the other clips, so they are not marked as the best. Differences of "
-        "methods are on the clips that both have."
+        " ".join(parts) + " The means of such a method are over its other clips and are not marked as the best. "
+        "Differences of methods are on the clips that both have."
     )
 
 

@@ -62,12 +62,14 @@ def headline_cards(metrics: pd.DataFrame, manifest: pd.DataFrame, occlusion: str
     """Main results: lip vertex error of each method under one occlusion, and the number of clips used."""
     metric = headline_metric(metrics)
     means, unit = pivot(metrics, metric), unit_of(metrics, metric)
+    counts = count_texts(metrics, metric, means)
     cards = []
     if occlusion in means.columns:
         cards = [
             {
                 "value": f"{value:.2f} {unit}",
-                "label": f"{metric_name(metric)}, {occlusion.replace('_', ' ')} occluded: {method_name(str(method))}",
+                "label": f"{metric_name(metric)}, {occlusion.replace('_', ' ')} occluded: {method_name(str(method))}"
+                + (f" ({few})" if (few := str(counts.loc[str(method), occlusion])) else ""),
             }
             for method, value in means[occlusion].dropna().items()
         ]

@@ -133,14 +133,21 @@ def region_tables(metrics: pd.DataFrame, occlusion: str) -> list[dict[str, Any]]
 
 
 def _cells(by_method: pd.DataFrame, methods: list[str], digits: int) -> list[dict[str, Any]]:
-    """One cell per method; ``by_method`` has the columns ``mean`` and, if there are intervals, ``low`` and ``high``."""
+    """One cell per method; ``by_method`` has the columns ``mean`` and, if there are intervals, ``low`` and ``high``.
+
+    A method with fewer clips than others (column ``n``) has their number in its cell and is never the best.
+    """
     means = by_method["mean"].reindex(methods)
     limits = [by_method[name].reindex(methods) if name in by_method else means * np.nan for name in ("low", "high")]
-    best = means.min()
-    return [
-        table_cell(value, low, high, digits, best=value == best)
-        for value, low, high in zip(means, *limits, strict=True)
-    ]
+    counts = by_method["n"].reindex(methods) if "n" in by_method else pd.Series(1, index=means.index)
+    most = counts.max()
+    best = means[counts == most].min()
+    cells = []
+    for value, low, high, count in zip(means, *limits, counts, strict=True):
+        cell = table_cell(value, low, high, digits, best=value == best and count == most)
+        few = count < most
+        cells.append(cell | {"text": f"{cell['text']} ({count:.0f} of {most:.0f} clips)".strip()} if few else cell)
+    return cells
 
 
 def run_difference_note(compared: pd.DataFrame) -> str:

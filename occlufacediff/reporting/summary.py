@@ -15,7 +15,15 @@ from occlufacediff.evaluation.training_overlap import SEEN
 from occlufacediff.reporting.failures import failure_line
 from occlufacediff.reporting.protocol_notes import lacking_lines
 from occlufacediff.reporting.runs import find_runs, runs_table, seen_by_run
-from occlufacediff.reporting.tables import headline_metric, method_name, metric_name, pivot, read_table, unit_of
+from occlufacediff.reporting.tables import (
+    count_texts,
+    headline_metric,
+    method_name,
+    metric_name,
+    pivot,
+    read_table,
+    unit_of,
+)
 
 
 def summary_table(metrics: pd.DataFrame) -> Table:
@@ -36,7 +44,10 @@ def summary_table(metrics: pd.DataFrame) -> Table:
     table.add_column("method", no_wrap=True)
     for occlusion in means.columns:
         table.add_column(str(occlusion).replace("_", " "), justify="right")
-    best = means.min()
+    parts = metrics.groupby("run", sort=False)
+    few = pd.concat({str(run): count_texts(part, metric, by_run[str(run)]) for run, part in parts}, names=["run"])
+    # A mean over other clips is never the best.
+    best = means.where(few.reindex_like(means).fillna("") == "").min()
     for (run, method), row in zip(means.index.to_list(), means.to_numpy(), strict=True):
         cells = [
             "-" if isnan(value) else f"[bold green]{value:.2f}[/]" if value == least else f"{value:.2f}"

@@ -162,7 +162,7 @@ def make_report(
         "results_note": f"Bars are means over clips of the {split} split, dots are clips: {metric_name(metric)}, "
         f"{unit}. {interval_note(means)} {protocol_note(means)} Metrics of the mesh use identity, head pose and camera "
         f"of the truth for all methods. {' '.join(identity_note(means))} The row (truth) has metrics of the truth "
-        "itself, for comparison.",
+        f"itself, for comparison. {lacking_note(means)}".strip(),
         "seen_note": SEEN[seen],
         "warning": seen not in ("no", "no_subjects"),
         "headline_plot": plots.bars_with_spread(scores, metric, unit, seed, means),

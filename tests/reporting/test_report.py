@@ -257,6 +257,7 @@ def test_the_page_shows_published_figures_and_clips_that_a_method_lacks(tmp_path
         "1 of 5 files belong to no clip",
     ):
         assert words in page, words
+    assert "mouth occluded: EMOCA (4 of 6 clips)" in page
     # The smallest mean is over other clips, so it is not marked.
     assert '<td class="best">0.50' not in page
     assert "NA/sad/level_1/003" in page

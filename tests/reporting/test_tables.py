@@ -12,9 +12,9 @@ from rich.console import Console
 
 from occlufacediff.errors import ConfigError
 from occlufacediff.evaluation.training_overlap import SEEN
-from occlufacediff.reporting import report_parts, tables
+from occlufacediff.reporting import report_parts, result_tables, tables
 from occlufacediff.reporting.failures import failure_part
-from occlufacediff.reporting.summary import print_summary
+from occlufacediff.reporting.summary import print_summary, summary_table
 from occlufacediff.stages.compare_runs import compare_runs
 
 METHODS = {"neutral": 5.0, "ours": 2.0, "interpolation": 4.0, "ours_without_audio": 3.5}
@@ -69,6 +69,26 @@ def test_the_summary_names_methods_values_and_the_report(tmp_path: Path) -> None
         for word in ("Lip vertex error (mm) on 12 clips", "ours, without audio", "neutral face", "report.html", "3.00"):
             assert word in text
         assert "trained" not in text
+
+
+def test_a_mean_over_fewer_clips_is_never_the_best(tmp_path: Path) -> None:
+    table = metrics().assign(missing=0)
+    few = {"method": "EMOCA", "metric": "lve", "unit": "mm"}
+    lacking = [
+        few | {"occlusion": "none", "mean": 0.5, "n": 4, "missing": 8},
+        few | {"occlusion": "mouth", "n": 0, "missing": 12},
+    ]
+    table = pd.concat([table, pd.DataFrame(lacking)], ignore_index=True)
+    console = Console(record=True, width=120, force_terminal=True)
+    console.print(summary_table(table.assign(run="main")))
+    marked = [line for line in console.export_text(styles=True).splitlines() if "\x1b[1;32m" in line]
+    assert marked
+    assert not any("EMOCA" in line for line in marked)
+    by_method = table[(table["metric"] == "lve") & (table["occlusion"] == "none")].set_index("method")
+    names = list(by_method.index)
+    cells = dict(zip(names, result_tables._cells(by_method, names, 2), strict=True))
+    assert cells["EMOCA"]["text"] == "0.50 (4 of 12 clips)"
+    assert [name for name, cell in cells.items() if cell["best"]] == ["ours"]
 
 
 def test_the_summary_compares_runs_and_names_what_was_trained_on(tmp_path: Path) -> None:
