@@ -33,20 +33,16 @@ from occlufacediff.weights import occlusion_weights, open_readers, open_weights
 from occlufacediff.workflow.audio_kind import AUDIO_OF_PRESET, audio_kind, evaluation_needs_phones
 from occlufacediff.workflow.chunks import names as chunk_names
 from occlufacediff.workflow.fingerprint import fingerprint
-from occlufacediff.workflow.initial_weights import FETCHED_WAV2VEC2, wav2vec2_inputs
+from occlufacediff.workflow.checkpoints import checkpoint_files, evaluated_checkpoints, initial_checkpoint
 from occlufacediff.workflow.external_inputs import external_state
-from occlufacediff.workflow.training_inputs import check_training
+from occlufacediff.workflow.file_states import masks_state, occluders_state
+from occlufacediff.workflow.initial_weights import FETCHED_WAV2VEC2, wav2vec2_inputs
 from occlufacediff.workflow.inputs import (
     audio_archive,
-    checkpoint_files,
     check_inputs,
     check_splits,
     emote_coefficients,
     emote_landmarks,
-    evaluated_checkpoints,
-    initial_checkpoint,
-    masks_state,
-    occluders_state,
     ordinary_videos,
     refuse_braces,
     scored_subjects,
@@ -56,6 +52,7 @@ from occlufacediff.workflow.inputs import (
     video_archive,
 )
 from occlufacediff.workflow.resources import check_devices, gpus_here, training_tasks
+from occlufacediff.workflow.training_inputs import check_training
 
 
 def one_line_errors(function):

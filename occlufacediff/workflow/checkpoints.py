@@ -1,4 +1,4 @@
-"""Checks of a folder with both networks when the run starts, from their descriptions only. No heavy imports."""
+"""Checkpoints that the configuration names, checked when the run starts. No heavy imports."""
 
 from __future__ import annotations
 
@@ -7,9 +7,11 @@ from typing import Any
 
 import yaml
 
-from occlufacediff.config.names import NETWORKS
+from occlufacediff.config.names import NAME, NETWORKS
+from occlufacediff.config.schema import Config
 from occlufacediff.errors import ConfigError
 from occlufacediff.files import sha256
+from occlufacediff.weights import FILES, open_weights
 
 
 def check_networks(key: str, folder: str) -> dict[str, dict[str, Any]]:
@@ -48,3 +50,54 @@ def check_networks(key: str, folder: str) -> dict[str, dict[str, Any]]:
             "it, so it predicts other latents; give a folder of networks trained together."
         )
     return described
+
+
+def initial_checkpoint(config: Config) -> str | None:
+    """Folder of the checkpoint that the run starts from; None if it starts from random weights.
+
+    Raises:
+        ConfigError: a file of it is missing.
+        AssetError: this build has no open weights.
+    """
+    if config.run.init_from is None:
+        return None
+    folder = str(open_weights()) if config.run.init_from == "open" else config.run.init_from
+    for network in NETWORKS:
+        for name in FILES:
+            file = Path(folder, network, name)
+            if not file.is_file():
+                raise ConfigError(
+                    f"Configuration, run.init_from: there is no file {file}; give the folder of a trained "
+                    "run (results/<dataset>/runs/<run>), or open for the open weights, or null for random weights."
+                )
+    return folder
+
+
+def evaluated_checkpoints(config: Config) -> dict[str, str]:
+    """Folders of further checkpoints to score, by the name of their method.
+
+    Raises:
+        ConfigError: a file of a checkpoint is missing.
+        AssetError: this build has no open weights.
+    """
+    folders = {}
+    for name, given in config.evaluation.checkpoints.items():
+        of_run = Path("results", config.dataset, "runs", given)
+        folder = Path(given)
+        if given == "open":
+            folder = open_weights()
+        elif NAME.fullmatch(given) and not folder.is_dir():
+            folder = of_run
+        for file in checkpoint_files(folder):
+            if not Path(file).is_file():
+                raise ConfigError(
+                    f"Configuration, evaluation.checkpoints.{name}: there is no file {file}; give the folder of a "
+                    "trained run, or the name of a run of this data set, or open for the open weights."
+                )
+        folders[name] = str(folder)
+    return folders
+
+
+def checkpoint_files(folder: str | Path) -> list[str]:
+    """Files of both networks in a folder with ``motion_prior/`` and ``denoiser/``."""
+    return [str(Path(folder, network, name)) for network in NETWORKS for name in FILES]

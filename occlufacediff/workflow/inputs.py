@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import difflib
-import glob
-import hashlib
-import os
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
 from occlufacediff.acquire.sources import archives, asset
 from occlufacediff.acquire.terms import demand_consent
-from occlufacediff.config.benchmark import BenchmarkSettings
 from occlufacediff.config.evaluation import EvaluationSettings
-from occlufacediff.config.names import NAME, NETWORKS
-from occlufacediff.config.occlusion import KINDS_WITH_IMAGES, OcclusionSettings
+from occlufacediff.config.names import NAME
 from occlufacediff.config.schema import Config
 from occlufacediff.config.split import SplitPart, SplitSettings
-from occlufacediff.config.visibility import VisibilitySettings, demand_files
+from occlufacediff.config.visibility import demand_files
 from occlufacediff.datasets.ordinary_videos import OrdinaryVideo, list_videos, listed_splits
 from occlufacediff.datasets.splits import split_of, subjects_of, with_drawn_splits
 from occlufacediff.datasets.transcripts import Sentence, read_transcripts
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.synthetic.plan import split_sentences, split_subjects, subject_names
-from occlufacediff.weights import FILES, occlusion_weights, open_weights
+from occlufacediff.weights import occlusion_weights
 from occlufacediff.workflow.checkpoints import check_networks
 
 #: In a file name: the folder holds or held recordings.
@@ -176,57 +171,6 @@ def _reader_files(settings: EvaluationSettings) -> dict[str, str | None]:
     }
 
 
-def initial_checkpoint(config: Config) -> str | None:
-    """Folder of the checkpoint that the run starts from; None if it starts from random weights.
-
-    Raises:
-        ConfigError: a file of it is missing.
-        AssetError: this build has no open weights.
-    """
-    if config.run.init_from is None:
-        return None
-    folder = str(open_weights()) if config.run.init_from == "open" else config.run.init_from
-    for network in NETWORKS:
-        for name in FILES:
-            file = Path(folder, network, name)
-            if not file.is_file():
-                raise ConfigError(
-                    f"Configuration, run.init_from: there is no file {file}; give the folder of a trained "
-                    "run (results/<dataset>/runs/<run>), or open for the open weights, or null for random weights."
-                )
-    return folder
-
-
-def evaluated_checkpoints(config: Config) -> dict[str, str]:
-    """Folders of further checkpoints to score, by the name of their method.
-
-    Raises:
-        ConfigError: a file of a checkpoint is missing.
-        AssetError: this build has no open weights.
-    """
-    folders = {}
-    for name, given in config.evaluation.checkpoints.items():
-        of_run = Path("results", config.dataset, "runs", given)
-        folder = Path(given)
-        if given == "open":
-            folder = open_weights()
-        elif NAME.fullmatch(given) and not folder.is_dir():
-            folder = of_run
-        for file in checkpoint_files(folder):
-            if not Path(file).is_file():
-                raise ConfigError(
-                    f"Configuration, evaluation.checkpoints.{name}: there is no file {file}; give the folder of a "
-                    "trained run, or the name of a run of this data set, or open for the open weights."
-                )
-        folders[name] = str(folder)
-    return folders
-
-
-def checkpoint_files(folder: str | Path) -> list[str]:
-    """Files of both networks in a folder with ``motion_prior/`` and ``denoiser/``."""
-    return [str(Path(folder, network, name)) for network in NETWORKS for name in FILES]
-
-
 def emote_landmarks(config: Config) -> str:
     """Folder of the published landmarks; a subject's clips lie in ``<subject>/<view>/`` below."""
     return f"{config.emote.folder}/landmarks_original/mediapipe"
@@ -235,50 +179,6 @@ def emote_landmarks(config: Config) -> str:
 def emote_coefficients(config: Config) -> str:
     """Folder of the published coefficients; a subject's clips lie in ``<subject>/<view>/`` below."""
     return f"{config.emote.folder}/reconstructions/{config.emote.reconstruction}"
-
-
-def masks_state(settings: VisibilitySettings, name: str) -> str:
-    """Digest of the names, sizes and times of a subject's or video's mask files; empty without masks.
-
-    Args:
-        settings: other sources than ``masks`` have no mask files.
-        name: the subject, or the video without suffix: its name in the folder of masks.
-    """
-    if settings.source != "masks":
-        return ""
-    digest = hashlib.sha256()
-    for path in sorted(Path(settings.masks or "").glob(f"{glob.escape(name)}*")):
-        if path.name == name or path.stem == name:
-            for line in sorted(_states(path) if path.is_dir() else [_state(path, path.stat())]):
-                digest.update(line.encode())
-    return digest.hexdigest()[:16]
-
-
-def occluders_state(occlusion: OcclusionSettings | BenchmarkSettings, kinds: Collection[str]) -> str:
-    """Digest of the images that the ``kinds`` draw from; empty if none of them needs images."""
-    folders = [getattr(occlusion, key, None) for kind, key in KINDS_WITH_IMAGES.items() if kind in kinds]
-    paths = [Path(folder) for folder in folders if folder is not None]
-    digest = hashlib.sha256()
-    for path in paths:
-        for file in sorted(one for one in path.iterdir() if one.is_file()) if path.is_dir() else [path]:
-            digest.update(f"{file.name}\n".encode())
-            if file.is_file():
-                digest.update(hashlib.sha256(file.read_bytes()).digest())
-    return digest.hexdigest()[:16] if paths else ""
-
-
-def _states(folder: str | Path) -> Iterator[str]:
-    """Name, size and time of all files below a folder; one `stat` each, since there may be a file per frame."""
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            if entry.is_dir():
-                yield from _states(entry.path)
-            else:
-                yield _state(entry.path, entry.stat())
-
-
-def _state(path: str | Path, about: os.stat_result) -> str:
-    return f"{path} {about.st_size} {about.st_mtime_ns}\n"
 
 
 def _check_emote(config: Config, folder: Path) -> None:

@@ -9,8 +9,7 @@ from pathlib import Path
 
 from occlufacediff.config.schema import Config
 from occlufacediff.errors import ConfigError
-from occlufacediff.workflow.checkpoints import check_networks
-from occlufacediff.workflow.inputs import initial_checkpoint
+from occlufacediff.workflow.checkpoints import check_networks, initial_checkpoint
 
 #: Expressions of the head model that the published networks need.
 PUBLISHED_EXPRESSIONS = 100

@@ -25,7 +25,7 @@ from occlufacediff.media.encode import VideoWriter
 from occlufacediff.stages.crop import crop_subject
 from occlufacediff.stages.landmarks import detect_subject
 from occlufacediff.stages.reconstruct import reconstruct_subject
-from occlufacediff.workflow.inputs import masks_state
+from occlufacediff.workflow.file_states import masks_state
 from occlufacediff.workflow.shards import read_index, write_index
 
 pytestmark = pytest.mark.xdist_group("visibility")

@@ -13,7 +13,8 @@ from occlufacediff.config.schema import Config
 from occlufacediff.errors import ConfigError
 from occlufacediff.weights import open_weights
 from occlufacediff.workflow.audio_kind import evaluation_needs_phones
-from occlufacediff.workflow.inputs import evaluated_checkpoints, scored_subjects, split_settings, subjects
+from occlufacediff.workflow.checkpoints import evaluated_checkpoints
+from occlufacediff.workflow.inputs import scored_subjects, split_settings, subjects
 
 ROOT = Path(__file__).resolve().parents[2]
 
