@@ -254,6 +254,37 @@ def benchmark_videos(wildcards):
     return local(videos)
 
 
+@one_line_errors
+def reader_files(settings):
+    """Files of the readers, each a list of one file or none. Those of the package are relative to the working folder."""
+    packaged = settings.readers == "open"
+    given = {
+        "readers": os.path.relpath(open_readers()) if packaged else settings.readers,
+        "lip_reader": settings.lip_reading.reader,
+        "labels": settings.lip_reading.labels if settings.lip_reading.reader else None,
+        "recogniser": settings.emotion_recogniser,
+    }
+    return {name: [local(path)] if path else [] for name, path in given.items()}
+
+
+def reader_clips(split):
+    """Input function: fitted coefficients of a split's subjects in the synthetic data set, whose truth is known."""
+
+    @one_line_errors
+    def coefficients(wildcards):
+        if cfg.source != "synthetic":
+            raise ConfigError(
+                f"source: got {cfg.source!r}, the target reader_weights needs 'synthetic': readers are trained on clips "
+                "whose visemes and emotions are known"
+            )
+        known = [name for name in split_subjects(cfg.synthetic)[split] if name in SUBJECTS]
+        if not known:
+            raise ConfigError(f"subjects: got none of the synthetic split {split}, which reader_weights needs")
+        return expand(f"{RESULTS}/coefficients/{{subject}}.h5", subject=known)
+
+    return coefficients
+
+
 def histories():
     """Loss histories of the networks; a checkpoint from elsewhere may have none."""
     # The motion prior of a checkpoint that the run starts from is kept, not trained.

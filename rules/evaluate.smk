@@ -1,23 +1,6 @@
 # Occlusion, reconstruction and scores of the test clips: one job per subject each, then the tables.
 EVALUATION = f"{RUN}/evaluation"
-
-
-def reader_files(settings):
-    """Files of the readers, each a list of one file or none. Those of the package are relative to the working folder."""
-    packaged = settings.readers == "open"
-    given = {
-        "readers": os.path.relpath(open_readers()) if packaged else settings.readers,
-        "lip_reader": settings.lip_reading.reader,
-        "labels": settings.lip_reading.labels if settings.lip_reading.reader else None,
-        "recogniser": settings.emotion_recogniser,
-    }
-    return {name: [local(path)] if path else [] for name, path in given.items()}
-
-
-try:
-    READER_FILES = reader_files(cfg.evaluation)
-except OccluFaceError as error:
-    raise WorkflowError(str(error)) from None
+READER_FILES = reader_files(cfg.evaluation)
 
 
 rule sample_motions:
