@@ -119,7 +119,9 @@ def run_job(job: str, source: Source, data: Path, settings: EvaluationSettings) 
             occlusion_seed=0,
             device="cpu",
         ),
-        "score": lambda: score_subject(SUBJECT, motions, failed, clips, audio, coefficients, head, scores, failures),
+        "score": lambda: score_subject(
+            SUBJECT, motions, failed, clips, audio, coefficients, head, manifest, scores, failures
+        ),
         "tables": lambda: write_tables(
             manifest,
             [scores],

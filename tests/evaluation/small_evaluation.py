@@ -94,6 +94,7 @@ def score(folder: Path, out: Path, subject: str = SUBJECT, chunk: str | None = N
         out / "motions" / f"{subject}.csv",
         *of_subject(files, subject),
         files.head,
+        files.manifest,
         out / "scores" / f"{subject}.csv",
         out / "failures" / f"{subject}.csv",
         chunk=chunk,
