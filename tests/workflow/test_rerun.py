@@ -186,7 +186,7 @@ def test_comment_reruns_nothing(tree):
         f"landmarks/{SUBJECT}.h5",
         f"coefficients/{SUBJECT}.csv",
         f"archives/{SUBJECT}/audio.tar",
-        "runs/main/evaluation/motions/M103.h5",
+        "runs/main/evaluation/motions/M102.h5",
         "runs/main/denoiser/model.safetensors",
     ],
 )
