@@ -27,7 +27,7 @@ class OcclusionTraining(Section):
     """Training of the network."""
 
     #: Optimizer steps.
-    steps: Count = 360
+    steps: Count = 560
     #: Pictures per step.
     batch_size: Count = 32
     #: Highest learning rate.

@@ -60,7 +60,7 @@ def test_visible_and_hidden_face_are_separated(examples: list[Example]):
     network = load_segmentation(weights.occlusion_weights())
     found = measure(network, pictures(examples), seed=0)
     # A network that calls all of the face visible has a hidden IoU of 0.
-    assert found.visible_iou > 0.8 and found.hidden_iou > 0.2
+    assert found.visible_iou > 0.8 and found.hidden_iou > 0.25
 
 
 def test_hidden_landmarks_of_a_frame(examples: list[Example]):
