@@ -123,7 +123,8 @@ def prepare(folder: Path) -> None:
     for name in files:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.touch()
+        # The description of a network names its kind.
+        path.write_text(f"kind: {path.parent.name}\n" if path.name == "config.yaml" else "")
     # Checks of the head model read its number of expressions.
     np.savez(folder / "models/flame2020.npz", expdirs=np.zeros((1, 3, 100), np.float32))
     (folder / "mead_files.csv").write_text(
