@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from occlufacediff.errors import ARCHIVE, UNEXPECTED
+from occlufacediff.evaluation import external
 
 #: Maximum number of failures in the list; a large data set has the others in its manifest.
 MOST_FAILURES = 200
@@ -45,6 +46,7 @@ REASONS = {
     "other_split": "usable, but its subject and its sentence belong to different splits",
     "no_transcript": "usable, but the table of transcripts does not list it",
     "no_split": "usable, but its subject or its sentence belongs to no split",
+    **external.REASONS,
     UNEXPECTED: "the program raised an error that it did not foresee; the log has the traceback, please report it",
 }
 

@@ -88,8 +88,9 @@ def test_the_whole_chain_runs_as_slurm_jobs(tmp_path: Path) -> None:
     assert (tree / "results/tiny/runs/main/report.html").stat().st_size > 10_000
 
     done = [job for job in jobs if job["state"] == "COMPLETED"]
-    # Of a subject: synthesis, detection and two groups. Together: head, manifest, two trainings, evaluation, report.
-    assert len(done) == 4 * SUBJECTS + 6
+    # Of a subject: synthesis, detection and two groups. Together: head, manifest, two trainings, motions and scores of
+    # the one scored subject, tables, report.
+    assert len(done) == 4 * SUBJECTS + 8
     names = [job["rule"] for job in done]
     assert names.count("media_convert_video_extract_audio_unpack_subject") == SUBJECTS
     assert names.count("faces_crop_faces_fit_coefficients_pack_audio_pack_face") == SUBJECTS

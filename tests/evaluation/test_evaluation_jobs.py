@@ -144,7 +144,7 @@ def test_a_clip_that_cannot_be_scored_is_a_row(
     failures = read_failures(tmp_path / FILES[3])
     bad = [f"happy/level_1/{number:03d}" for number in (1, 3)]
     assert failures.to_numpy().tolist() == [
-        ["mouth", SUBJECT, clip, "unexpected_error", "ValueError: injected fault"] for clip in bad
+        ["mouth", SUBJECT, clip, "", "unexpected_error", "ValueError: injected fault"] for clip in bad
     ]
     whole, left = (read_scores([out / FILES[2]], SETTINGS.occlusions) for out in (undisturbed, tmp_path))
     lost = (whole["occlusion"] == "mouth") & whole["clip"].isin(bad)
@@ -189,7 +189,7 @@ def test_tables_of_nothing_name_the_reason(folder: Path, tmp_path: Path) -> None
     with pytest.raises(AssetError, match="no clip was scored"):
         written()
     with (tmp_path / "failures" / "A1.csv").open("a") as file:
-        file.write("mouth,A1,happy/level_1/000,no_region,no lips\n")
+        file.write("mouth,A1,happy/level_1/000,,no_region,no lips\n")
     with pytest.raises(AssetError, match=r"all 1 clips failed \(first A1/happy/level_1/000: no_region: no lips"):
         written()
 

@@ -84,10 +84,11 @@ seen.paused = await tab.evaluate(async () => {
 });
 
 // At the end it stops at the last frame.
-await tab.evaluate(() => {
+await tab.evaluate(async () => {
   const { viewer } = document.querySelector('.ofd-viewer');
   viewer.seek(viewer.clip.frames - 3);
-  viewer.play();
+  // Playing begins when the audio does.
+  await viewer.play();
 });
 await tab.waitForFunction(() => !document.querySelector('.ofd-viewer').viewer.playing, null, { timeout: 20000 });
 seen.end = await tab.evaluate(() => document.querySelector('.ofd-viewer').viewer.frame);

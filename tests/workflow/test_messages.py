@@ -39,7 +39,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
             ["evaluation.lip_reading", "labels: got nothing", "av_hubert"],
         ),
         (["--config", "evaluation={emotion_recogniser: no.ckpt}"], ["evaluation.emotion_recogniser", "no.ckpt"]),
-        (["reader_weights", "--config", "source=local", "archives=."], ["source", "'synthetic'", "reader_weights"]),
         (["predict"], ["video", "--config video=FILE"]),
         (["predict", "--config", "video=nowhere.mp4"], ["video", "nowhere.mp4"]),
         (["predict", "--config", "video=talk{1}.mp4"], ["video", "talk{1}.mp4", "wildcards", "rename"]),
@@ -90,3 +89,14 @@ def test_results_of_another_video_of_equal_name_are_not_replaced(bare, tmp_path)
     # Its own video is predicted again where other outputs are missing.
     assert bare.run("--dry-run", "predict", "--config", f"video={first}").returncode == 0
     shutil.rmtree(results)
+
+
+def test_readers_are_trained_on_generated_clips_only(bare, tmp_path):
+    archives = tmp_path / "archives" / "M101"
+    archives.mkdir(parents=True)
+    for name in ("video.tar", "audio.tar"):
+        (archives / name).touch()
+    result = bare.run("--dry-run", "reader_weights", "--config", "source=local", f"archives={archives.parent}")
+    assert result.returncode != 0
+    assert "source: got 'local', the target reader_weights needs 'synthetic'" in result.stdout
+    assert "most recent call last" not in result.stdout

@@ -74,6 +74,9 @@ def test_every_job_has_log_and_benchmark(finished):
         "index_videos",
         "keep_motion_prior",
         "recognise_phones",
+        "train_readers",
+        "draw_occlusion_pictures",
+        "train_occlusion_network",
     }
     folder = finished.folder / "logs/tiny"
     for ending in ("log", "tsv"):
