@@ -92,7 +92,7 @@ def from_visible(
 ) -> Case:
     """The case with a face that is estimated from the visible landmarks only (``evaluation.identity: visible``).
 
-    The head model is fitted to the visible landmarks. Occluded landmarks are NaN. Crops are placed anew around the
+    The head model is fitted to the visible landmarks. Occluded landmarks are NaN. New crops are placed around the
     visible landmarks and those of the fitted head, so the crop does not show where occluded landmarks are. If no frame
     shows enough landmarks for a fit, identity and motion are neutral, and there is no estimate of the pose.
 
