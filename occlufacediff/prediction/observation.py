@@ -5,10 +5,11 @@ Frames are decoded one at a time and not kept, so memory does not depend on the 
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,6 +29,8 @@ from occlufacediff.occlusion.visibility_source import SegmentationVisibility
 from occlufacediff.prediction.crop_masks import CropMasks, packed
 from occlufacediff.prediction.progress import Progress
 from occlufacediff.visibility.finder import FoundVisibility, OcclusionFinder, join
+
+Kept = TypeVar("Kept")
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,34 +66,33 @@ class Observation:
         return np.asarray(self.known.any(axis=1))
 
 
-class _FaceSegmentation:
-    """Applies a segmentation model to the crop of every detected face.
+class _EveryFace(ABC, Generic[Kept]):
+    """A detector that keeps something of every detected face in every frame.
 
-    Which face is followed is known only after the last frame, so the masks of all faces are kept until then.
+    Which face is followed is known only after the last frame, so what belongs to all faces is kept until then.
 
     Args:
         detector: finds the faces.
-        source: the segmentation model.
         scale: edge of the crop in mean edges of the landmarks' bounding box.
     """
 
-    def __init__(self, detector: Detector, source: SegmentationVisibility, scale: float) -> None:
-        self._detector, self._source, self._scale = detector, source, scale
-        self._masks: list[list[bytes]] = []
+    def __init__(self, detector: Detector, scale: float) -> None:
+        self._detector, self._scale = detector, scale
+        self._kept: list[list[Kept]] = []
+
+    @abstractmethod
+    def _look(self, number: int, frame: NDArray[np.uint8], faces: NDArray[np.float32]) -> list[Kept]:
+        """What is kept of the ``faces`` (n, 478, 2), one or more, of a frame: n things, or none."""
 
     def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Faces (n, 478, 2) of a frame; see `Detector`."""
         faces = self._detector.detect(frame)
-        masks = []
-        # The box of a found face depends on this frame alone: the crop is that of `Observation.boxes`.
-        for box in crop_boxes(faces, self._scale).astype(np.float32) if len(faces) else ():
-            masks.append(packed(self._source.occluded_pixels(len(self._masks), box, crop_image(frame, box))))
-        self._masks.append(masks)
+        self._kept.append(self._look(len(self._kept), frame, faces) if len(faces) else [])
         return faces
 
     def reset(self) -> None:
         """Start another clip."""
-        self._masks.clear()
+        self._kept.clear()
         self._detector.reset()
 
     def __enter__(self) -> Self:
@@ -102,54 +104,48 @@ class _FaceSegmentation:
     ) -> None:
         self._detector.__exit__(kind, error, trace)
 
+
+class _FaceSegmentation(_EveryFace[bytes]):
+    """Applies a segmentation model to the crop of every detected face."""
+
+    def __init__(self, detector: Detector, source: SegmentationVisibility, scale: float) -> None:
+        super().__init__(detector, scale)
+        self._source = source
+
+    def _look(self, number: int, frame: NDArray[np.uint8], faces: NDArray[np.float32]) -> list[bytes]:
+        # The box of a found face depends on this frame alone: the crop is that of `Observation.boxes`.
+        boxes = crop_boxes(faces, self._scale).astype(np.float32)
+        return [packed(self._source.occluded_pixels(number, box, crop_image(frame, box))) for box in boxes]
+
     def of_faces(self, face_index: NDArray[np.int32]) -> CropMasks:
         """Masks of one face per frame (T,); -1 where it was not found."""
-        chosen = zip(self._masks, face_index, strict=True)
+        chosen = zip(self._kept, face_index, strict=True)
         return CropMasks(tuple(masks[face] if face >= 0 else None for masks, face in chosen))
 
 
-class _FaceWatching:
-    """Looks for occlusions of every detected face; which face is followed is known only after the last frame.
-
-    Args:
-        detector: finds the faces.
-        finder: finds what hides them.
-        scale: edge of the crop in mean edges of the landmarks' bounding box.
-    """
+class _FaceWatching(_EveryFace[NDArray[np.float32]]):
+    """Looks for occlusions of every detected face."""
 
     def __init__(self, detector: Detector, finder: OcclusionFinder, scale: float) -> None:
-        self._detector, self._finder, self._scale = detector, finder, scale
-        self._seen: list[list[NDArray[np.float32]]] = []
+        super().__init__(detector, scale)
+        self._finder = finder
 
-    def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Faces (n, 478, 2) of a frame; see `Detector`."""
-        faces = self._detector.detect(frame)
-        seen = []
-        if len(faces) and self._finder.is_due(len(self._seen)):
-            boxes = crop_boxes(faces, self._scale).astype(np.float32)
-            points = np.nan_to_num(to_crop(faces[:, :MESH_POINTS], boxes)).astype(np.float32)
-            seen = [self._finder.look(frame, box, landmarks) for box, landmarks in zip(boxes, points, strict=True)]
-        self._seen.append(seen)
-        return faces
-
-    def reset(self) -> None:
-        """Start another clip."""
-        self._seen.clear()
-        self._detector.reset()
-
-    def __enter__(self) -> Self:
-        self._detector.__enter__()
-        return self
+    def _look(self, number: int, frame: NDArray[np.uint8], faces: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        if not self._finder.is_due(number):
+            return []
+        boxes = crop_boxes(faces, self._scale).astype(np.float32)
+        points = np.nan_to_num(to_crop(faces[:, :MESH_POINTS], boxes)).astype(np.float32)
+        return [self._finder.look(frame, box, landmarks) for box, landmarks in zip(boxes, points, strict=True)]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._finder.close()
-        self._detector.__exit__(kind, error, trace)
+        super().__exit__(kind, error, trace)
 
     def of_faces(self, face_index: NDArray[np.int32]) -> FoundVisibility:
         """Visibility of one face per frame (T,); -1 where it was not found."""
-        chosen = zip(self._seen, face_index, strict=True)
+        chosen = zip(self._kept, face_index, strict=True)
         evidence = {number: seen[face] for number, (seen, face) in enumerate(chosen) if face >= 0 and seen}
         return join(evidence, len(face_index))
 

@@ -12,6 +12,7 @@ from occlufacediff.config.schema import Config
 from occlufacediff.config.section import redacted
 from occlufacediff.evaluation.aggregation import GROUPED_COLUMNS, PAIRED_COLUMNS
 from occlufacediff.evaluation.predictions import read_motion, read_occlusion, require_head_of
+from occlufacediff.evaluation.rows import FAILURE_COLUMNS
 from occlufacediff.evaluation.training_overlap import SEEN
 from occlufacediff.files import written_aside
 from occlufacediff.head.asset import HeadAsset
@@ -36,7 +37,6 @@ from occlufacediff.reporting.templates import render
 from occlufacediff.reporting.videos import contact_sheet
 
 BY_CLIP_COLUMNS = ("subject", "clip", "method", "occlusion", "metric", "value")
-FAILURE_COLUMNS = ("occlusion", "subject", "clip", "method", "reason", "message")
 MANIFEST_COLUMNS = ("subject", "clip", "emotion", "sentence_id", "split", "frames", "status", "reason")
 CONTACT_EDGE = 128
 CONTACT_COLUMNS = 8
@@ -116,7 +116,7 @@ def make_report(
     clip_table = read_table(manifest, MANIFEST_COLUMNS)
     means = read_table(evaluation.metrics, METRIC_COLUMNS)
     scores = read_table(evaluation.metrics_by_clip, BY_CLIP_COLUMNS)
-    failed = read_table(evaluation.failures, FAILURE_COLUMNS)
+    failed = read_table(evaluation.failures, tuple(FAILURE_COLUMNS))
     paired = read_table(evaluation.paired, tuple(PAIRED_COLUMNS))
     grouped = read_table(evaluation.by_group, tuple(GROUPED_COLUMNS))
     figures = None if evaluation.published is None else read_table(evaluation.published, PUBLISHED_COLUMNS)
