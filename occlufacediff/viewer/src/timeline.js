@@ -5,6 +5,7 @@ const LABEL = 17;
 const WARM = [245, 170, 110];
 const COOL = [98, 160, 224];
 const GAP = 4;
+const INSET = 4; // space before the first label
 const FONT = '11.5px system-ui, "Segoe UI", Roboto, "Helvetica Neue", sans-serif';
 
 function colourBetween(low, high, part) {
@@ -79,10 +80,11 @@ export class Timeline {
   placeLabels(paint, track) {
     const named = track.series.filter(({ label }) => label);
     const texts = [{ text: track.label, colour: null }, ...named.map(({ label, colour }) => ({ text: label, colour }))];
-    let [left, row] = [0, 0];
+    // The line at the current time must not hide the first letter while it is at the left edge.
+    let [left, row] = [INSET, 0];
     const parts = texts.map(({ text, colour }) => {
       const wide = paint.measureText(text).width + (colour ? 13 : 0);
-      if (left > 0 && left + wide > this.width) [left, row] = [0, row + 1];
+      if (left > INSET && left + wide > this.width) [left, row] = [INSET, row + 1];
       const part = { text, colour, left, row };
       left += wide + 14;
       return part;
