@@ -111,6 +111,7 @@ def save_readers(path: Path, readers: Readers, head_digest: str) -> None:
         "frequencies": torch.from_numpy(readers.frequencies),
     }
     about = {
+        "format": FORMAT,
         "head_digest": head_digest,
         "letters": "".join(LETTERS),
         "emotions": list(KNOWN_EMOTIONS),
@@ -120,7 +121,8 @@ def save_readers(path: Path, readers: Readers, head_digest: str) -> None:
         "version": __version__,
     }
     with written_aside(path) as aside:
-        save_file(state, aside, metadata={"format": FORMAT, "about": json.dumps(about, sort_keys=True)})
+        # One key only: the order of several differs from one saving to the next.
+        save_file(state, aside, metadata={"about": json.dumps(about, sort_keys=True)})
 
 
 def load_readers(path: Path, asset: HeadAsset) -> Readers:
@@ -173,10 +175,10 @@ def belongs_to(path: Path, asset: HeadAsset) -> bool:
 def _contents(path: Path) -> tuple[dict, dict[str, Tensor]]:
     try:
         with safe_open(path, framework="pt") as file:
-            metadata = file.metadata() or {}
+            about = json.loads((file.metadata() or {}).get("about", "{}"))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except (SafetensorError, OSError) as error:
+    except (SafetensorError, OSError, json.JSONDecodeError) as error:
         raise AssetError(f"{path}: readers cannot be loaded ({error}); {_REMEDY}") from error
-    if metadata.get("format") != FORMAT:
+    if not isinstance(about, dict) or about.get("format") != FORMAT:
         raise AssetError(f"{path}: not a file of readers; {_REMEDY}")
-    return json.loads(metadata["about"]), tensors
+    return about, tensors
