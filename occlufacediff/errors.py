@@ -30,3 +30,7 @@ class ClipError(OccluFaceError):
     def __init__(self, reason: str, message: str) -> None:
         super().__init__(message)
         self.reason = reason
+
+    def __reduce__(self) -> tuple[type[ClipError], tuple[str, str]]:
+        """Both arguments, for errors of other processes."""
+        return type(self), (self.reason, str(self))

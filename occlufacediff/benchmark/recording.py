@@ -22,9 +22,9 @@ from occlufacediff.head.fit import fit_clip
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.audio import level_db
 from occlufacediff.media.probe import probe
+from occlufacediff.prediction.audio import read_audio
 from occlufacediff.prediction.observation import observe
 from occlufacediff.prediction.progress import no_progress
-from occlufacediff.prediction.speech import read_audio
 
 Float = NDArray[np.float32]
 

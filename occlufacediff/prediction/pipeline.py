@@ -5,11 +5,12 @@ The steps run in this order; each is a function of its own module with a typed r
 1. ``observation``: `observe` gives landmarks, crop boxes and found visibility (`Observation`)
 2. ``visibility``: `find_visibility` gives visible landmarks and occluded pixels (`Visibility`)
 3. ``fit``: `fit_head` gives identity, pose and camera (`HeadFit`)
-4. ``speech``: `read_audio` and `recognise_speech` give the audio condition (`Audio`, `Speech`)
+4. ``speech``: `hear` reads the audio and recognises phones and words (`Heard`, `Speech`)
 5. ``motion``: `reconstruct_motion` samples, adapts and refines (`Motion`)
 6. ``animation``: `write_animation` draws the video of four panels
 
-The video is probed once and decoded twice: in steps 1 and 6.
+The video is probed once and decoded twice: in steps 1 and 6. With worker processes, step 4 runs beside the steps 1 to
+3, and the frames of step 6 are drawn by all processes; results are the same.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Literal
+from types import TracebackType
+from typing import Any, Literal, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -41,8 +43,10 @@ from occlufacediff.occlusion.visibility_source import (
     check_source,
     visibility_source,
 )
-from occlufacediff.prediction.animation import AnimatedMotion, write_animation
+from occlufacediff.prediction.animation import AnimatedMotion, Workers, write_animation
+from occlufacediff.prediction.audio import Audio
 from occlufacediff.prediction.head_fit import HeadFit, fit_head
+from occlufacediff.prediction.hearing import Listening, hear_ahead, load_libraries
 from occlufacediff.prediction.motion import Motion, reconstruct_motion
 from occlufacediff.prediction.networks import Networks
 from occlufacediff.prediction.notes import (
@@ -54,10 +58,11 @@ from occlufacediff.prediction.notes import (
 )
 from occlufacediff.prediction.observation import Observation, observe
 from occlufacediff.prediction.progress import Progress, StepTimer, no_progress
-from occlufacediff.prediction.speech import Audio, is_speech, read_audio, recognise_speech
+from occlufacediff.prediction.speech import Speech, needs_words
 from occlufacediff.prediction.visibility import MaskSource, Visibility, find_visibility
 from occlufacediff.rendering.overlay import check_overlay
 from occlufacediff.visibility.finder import OcclusionFinder
+from occlufacediff.worker_processes import worker_pool
 
 Floats = NDArray[np.float32]
 
@@ -134,7 +139,7 @@ class Prediction:
 
 
 class Predictor:
-    """Networks and head model, loaded once for any number of videos.
+    """Networks and head model, loaded once for any number of videos; a context manager that ends the workers.
 
     Args:
         checkpoint_dir: folder with ``motion_prior/`` and ``denoiser/``.
@@ -145,6 +150,7 @@ class Predictor:
         crop: settings of the crop; None for the defaults.
         reconstruction: settings of the fit; None for the defaults.
         visibility: source of visibility; None for no source.
+        workers: number of worker processes; below 2, this process does everything. Results do not depend on it.
 
     Raises:
         AssetError: a file is missing or damaged, or the checkpoint belongs to another head model.
@@ -162,6 +168,7 @@ class Predictor:
         crop: CropSettings | None = None,
         reconstruction: ReconstructionSettings | None = None,
         visibility: VisibilitySettings | None = None,
+        workers: int = 1,
     ) -> None:
         self.settings = settings
         self.landmarks = landmarks or LandmarkSettings()
@@ -170,6 +177,7 @@ class Predictor:
         self.visibility = visibility or VisibilitySettings()
         check_source(self.visibility)
         torch_device = pick_device(device)
+        self.workers: Workers | None = None
         self.head = HeadAsset.load(head)
         self.basis = LandmarkBasis.of(self.head)
         (prior, _), (denoiser, _) = load_networks(
@@ -178,6 +186,19 @@ class Predictor:
         self.networks = Networks(denoiser, prior, torch_device)
         self.drawing_device = _drawing_device(settings.renderer, torch_device.type)
         check_overlay(self.head, settings.mesh_region, self.drawing_device)
+        if workers > 1:
+            self.workers = Workers(worker_pool(workers), workers, head)
+            # One of them is ready for the audio when it is needed.
+            self.workers.pool.submit(load_libraries)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self.workers is not None:
+            self.workers.pool.shutdown(cancel_futures=True)
 
     def predict(
         self,
@@ -209,6 +230,13 @@ class Predictor:
             track = info.require_video()
             size = track.width, track.height
             given_masks = None if mask is None else open_masks(mask, size)
+            listening = Listening(
+                silence_db=settings.silence_db,
+                only_speech=settings.only_speech,
+                phones=self.networks.uses_phones,
+                words=needs_words(self.networks, settings.adaptation),
+            )
+            heard_ahead = hear_ahead(None if self.workers is None else self.workers.pool, info, listening)
             segmented = self.visibility.source == "segmentation"
             observation = observe(
                 info,
@@ -237,13 +265,9 @@ class Predictor:
             progress("fit", 1, 1)
         with timer.step("speech"):
             progress("speech", 0, 1)
-            audio = read_audio(info, observation.frames, silence_db=settings.silence_db)
-            use_audio = audio.audible and not (
-                settings.only_speech and not is_speech(audio, silence_db=settings.silence_db)
-            )
-            # Phones of audio that is not used are not recognised: the networks get silence.
-            waveform = audio.waveform if use_audio else np.zeros_like(audio.waveform)
-            speech = recognise_speech(waveform, audio.log_mel, self.networks, settings.adaptation)
+            heard = heard_ahead(observation.frames)
+            audio = heard.audio
+            speech = Speech(heard.waveform, audio.log_mel, heard.transcripts, heard.features)
             progress("speech", 1, 1)
         with timer.step("motion"):
             progress("motion", 0, 1)
@@ -254,17 +278,17 @@ class Predictor:
                 visibility,
                 fit.result,
                 speech,
-                use_audio=use_audio,
+                use_audio=heard.used,
                 clip_id=video.stem,
                 seed=seed,
                 settings=settings,
                 reconstruction=self.reconstruction,
             )
             progress("motion", 1, 1)
-        notes = [*audio.notes, *notes_of_faces(observation), *notes_of_speech(audio.audible, use_audio)]
+        notes = [*audio.notes, *notes_of_faces(observation), *notes_of_speech(audio.audible, heard.used)]
         notes += [
             *notes_of_visibility(observation),
-            *notes_of_fit(fit, use_audio),
+            *notes_of_fit(fit, heard.used),
             *notes_of_offset(motion.audio_offset),
         ]
         return Prediction(
@@ -301,6 +325,7 @@ class Predictor:
                 settings=self.settings,
                 device=self.drawing_device,
                 progress=progress,
+                workers=self.workers,
             )
 
 

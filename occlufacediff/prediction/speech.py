@@ -1,4 +1,4 @@
-"""Step 4, speech: waveform, log-mel spectrogram, phones, words and audio features of a video."""
+"""Speech as the networks and the adaptation use it: phones, words and audio features."""
 
 from __future__ import annotations
 
@@ -10,41 +10,13 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.datasets.clips import normalised_waveform
-from occlufacediff.media.audio import fit_to_frames, level_db, log_mel, read_waveform
-from occlufacediff.media.probe import MediaInfo
-from occlufacediff.media.rates import FPS, MEL_ROWS_PER_FRAME, SAMPLE_RATE, SAMPLES_PER_FRAME
+from occlufacediff.media.rates import MEL_ROWS_PER_FRAME
+from occlufacediff.prediction.hearing import transcribe
 from occlufacediff.prediction.networks import Networks
 from occlufacediff.speech.feature_columns import padding_row
-from occlufacediff.speech.features import speech_features
 from occlufacediff.speech.phones import Phones
-from occlufacediff.speech.recognition import recognise_phones, recognise_words
-from occlufacediff.speech.voice_activity import detect_voice_activity
 
 Float = NDArray[np.float32]
-
-#: Differences of length between audio and video up to this are usual, seconds.
-USUAL_DIFFERENCE_S = 0.2
-#: Audio after the end of the video that is decoded, seconds: damaged time stamps may claim hours.
-MAX_SURPLUS_S = 60.0
-
-
-@dataclass(frozen=True, eq=False)
-class Audio:
-    """Audio of a video of T frames.
-
-    Attributes:
-        waveform: (640 T,) float32, 16 kHz mono; zeros without an audio track.
-        log_mel: (4 T, 80) float32.
-        has_track: whether the video has an audio track.
-        audible: False without an audio track and for silence.
-        notes: remarks for the user.
-    """
-
-    waveform: Float
-    log_mel: Float
-    has_track: bool
-    audible: bool
-    notes: tuple[str, ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,41 +68,6 @@ class Speech:
         return torch.from_numpy(np.ascontiguousarray(values))
 
 
-def read_audio(info: MediaInfo, frames: int, *, silence_db: float) -> Audio:
-    """Read the audio of a probed video and cut or zero-pad it to ``frames``; zeros if there is no audio track.
-
-    Args:
-        info: the probed video.
-        frames: number of frames T.
-        silence_db: level of the loudest 20 ms below which the audio is silence, dB relative to full scale.
-
-    Raises:
-        ClipError: ``broken_audio``: nothing decodes, or the audio begins more than a minute after the video's end.
-    """
-    if info.audio is None:
-        zeros = np.zeros(frames * SAMPLES_PER_FRAME, dtype=np.float32)
-        note = "the video has no audio track; occluded motion is predicted from the video alone"
-        return Audio(zeros, log_mel(zeros), has_track=False, audible=False, notes=(note,))
-    notes = []
-    if info.audio.tracks > 1:
-        notes.append(f"the file has {info.audio.tracks} audio tracks; the first is used")
-    longest = frames / FPS + MAX_SURPLUS_S
-    waveform, added = fit_to_frames(read_waveform(info.path, info=info, max_seconds=longest), frames)
-    if abs(added) > USUAL_DIFFERENCE_S * SAMPLE_RATE:
-        kind = "shorter" if added > 0 else "longer"
-        at_least = "at least " if -added / SAMPLE_RATE > MAX_SURPLUS_S - USUAL_DIFFERENCE_S else ""
-        notes.append(f"the audio is {at_least}{abs(added) / SAMPLE_RATE:.2f} s {kind} than the video")
-    audible = level_db(waveform) >= silence_db
-    if not audible:
-        notes.append("the audio is silent; occluded motion is predicted from the video alone")
-    return Audio(waveform, log_mel(waveform), has_track=True, audible=audible, notes=tuple(notes))
-
-
-def is_speech(audio: Audio, *, silence_db: float) -> bool:
-    """Whether audible audio is speech, not music, noise or hum."""
-    return detect_voice_activity(audio.waveform, silence_db=silence_db).kind == "speech"
-
-
 def recognise_speech(
     waveform: Float,
     log_mel: Float,
@@ -150,7 +87,10 @@ def recognise_speech(
     """
     if not networks.uses_phones:
         return Speech(waveform, log_mel, () if phones is None else (phones,))
-    phones = recognise_phones(waveform) if phones is None else phones
-    words = adaptation.enabled and adaptation.words and networks.adaptable
-    transcripts = (phones, recognise_words(waveform)) if words else (phones,)
-    return Speech(waveform, log_mel, transcripts, speech_features(waveform, log_mel, phones))
+    words = needs_words(networks, adaptation)
+    return Speech(waveform, log_mel, *transcribe(waveform, log_mel, words=words, phones=phones))
+
+
+def needs_words(networks: Networks, adaptation: AdaptationSettings) -> bool:
+    """Whether words are recognised beside phones."""
+    return networks.uses_phones and adaptation.enabled and adaptation.words and networks.adaptable

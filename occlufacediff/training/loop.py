@@ -27,7 +27,7 @@ from occlufacediff.training.optimisation import (
     step_seed,
     update,
 )
-from occlufacediff.training.output import loader_faults, progress_bar, write_history
+from occlufacediff.training.output import loader_faults, next_batch, progress_bar, write_history
 from occlufacediff.training.parallel import ParallelTask, kept_statistics, make_fabric, product_precision
 from occlufacediff.training.share import Share
 from occlufacediff.training.state import (
@@ -169,22 +169,23 @@ class _Training:
         finished = progress.step >= settings.max_steps or (self._validated() and self._is_over())
         # A snapshot that is missing could not be written when the training got here.
         self._snapshot()
-        with progress_bar(label, progress.step, settings.max_steps, show=self.first_process) as bar:
+        with (
+            progress_bar(label, progress.step, settings.max_steps, show=self.first_process) as bar,
+            loader_faults(label, lambda: progress.step),
+        ):
             if not finished:
                 batches = iter(self.task.batches(progress.step * accumulate, settings.max_steps * accumulate))
             while not finished:
-                # A signal reports the end of a loader process, so the error can come from any line.
-                with loader_faults(label, progress.step):
-                    self._step([next(batches) for _ in range(accumulate)])
-                    self._show(bar)
-                    progress.elapsed = time.monotonic() - self.begun
-                    last = progress.step == settings.max_steps or self._out_of_time()
-                    if last or progress.step % settings.validate_every == 0:
-                        self._validate(bar)
-                    finished = last or (self._validated() and self._is_over())
-                    if finished or progress.step % settings.save_every == 0 or self._snapshot_is_due():
-                        self._save()
-                    self._snapshot()
+                self._step([next_batch(batches) for _ in range(accumulate)])
+                self._show(bar)
+                progress.elapsed = time.monotonic() - self.begun
+                last = progress.step == settings.max_steps or self._out_of_time()
+                if last or progress.step % settings.validate_every == 0:
+                    self._validate(bar)
+                finished = last or (self._validated() and self._is_over())
+                if finished or progress.step % settings.save_every == 0 or self._snapshot_is_due():
+                    self._save()
+                self._snapshot()
         if self.first_process:
             write_history(self.out_dir / "history.csv", progress.rows)
         self.trackers.close()

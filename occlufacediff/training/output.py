@@ -5,8 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Never
 
@@ -15,6 +16,7 @@ from tqdm import tqdm
 from occlufacediff.errors import AssetError
 from occlufacediff.files import written_aside
 from occlufacediff.training.meter import Row
+from occlufacediff.training.task import Batch
 
 
 def write_history(path: Path, rows: list[Row]) -> None:
@@ -28,9 +30,37 @@ def write_history(path: Path, rows: list[Row]) -> None:
         aside.write_text(text.getvalue())
 
 
+#: How long the signal of an ended loader process may take to arrive, seconds.
+_SIGNAL_S = 0.5
+#: Torch's errors about ended loader processes contain these words.
+_ENDED = "DataLoader worker"
+
+
+def next_batch(batches: Iterator[Batch]) -> Batch:
+    """The next batch.
+
+    Raises:
+        RuntimeError: a loader process ended while it handed over a batch; its connection fails before torch knows why.
+        StopIteration: there is none.
+    """
+    try:
+        return next(batches)
+    except (ConnectionError, EOFError) as error:
+        # The signal must not interrupt the report of this error.
+        with suppress(RuntimeError):
+            time.sleep(_SIGNAL_S)
+        raise RuntimeError(f"{_ENDED} ended: {str(error) or type(error).__name__}") from error
+
+
 @contextmanager
-def loader_faults(label: str, step: int) -> Iterator[None]:
+def loader_faults(label: str, step: Callable[[], int]) -> Iterator[None]:
     """Name the end of a loader process as an error for the user.
+
+    A signal reports the end, so torch's error can come from any line.
+
+    Args:
+        label: of the training.
+        step: gives the step at which the process ended.
 
     Raises:
         AssetError: a loader process was killed or crashed.
@@ -38,10 +68,10 @@ def loader_faults(label: str, step: int) -> Iterator[None]:
     try:
         yield
     except RuntimeError as error:
-        if "DataLoader worker" not in str(error):
+        if _ENDED not in str(error):
             raise
         raise AssetError(
-            f"{label}: a data loader process ended at step {step} ({error}); a kill is mostly due to memory: lower "
+            f"{label}: a data loader process ended at step {step()} ({error}); a kill is mostly due to memory: lower "
             "loop.loader_workers or loop.batch_size, then run again: the training resumes from its last saved state"
         ) from error
 

@@ -11,21 +11,15 @@ import csv
 import hashlib
 import json
 import logging
-import os
 import shutil
-import sys
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from functools import partial
-from multiprocessing import get_context
 from pathlib import Path
-from threading import Thread
-from types import ModuleType
 from typing import Any
 
 import dask
@@ -37,6 +31,7 @@ from occlufacediff import __version__
 from occlufacediff.errors import UNEXPECTED, AssetError, OccluFaceError
 from occlufacediff.files import new_hdf5, sha256, written_aside
 from occlufacediff.storage import StorageError, as_clip_error, faults_named
+from occlufacediff.worker_processes import worker_pool
 from occlufacediff.workflow.fingerprint import PACKAGE
 
 LOG = logging.getLogger(__name__)
@@ -214,7 +209,7 @@ def _run_local(jobs: list[Job], workers: int, done: Callable[[], object]) -> Non
         if min(workers, len(jobs)) <= 1:
             dask.compute(*tasks, scheduler="synchronous", optimize_graph=False)
             return
-        pool = _worker_pool(min(workers, len(jobs)))
+        pool = worker_pool(min(workers, len(jobs)))
         try:
             dask.compute(*tasks, scheduler="processes", pool=pool, chunksize=1, optimize_graph=False)
         except BrokenProcessPool as error:
@@ -224,25 +219,6 @@ def _run_local(jobs: list[Job], workers: int, done: Callable[[], object]) -> Non
             ) from error
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _worker_pool(workers: int) -> ProcessPoolExecutor:
-    """New processes (MediaPipe does not survive a fork), all started, each computing with one thread."""
-    pool = ProcessPoolExecutor(
-        workers, mp_context=get_context("spawn"), initializer=_end_as_orphan, initargs=(os.getpid(),)
-    )
-    main, environment = sys.modules["__main__"], dict(os.environ)
-    # A new process would run the calling script again, and libraries read their number of threads on import.
-    sys.modules["__main__"] = ModuleType("__main__")
-    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
-    os.environ["LP_NUM_THREADS"] = "0"
-    try:
-        wait([pool.submit(os.getpid) for _ in range(workers)])
-    finally:
-        sys.modules["__main__"] = main
-        os.environ.clear()
-        os.environ.update(environment)
-    return pool
 
 
 def _run_distributed(
@@ -276,17 +252,6 @@ def _one_elsewhere(
     clip, made_from, stamps = item
     if _finished(parts, clip, suffix, made_from) is None:
         _one((work, clip, part_path(parts, clip, suffix), made_from, stamps, beside))
-
-
-def _end_as_orphan(parent: int) -> None:
-    """End a worker with its parent: if the shard is killed, the worker would wait for its next clip forever."""
-    Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(0.1)
-    os._exit(1)
 
 
 def parts_folder(output: Path) -> Path:

@@ -121,7 +121,7 @@ def test_only_audio_that_a_method_needs_is_analysed(
     def never(waveform: np.ndarray) -> Phones:
         raise AssertionError("the method phone_rules was not requested")
 
-    monkeypatch.setattr("occlufacediff.prediction.speech.recognise_phones", listen)
+    monkeypatch.setattr("occlufacediff.prediction.hearing.recognise_phones", listen)
     monkeypatch.setattr("occlufacediff.stages.benchmark.recognise_phones", never)
     inputs = inputs_of(head, BenchmarkSettings(("mouth",), ("middle",), ("interpolation",)))
     run_benchmark(clips, out, inputs=inputs)

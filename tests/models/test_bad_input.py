@@ -20,7 +20,7 @@ from occlufacediff.models.checkpoint import CheckpointInfo
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
 from occlufacediff.models.sample import SampleInput, sample_clips
-from occlufacediff.prediction.speech import read_audio
+from occlufacediff.prediction.audio import read_audio
 
 FRAMES = 40
 

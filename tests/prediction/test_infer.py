@@ -16,8 +16,8 @@ from occlufacediff.head.fit import FitResult
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
+from occlufacediff.prediction import hearing
 from occlufacediff.prediction import motion as motion_step
-from occlufacediff.prediction import speech as speech_step
 from occlufacediff.prediction.adaptation import AdaptedMotion
 from occlufacediff.prediction.motion import Sampling, predict_motion
 from occlufacediff.prediction.networks import Networks
@@ -267,15 +267,15 @@ def test_words_are_recognised_where_they_are_used(
     networks: Networks, speech: Speech, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     words = Phones(("AA",), np.zeros(1), np.full(1, FRAMES / 25))
-    monkeypatch.setattr(speech_step, "recognise_phones", lambda waveform: speech.phones)
-    monkeypatch.setattr(speech_step, "recognise_words", lambda waveform: words)
+    monkeypatch.setattr(hearing, "recognise_phones", lambda waveform: speech.phones)
+    monkeypatch.setattr(hearing, "recognise_words", lambda waveform: words)
     given: list[Phones] = []
 
     def features(waveform: np.ndarray, mel: np.ndarray, phones: Phones) -> np.ndarray | None:
         given.append(phones)
         return speech.features
 
-    monkeypatch.setattr(speech_step, "speech_features", features)
+    monkeypatch.setattr(hearing, "speech_features", features)
     prior = MotionPrior(MotionPriorConfig.compact(VALUES))  # knows no spread
     deaf = replace(networks, denoiser=Denoiser(DenoiserConfig.compact(prior.config.latent_dim)))
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -25,15 +27,18 @@ from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media import frames as media_frames
 from occlufacediff.media import probe as media_probe
 from occlufacediff.models.checkpoint import load_networks
+from occlufacediff.prediction import hearing
 from occlufacediff.prediction.animation import AnimatedMotion, write_animation
+from occlufacediff.prediction.audio import read_audio
 from occlufacediff.prediction.crop_masks import CropMasks, packed
 from occlufacediff.prediction.head_fit import fit_head
+from occlufacediff.prediction.hearing import Listening
 from occlufacediff.prediction.motion import reconstruct_motion
 from occlufacediff.prediction.networks import Networks
 from occlufacediff.prediction.observation import observe
 from occlufacediff.prediction.pipeline import Predictor
 from occlufacediff.prediction.progress import StepTimer, no_progress
-from occlufacediff.prediction.speech import read_audio, recognise_speech
+from occlufacediff.prediction.speech import recognise_speech
 from occlufacediff.prediction.visibility import find_visibility
 
 # Fixtures are costly: all tests that use them run on one worker.
@@ -142,3 +147,32 @@ def test_packed_masks_are_small_and_exact() -> None:
     for number, mask in enumerate(masks):
         np.testing.assert_array_equal(stored[number], mask)
     assert len(packed(masks[1])) < 300
+
+
+def test_worker_processes_change_nothing(folder: Path, tmp_path: Path) -> None:
+    """Audio is recognised in another process, and the frames are drawn by two; results are equal to the byte."""
+    made = []
+    for workers in (1, 2):
+        settings = PredictionSettings(panel_px=64, occlusion="mouth")
+        with Predictor(
+            folder / "models", folder / "head.npz", settings=settings, device="cpu", workers=workers
+        ) as predictor:
+            prediction = predictor.predict(folder / "talk.mp4")
+            predictor.animate(prediction, tmp_path / f"{workers}.mp4")
+            made.append(prediction)
+            assert (predictor.workers is None) == (workers == 1)
+    one, two = (prediction.arrays() for prediction in made)
+    for name, value in one.items():
+        np.testing.assert_array_equal(value, two[name], err_msg=name)
+    np.testing.assert_array_equal(made[0].audio.waveform, made[1].audio.waveform)
+    assert (tmp_path / "1.mp4").read_bytes() == (tmp_path / "2.mp4").read_bytes()
+
+
+def test_a_wrong_number_of_frames_repeats_the_work(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    info = media_probe.probe(folder / "talk.mp4")
+    listening = Listening(silence_db=-60, only_speech=False, phones=True, words=False)
+    monkeypatch.setattr(hearing, "count_at_25_fps", lambda path: FRAMES + 3)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        heard = hearing.hear_ahead(pool, info, listening)(FRAMES)
+    assert len(heard.audio.waveform) == 640 * FRAMES
+    np.testing.assert_array_equal(heard.features, hearing.hear(info, FRAMES, listening).features)

@@ -35,9 +35,9 @@ from occlufacediff.media.probe import probe
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.models.sample import sample_motion
 from occlufacediff.prediction import pipeline
+from occlufacediff.prediction.audio import read_audio
 from occlufacediff.prediction.observation import Observation, observe
 from occlufacediff.prediction.pipeline import Predictor
-from occlufacediff.prediction.speech import read_audio
 
 # Fixtures are costly: all tests of the file on one worker.
 pytestmark = pytest.mark.xdist_group("predict")
@@ -352,12 +352,24 @@ def test_an_unknown_mesh_region_is_rejected_first(folder: Path) -> None:
         Predictor(folder / "models", folder / "head.npz", settings=PredictionSettings(mesh_region="nose"), device="cpu")
 
 
+def late_audio(video: Path, target: Path) -> Path:
+    """The video with audio that begins ten hours after it."""
+    command = [ffmpeg_binary(), "-loglevel", "error", "-i", str(video), "-itsoffset", "36000", "-i", str(video)]
+    subprocess.run([*command, "-map", "0:v", "-map", "1:a", "-c", "copy", str(target)], check=True)
+    return target
+
+
 def test_audio_hours_after_the_video_is_rejected(folder: Path, tmp_path: Path) -> None:
-    late, talk = tmp_path / "late.mkv", str(folder / "talk.mp4")
-    command = [ffmpeg_binary(), "-loglevel", "error", "-i", talk, "-itsoffset", "36000", "-i", talk]
-    subprocess.run([*command, "-map", "0:v", "-map", "1:a", "-c", "copy", str(late)], check=True)
+    late = late_audio(folder / "talk.mp4", tmp_path / "late.mkv")
     with pytest.raises(ClipError, match=r"late\.mkv: the audio starts 36000\.\d s after the video") as refused:
         read_audio(probe(late), FRAMES, silence_db=-60)
+    assert refused.value.reason == "broken_audio"
+    models, head = folder / "models", folder / "head.npz"
+    with (
+        Predictor(models, head, settings=PredictionSettings(), device="cpu", workers=2) as predictor,
+        pytest.raises(ClipError, match=r"late\.mkv: the audio starts 36000") as refused,
+    ):
+        predictor.predict(late)
     assert refused.value.reason == "broken_audio"
 
 

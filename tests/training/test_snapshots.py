@@ -7,8 +7,10 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -32,6 +34,7 @@ from occlufacediff.stages.train import train_denoiser, train_motion_prior
 from occlufacediff.storage import StorageError
 from occlufacediff.training import sampled_validation
 from occlufacediff.training.loop import SAMPLED, train
+from occlufacediff.training.output import loader_faults, next_batch
 from occlufacediff.training.sampled_validation import SampledValidation, mouth_mask
 from occlufacediff.training.state import Course
 from occlufacediff.training.task import Losses
@@ -255,6 +258,17 @@ def test_a_killed_loader_process_ends_the_training_with_one_message(files: Files
     with pytest.raises(AssetError, match=r"motion prior: a data loader process ended at step \d+ .*run again"):
         train_prior(files, tmp_path / "out", loop)
     killer.join()
+
+
+@pytest.mark.parametrize("error", [ConnectionResetError(104, "reset"), EOFError()])
+def test_a_loader_process_that_ends_while_it_hands_over_a_batch(error: Exception) -> None:
+    def batches() -> Iterator[Any]:
+        raise error
+        yield
+
+    message = r"prior: a data loader process ended at step 7 \(.*(reset|EOFError)"
+    with pytest.raises(AssetError, match=message), loader_faults("prior", lambda: 7):
+        next_batch(batches())
 
 
 def test_the_state_of_another_run_is_kept_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
