@@ -85,7 +85,6 @@ def predict_video(
     viewer: bool = True,
     exports: Sequence[ExportFormat] = (),
     overwrite: bool = False,
-    workers: int = 1,
     progress: Progress = no_progress,
     timer: StepTimer | None = None,
 ) -> Prediction:
@@ -111,7 +110,6 @@ def predict_video(
         viewer: write ``viewer.html``.
         exports: formats to write too.
         overwrite: replace existing results of another video.
-        workers: number of worker processes; below 2, this process does everything. Results do not depend on it.
         progress: called during each step.
         timer: measures each step.
 
