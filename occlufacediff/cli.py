@@ -68,8 +68,23 @@ def main() -> None:
     limit_threads()
 
 
+class RateOption(click.ParamType):
+    """Frames a second from 1 to 240, or ``video``."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        """The number, or ``video``."""
+        if value == "video":
+            return "video"
+        try:
+            return float(click.FloatRange(min=1, max=240).convert(value, param, ctx))
+        except click.UsageError as error:
+            self.fail(f"{error.message.rstrip('.')}; needs a number of frames a second or 'video'.", param, ctx)
+
+
 @main.command()
-@click.argument("video", type=click.Path(path_type=Path))
+@click.argument("videos", metavar="VIDEO...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
     "--out",
     type=click.Path(path_type=Path, file_okay=False),
@@ -124,11 +139,16 @@ def main() -> None:
     help="Published sampling: DDIM, 100 steps, no overlap of windows, any audio, no adaptation or refinement.",
 )
 @click.option("--export", multiple=True, metavar="FORMAT", help=f"Also write the motion for other programs: {EXPORTS}.")
+@click.option(
+    "--fps",
+    type=RateOption(),
+    help="Frames a second of exported files; video: those of the video; default: 60 for livelink, else 25.",
+)
 @click.option("--no-viewer", is_flag=True, help="Do not write viewer.html.")
 @click.option("--overwrite", is_flag=True, help="Replace results of another video with the same file name.")
 @click.option("--profile", is_flag=True, help="Print the time of each step.")
 def predict(
-    video: Path,
+    videos: tuple[Path, ...],
     out: Path,
     occlusion: str,
     visibility: str | None,
@@ -145,15 +165,20 @@ def predict(
     guidance_audio: float | None,
     as_published: bool,
     export: tuple[str, ...],
+    fps: Any,
     no_viewer: bool,
     overwrite: bool,
     profile: bool,
 ) -> None:
-    """Compute the facial motion of VIDEO: motion.npz, an animation (animation.mp4) and a 3D view (viewer.html)."""
+    """Compute the facial motion of VIDEO: motion.npz, an animation (animation.mp4) and a 3D view (viewer.html).
+
+    VIDEO is a file, a folder of videos, or a CSV table with the column "video". With several videos, OUT/summary.csv
+    has a row for each, and a video that fails does not stop the others.
+    """
     from occlufacediff.commands.predict import run
 
-    run(
-        video,
+    status = run(
+        videos,
         out,
         occlusion=occlusion,
         visibility=visibility,
@@ -170,9 +195,11 @@ def predict(
         as_published=as_published,
         viewer=not no_viewer,
         export=export,
+        fps=fps,
         overwrite=overwrite,
         profile=profile,
     )
+    sys.exit(status)
 
 
 @main.command()
@@ -202,8 +229,8 @@ def predict(
 )
 @click.option(
     "--fps",
-    type=click.FloatRange(min=1, max=240),
-    help="Frames a second of the files; default: 60 for livelink, else those of MOTION (25).",
+    type=RateOption(),
+    help="Frames a second of the files; video: those of the video; default: 60 for livelink, else 25.",
 )
 def export(
     motion: Path,
@@ -211,7 +238,7 @@ def export(
     out: Path | None,
     head: Path | None,
     unbounded: bool,
-    fps: float | None,
+    fps: Any,
 ) -> None:
     """Write MOTION (a motion.npz of `predict`) for other programs."""
     from occlufacediff.commands.export import run

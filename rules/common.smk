@@ -22,7 +22,7 @@ from occlufacediff.acquire.sources import archives, asset
 from occlufacediff.acquire.terms import notice
 from occlufacediff.benchmark.videos import find_videos
 from occlufacediff.config.load import load_config
-from occlufacediff.config.names import NAME
+from occlufacediff.config.names import EXPORT_SUFFIXES, NAME
 from occlufacediff.config.section import as_params
 from occlufacediff.errors import ConfigError, OccluFaceError
 from occlufacediff.prediction.source import check_replaceable
@@ -50,6 +50,7 @@ from occlufacediff.workflow.inputs import (
     split_settings,
     subjects,
     video_archive,
+    videos_to_predict,
 )
 from occlufacediff.workflow.resources import check_devices, gpus_here, training_tasks
 from occlufacediff.workflow.training_inputs import check_training
@@ -77,6 +78,8 @@ try:
     cfg = load_config(config)
     SUBJECTS = subjects(cfg)
     check_inputs(cfg)
+    # Result folders and videos of the target predict, if it has several.
+    PREDICTED = videos_to_predict(cfg)
     # Subjects of the evaluated split.
     SCORED = scored_subjects(cfg)
     # Further checkpoints to score: name of the method -> folder.
@@ -226,9 +229,44 @@ def predicted(wildcards):
     """Results of the target `predict` for the configured video."""
     if cfg.video is None:
         raise ConfigError("Configuration, video: predict needs a video; give it with --config video=FILE.")
+    if PREDICTED:
+        return f"{RESULTS}/predictions/summary.csv"
     folder = f"{RESULTS}/predictions/{Path(cfg.video).stem}"
     check_replaceable(Path(folder, "motion.npz"), Path(cfg.video))
     return [f"{folder}/motion.npz", f"{folder}/animation.mp4"]
+
+
+def video_to_predict(wildcards):
+    """Input function: the video of a result folder; none if it does not exist, which fails in its row of the summary."""
+    path = PREDICTED.get(wildcards.video, cfg.video)
+    return local([path] if path and (not PREDICTED or Path(path).is_file()) else [])
+
+
+def prediction_files():
+    """Outputs of the prediction of a video: its files; with several videos only its row of the summary.
+
+    A failed video has no files, and must not stop the others.
+    """
+    folder = f"{RESULTS}/predictions/{{video}}"
+    if PREDICTED:
+        return {"summary": f"{folder}/summary.csv"}
+    shown = {"category": "Predictions"}
+    return {
+        "motion": f"{folder}/motion.npz",
+        "animation": report(
+            f"{folder}/animation.mp4",
+            caption="../report/animation.rst",
+            labels={"video": "{video}", "shows": "animation"},
+            **shown,
+        ),
+        "viewer": report(
+            f"{folder}/viewer.html",
+            caption="../report/viewer.rst",
+            labels={"video": "{video}", "shows": "3D view"},
+            **shown,
+        ),
+        "exports": [f"{folder}/motion{EXPORT_SUFFIXES[name]}" for name in cfg.prediction.export],
+    }
 
 
 def predicting(name):

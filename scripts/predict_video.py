@@ -1,5 +1,6 @@
 """Predict the facial motion of one video and animate it."""
 
+from functools import partial
 from pathlib import Path
 
 from occlufacediff.workflow.job_log import logged
@@ -12,13 +13,14 @@ with logged(snakemake):
     from occlufacediff.config.section import from_params
     from occlufacediff.config.visibility import VisibilitySettings
     from occlufacediff.stages.predict import predict_video
+    from occlufacediff.stages.predict_videos import predict_listed
 
-    predict_video(
-        Path(snakemake.input.video),
-        Path(snakemake.input.denoiser[0]).parent.parent,
-        Path(snakemake.input.head),
+    predict = partial(
+        predict_video,
+        checkpoint_dir=Path(snakemake.input.denoiser[0]).parent.parent,
+        head=Path(snakemake.input.head),
         # The stage creates the folder with the name of the video.
-        Path(snakemake.output.motion).parent.parent,
+        out_dir=Path(snakemake.output[0]).parent.parent,
         settings=from_params(PredictionSettings, snakemake.params.settings),
         seed=snakemake.params.seed,
         device=snakemake.config["device"],
@@ -27,3 +29,7 @@ with logged(snakemake):
         visibility=from_params(VisibilitySettings, snakemake.params.visibility),
         reconstruction=from_params(ReconstructionSettings, snakemake.params.reconstruction),
     )
+    if snakemake.params.listed is None:
+        predict(Path(snakemake.input.video[0]))
+    else:
+        predict_listed(Path(snakemake.params.listed), Path(snakemake.output.summary), predict)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.markup import escape
 
 from occlufacediff.export.audio import AUDIO_SUFFIX, write_wav
-from occlufacediff.export.formats import export_formats, in_range, write_export
-from occlufacediff.export.motion import head_digest_of, posed_motion, read_motion
+from occlufacediff.export.formats import export_formats, export_rate, in_range, write_export
+from occlufacediff.export.motion import head_digest_of, posed_motion, read_motion, video_rate_of
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.media.audio import fit_to_frames, read_waveform
 from occlufacediff.media.probe import probe
@@ -25,7 +26,7 @@ def run(
     out: Path | None,
     head: Path | None,
     unbounded: bool,
-    fps: float | None = None,
+    fps: float | Literal["video"] | None = None,
 ) -> None:
     """Write a motion in some formats, and the audio of the animation beside it as WAV. Paths go to stdout.
 
@@ -35,7 +36,8 @@ def run(
         out: folder of the files; None: that of ``motion``.
         head: head model; None: the one with the motion's digest in ``resources/heads``, else the open head.
         unbounded: write the coefficients unchanged.
-        fps: frames a second of the files; None: each format's own rate, else that of the motion.
+        fps: frames a second of the files; ``video``: those of the video; None: each format's own rate, else that of
+            the motion.
 
     Raises:
         ConfigError: a format is unknown, or the motion cannot be read.
@@ -56,9 +58,10 @@ def run(
         errors.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
     folder = motion.parent if out is None else out
     paths = []
+    rate = export_rate(fps, video_rate_of(entries), motion)
     for one in wanted:
         paths.append(folder / f"{motion.stem}{one.suffix}")
-        write_export(one, paths[-1], posed, asset, fps=fps)
+        write_export(one, paths[-1], posed, asset, fps=rate)
     animation = motion.parent / ANIMATION
     if posed.fps == FPS and animation.is_file() and probe(animation).audio is not None:
         waveform, _ = fit_to_frames(read_waveform(animation), posed.frames)

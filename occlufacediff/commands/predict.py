@@ -1,10 +1,12 @@
-"""The command `occlufacediff predict`: progress, notes and the timing table."""
+"""The command `occlufacediff predict`: progress, notes, the timing table and the summary."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -17,10 +19,16 @@ from occlufacediff.config.load import check_settings
 from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.visibility import VisibilitySettings
+from occlufacediff.device import pick_device
 from occlufacediff.errors import ConfigError
 from occlufacediff.export.formats import export_formats
+from occlufacediff.prediction.pipeline import Prediction
 from occlufacediff.prediction.progress import StepTimer
-from occlufacediff.stages.predict import ANIMATION, MOTION, VIEWER, predict_video
+from occlufacediff.prediction.videos import SUMMARY, is_list, list_videos
+from occlufacediff.prediction.videos import shown as shown_name
+from occlufacediff.stages.predict import ANIMATION, MOTION, VIEWER, load_once, predict_video
+from occlufacediff.stages.predict_videos import Row, predict_one, write_summary
+from occlufacediff.workflow.shards import FAILED
 
 #: The published sampling: separate windows, any audio, no adaptation and no refinement.
 AS_PUBLISHED = {
@@ -97,7 +105,7 @@ def visibility_settings(
 
 
 def run(
-    video: Path,
+    videos: Sequence[Path],
     out: Path,
     *,
     occlusion: Any,
@@ -115,14 +123,18 @@ def run(
     as_published: bool,
     viewer: bool,
     export: tuple[str, ...],
+    fps: float | Literal["video"] | None,
     overwrite: bool,
     profile: bool,
-) -> None:
-    """Predict one video. Progress and notes go to stderr, the paths of the results to stdout.
+) -> int:
+    """Predict videos. Progress and notes go to stderr, the paths of the results to stdout.
+
+    Returns:
+        exit status: 1 if a video of several failed, else 0.
 
     Raises:
         ConfigError: an occluder together with another occlusion, an unknown format, or an option out of range.
-        OccluFaceError: see `stages.predict.predict_video`.
+        OccluFaceError: see `stages.predict.predict_video` for one video, `stages.predict_videos` for several.
     """
     exports = export_formats(export) if export else []
     sampling: dict[str, Any] = {"guidance_all": guidance[0], "guidance_audio": guidance[1]}
@@ -130,36 +142,67 @@ def run(
         sampling |= AS_PUBLISHED
     if steps is not None:
         sampling["steps"] = steps
+    sampling |= {"export": tuple(one.name for one in exports), "export_fps": fps}
     settings = check_settings(PredictionSettings(occlusion=occlusion, **sampling), options=True)
     if occluder is not None:
         if occlusion != "none":
             raise ConfigError(f"--occluder: got --occlusion {occlusion} as well; give only one of them")
         settings = replace(settings, occlusion="picture", region=OcclusionSettings(pictures=str(occluder)))
+    several = len(videos) > 1 or is_list(videos[0])
+    if several and mask is not None:
+        raise ConfigError(
+            "--mask: got a mask together with several videos; give one video, or use the workflow with "
+            "visibility.source: masks (docs/visibility.md)"
+        )
+    listed = list_videos(videos) if several else {videos[0].stem: videos[0]}
     source = visibility_settings(visibility, mask, segmentation, visible)
     errors, console = Console(stderr=True, highlight=False), Console(highlight=False)
+    # A device that does not exist concerns all videos.
+    pick_device(device)
     checkpoint, head = find_model(checkpoint, head, errors)
-    shown, timer = ConsoleProgress(errors), StepTimer()
-    with shown.bars:
-        prediction = predict_video(
-            video,
-            checkpoint,
-            head,
-            out,
-            settings=settings,
-            seed=seed,
-            device=device,
-            mask=mask,
-            visibility=source,
-            viewer=viewer,
-            exports=exports,
-            overwrite=overwrite,
-            progress=shown,
-            timer=timer,
-        )
-    for note in prediction.notes:
-        errors.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
-    if profile:
-        console.print(timing_table(len(prediction.exp), prediction.fps, timer.seconds))
-    names = [ANIMATION, MOTION, *([VIEWER] if viewer else []), *(f"motion{one.suffix}" for one in exports)]
-    for name in names:
-        console.print(str(out / video.stem / name), soft_wrap=True, markup=False)
+    load, timer = load_once(), StepTimer()
+
+    def predict(video: Path) -> Prediction:
+        shown = ConsoleProgress(errors)
+        with shown.bars:
+            prediction = predict_video(
+                video,
+                checkpoint,
+                head,
+                out,
+                settings=settings,
+                seed=seed,
+                device=device,
+                mask=mask,
+                visibility=source,
+                viewer=viewer,
+                overwrite=overwrite,
+                load=load,
+                progress=shown,
+                timer=timer,
+            )
+        for note in prediction.notes:
+            errors.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
+        if profile:
+            console.print(timing_table(len(prediction.exp), prediction.fps, timer.seconds))
+        names = [ANIMATION, MOTION, *([VIEWER] if viewer else []), *(f"motion{one.suffix}" for one in exports)]
+        for name in names:
+            console.print(shown_name(str(out / video.stem / name)), soft_wrap=True, markup=False)
+        return prediction
+
+    if not several:
+        predict(videos[0])
+        return 0
+    rows: list[Row] = []
+    for number, (name, video) in enumerate(listed.items(), start=1):
+        errors.print(f"{number} of {len(listed)}: {shown_name(str(video))}", soft_wrap=True, markup=False)
+        rows.append(predict_one(name, video, partial(predict, video)))
+        if rows[-1]["status"] == FAILED:
+            errors.print(f"[red]failed:[/] {escape(rows[-1]['message'])}", soft_wrap=True)
+        # After each video, so that an interrupted call leaves the rows of finished videos.
+        write_summary(out / SUMMARY, rows)
+    failed = sum(row["status"] == FAILED for row in rows)
+    console.print(str(out / SUMMARY), soft_wrap=True, markup=False)
+    if failed:
+        errors.print(f"{failed} of {len(rows)} videos failed; {out / SUMMARY} has the reasons", markup=False)
+    return 1 if failed else 0

@@ -8,5 +8,13 @@ import re
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 #: Folders of the two networks in a checkpoint folder.
 NETWORKS = ("motion_prior", "denoiser")
-#: Formats of `occlufacediff export`.
-EXPORT_FORMATS = ("glb", "usd", "livelink", "audio2face", "vrma", "obj")
+#: Formats of `occlufacediff export` and the suffixes of their files.
+EXPORT_SUFFIXES = {
+    "glb": ".glb",
+    "usd": ".usdc",
+    "livelink": ".livelink.csv",
+    "audio2face": ".a2f.json",
+    "vrma": ".vrma",
+    "obj": ".obj.zip",
+}
+EXPORT_FORMATS = tuple(EXPORT_SUFFIXES)

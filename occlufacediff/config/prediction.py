@@ -6,8 +6,11 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 from occlufacediff.config.adaptation import AdaptationSettings
-from occlufacediff.config.constraints import EvenPixels, GuidanceWeight, Limits, Section, SolverSteps
+from occlufacediff.config.constraints import DISTINCT, EvenPixels, GuidanceWeight, Limits, Section, SolverSteps
 from occlufacediff.config.occlusion import OcclusionKind, OcclusionSettings, demand_images
+
+#: As `config.names.EXPORT_FORMATS`.
+ExportName = Literal["glb", "usd", "livelink", "audio2face", "vrma", "obj"]
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,10 @@ class PredictionSettings(Section):
     mesh_region: str = "face"
     #: Renderer of the mesh; ``auto``: pytorch3d if it is installed and there is a GPU, else VTK.
     renderer: Literal["auto", "vtk", "pytorch3d"] = "auto"
+    #: Formats in which the motion is written too, such as ``[glb, livelink]`` (docs/export.md).
+    export: Annotated[tuple[ExportName, ...], DISTINCT] = ()
+    #: Frames a second of these files; ``video``: those of the video; null: 60 for ``livelink``, else 25.
+    export_fps: Annotated[float, Limits(1, 240)] | Literal["video"] | None = None
 
     def __post_init__(self) -> None:
         demand_images("occlusion", [self.occlusion], self.region, "region")

@@ -66,7 +66,8 @@ class Config(Section):
     head: str | None = None
     #: Device of the networks; ``auto``: a GPU if there is one.
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    #: Video for the target ``predict``; null for other targets.
+    #: For the target ``predict``: a video, a folder of videos, or a CSV table with the column ``video`` (paths are
+    #: relative to the table); null for other targets.
     video: str | None = None
     #: Folder of videos for the target ``benchmark``; null for other targets.
     benchmark_videos: str | None = None

@@ -5,7 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
+import numpy as np
+
+from occlufacediff.config.names import EXPORT_SUFFIXES
 from occlufacediff.errors import ConfigError
 from occlufacediff.export.motion import PosedMotion
 from occlufacediff.export.refit import has_actions, refit
@@ -19,17 +23,20 @@ class ExportFormat:
 
     Attributes:
         name: as in ``--to``.
-        suffix: of the file.
         title: name for people.
         write: writes a motion of a head model to a path.
         fps: frames a second of the file by default; None: those of the motion.
     """
 
     name: str
-    suffix: str
     title: str
     write: Callable[[Path, PosedMotion, HeadAsset], None]
     fps: float | None = None
+
+    @property
+    def suffix(self) -> str:
+        """Suffix of the file."""
+        return EXPORT_SUFFIXES[self.name]
 
 
 def _write_glb(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
@@ -79,20 +86,17 @@ def _write_obj(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
 FORMATS = {
     one.name: one
     for one in (
-        ExportFormat(name="glb", suffix=".glb", title="binary glTF 2.0 (morph targets)", write=_write_glb),
-        ExportFormat(name="usd", suffix=".usdc", title="USD (UsdSkel blend shapes)", write=_write_usd),
+        ExportFormat(name="glb", title="binary glTF 2.0 (morph targets)", write=_write_glb),
+        ExportFormat(name="usd", title="USD (UsdSkel blend shapes)", write=_write_usd),
         ExportFormat(
             name="livelink",
-            suffix=".livelink.csv",
             title="Live Link Face CSV (ARKit weights, Unreal)",
             write=_write_livelink,
             fps=60,
         ),
-        ExportFormat(
-            name="audio2face", suffix=".a2f.json", title="Audio2Face JSON (ARKit weights)", write=_write_audio2face
-        ),
-        ExportFormat(name="vrma", suffix=".vrma", title="VRM animation (ARKit expressions)", write=_write_vrma),
-        ExportFormat(name="obj", suffix=".obj.zip", title="OBJ sequence (one file a frame)", write=_write_obj),
+        ExportFormat(name="audio2face", title="Audio2Face JSON (ARKit weights)", write=_write_audio2face),
+        ExportFormat(name="vrma", title="VRM animation (ARKit expressions)", write=_write_vrma),
+        ExportFormat(name="obj", title="OBJ sequence (one file a frame)", write=_write_obj),
     )
 }
 
@@ -114,6 +118,24 @@ def export_formats(names: Iterable[str]) -> list[ExportFormat]:
         if name not in FORMATS:
             raise ConfigError(f"export: got the unknown format {name!r}, needs one or more of {known}")
     return [FORMATS[name] for name in wanted]
+
+
+def export_rate(wanted: float | Literal["video"] | None, video_fps: float, source: Path) -> float | None:
+    """Frames a second of exported files; None: each format's own.
+
+    Args:
+        wanted: a rate, ``video`` for that of the video, or None.
+        video_fps: frames a second of the video; NaN if it is not known.
+        source: the motion or video, for messages.
+
+    Raises:
+        ConfigError: the rate of the video is wanted but not known.
+    """
+    if wanted != "video":
+        return wanted
+    if not (np.isfinite(video_fps) and video_fps > 0):
+        raise ConfigError(f"export {source}: the frame rate of its video is not known; give a number with --fps")
+    return float(video_fps)
 
 
 def write_export(

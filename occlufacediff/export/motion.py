@@ -103,3 +103,9 @@ def posed_motion(path: Path, entries: dict[str, NDArray[np.generic]], head: Head
 def head_digest_of(entries: dict[str, NDArray[np.generic]]) -> str | None:
     """Digest of the head model in the entries of a ``motion.npz``; None if it names none."""
     return str(entries[HEAD_DIGEST]) if HEAD_DIGEST in entries else None
+
+
+def video_rate_of(entries: dict[str, NDArray[np.generic]]) -> float:
+    """Frames a second of the video in the entries of a ``motion.npz``; NaN if it names none."""
+    value = entries.get("video_fps")
+    return float("nan") if value is None or value.shape != () or value.dtype.kind not in "fiu" else float(value)

@@ -82,6 +82,7 @@ class Prediction:
         head_name: name of the head model.
         head_digest: digest of the head model, 64 hex digits.
         notes: remarks for the user.
+        exports: names of the formats that were written.
         fps: frames a second.
     """
 
@@ -95,6 +96,7 @@ class Prediction:
     head_name: str
     head_digest: str
     notes: tuple[str, ...] = ()
+    exports: tuple[str, ...] = ()
     fps: int = FPS
 
     @property
@@ -106,6 +108,12 @@ class Prediction:
     def jaw(self) -> Floats:
         """(T, 3) jaw rotation, axis-angle, radians."""
         return self.motion.values[:, -3:]
+
+    @property
+    def video_fps(self) -> float:
+        """Frames a second of the video, on average; NaN if the file does not say it."""
+        track = self.info.video
+        return float(track.fps) if track is not None and track.fps else float("nan")
 
     @property
     def confidence(self) -> Floats:
@@ -132,6 +140,7 @@ class Prediction:
             "fit_jaw": fit.jaw,
             "expression_names": np.asarray(self.expression_names, dtype=np.str_),
             "fps": np.asarray(self.fps),
+            "video_fps": np.asarray(self.video_fps),
             "head_name": np.asarray(self.head_name),
             "head_digest": np.asarray(self.head_digest),
             "notes": np.asarray(self.notes, dtype=np.str_),

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +18,7 @@ from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.export.audio import AUDIO_SUFFIX, write_wav
-from occlufacediff.export.formats import ExportFormat, in_range, write_export
+from occlufacediff.export.formats import export_formats, export_rate, in_range, write_export
 from occlufacediff.files import written_aside
 from occlufacediff.prediction.pipeline import Prediction, Predictor
 from occlufacediff.prediction.progress import Progress, StepTimer, no_progress
@@ -68,6 +69,18 @@ def _check_source(motion: Path, video: Path, source: Source) -> None:
         )
 
 
+def load_once() -> Callable[..., Predictor]:
+    """A function like `Predictor` that loads networks and head model at its first call only."""
+    loaded: list[Predictor] = []
+
+    def load(*arguments: Any, **options: Any) -> Predictor:
+        if not loaded:
+            loaded.append(Predictor(*arguments, **options))
+        return loaded[0]
+
+    return load
+
+
 def predict_video(
     video: Path,
     checkpoint_dir: Path,
@@ -83,8 +96,8 @@ def predict_video(
     reconstruction: ReconstructionSettings | None = None,
     visibility: VisibilitySettings | None = None,
     viewer: bool = True,
-    exports: Sequence[ExportFormat] = (),
     overwrite: bool = False,
+    load: Callable[..., Predictor] = Predictor,
     progress: Progress = no_progress,
     timer: StepTimer | None = None,
 ) -> Prediction:
@@ -98,7 +111,7 @@ def predict_video(
         checkpoint_dir: folder with ``motion_prior/`` and ``denoiser/``.
         head: head model (.npz) that the checkpoint was trained with.
         out_dir: folder of the result folder, which is named like the video without suffix.
-        settings: simulated occlusion, sampling and animation.
+        settings: simulated occlusion, sampling, animation and exports.
         seed: seed of the simulated occlusion and of sampling.
         device: ``auto``, ``cpu`` or ``cuda``.
         mask: mask image, folder of mask images, or mask video, white = occluded.
@@ -108,8 +121,8 @@ def predict_video(
         visibility: source of visibility (source ``masks`` finds masks by the video's name without suffix); None for
             no source.
         viewer: write ``viewer.html``.
-        exports: formats to write too.
         overwrite: replace existing results of another video.
+        load: makes the predictor from the arguments of `Predictor`; `load_once` for many videos with equal settings.
         progress: called during each step.
         timer: measures each step.
 
@@ -121,11 +134,11 @@ def predict_video(
     """
     timer = timer or StepTimer()
     source = Source.of(video)
-    exported = {f"motion{one.suffix}": one for one in exports}
+    exported = {f"motion{one.suffix}": one for one in export_formats(settings.export)} if settings.export else {}
     names = [MOTION, ANIMATION, *([VIEWER] if viewer else []), *exported]
     _check_before_work(checkpoint_dir, out_dir, video, source, names, overwrite)
     with timer.step("loading"):
-        predictor = Predictor(
+        predictor = load(
             checkpoint_dir,
             head,
             settings=settings,
@@ -151,12 +164,14 @@ def predict_video(
             predictor.animate(prediction, paths[ANIMATION], progress=progress, timer=timer)
             if exported:
                 with timer.step("export"):
+                    fps = export_rate(settings.export_fps, prediction.video_fps, video)
                     motion, note = in_range(posed_motion_of(prediction, video.stem), predictor.head)
                     for name, one in exported.items():
-                        write_export(one, paths[name], motion, predictor.head)
+                        write_export(one, paths[name], motion, predictor.head, fps=fps)
                     if prediction.audio.has_track:
                         write_wav(paths[f"motion{AUDIO_SUFFIX}"], prediction.audio.waveform)
-                    prediction = replace(prediction, notes=(*prediction.notes, f"export: {note}"))
+                    notes = (*prediction.notes, f"export: {note}")
+                    prediction = replace(prediction, notes=notes, exports=settings.export)
             if viewer:
                 with timer.step("viewer"):
                     content = viewer_content(

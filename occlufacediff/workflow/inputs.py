@@ -20,6 +20,8 @@ from occlufacediff.datasets.ordinary_videos import OrdinaryVideo, list_videos, l
 from occlufacediff.datasets.splits import split_of, subjects_of, with_drawn_splits
 from occlufacediff.datasets.transcripts import Sentence, read_transcripts
 from occlufacediff.errors import AssetError, ConfigError
+from occlufacediff.prediction.videos import is_list, shown
+from occlufacediff.prediction.videos import list_videos as list_predicted
 from occlufacediff.synthetic.plan import split_sentences, split_subjects, subject_names
 from occlufacediff.weights import occlusion_weights
 from occlufacediff.workflow.checkpoints import check_networks
@@ -78,6 +80,26 @@ def ordinary_videos(config: Config) -> dict[str, list[OrdinaryVideo]]:
         ConfigError: the folder or table is missing, empty or wrong.
     """
     return _listed(config.videos or "")
+
+
+def videos_to_predict(config: Config) -> dict[str, str]:
+    """Videos of the target ``predict`` by result folder, if ``video`` is a folder or table; else none.
+
+    Raises:
+        ConfigError: the folder or table is missing, empty or wrong, two videos have the same result folder, or a file
+            name has a brace.
+    """
+    if config.video is None or not is_list(Path(config.video)):
+        return {}
+    videos = {name: str(path) for name, path in list_predicted([Path(config.video)]).items()}
+    for path in videos.values():
+        refuse_braces("video", path)
+        if shown(path) != path:
+            raise ConfigError(
+                f"Configuration, video: the name of {shown(path)!r} is not UTF-8; rename the file, or use the command "
+                "`occlufacediff predict`, which accepts it."
+            )
+    return videos
 
 
 def refuse_braces(key: str, path: str | None) -> None:
@@ -148,8 +170,11 @@ def check_inputs(config: Config) -> None:
             raise ConfigError(
                 f"Configuration, {key}: there is no file {path}; give the file as docs/readers.md describes, or null."
             )
-    if config.video is not None and not Path(config.video).is_file():
-        raise ConfigError(f"Configuration, video: there is no file {config.video}; give the path of a video.")
+    if config.video is not None and not Path(config.video).exists():
+        raise ConfigError(
+            f"Configuration, video: there is no file {config.video}; give the path of a video, a folder of videos or a "
+            "table."
+        )
     if config.checkpoint is not None:
         for network in ("motion_prior", "denoiser"):
             file = Path(config.checkpoint, network, "model.safetensors")
