@@ -64,6 +64,7 @@ def test_every_job_has_log_and_benchmark(finished):
         "fetch_archive",
         "fetch_asset",
         "predict_video",
+        "summarise_predictions",
         "run_benchmark",
         "read_emote_landmarks",
         "read_emote_coefficients",
