@@ -1,6 +1,9 @@
-"""The torch device that the configuration's ``device`` names."""
+"""The torch device that the configuration's ``device`` names, and torch's threads."""
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 import torch
 
@@ -18,3 +21,14 @@ def pick_device(name: str) -> torch.device:
     if name == "cuda" and not torch.cuda.is_available():
         raise ConfigError("device: got cuda, but torch finds no usable GPU; set device to auto or cpu")
     return torch.device("cpu" if name == "cpu" or not torch.cuda.is_available() else "cuda")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch compute with one thread: for small networks beside other work, where threads mostly wait."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)

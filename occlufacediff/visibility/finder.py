@@ -103,8 +103,10 @@ class OcclusionFinder:
         """Probabilities (56, 56) that pixels of the crop show unoccluded face."""
         import torch
 
+        from occlufacediff.device import one_thread
+
         values = torch.from_numpy(network_input(picture, landmarks)[None]).to(memory_format=torch.channels_last)
-        with torch.inference_mode():
+        with one_thread(), torch.inference_mode():
             out: Float = torch.sigmoid(self._network(values)[0, 0]).numpy()
         return out
 
