@@ -8,10 +8,14 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
 from multiprocessing import get_context
 from threading import Thread
 from types import ModuleType
 from typing import TypeVar
+
+from occlufacediff.errors import OccluFaceError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -61,6 +65,26 @@ def in_order(
     finally:
         for future in waiting:
             future.cancel()
+
+
+@contextmanager
+def worker_faults(option: str, remark: str = "") -> Iterator[None]:
+    """Name the end of a worker process as an error for the user.
+
+    Args:
+        option: option or key that sets the number of processes.
+        remark: part of the message.
+
+    Raises:
+        OccluFaceError: a worker was killed.
+    """
+    try:
+        yield
+    except BrokenProcessPool as error:
+        raise OccluFaceError(
+            f"a worker process was killed, most often because memory ran out; {remark}run again with fewer processes "
+            f"({option}) or more memory"
+        ) from error
 
 
 def _end_as_orphan(parent: int) -> None:

@@ -12,7 +12,7 @@ with logged(snakemake):
     from occlufacediff.config.reconstruction import ReconstructionSettings
     from occlufacediff.config.section import from_params
     from occlufacediff.config.visibility import VisibilitySettings
-    from occlufacediff.stages.predict import predict_video
+    from occlufacediff.stages.predict import load_once, predict_video
     from occlufacediff.stages.predict_videos import predict_listed
 
     predict = partial(
@@ -28,6 +28,7 @@ with logged(snakemake):
         crop=from_params(CropSettings, snakemake.params.crop),
         visibility=from_params(VisibilitySettings, snakemake.params.visibility),
         reconstruction=from_params(ReconstructionSettings, snakemake.params.reconstruction),
+        load=load_once(snakemake.threads),
     )
     if snakemake.params.listed is None:
         predict(Path(snakemake.input.video[0]))

@@ -15,8 +15,8 @@ PACKAGE = ROOT / "occlufacediff"
 
 #: Packages and modules by layer, lowest first (docs/architecture.md). A package imports itself and lower layers only.
 LAYERS = (
-    ("errors", "threads", "face_mesh", "worker_processes"),
-    ("device",),
+    ("errors", "threads", "face_mesh"),
+    ("device", "worker_processes"),
     ("storage",),
     ("files", "pickles"),
     ("config",),

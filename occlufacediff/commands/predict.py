@@ -125,6 +125,7 @@ def run(
     export: tuple[str, ...],
     fps: float | Literal["video"] | None,
     overwrite: bool,
+    workers: int,
     profile: bool,
 ) -> int:
     """Predict videos. Progress and notes go to stderr, the paths of the results to stdout.
@@ -160,7 +161,7 @@ def run(
     # A device that does not exist concerns all videos.
     pick_device(device)
     checkpoint, head = find_model(checkpoint, head, errors)
-    load, timer = load_once(), StepTimer()
+    load, timer = load_once(workers), StepTimer()
 
     def predict(video: Path) -> Prediction:
         shown = ConsoleProgress(errors)

@@ -62,7 +62,7 @@ from occlufacediff.prediction.speech import Speech, needs_words
 from occlufacediff.prediction.visibility import MaskSource, Visibility, find_visibility
 from occlufacediff.rendering.overlay import check_overlay
 from occlufacediff.visibility.finder import OcclusionFinder
-from occlufacediff.worker_processes import worker_pool
+from occlufacediff.worker_processes import worker_faults, worker_pool
 
 Floats = NDArray[np.float32]
 
@@ -230,6 +230,7 @@ class Predictor:
         Raises:
             ClipError: the video cannot be used, or the detector gives no landmark of the region to occlude.
             ConfigError: the mask does not match the video, or the occluder is not a usable image.
+            OccluFaceError: a worker process was killed.
         """
         timer, settings = timer or StepTimer(), self.settings
         if settings.occlusion == "picture" and settings.region.pictures is not None:
@@ -274,7 +275,8 @@ class Predictor:
             progress("fit", 1, 1)
         with timer.step("speech"):
             progress("speech", 0, 1)
-            heard = heard_ahead(observation.frames)
+            with worker_faults("--workers"):
+                heard = heard_ahead(observation.frames)
             audio = heard.audio
             speech = Speech(heard.waveform, audio.log_mel, heard.transcripts, heard.features)
             progress("speech", 1, 1)
@@ -322,7 +324,7 @@ class Predictor:
         timer: StepTimer | None = None,
     ) -> None:
         """Run step 6: write the animation of a prediction to ``path`` (.mp4)."""
-        with (timer or StepTimer()).step("animation"):
+        with (timer or StepTimer()).step("animation"), worker_faults("--workers"):
             write_animation(
                 path,
                 prediction.info,

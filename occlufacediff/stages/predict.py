@@ -69,13 +69,16 @@ def _check_source(motion: Path, video: Path, source: Source) -> None:
         )
 
 
-def load_once() -> Callable[..., Predictor]:
-    """A function like `Predictor` that loads networks and head model at its first call only."""
+def load_once(workers: int = 1) -> Callable[..., Predictor]:
+    """A function like `Predictor` that loads networks and head model, and starts ``workers``, at its first call only.
+
+    The workers end with this process.
+    """
     loaded: list[Predictor] = []
 
     def load(*arguments: Any, **options: Any) -> Predictor:
         if not loaded:
-            loaded.append(Predictor(*arguments, **options))
+            loaded.append(Predictor(*arguments, workers=workers, **options))
         return loaded[0]
 
     return load

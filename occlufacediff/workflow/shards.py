@@ -15,7 +15,6 @@ import shutil
 import time
 import traceback
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures.process import BrokenProcessPool
 from contextlib import suppress
 from dataclasses import asdict, is_dataclass
 from functools import partial
@@ -31,7 +30,7 @@ from occlufacediff import __version__
 from occlufacediff.errors import UNEXPECTED, AssetError, OccluFaceError
 from occlufacediff.files import new_hdf5, sha256, written_aside
 from occlufacediff.storage import StorageError, as_clip_error, faults_named
-from occlufacediff.worker_processes import worker_pool
+from occlufacediff.worker_processes import worker_faults, worker_pool
 from occlufacediff.workflow.fingerprint import PACKAGE
 
 LOG = logging.getLogger(__name__)
@@ -211,12 +210,8 @@ def _run_local(jobs: list[Job], workers: int, done: Callable[[], object]) -> Non
             return
         pool = worker_pool(min(workers, len(jobs)))
         try:
-            dask.compute(*tasks, scheduler="processes", pool=pool, chunksize=1, optimize_graph=False)
-        except BrokenProcessPool as error:
-            raise OccluFaceError(
-                f"one of {min(workers, len(jobs))} worker processes was killed, most often because memory ran out; "
-                "finished clips are kept: run again with fewer processes (dask.workers) or more memory"
-            ) from error
+            with worker_faults("dask.workers", "finished clips are kept: "):
+                dask.compute(*tasks, scheduler="processes", pool=pool, chunksize=1, optimize_graph=False)
         finally:
             pool.shutdown(cancel_futures=True)
 

@@ -23,11 +23,12 @@ from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.visibility import VisibilitySettings
+from occlufacediff.errors import OccluFaceError
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media import frames as media_frames
 from occlufacediff.media import probe as media_probe
 from occlufacediff.models.checkpoint import load_networks
-from occlufacediff.prediction import hearing
+from occlufacediff.prediction import hearing, pipeline
 from occlufacediff.prediction.animation import AnimatedMotion, write_animation
 from occlufacediff.prediction.audio import read_audio
 from occlufacediff.prediction.crop_masks import CropMasks, packed
@@ -176,3 +177,21 @@ def test_a_wrong_number_of_frames_repeats_the_work(folder: Path, monkeypatch: py
         heard = hearing.hear_ahead(pool, info, listening)(FRAMES)
     assert len(heard.audio.waveform) == 640 * FRAMES
     np.testing.assert_array_equal(heard.features, hearing.hear(info, FRAMES, listening).features)
+
+
+def test_a_killed_worker_is_named(folder: Path) -> None:
+    models, head = folder / "models", folder / "head.npz"
+    with Predictor(models, head, settings=PredictionSettings(), device="cpu", workers=2) as predictor:
+        assert predictor.workers is not None
+        heard_ahead = hearing.hear_ahead
+
+        def hear_ahead_and_kill(pool: ProcessPoolExecutor, *arguments: Any) -> Any:
+            result = heard_ahead(pool, *arguments)
+            for process in list(pool._processes.values()):
+                process.kill()
+            return result
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(pipeline, "hear_ahead", hear_ahead_and_kill)
+            with pytest.raises(OccluFaceError, match=r"a worker process was killed.*run again with fewer processes"):
+                predictor.predict(folder / "talk.mp4")
