@@ -257,6 +257,69 @@ def export(
 
 
 @main.command()
+@click.argument("source")
+@click.option("--send", type=click.Choice(["vmc", "livelink"]), required=True, help="Format of the packets.")
+@click.option("--to", required=True, metavar="HOST:PORT", help="Receiver; usual ports: vmc 39539, livelink 11111.")
+@click.option(
+    "--head", type=click.Path(path_type=Path), help="Head model (.npz) with ARKit's actions; default: the open head."
+)
+@click.option(
+    "--visibility",
+    type=click.Choice(["auto", "none"]),
+    default="auto",
+    show_default=True,
+    help="auto: the program finds what is hidden; none: nothing is hidden.",
+)
+@click.option("--mirror", is_flag=True, help="Exchange left and right, as in a mirror.")
+@click.option(
+    "--presets", is_flag=True, help="vmc: send VRM's presets for vowels and blinks instead of ARKit's weights."
+)
+@click.option("--subject", default="OccluFaceDiff", show_default=True, help="livelink: name of the subject.")
+@click.option(
+    "--wait",
+    type=click.FloatRange(min=0.1),
+    default=5.0,
+    show_default=True,
+    help="Seconds without a frame after which a camera or stream counts as gone.",
+)
+@click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="End after this time; default: no limit.")
+@click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="CSV file with a row for each frame.")
+def live(
+    source: str,
+    send: Any,
+    to: str,
+    head: Path | None,
+    visibility: str,
+    mirror: bool,
+    presets: bool,
+    subject: str,
+    wait: float,
+    seconds: float | None,
+    log: Path | None,
+) -> None:
+    """Send the facial motion of SOURCE to another program, frame by frame.
+
+    SOURCE is a camera (camera:0, /dev/video0), a video that is played in real time, or the address of a stream
+    (rtsp://..., udp://...).
+    """
+    from occlufacediff.commands.live import run
+
+    run(
+        source,
+        send=send,
+        to=to,
+        head=head,
+        find_hidden=visibility == "auto",
+        mirror=mirror,
+        presets=presets,
+        subject=subject,
+        wait=wait,
+        seconds=seconds,
+        log=log,
+    )
+
+
+@main.command()
 @click.argument("folder", type=click.Path(path_type=Path))
 @click.option(
     "--out",

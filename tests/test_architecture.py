@@ -35,7 +35,7 @@ LAYERS = (
     ("training",),
     ("evaluation",),
     ("prediction", "reporting"),
-    ("benchmark",),
+    ("benchmark", "live"),
     ("workflow",),
     ("stages",),
     ("commands",),

@@ -65,6 +65,24 @@ class ArkitMotion:
         return self.weights[:, ARKIT_NAMES.index(name)]
 
 
+def mirrored(motion: ArkitMotion) -> ArkitMotion:
+    """The motion seen in a mirror: left and right exchanged, yaw and roll reversed."""
+    names = [_exchanged(name) for name in ARKIT_NAMES]
+    return ArkitMotion(
+        weights=motion.weights[:, [ARKIT_NAMES.index(name) for name in names]],
+        head=motion.head * np.array([-1, 1, -1], np.float32),
+        eyes=motion.eyes[:, ::-1] * np.array([-1, 1], np.float32),
+        fps=motion.fps,
+    )
+
+
+def _exchanged(name: str) -> str:
+    for one, other in (("Left", "Right"), ("Right", "Left")):
+        if name.endswith(one):
+            return name.removesuffix(one) + other
+    return name
+
+
 def arkit_motion(motion: PosedMotion, head: HeadAsset) -> ArkitMotion:
     """ARKit weights of a motion whose expression coefficients are ARKit actions.
 

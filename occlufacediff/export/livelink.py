@@ -11,6 +11,7 @@ import csv
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from occlufacediff.export.arkit import ARKIT_NAMES, ArkitMotion
 from occlufacediff.files import written_aside
@@ -29,17 +30,22 @@ def time_code(seconds: float) -> str:
     return f"{whole // 3600:02d}:{whole // 60 % 60:02d}:{whole % 60:02d}:{frame:02d}.{part:03d}"
 
 
+def livelink_angles(motion: ArkitMotion) -> NDArray[np.float32]:
+    """The values (T, 9) of `ANGLES`, radians, with the signs of Live Link Face."""
+    yaw, pitch, roll = motion.head.T
+    still = np.zeros(len(motion), np.float32)
+    # Live Link Face: an eye's yaw is positive to the subject's right, its pitch is positive downwards.
+    eyes = [(-eye[:, 0], -eye[:, 1], still) for eye in (motion.eyes[:, 0], motion.eyes[:, 1])]
+    return np.stack([yaw, -pitch, roll, *eyes[0], *eyes[1]], axis=1)
+
+
 def write_livelink(path: Path, motion: ArkitMotion) -> None:
     """Write a motion; importers place frames by their time codes, so 30 and 60 frames a second are the usual rates.
 
     Raises:
         StorageError: see `files.written_aside`.
     """
-    yaw, pitch, roll = motion.head.T
-    still = np.zeros(len(motion))
-    # Live Link Face: an eye's yaw is positive to the subject's right, its pitch is positive downwards.
-    eyes = [(-eye[:, 0], -eye[:, 1], still) for eye in (motion.eyes[:, 0], motion.eyes[:, 1])]
-    angles = np.stack([yaw, -pitch, roll, *eyes[0], *eyes[1]], axis=1)
+    angles = livelink_angles(motion)
     with written_aside(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(HEADER)

@@ -107,7 +107,7 @@ def fit_clip(
         raise ValueError(f"visible: got shape {visible.shape}, needs ({frames}, 468)")
     if boxes is not None and boxes.shape != (frames, 3):
         raise ValueError(f"boxes: got shape {boxes.shape}, needs ({frames}, 3)")
-    priors = _priors(basis, settings)
+    priors = fit_priors(basis, settings)
     mean = _expected_state(basis, frames, expected, priors)
     points = np.asarray(landmarks[:, basis.indices], dtype=np.float64)
     seen = np.isfinite(points).all(-1)
@@ -119,7 +119,7 @@ def fit_clip(
     zoom, shift = _steady_frame(frames, boxes)
     unit, shift = zoom * (PX / settings.noise_px), shift * np.array([1, -1]) * (PX / settings.noise_px)
     targets = np.where(seen[..., None], points, 0) * np.array([1, -1]) * unit[:, None, None] + shift[:, None]
-    weights = seen * _landmark_weights(basis, settings) / zoom[:, None] ** 2
+    weights = seen * landmark_weights(basis, settings) / zoom[:, None] ** 2
     chosen = _select_evenly(np.flatnonzero(placed), settings.shape_frames)
     state = mean.copy()
     if shape is None:
@@ -127,7 +127,7 @@ def fit_clip(
         cautious = replace(priors, shape=settings.shape_sd_unseen**-2) if unseen >= UNSEEN else priors
         few = Problem(basis, targets[chosen], weights[chosen], cautious, mean[chosen])
         identity = np.zeros(basis.n_shape)
-        solved = _first_guess(few, identity, state[chosen])
+        solved = first_guess(few, identity, state[chosen])
         for _ in range(settings.shape_iterations):
             identity, solved = few.step_with_identity(identity, solved)
         # All other frames start from values interpolated between the solved ones.
@@ -140,7 +140,7 @@ def fit_clip(
         if not placed[outer].any():
             continue
         problem = Problem(basis, targets[outer], weights[outer], priors, mean[outer])
-        guess = _first_guess(problem, identity, state[outer])
+        guess = first_guess(problem, identity, state[outer])
         # With a given identity no frame is solved yet, so one more step is needed.
         for _ in range(settings.motion_iterations + (shape is not None)):
             guess = problem.step_in_time(identity, guess)
@@ -182,7 +182,8 @@ def _steady_frame(frames: int, boxes: NDArray[np.floating] | None) -> tuple[Arra
     return zoom, shift
 
 
-def _landmark_weights(basis: LandmarkBasis, settings: ReconstructionSettings) -> Array:
+def landmark_weights(basis: LandmarkBasis, settings: ReconstructionSettings) -> Array:
+    """Weights (L,) of visible landmarks by their place in the face."""
     weights = np.ones(len(basis.indices))
     weights[basis.rows_of(CONTOUR)] = settings.contour_weight
     weights[basis.rows_of(EYELIDS)] = settings.eye_weight
@@ -190,7 +191,8 @@ def _landmark_weights(basis: LandmarkBasis, settings: ReconstructionSettings) ->
     return weights
 
 
-def _priors(basis: LandmarkBasis, settings: ReconstructionSettings) -> Priors:
+def fit_priors(basis: LandmarkBasis, settings: ReconstructionSettings) -> Priors:
+    """Quadratic terms and bounds of the settings, in units of ``noise_px``."""
     at = Layout(basis.n_exp)
     px = 1 / settings.noise_px
     # The camera has no ridge. The small weight of velocities keeps occluded frames at the ends of a clip still.
@@ -248,7 +250,7 @@ def _gaps_over_seams(placed: NDArray[np.bool_], seams: list[int]) -> list[slice]
     return list(gaps.values())
 
 
-def _first_guess(problem: Problem, shape: Array, start: Array) -> Array:
+def first_guess(problem: Problem, shape: Array, start: Array) -> Array:
     """Start values (T, N): the face of ``start``, and the scaled rotation nearest to the least-squares affine camera.
 
     The pose of frames with too few visible landmarks is interpolated between the frames around.

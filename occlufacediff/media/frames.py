@@ -57,7 +57,7 @@ def read_frames(
             start = times.add(frame)
             if held is not None and start > written:
                 _reject_jump(path, start - written)
-                picture = _picture(held, stream)
+                picture = shown_picture(held, stream)
                 for _ in range(start - written):
                     yield picture
                 written = start
@@ -67,7 +67,7 @@ def read_frames(
         end = max(times.end(), 1)
         if end > written:
             _reject_jump(path, end - written)
-            picture = _picture(held, stream)
+            picture = shown_picture(held, stream)
             for _ in range(end - written):
                 yield picture
         stated = stream.duration * stream.time_base if stream.duration and stream.time_base else None
@@ -152,7 +152,8 @@ def _nearest(value: Fraction) -> int:
     return int(value + Fraction(1, 2))
 
 
-def _picture(frame: VideoFrame, stream: VideoStream) -> NDArray[np.uint8]:
+def shown_picture(frame: VideoFrame, stream: VideoStream) -> NDArray[np.uint8]:
+    """A decoded frame as displayed: (H, W, 3) RGB, read-only, rotated, with square pixels."""
     width, height = shown_size(frame, stream)
     turned = np.rot90(frame.to_ndarray(format="rgb24", width=width, height=height), round(frame.rotation / 90) % 4)
     picture: NDArray[np.uint8] = np.ascontiguousarray(turned, dtype=np.uint8)

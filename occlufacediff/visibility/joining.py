@@ -95,7 +95,7 @@ def hidden_landmarks(probability: Float) -> Mask:
     hidden = _hysteresis(probability < ENTER, probability < LEAVE)
     for row in hidden:
         if row.any():
-            row &= _large(row)
+            row &= large_groups(row)
     return hidden
 
 
@@ -115,7 +115,7 @@ def _hysteresis(strong: Mask, weak: Mask) -> Mask:
     return np.cumsum(change)[:-1].reshape(points, frames + 1).T[:frames] > 0
 
 
-def _large(hidden: Mask) -> Mask:
+def large_groups(hidden: Mask) -> Mask:
     """(468,) True for hidden landmarks in connected groups of at least `MIN_POINTS`."""
     edges = mesh_edges()
     inside = edges[hidden[edges].all(axis=1)]

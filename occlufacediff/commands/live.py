@@ -1,0 +1,98 @@
+"""The command `occlufacediff live`: facial motion of a camera, file or stream, sent to another program."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from pathlib import Path
+from types import FrameType
+from typing import Literal
+
+from rich.console import Console
+
+from occlufacediff.head.asset import HeadAsset
+from occlufacediff.live.capture import Capture
+from occlufacediff.live.face import LiveFace
+from occlufacediff.live.livelink_udp import LiveLinkFormat
+from occlufacediff.live.message import Format
+from occlufacediff.live.sender import UdpSender, parse_receiver
+from occlufacediff.live.session import Figures, run_session
+from occlufacediff.live.source import parse_source
+from occlufacediff.live.vmc import VmcFormat
+from occlufacediff.stages.open_head import open_head
+from occlufacediff.storage import StorageError
+
+
+def run(
+    source: str,
+    *,
+    send: Literal["vmc", "livelink"],
+    to: str,
+    head: Path | None,
+    find_hidden: bool,
+    mirror: bool,
+    presets: bool,
+    subject: str,
+    wait: float,
+    seconds: float | None,
+    log: Path | None,
+) -> None:
+    """Send the motion of a source until it ends or Ctrl-C. Lines about the session go to stderr.
+
+    Args:
+        source: see `live.source.parse_source`.
+        send: format.
+        to: receiver, HOST:PORT.
+        head: head model; None for the open head.
+        find_hidden: search for hidden landmarks.
+        mirror: exchange left and right.
+        presets: VRM's presets instead of ARKit's weights (``vmc``).
+        subject: name of the subject (``livelink``).
+        wait: seconds without a frame after which the session ends.
+        seconds: end after this time; None: no limit.
+        log: CSV file with a row for each frame.
+
+    Raises:
+        ConfigError: source or receiver cannot be understood, or the head model has no ARKit actions.
+        ClipError: the source cannot be opened, or is gone.
+        StorageError: the log cannot be written.
+    """
+    errors = Console(stderr=True, highlight=False)
+
+    def say(line: str) -> None:
+        errors.print(line, soft_wrap=True, markup=False)
+
+    where, (host, port) = parse_source(source), parse_receiver(to)
+    form: Format = VmcFormat(presets=presets) if send == "vmc" else LiveLinkFormat(subject)
+    figures = Figures()
+    with ExitStack() as stack:
+        sender = stack.enter_context(UdpSender(host, port))
+        asset = HeadAsset.load(head or open_head(say))
+        face = stack.enter_context(LiveFace(asset, find_hidden=find_hidden, mirror=mirror))
+        try:
+            file = None if log is None else stack.enter_context(log.open("w", newline="", encoding="utf-8"))
+        except OSError as error:
+            raise StorageError(f"--log {log}: cannot be written ({error.strerror})") from error
+        capture = stack.enter_context(Capture(where, wait_s=wait, say=say))
+        say(f"{source}: sending {send} to {to}; Ctrl-C ends")
+        stack.enter_context(_ended_by_sigterm())
+        try:
+            with suppress(KeyboardInterrupt):
+                run_session(capture, face, form, sender, figures, seconds=seconds, log=file, say=say)
+        finally:
+            say(figures.line())
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Treat SIGTERM as Ctrl-C, so that a session ends with its summary when a service manager stops it."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,78 @@
+"""Gaze of both eyes from the irises of one frame and the fitted head.
+
+An eyeball is a sphere of radius `RADIUS_M`; its centre lies `DEPTH_M` behind the middle between the corners of the eye.
+The iris is on the sphere where the line of sight leaves it. In a weak-perspective picture its offset from the centre,
+divided by the radius in pixels, gives two coordinates of the direction; the third follows from its length.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.face_mesh import LEFT_EYE, RIGHT_EYE
+from occlufacediff.head.landmark_basis import Array
+from occlufacediff.head.skinning import rotation_matrices
+from occlufacediff.live.head_fit import Pose
+
+Float = NDArray[np.float32]
+Mask = NDArray[np.bool_]
+
+#: Radius of the eyeball, and distance of its centre from the middle between the corners, metres.
+RADIUS_M, DEPTH_M = 0.012, 0.0085
+#: Corners of the subject's left and right eye, and the centres of their irises among the 478 points.
+CORNERS = ((263, 362), (33, 133))
+IRISES = (473, 468)
+EYES = (LEFT_EYE, RIGHT_EYE)
+#: Smallest opening of the lids, in widths of the eye, at which the iris is seen well enough.
+LEAST_OPENING = 0.12
+#: Upper and lower lid.
+_LIDS = ((386, 374), (159, 145))
+#: Largest angles, radians.
+_LARGEST = np.deg2rad([45.0, 35.0])
+
+
+class CausalGaze:
+    """Gaze, frame after frame; keeps the last one while an eye is closed or hidden."""
+
+    def __init__(self) -> None:
+        self._gaze = np.zeros((2, 2), np.float32)
+
+    @property
+    def last(self) -> Float:
+        """The last gaze (2, 2)."""
+        return self._gaze.copy()
+
+    def step(self, landmarks: Float, visible: Mask, pose: Pose) -> Float:
+        """Yaw and pitch (2, 2) of the subject's left and right eye, radians; see `export.arkit`.
+
+        Args:
+            landmarks: (478, 2) pixels of the picture.
+            visible: (468,) which landmarks are visible.
+            pose: the fitted head.
+        """
+        if len(landmarks) <= max(IRISES):
+            return self.last
+        turn = rotation_matrices(pose.global_pose[None])[0]
+        seen: list[Array] = []
+        for eye in range(2):
+            outer, inner = landmarks[list(CORNERS[eye])].astype(np.float64)
+            upper, lower = landmarks[list(_LIDS[eye])].astype(np.float64)
+            width = max(float(np.linalg.norm(outer - inner)), 1e-6)
+            opening = float(np.linalg.norm(upper - lower)) / width
+            if opening < LEAST_OPENING or not visible[list(EYES[eye])].mean() > 0.8:
+                continue
+            # The picture of the corners themselves is the origin, so that errors of the fit cancel.
+            depth = turn @ np.array([0.0, 0.0, DEPTH_M])
+            iris = (landmarks[IRISES[eye]] - (outer + inner) / 2) / pose.scale * np.array([1, -1])
+            across = (iris + depth[:2]) / RADIUS_M
+            length = float(np.linalg.norm(across))
+            across *= min(1.0, 0.95 / max(length, 1e-6))
+            direction = turn.T @ np.array([*across, np.sqrt(1 - across @ across)])
+            angles = np.array([np.arctan2(direction[0], direction[2]), np.arcsin(np.clip(direction[1], -1, 1))])
+            seen.append(np.clip(angles, -_LARGEST, _LARGEST))
+            self._gaze[eye] = seen[-1]
+        if len(seen) == 1:
+            # Eyes move together: the one that is not seen follows the other.
+            self._gaze[:] = seen[0]
+        return self.last
