@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -40,6 +40,10 @@ class Linear:
         if self.pose is not None:
             values += np.tensordot(jaw_turn.reshape(-1, 9), self.pose, axes=(1, -1))
         return values
+
+    def with_shape(self, shape: Array) -> Linear:
+        """The function of the other coefficients at a fixed shape (S,)."""
+        return Linear(self.base + self.shape @ shape, self.shape[..., :0], self.exp, self.pose)
 
     def rows(self, rows: NDArray[np.int64]) -> Linear:
         """The function for some of the points (first axis)."""
@@ -116,6 +120,11 @@ class LandmarkBasis:
         turn = rotation_matrices(jaw) - np.eye(3)
         points, levers = (part if rows is None else part.rows(rows) for part in (self.points, self.levers))
         return points.at(shape, exp, turn) + levers.at(shape, exp, turn) @ turn.transpose(0, 2, 1)
+
+    def with_shape(self, shape: Array) -> LandmarkBasis:
+        """The landmarks of one person: the identity (S,) is fixed, and S is 0."""
+        points, levers, root = (part.with_shape(shape) for part in (self.points, self.levers, self.root))
+        return replace(self, points=points, levers=levers, root=root, n_shape=0)
 
     @cached_property
     def place(self) -> NDArray[np.int64]:

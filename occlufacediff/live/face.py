@@ -9,6 +9,7 @@ from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
 
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
@@ -86,7 +87,11 @@ class LiveFace:
         self.cpu_s = {"detection": 0.0, "fit": 0.0, "weights": 0.0}
 
     def __enter__(self) -> Self:
-        """Load the networks."""
+        """Load the networks, and let each library use one thread: its products are small, and threads delay frames."""
+        import torch
+
+        self._threads, self._torch_threads = threadpool_limits(limits=1), torch.get_num_threads()
+        torch.set_num_threads(1)
         self._detector.__enter__()
         nothing = np.zeros((256, 256, 3), np.uint8)
         self._detector.detect(nothing)
@@ -101,6 +106,10 @@ class LiveFace:
             self._seeing.__exit__(kind, error, trace)
         self._identity.close()
         self._detector.__exit__(kind, error, trace)
+        import torch
+
+        self._threads.restore_original_limits()
+        torch.set_num_threads(self._torch_threads)
 
     @property
     def visibility_cpu_s(self) -> float:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
-from threadpoolctl import threadpool_limits
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.head.fit import LEAST_VISIBLE, PX, first_guess, fit_priors, landmark_weights
@@ -40,6 +39,8 @@ KNOWN = 0.5
 BLEND_S = 0.4
 #: Mean error in pixels of the crop above which the next frame starts anew.
 _LOST_PX = 12.0
+#: The identity's coefficients of a basis whose identity is fixed.
+_FIXED = np.zeros(0)
 
 
 def live_settings(settings: ReconstructionSettings) -> ReconstructionSettings:
@@ -93,7 +94,8 @@ class CausalFit:
         self._gap_s = np.inf
         self._shape = self._next_shape = np.zeros(basis.n_shape)
         nothing = np.zeros((1, len(basis.indices)))
-        self._problem = Problem(basis, np.zeros((1, len(basis.indices), 2)), nothing, self._priors, self._state[None])
+        person = basis.with_shape(self._shape)
+        self._problem = Problem(person, np.zeros((1, len(basis.indices), 2)), nothing, self._priors, self._state[None])
 
     @property
     def shape(self) -> Array:
@@ -123,18 +125,17 @@ class CausalFit:
         problem.targets = (np.where(seen[:, None], points, 0) * np.array([1, -1]) * self._unit)[None]
         problem.weights = (seen * self._weights)[None]
         steps = STEPS
-        with threadpool_limits(limits=1):
-            if self._box is None or self._gap_s > GAP_S:
-                state = first_guess(problem, self._shape, expected[None])
-                expected, steps = state[0].copy(), FIRST_STEPS
-            else:
-                self._move(expected, self._box, box)
-                state = expected[None].copy()
-            known = self._known(seen)
-            self._set_prior(expected, known, seconds)
-            for _ in range(steps):
-                state = problem.step_in_time(self._shape, state)
-            fitted = problem.project(self._shape, state)[0]
+        if self._box is None or self._gap_s > GAP_S:
+            state = first_guess(problem, _FIXED, expected[None])
+            expected, steps = state[0].copy(), FIRST_STEPS
+        else:
+            self._move(expected, self._box, box)
+            state = expected[None].copy()
+        known = self._known(seen)
+        self._set_prior(expected, known, seconds)
+        for _ in range(steps):
+            state = problem.step_in_time(_FIXED, state)
+        fitted = problem.project(_FIXED, state)[0]
         error = np.linalg.norm(fitted - problem.targets[0], axis=1)[seen].mean() / self._unit * PX
         if not np.isfinite(state).all() or error > _LOST_PX:
             self._gap_s = np.inf
@@ -182,6 +183,7 @@ class CausalFit:
             left = self._next_shape - self._shape
             close = np.abs(left).max() < 1e-3
             self._shape = self._next_shape if close else self._shape + left * min(1, 3 * seconds / BLEND_S)
+            self._problem.basis = self._basis.with_shape(self._shape)
 
     def _move(self, state: Array, before: Float, after: Float) -> None:
         """Change the camera of ``state`` from the crop ``before`` to the crop ``after``."""
