@@ -20,6 +20,10 @@ import numpy as np
 
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
+from occlufacediff.landmarks.detect import make_detector
+from occlufacediff.landmarks.normalise import crop_boxes, to_crop
+from occlufacediff.live.visibility import CausalVisibility
+from occlufacediff.media.frames import read_frames
 from occlufacediff.media.probe import probe
 from occlufacediff.prediction.observation import observe
 from occlufacediff.prediction.progress import no_progress
@@ -79,6 +83,22 @@ def clear_frames(rows: list[Row], regions: dict[str, np.ndarray]) -> tuple[int, 
     return sum(any(called[frame] for called in regions.values()) for frame in clear), len(clear)
 
 
+def seen_live(video: Path, finder: OcclusionFinder) -> np.ndarray:
+    """(T, 468) hidden landmarks as a live session finds them: from past frames, with a tracked face."""
+    settings, causal = LandmarkSettings(static=False, max_faces=1), CausalVisibility()
+    rows, hidden = [], np.zeros(468, bool)
+    with make_detector(settings) as detector:
+        for number, frame in enumerate(read_frames(video)):
+            faces = detector.detect(frame)
+            # A look ends before the next frame comes, so it holds from there on.
+            rows.append(hidden if len(faces) else np.ones(468, bool))
+            if len(faces) and finder.is_due(number):
+                box = crop_boxes(faces[0]).astype(np.float32)
+                hidden = causal.add(finder.look(frame, box, to_crop(faces[0][:468], box).astype(np.float32)))
+    finder.close()
+    return np.stack(rows)
+
+
 def ratio(part: int, whole: int) -> str:
     """A ratio as text; empty without a denominator."""
     return f"{part / whole:.3f}" if whole else ""
@@ -108,6 +128,7 @@ def main() -> None:
     parser.add_argument("--labels", type=Path, default=Path("tests/visibility/labels.csv"))
     parser.add_argument("--clips", nargs="*", help="only clips whose name contains one of these words")
     parser.add_argument("--save", type=Path, help="folder for hidden landmarks and probabilities of each clip (.npz)")
+    parser.add_argument("--live", action="store_true", help="as a live session finds it, without later frames")
     options = parser.parse_args()
     limit_threads()
     measured, parts, seconds, frames = {}, {}, 0.0, 0
@@ -119,21 +140,29 @@ def main() -> None:
             print(f"{clip}: not there, left out", file=sys.stderr)
             continue
         finder = TimedFinder()
-        seen = observe(
-            probe(video), landmarks=LandmarkSettings(), crop=CropSettings(), min_seconds=0.2, progress=no_progress,
-            finder=finder,
-        )  # fmt: skip
-        assert seen.seen is not None
-        # A frame without a face shows none of it.
-        hidden = seen.seen.hidden | ~seen.known
+        probability = None
+        if options.live:
+            hidden = seen_live(video, finder)
+        else:
+            seen = observe(
+                probe(video), landmarks=LandmarkSettings(), crop=CropSettings(), min_seconds=0.2, progress=no_progress,
+                finder=finder,
+            )  # fmt: skip
+            assert seen.seen is not None
+            # A frame without a face shows none of it.
+            hidden, probability = seen.seen.hidden | ~seen.known, seen.seen.probability
         regions = hidden_regions(hidden)
         measured[clip], parts[clip] = (count(rows, regions), clear_frames(rows, regions)), rows[0]["part"]
-        seconds, frames = seconds + finder.seconds, frames + seen.frames
-        print(f"{clip}: {1000 * finder.seconds / seen.frames:.1f} ms a frame", file=sys.stderr)
+        seconds, frames = seconds + finder.seconds, frames + len(hidden)
+        print(f"{clip}: {1000 * finder.seconds / len(hidden):.1f} ms a frame", file=sys.stderr)
         if options.save:
             options.save.mkdir(parents=True, exist_ok=True)
             name = clip.replace("/", "_")
-            np.savez(options.save / f"{name}.npz", hidden=hidden, probability=seen.seen.probability)
+            np.savez(
+                options.save / f"{name}.npz",
+                hidden=hidden,
+                **({} if probability is None else {"probability": probability}),
+            )
     for part in ("development", "test"):
         table(part, {clip: value for clip, value in measured.items() if parts[clip] == part})
     for word in ("hand_", "mask_", "microphone_", "clear_", "clips/"):

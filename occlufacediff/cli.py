@@ -284,6 +284,7 @@ def export(
 )
 @click.option("--seconds", type=click.FloatRange(min=0, min_open=True), help="End after this time; default: no limit.")
 @click.option("--log", type=click.Path(path_type=Path, dir_okay=False), help="CSV file with a row for each frame.")
+@click.option("--profile", is_flag=True, help="Print the processor time of each step.")
 def live(
     source: str,
     send: Any,
@@ -296,6 +297,7 @@ def live(
     wait: float,
     seconds: float | None,
     log: Path | None,
+    profile: bool,
 ) -> None:
     """Send the facial motion of SOURCE to another program, frame by frame.
 
@@ -316,6 +318,7 @@ def live(
         wait=wait,
         seconds=seconds,
         log=log,
+        profile=profile,
     )
 
 

@@ -37,6 +37,7 @@ def run(
     wait: float,
     seconds: float | None,
     log: Path | None,
+    profile: bool,
 ) -> None:
     """Send the motion of a source until it ends or Ctrl-C. Lines about the session go to stderr.
 
@@ -52,6 +53,7 @@ def run(
         wait: seconds without a frame after which the session ends.
         seconds: end after this time; None: no limit.
         log: CSV file with a row for each frame.
+        profile: also print the processor time per frame.
 
     Raises:
         ConfigError: source or receiver cannot be understood, or the head model has no ARKit actions.
@@ -73,7 +75,7 @@ def run(
         try:
             file = None if log is None else stack.enter_context(log.open("w", newline="", encoding="utf-8"))
         except OSError as error:
-            raise StorageError(f"--log {log}: cannot be written ({error.strerror})") from error
+            raise StorageError(f"--log {log}: cannot be written ({error.strerror}); choose another file") from error
         capture = stack.enter_context(Capture(where, wait_s=wait, say=say))
         say(f"{source}: sending {send} to {to}; Ctrl-C ends")
         stack.enter_context(_ended_by_sigterm())
@@ -82,6 +84,8 @@ def run(
                 run_session(capture, face, form, sender, figures, seconds=seconds, log=file, say=say)
         finally:
             say(figures.line())
+            if profile:
+                say(figures.profile())
 
 
 @contextmanager

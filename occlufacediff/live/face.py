@@ -163,4 +163,4 @@ class LiveFace:
         if identity is not None:
             self._fit.set_identity(identity)
         pose = self._fit.step(landmarks, ~hidden, box, seconds)
-        return pose, float(hidden.mean()), self._gaze.step(landmarks, ~hidden, pose)
+        return pose, float(hidden.mean()), self._gaze.step(landmarks, ~hidden, pose, seconds)

@@ -1,8 +1,10 @@
 """Gaze of both eyes from the irises of one frame and the fitted head.
 
-An eyeball is a sphere of radius `RADIUS_M`; its centre lies `DEPTH_M` behind the middle between the corners of the eye.
-The iris is on the sphere where the line of sight leaves it. In a weak-perspective picture its offset from the centre,
-divided by the radius in pixels, gives two coordinates of the direction; the third follows from its length.
+An eyeball is a sphere of radius `RADIUS_M`; its centre lies `DEPTH_M` behind the middle between the corners of the eye
+and `RAISE_M` above it. The iris is on the sphere where the line of sight leaves it. In a weak-perspective picture its
+offset from the centre, divided by the radius in pixels, gives two coordinates of the direction; the third follows from
+its length. Both eyes get the mean direction: the corners at the nose are farther from the iris than the outer ones, and
+this error has opposite signs in the two eyes.
 """
 
 from __future__ import annotations
@@ -20,6 +22,10 @@ Mask = NDArray[np.bool_]
 
 #: Radius of the eyeball, and distance of its centre from the middle between the corners, metres.
 RADIUS_M, DEPTH_M = 0.012, 0.0085
+#: Height of this centre above the corners, metres: four speakers who look at the camera then have a mean pitch of 0.
+RAISE_M = 0.0014
+#: Time constant of the smoothing, seconds.
+SMOOTH_S = 0.04
 #: Corners of the subject's left and right eye, and the centres of their irises among the 478 points.
 CORNERS = ((263, 362), (33, 133))
 IRISES = (473, 468)
@@ -33,23 +39,24 @@ _LARGEST = np.deg2rad([45.0, 35.0])
 
 
 class CausalGaze:
-    """Gaze, frame after frame; keeps the last one while an eye is closed or hidden."""
+    """Gaze, frame after frame; keeps the last one while both eyes are closed or hidden."""
 
     def __init__(self) -> None:
-        self._gaze = np.zeros((2, 2), np.float32)
+        self._gaze = np.zeros(2)
 
     @property
     def last(self) -> Float:
         """The last gaze (2, 2)."""
-        return self._gaze.copy()
+        return np.tile(self._gaze, (2, 1)).astype(np.float32)
 
-    def step(self, landmarks: Float, visible: Mask, pose: Pose) -> Float:
+    def step(self, landmarks: Float, visible: Mask, pose: Pose, seconds: float) -> Float:
         """Yaw and pitch (2, 2) of the subject's left and right eye, radians; see `export.arkit`.
 
         Args:
             landmarks: (478, 2) pixels of the picture.
             visible: (468,) which landmarks are visible.
             pose: the fitted head.
+            seconds: since the last frame.
         """
         if len(landmarks) <= max(IRISES):
             return self.last
@@ -63,16 +70,14 @@ class CausalGaze:
             if opening < LEAST_OPENING or not visible[list(EYES[eye])].mean() > 0.8:
                 continue
             # The picture of the corners themselves is the origin, so that errors of the fit cancel.
-            depth = turn @ np.array([0.0, 0.0, DEPTH_M])
+            centre = turn @ np.array([0.0, RAISE_M, -DEPTH_M])
             iris = (landmarks[IRISES[eye]] - (outer + inner) / 2) / pose.scale * np.array([1, -1])
-            across = (iris + depth[:2]) / RADIUS_M
+            across = (iris - centre[:2]) / RADIUS_M
             length = float(np.linalg.norm(across))
             across *= min(1.0, 0.95 / max(length, 1e-6))
             direction = turn.T @ np.array([*across, np.sqrt(1 - across @ across)])
             angles = np.array([np.arctan2(direction[0], direction[2]), np.arcsin(np.clip(direction[1], -1, 1))])
             seen.append(np.clip(angles, -_LARGEST, _LARGEST))
-            self._gaze[eye] = seen[-1]
-        if len(seen) == 1:
-            # Eyes move together: the one that is not seen follows the other.
-            self._gaze[:] = seen[0]
+        if seen:
+            self._gaze += (1 - np.exp(-seconds / SMOOTH_S)) * (np.mean(seen, axis=0) - self._gaze)
         return self.last

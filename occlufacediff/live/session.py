@@ -56,6 +56,13 @@ class Figures:
             text += f"; {self.refused} packets refused by the receiver, {self.failed} not sent"
         return text
 
+    def profile(self) -> str:
+        """Processor time per sent frame by part, in one line; MediaPipe and the decoder use threads of their own."""
+        count = max(len(self.latencies), 1)
+        parts = {**self.parts_s, "threads of MediaPipe and decoder": self.cpu_s - sum(self.parts_s.values())}
+        text = ", ".join(f"{name} {1000 * spent / count:.1f}" for name, spent in parts.items())
+        return f"processor time per frame {1000 * self.cpu_s / count:.1f} ms: {text}"
+
 
 def run_session(
     capture: Capture,

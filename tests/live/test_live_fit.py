@@ -16,7 +16,7 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
 from occlufacediff.landmarks.normalise import crop_boxes
-from occlufacediff.live.gaze import CORNERS, DEPTH_M, IRISES, RADIUS_M, CausalGaze
+from occlufacediff.live.gaze import CORNERS, DEPTH_M, IRISES, RADIUS_M, RAISE_M, CausalGaze
 from occlufacediff.live.head_fit import CausalFit, Pose, live_settings
 from occlufacediff.live.identity import LEARN_AT, IdentityLearner
 from occlufacediff.live.visibility import CausalVisibility
@@ -160,15 +160,15 @@ def test_gaze_is_relative_to_the_head(yaw: float, pitch: float, turn: tuple[floa
             landmarks[point] = scale * head.apply(middle + np.array([side * across, 0, 0]))[:2] * [1, -1] + 400
         for point, up in zip(((386, 374), (159, 145))[side < 0], (0.005, -0.005), strict=True):
             landmarks[point] = scale * head.apply(middle + np.array([0, up, 0]))[:2] * [1, -1] + 400
-        landmarks[iris] = scale * head.apply(middle + [0, 0, -DEPTH_M] + RADIUS_M * sight)[:2] * [1, -1] + 400
+        landmarks[iris] = scale * head.apply(middle + [0, RAISE_M, -DEPTH_M] + RADIUS_M * sight)[:2] * [1, -1] + 400
     none = np.zeros(3, np.float32)
     pose = Pose(np.zeros(N_EXP, np.float32), none, head.as_rotvec().astype(np.float32), scale, none[:2], 0.0)
     gaze = CausalGaze()
-    np.testing.assert_allclose(gaze.step(landmarks, ALL, pose), [[yaw, pitch]] * 2, atol=1e-3)
+    np.testing.assert_allclose(gaze.step(landmarks, ALL, pose, 10), [[yaw, pitch]] * 2, atol=1e-3)
     # Closed eyes keep the last gaze.
     for upper, lower in ((386, 374), (159, 145)):
         landmarks[upper] = landmarks[lower]
-    np.testing.assert_allclose(gaze.step(landmarks + 5, ALL, pose), [[yaw, pitch]] * 2, atol=1e-3)
+    np.testing.assert_allclose(gaze.step(landmarks + 5, ALL, pose, 10), [[yaw, pitch]] * 2, atol=1e-3)
 
 
 def look(hidden: np.ndarray, value: float) -> np.ndarray:
