@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from occlufacediff import __version__
-from occlufacediff.config.names import EXPORT_FORMATS
+from occlufacediff.config.names import EXPORT_FORMATS, SMOOTHING
 from occlufacediff.config.occlusion import KINDS_WITH_IMAGES, OCCLUSION_KINDS
 from occlufacediff.errors import OccluFaceError
 from occlufacediff.threads import limit_threads
@@ -84,6 +84,17 @@ class RateOption(click.ParamType):
             self.fail(f"{error.message.rstrip('.')}; needs a number of frames a second or 'video'.", param, ctx)
 
 
+def smoothing_option(command: Command) -> Command:
+    """Add the option ``--smoothing``."""
+    return click.option(
+        "--smoothing",
+        type=click.Choice(SMOOTHING),
+        default="light",
+        show_default=True,
+        help="Smoothing of exported motion, without lag; blinks and lip closures are kept.",
+    )(command)
+
+
 @main.command()
 @click.argument("videos", metavar="VIDEO...", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option(
@@ -145,6 +156,7 @@ class RateOption(click.ParamType):
     type=RateOption(),
     help="Frames a second of exported files; video: those of the video; default: 60 for livelink, else 25.",
 )
+@smoothing_option
 @click.option("--no-viewer", is_flag=True, help="Do not write viewer.html.")
 @click.option("--overwrite", is_flag=True, help="Replace results of another video with the same file name.")
 @click.option(
@@ -174,6 +186,7 @@ def predict(
     as_published: bool,
     export: tuple[str, ...],
     fps: Any,
+    smoothing: Any,
     no_viewer: bool,
     overwrite: bool,
     workers: int,
@@ -205,6 +218,7 @@ def predict(
         viewer=not no_viewer,
         export=export,
         fps=fps,
+        smoothing=smoothing,
         overwrite=overwrite,
         workers=workers,
         profile=profile,
@@ -235,13 +249,14 @@ def predict(
 @click.option(
     "--unbounded",
     is_flag=True,
-    help="Write the coefficients unchanged instead of fitting them to the range 0 to 1.",
+    help="Do not fit the coefficients to the range 0 to 1.",
 )
 @click.option(
     "--fps",
     type=RateOption(),
     help="Frames a second of the files; video: those of the video; default: 60 for livelink, else 25.",
 )
+@smoothing_option
 def export(
     motion: Path,
     formats: tuple[str, ...],
@@ -249,11 +264,12 @@ def export(
     head: Path | None,
     unbounded: bool,
     fps: Any,
+    smoothing: Any,
 ) -> None:
     """Write MOTION (a motion.npz of `predict`) for other programs."""
     from occlufacediff.commands.export import run
 
-    run(motion, formats, out=out, head=head, unbounded=unbounded, fps=fps)
+    run(motion, formats, out=out, head=head, unbounded=unbounded, fps=fps, smoothing=smoothing)
 
 
 @main.command()

@@ -8,9 +8,11 @@ from typing import Literal
 from rich.console import Console
 from rich.markup import escape
 
+from occlufacediff.config.prediction import Smoothing
 from occlufacediff.export.audio import AUDIO_SUFFIX, write_wav
 from occlufacediff.export.formats import export_formats, export_rate, in_range, write_export
 from occlufacediff.export.motion import head_digest_of, posed_motion, read_motion, video_rate_of
+from occlufacediff.export.smoothing import smoothed
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.media.audio import fit_to_frames, read_waveform
 from occlufacediff.media.probe import probe
@@ -27,6 +29,7 @@ def run(
     head: Path | None,
     unbounded: bool,
     fps: float | Literal["video"] | None = None,
+    smoothing: Smoothing = "off",
 ) -> None:
     """Write a motion in some formats, and the audio of the animation beside it as WAV. Paths go to stdout.
 
@@ -35,9 +38,10 @@ def run(
         formats: names of formats.
         out: folder of the files; None: that of ``motion``.
         head: head model; None: the one with the motion's digest in ``resources/heads``, else the open head.
-        unbounded: write the coefficients unchanged.
+        unbounded: do not fit the coefficients to the range 0 to 1.
         fps: frames a second of the files; ``video``: those of the video; None: each format's own rate, else that of
             the motion.
+        smoothing: strength of smoothing.
 
     Raises:
         ConfigError: a format is unknown, or the motion cannot be read.
@@ -52,7 +56,7 @@ def run(
         head = None if digest is None else head_with_digest(digest)
         head = head or open_head(lambda line: errors.print(line, soft_wrap=True, markup=False))
     asset = HeadAsset.load(head)
-    posed = posed_motion(motion, entries, asset)
+    posed = smoothed(posed_motion(motion, entries, asset), asset, smoothing)
     if not unbounded:
         posed, note = in_range(posed, asset)
         errors.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)

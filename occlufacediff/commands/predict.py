@@ -17,7 +17,7 @@ from occlufacediff.commands.model import find_model
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.config.load import check_settings
 from occlufacediff.config.occlusion import OcclusionSettings
-from occlufacediff.config.prediction import PredictionSettings
+from occlufacediff.config.prediction import PredictionSettings, Smoothing
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.device import pick_device
 from occlufacediff.errors import ConfigError
@@ -124,6 +124,7 @@ def run(
     viewer: bool,
     export: tuple[str, ...],
     fps: float | Literal["video"] | None,
+    smoothing: Smoothing,
     overwrite: bool,
     workers: int,
     profile: bool,
@@ -143,7 +144,7 @@ def run(
         sampling |= AS_PUBLISHED
     if steps is not None:
         sampling["steps"] = steps
-    sampling |= {"export": tuple(one.name for one in exports), "export_fps": fps}
+    sampling |= {"export": tuple(one.name for one in exports), "export_fps": fps, "export_smoothing": smoothing}
     settings = check_settings(PredictionSettings(occlusion=occlusion, **sampling), options=True)
     if occluder is not None:
         if occlusion != "none":

@@ -18,3 +18,5 @@ EXPORT_SUFFIXES = {
     "obj": ".obj.zip",
 }
 EXPORT_FORMATS = tuple(EXPORT_SUFFIXES)
+#: Strengths of the smoothing of exports.
+SMOOTHING = ("off", "light", "medium", "strong")

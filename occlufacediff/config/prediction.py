@@ -9,6 +9,8 @@ from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.config.constraints import DISTINCT, EvenPixels, GuidanceWeight, Limits, Section, SolverSteps
 from occlufacediff.config.occlusion import OcclusionKind, OcclusionSettings, demand_images
 
+#: As `config.names.SMOOTHING`.
+Smoothing = Literal["off", "light", "medium", "strong"]
 #: As `config.names.EXPORT_FORMATS`.
 ExportName = Literal["glb", "usd", "livelink", "audio2face", "vrma", "obj"]
 
@@ -59,6 +61,9 @@ class PredictionSettings(Section):
     export: Annotated[tuple[ExportName, ...], DISTINCT] = ()
     #: Frames a second of these files; ``video``: those of the video; null: 60 for ``livelink``, else 25.
     export_fps: Annotated[float, Limits(1, 240)] | Literal["video"] | None = None
+    #: Smoothing of the motion in these files; blinks and lip closures are kept. ``motion.npz`` and the animation are
+    #: never smoothed.
+    export_smoothing: Smoothing = "light"
 
     def __post_init__(self) -> None:
         demand_images("occlusion", [self.occlusion], self.region, "region")

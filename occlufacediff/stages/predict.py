@@ -19,6 +19,7 @@ from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.export.audio import AUDIO_SUFFIX, write_wav
 from occlufacediff.export.formats import export_formats, export_rate, in_range, write_export
+from occlufacediff.export.smoothing import smoothed
 from occlufacediff.files import written_aside
 from occlufacediff.prediction.pipeline import Prediction, Predictor
 from occlufacediff.prediction.progress import Progress, StepTimer, no_progress
@@ -168,7 +169,8 @@ def predict_video(
             if exported:
                 with timer.step("export"):
                     fps = export_rate(settings.export_fps, prediction.video_fps, video)
-                    motion, note = in_range(posed_motion_of(prediction, video.stem), predictor.head)
+                    given = posed_motion_of(prediction, video.stem)
+                    motion, note = in_range(smoothed(given, predictor.head, settings.export_smoothing), predictor.head)
                     for name, one in exported.items():
                         write_export(one, paths[name], motion, predictor.head, fps=fps)
                     if prediction.audio.has_track:

@@ -52,7 +52,8 @@ def write_motion(folder: Path, head: HeadAsset, **changes: Any) -> Path:
 
 
 def run(motion: Path, *options: str) -> tuple[int, str]:
-    arguments = ["export", str(motion), "--head", str(motion.parent.parent / "head.npz"), *options]
+    arguments = ["export", str(motion), "--head", str(motion.parent.parent / "head.npz")]
+    arguments += ["--smoothing", "off", *options]
     result = CliRunner().invoke(main, arguments)
     assert result.exception is None or isinstance(result.exception, SystemExit), result.output
     return result.exit_code, result.output
