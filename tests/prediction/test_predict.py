@@ -61,7 +61,7 @@ def test_motion_and_animation(talk: Path, folder: Path) -> None:
         assert set(shapes) == {
             "exp", "jaw", "global_pose", "cam", "shape", "lmk_2d", "lmk_mask", "lmk_probability", "crop_boxes",
             "n_faces", "confidence", "spread", "fit_exp", "fit_jaw", "expression_names", "head_name", "head_digest",
-            "fps", "notes", "source_name", "source_digest",
+            "fps", "video_fps", "notes", "source_name", "source_digest",
         }  # fmt: skip
         assert shapes["exp"] == shapes["fit_exp"] == (FRAMES, N_EXP)
         assert shapes["jaw"] == shapes["global_pose"] == shapes["cam"] == shapes["crop_boxes"] == (FRAMES, 3)
@@ -325,7 +325,7 @@ def test_an_occluder_image_occludes_and_is_shown(predict: Callable[..., tuple[in
         ("short.mp4", (), "lasts 0.48 s"),
         ("talk.mp4", ("--mask", "missing.png"), "no file or folder missing.png"),
         ("talk.mp4", ("--segmentation", "missing.tflite"), "visibility.model: there is no file missing.tflite"),
-        ("", (), "is a folder; give a video"),
+        ("models", (), "contains no video"),
         ("talk.mp4", ("--visible", "hand"), "--visible: got hand, which needs a segmentation model"),
         ("talk.mp4", ("--occluder", "missing.png"), "no file or folder missing.png"),
         ("talk.mp4", ("--checkpoint", "missing"), "train the networks with `make run`"),
