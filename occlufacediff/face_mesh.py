@@ -7,6 +7,7 @@ from collections.abc import Iterable
 #: Number of mesh points without and with the irises (468..472: the person's right iris, 473..477: the left one).
 MESH_POINTS = 468
 ALL_POINTS = 478
+RIGHT_IRIS, LEFT_IRIS = tuple(range(468, 473)), tuple(range(473, 478))
 
 #: Rings of the lips, from the person's right corner over the upper lip to the left corner and back over the lower.
 LIPS_OUTER = (61, 185, 40, 39, 37, 0, 267, 269, 270, 409, 291, 375, 321, 405, 314, 17, 84, 181, 91, 146)

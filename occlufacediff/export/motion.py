@@ -82,10 +82,14 @@ def posed_motion(path: Path, entries: dict[str, NDArray[np.generic]], head: Head
         "global_pose": (frames, 3),
         "shape": (head.n_shape,),
         "fps": (),
+        # Motions of earlier versions have none.
+        "gaze": (frames, 2, 2),
     }
     remedy = "give a motion.npz that `predict` wrote (docs/predict.md)"
     arrays: dict[str, Float] = {}
     for name, shape in needed.items():
+        if name not in entries and name == "gaze":
+            continue
         if name not in entries:
             raise ConfigError(f"motion {path}: has no entry {name!r}; {remedy}")
         if entries[name].shape != shape or entries[name].dtype.kind not in "fiu":

@@ -96,6 +96,7 @@ def smoothed(motion: PosedMotion, head: HeadAsset, strength: Smoothing) -> Posed
         exp=exp.astype(np.float32),
         jaw=_rotations(motion.jaw, cutoffs.mouth / fps, lips),
         global_pose=_rotations(motion.global_pose, cutoffs.head / fps, none),
+        gaze=None if motion.gaze is None else _smooth_gaze(motion.gaze, cutoffs.eyes / fps),
     )
 
 
@@ -126,6 +127,13 @@ def _minima(values: Array, depth: float, fps: float) -> Array:
     for place in places:
         kept = np.maximum(kept, np.exp(-0.5 * ((times - place) / (KEPT_S * fps)) ** 2))
     return kept
+
+
+def _smooth_gaze(gaze: NDArray[np.float32], cutoff: float) -> NDArray[np.float32]:
+    """Smooth angles (T, 2, 2); jumps of the gaze stay, see `REAL`."""
+    given, none = gaze.reshape(len(gaze), -1).astype(np.float64), np.zeros(len(gaze))
+    smooth = np.stack([smooth_channel(column, cutoff, none) for column in given.T], axis=1)
+    return smooth.reshape(gaze.shape).astype(np.float32)
 
 
 def _rotations(vectors: NDArray[np.float32], cutoff: float, kept: Array) -> NDArray[np.float32]:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.errors import ClipError
+from occlufacediff.face_mesh import LEFT_IRIS, RIGHT_IRIS
 from occlufacediff.landmarks.crop import crop_image
 from occlufacediff.landmarks.detect import Detector, make_detector, track_face
 from occlufacediff.landmarks.interpolate import fill_missing
@@ -45,6 +46,7 @@ class Observation:
         damaged: number of packets that could not be decoded.
         segmented: occluded pixels of each crop by the segmentation model; None without one.
         seen: visibility found by the occlusion network and the hand detector; None without them.
+        irises: (T, 2, 2) centres of the subject's left and right iris, crop coordinates; NaN where not detected.
     """
 
     lmk_2d: NDArray[np.float32]
@@ -54,6 +56,7 @@ class Observation:
     damaged: int = 0
     segmented: CropMasks | None = None
     seen: FoundVisibility | None = None
+    irises: NDArray[np.float32] | None = None
 
     @property
     def frames(self) -> int:
@@ -203,7 +206,16 @@ def observe(
         boxes=boxes.astype(np.float32),
         known=np.isfinite(face.landmarks[:, :MESH_POINTS]).all(axis=2),
         n_faces=face.n_faces,
+        irises=to_crop(_irises(face.landmarks), boxes).astype(np.float32),
         damaged=len(damaged),
         segmented=None if segmenting is None else segmenting.of_faces(face.face_index),
         seen=None if watching is None else watching.of_faces(face.face_index),
     )
+
+
+def _irises(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Centres (T, 2, 2) of the subject's left and right iris from landmarks (T, 478, 2)."""
+    centres: NDArray[np.float32] = np.stack(
+        [landmarks[:, iris].mean(axis=1) for iris in (LEFT_IRIS, RIGHT_IRIS)], axis=1
+    )
+    return centres

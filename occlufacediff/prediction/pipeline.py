@@ -45,6 +45,7 @@ from occlufacediff.occlusion.visibility_source import (
 )
 from occlufacediff.prediction.animation import AnimatedMotion, Workers, write_animation
 from occlufacediff.prediction.audio import Audio
+from occlufacediff.prediction.gaze import Gaze, find_gaze
 from occlufacediff.prediction.head_fit import HeadFit, fit_head
 from occlufacediff.prediction.hearing import Listening, hear_ahead, load_libraries
 from occlufacediff.prediction.motion import Motion, reconstruct_motion
@@ -78,6 +79,7 @@ class Prediction:
         fit: fit of the head model to visible landmarks.
         audio: audio of the video.
         motion: predicted motion, spread and confidence.
+        gaze: directions of the eyes.
         expression_names: names of the E expression coefficients.
         head_name: name of the head model.
         head_digest: digest of the head model, 64 hex digits.
@@ -92,6 +94,7 @@ class Prediction:
     fit: HeadFit
     audio: Audio
     motion: Motion
+    gaze: Gaze
     expression_names: tuple[str, ...]
     head_name: str
     head_digest: str
@@ -134,6 +137,8 @@ class Prediction:
             "lmk_probability": self.visibility.probability,
             "crop_boxes": self.observation.boxes,
             "n_faces": self.observation.n_faces,
+            "gaze": self.gaze.angles,
+            "gaze_visible": self.gaze.visible.astype(np.uint8),
             "confidence": self.confidence,
             "spread": self.motion.spread,
             "fit_exp": fit.exp,
@@ -309,6 +314,9 @@ class Predictor:
             fit=fit,
             audio=audio,
             motion=motion,
+            gaze=find_gaze(
+                self.head, self.basis, fit.result, observation.irises, observation.lmk_2d, visibility.lmk_mask
+            ),
             expression_names=self.head.expression_names,
             head_name=self.head.name,
             head_digest=self.head.digest,

@@ -26,6 +26,7 @@ def posed_motion_of(prediction: Prediction, name: str) -> PosedMotion:
         global_pose=fit.global_pose,
         shape=fit.shape,
         fps=prediction.fps,
+        gaze=prediction.gaze.angles,
     )
 
 

@@ -61,7 +61,7 @@ def test_motion_and_animation(talk: Path, folder: Path) -> None:
         assert set(shapes) == {
             "exp", "jaw", "global_pose", "cam", "shape", "lmk_2d", "lmk_mask", "lmk_probability", "crop_boxes",
             "n_faces", "confidence", "spread", "fit_exp", "fit_jaw", "expression_names", "head_name", "head_digest",
-            "fps", "video_fps", "notes", "source_name", "source_digest",
+            "fps", "video_fps", "gaze", "gaze_visible", "notes", "source_name", "source_digest",
         }  # fmt: skip
         assert shapes["exp"] == shapes["fit_exp"] == (FRAMES, N_EXP)
         assert shapes["jaw"] == shapes["global_pose"] == shapes["cam"] == shapes["crop_boxes"] == (FRAMES, 3)
