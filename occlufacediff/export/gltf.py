@@ -4,8 +4,8 @@ The head model in glTF's terms:
 
 - ``POSITION`` is the neutral head of the identity, each morph target a column of the expression basis (sparse), and the
   weights of the animation are the expression coefficients of the frames.
-- Two joints: ``head``, which rotates about the root, and its child ``jaw``. Other joints of the head model do not
-  move, so their skinning weights are added to those of ``head``.
+- Joints: ``head``, which rotates about the root, and its child ``jaw``; with a gaze also ``leftEye`` and ``rightEye``.
+  Other joints of the head model do not move, so their skinning weights are added to those of ``head``.
 - The joints of the head model depend on the expression. The animation therefore moves the joints too where they do, so
   that glTF's skinning gives the vertices of `head.skinning`.
 - Pose correctives of the jaw (FLAME) are nine more morph targets, whose weights are the entries of R - I.
@@ -26,7 +26,15 @@ from numpy.typing import NDArray
 from occlufacediff import __version__
 from occlufacediff.export.glb import TRIANGLES, VERTICES, GlbBuilder
 from occlufacediff.export.motion import PosedMotion
-from occlufacediff.export.rig import joint_motion, morph_basis, morph_names, morph_weights
+from occlufacediff.export.rig import (
+    joint_motion,
+    joint_names,
+    morph_basis,
+    morph_names,
+    morph_weights,
+    rest_joints,
+    skin_weights,
+)
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.rendering.mesh import SmoothNormals
 from occlufacediff.rendering.overlay import surface_colours
@@ -58,15 +66,15 @@ def head_glb(head: HeadAsset, scenes: Sequence[GltfScene], *, natural: bool = Tr
         scenes: one or more. The animations are numbered in the order of scenes and their motions.
         natural: use the colours of the head model, if it has any; else one colour, except for eyes and mouth.
     """
-    return _Writer(head, natural).build(scenes)
+    return _Writer(head, natural, joint_names(head, [one for scene in scenes for one in scene.motions])).build(scenes)
 
 
 class _Writer:
     """Builds the file; arrays that all heads share are added once."""
 
-    def __init__(self, head: HeadAsset, natural: bool) -> None:
+    def __init__(self, head: HeadAsset, natural: bool, joints: tuple[str, ...]) -> None:
         self.head = head
-        self.jaw = head.joint_names.index("jaw")
+        self.joints = joints
         self.builder = GlbBuilder(f"OccluFaceDiff {__version__}")
         self.document = self.builder.document
         self.document |= {
@@ -102,12 +110,11 @@ class _Writer:
         return self.builder
 
     def _skinning(self) -> dict[str, int]:
-        weight = self.head.weights[:, self.jaw]
-        joints = np.zeros((self.head.n_vertices, 4), dtype=np.uint8)
-        # Joints without weight must have the number 0.
-        joints[:, 1] = weight > 0
+        count = len(self.joints)
         weights = np.zeros((self.head.n_vertices, 4), dtype=np.float32)
-        weights[:, 0], weights[:, 1] = 1 - weight, weight
+        weights[:, :count] = skin_weights(self.head, count)
+        # Joints without weight must have the number 0.
+        joints = np.where(weights > 0, np.arange(4), 0).astype(np.uint8)
         return {
             "JOINTS_0": self.builder.array(joints, VERTICES),
             "WEIGHTS_0": self.builder.array(weights, VERTICES),
@@ -131,7 +138,7 @@ class _Writer:
         normals = self.normals(vertices)
         # A vertex without triangles has no normal, but glTF wants unit vectors.
         normals[~normals.any(axis=1)] = (0, 0, 1)
-        joints = head.J_regressor[[0, self.jaw]] @ vertices
+        joints = rest_joints(head, vertices, len(self.joints))
         weights = [self._weights(motion) for motion in scene.motions]
         lowest = np.minimum(0, np.min([values.min(axis=0) for values in weights], axis=0))
         number = len(self.document["meshes"])
@@ -158,13 +165,20 @@ class _Writer:
         nodes = len(self.document["nodes"])
         self.document["nodes"] += [
             {"name": f"{scene.name} mesh", "mesh": number, "skin": number},
-            {"name": f"{scene.name} head", "translation": joints[0].tolist(), "children": [nodes + 2]},
-            {"name": f"{scene.name} jaw", "translation": (joints[1] - joints[0]).tolist()},
+            {
+                "name": f"{scene.name} head",
+                "translation": joints[0].tolist(),
+                "children": [nodes + 1 + number for number in range(1, len(joints))],
+            },
+            *(
+                {"name": f"{scene.name} {name}", "translation": (joint - joints[0]).tolist()}
+                for name, joint in zip(self.joints[1:], joints[1:], strict=True)
+            ),
         ]
         self.document["skins"].append(
             {
                 "name": scene.name,
-                "joints": [nodes + 1, nodes + 2],
+                "joints": [nodes + 1 + number for number in range(len(joints))],
                 "skeleton": nodes + 1,
                 "inverseBindMatrices": self.builder.array(_inverse_translations(joints)),
             }

@@ -8,6 +8,7 @@ from pathlib import Path
 from occlufacediff.export.motion import PosedMotion
 from occlufacediff.files import written_aside
 from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.eyes import turn_eyes
 from occlufacediff.head.skinning import vertices_numpy
 
 #: Frames whose vertices are computed at once.
@@ -30,6 +31,8 @@ def write_obj_sequence(path: Path, motion: PosedMotion, head: HeadAsset) -> None
         for first in range(0, motion.frames, _BATCH):
             part = slice(first, first + _BATCH)
             posed = vertices_numpy(head, motion.shape, motion.exp[part], motion.global_pose[part], motion.jaw[part])
+            if motion.gaze is not None:
+                posed = turn_eyes(head, motion.shape, posed, motion.global_pose[part], motion.gaze[part])
             for number, vertices in enumerate(posed, start=first):
                 lines = "".join(f"v {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in vertices.tolist())
                 text = f"# frame {number} at {motion.fps:g} frames per second, metres\n{lines}{faces}"

@@ -1,4 +1,4 @@
-"""Motion as USD: a head with UsdSkel blend shapes and two joints, whose animation is sampled in each frame.
+"""Motion as USD: a head with UsdSkel blend shapes and joints, whose animation is sampled in each frame.
 
 Needs ``usd-core`` (the extra ``usd``). The frame is ours: metres, y up. Schemas: UsdSkel (skeletons, blend shapes).
 """
@@ -15,14 +15,20 @@ from numpy.typing import NDArray
 from occlufacediff import __version__
 from occlufacediff.errors import AssetError
 from occlufacediff.export.motion import PosedMotion
-from occlufacediff.export.rig import jaw_joint, joint_motion, morph_basis, morph_names, morph_weights
+from occlufacediff.export.rig import (
+    joint_motion,
+    joint_names,
+    morph_basis,
+    morph_names,
+    morph_weights,
+    rest_joints,
+    skin_weights,
+)
 from occlufacediff.files import written_aside
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.rendering.overlay import surface_colours
 
 Float = NDArray[np.float32]
-
-JOINTS = ("head", "head/jaw")
 
 
 def write_usd(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
@@ -57,14 +63,15 @@ def write_usd(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
         stage.SetDefaultPrim(root.GetPrim())
 
         vertices = (head.v_template + head.shapedirs @ motion.shape).astype(np.float32)
-        jaw = jaw_joint(head)
-        rest = (head.J_regressor[[0, jaw]] @ vertices).astype(np.float32)
+        first, *others = joint_names(head, [motion])
+        names_of_joints = Vt.TokenArray([first, *(f"{first}/{name}" for name in others)])
+        rest = rest_joints(head, vertices, 1 + len(others))
         skeleton = UsdSkel.Skeleton.Define(stage, "/Head/Skeleton")
-        skeleton.CreateJointsAttr(Vt.TokenArray(JOINTS))
+        skeleton.CreateJointsAttr(names_of_joints)
         at = [Gf.Matrix4d().SetTranslate(Gf.Vec3d(*map(float, joint))) for joint in rest]
-        from_parent = Gf.Matrix4d().SetTranslate(Gf.Vec3d(*map(float, rest[1] - rest[0])))
+        local = [Gf.Matrix4d().SetTranslate(Gf.Vec3d(*map(float, joint - rest[0]))) for joint in rest[1:]]
         skeleton.CreateBindTransformsAttr(Vt.Matrix4dArray(at))
-        skeleton.CreateRestTransformsAttr(Vt.Matrix4dArray([at[0], from_parent]))
+        skeleton.CreateRestTransformsAttr(Vt.Matrix4dArray([at[0], *local]))
 
         mesh = UsdGeom.Mesh.Define(stage, "/Head/Mesh")
         mesh.CreatePointsAttr(Vt.Vec3fArray.FromNumpy(vertices))
@@ -76,33 +83,33 @@ def write_usd(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
         colours = head.vertex_colors if head.vertex_colors is not None else surface_colours(head)
         shown = mesh.CreateDisplayColorPrimvar(UsdGeom.Tokens.vertex)
         shown.Set(Vt.Vec3fArray.FromNumpy(_linear(colours)))
-        _bind(UsdSkel, Vt, mesh, skeleton, head.weights[:, jaw])
+        _bind(UsdSkel, Vt, mesh, skeleton, skin_weights(head, len(rest)))
         names = _blend_shapes(UsdSkel, Vt, stage, mesh, head)
 
         animation = UsdSkel.Animation.Define(stage, "/Head/Skeleton/Animation")
         UsdSkel.BindingAPI.Apply(skeleton.GetPrim()).CreateAnimationSourceRel().SetTargets([animation.GetPath()])
-        animation.CreateJointsAttr(Vt.TokenArray(JOINTS))
+        animation.CreateJointsAttr(names_of_joints)
         animation.CreateBlendShapesAttr(Vt.TokenArray(names))
-        animation.CreateScalesAttr(Vt.Vec3hArray([Gf.Vec3h(1, 1, 1)] * len(JOINTS)))
+        animation.CreateScalesAttr(Vt.Vec3hArray([Gf.Vec3h(1, 1, 1)] * len(rest)))
         joints, weights = joint_motion(head, motion, rest), morph_weights(head, motion)
         values = animation.CreateBlendShapeWeightsAttr()
         turns, places = animation.CreateRotationsAttr(), animation.CreateTranslationsAttr()
         for frame in range(motion.frames):
             values.Set(Vt.FloatArray.FromNumpy(np.ascontiguousarray(weights[frame], np.float32)), frame)
             x, y, z, w = joints.rotations[:, frame].T.astype(float)
-            turns.Set(Vt.QuatfArray([Gf.Quatf(w[n], x[n], y[n], z[n]) for n in range(len(JOINTS))]), frame)
+            turns.Set(Vt.QuatfArray([Gf.Quatf(w[n], x[n], y[n], z[n]) for n in range(len(rest))]), frame)
             places.Set(Vt.Vec3fArray.FromNumpy(np.ascontiguousarray(joints.translations[:, frame])), frame)
         stage.GetRootLayer().Save()
 
 
-def _bind(UsdSkel: Any, Vt: Any, mesh: Any, skeleton: Any, jaw_weight: Float) -> None:
-    """Bind the mesh to the skeleton; weights of joints that do not move count for the head."""
+def _bind(UsdSkel: Any, Vt: Any, mesh: Any, skeleton: Any, weights: Float) -> None:
+    """Bind the mesh to the skeleton, by weights (V, J)."""
     binding = UsdSkel.BindingAPI.Apply(mesh.GetPrim())
     binding.CreateSkeletonRel().SetTargets([skeleton.GetPath()])
-    weights = np.stack([1 - jaw_weight, jaw_weight], axis=1).astype(np.float32)
-    numbers = np.tile(np.arange(2, dtype=np.int32), (len(weights), 1))
-    binding.CreateJointIndicesPrimvar(False, 2).Set(Vt.IntArray.FromNumpy(numbers.reshape(-1)))
-    binding.CreateJointWeightsPrimvar(False, 2).Set(Vt.FloatArray.FromNumpy(weights.reshape(-1)))
+    count = weights.shape[1]
+    numbers = np.tile(np.arange(count, dtype=np.int32), (len(weights), 1))
+    binding.CreateJointIndicesPrimvar(False, count).Set(Vt.IntArray.FromNumpy(numbers.reshape(-1)))
+    binding.CreateJointWeightsPrimvar(False, count).Set(Vt.FloatArray.FromNumpy(weights.reshape(-1)))
 
 
 def _blend_shapes(UsdSkel: Any, Vt: Any, stage: Any, mesh: Any, head: HeadAsset) -> list[str]:

@@ -20,6 +20,7 @@ from scipy.ndimage import median_filter
 
 from occlufacediff.face_mesh import LEFT_EYE, RIGHT_EYE
 from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.eyes import eyeballs
 from occlufacediff.head.fit import FitResult
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.skinning import project_numpy, rotation_matrices
@@ -29,10 +30,10 @@ Array = NDArray[np.float64]
 
 #: Radius of a human eyeball, and distance of the iris from the point about which the eye turns, metres.
 EYE_M, IRIS_M = 0.012, 0.0105
-#: The subject's left and right eye: region of the head model, corners, upper and lower eyelid, points.
+#: The subject's left and right eye: corners, upper and lower eyelid, all points.
 EYES = (
-    ("left_eyeball", (362, 263), (386, 374), LEFT_EYE),
-    ("right_eyeball", (33, 133), (159, 145), RIGHT_EYE),
+    ((362, 263), (386, 374), LEFT_EYE),
+    ((33, 133), (159, 145), RIGHT_EYE),
 )
 #: An eye whose eyelids are nearer to each other than this part of its width is closed.
 CLOSED = 0.12
@@ -91,12 +92,11 @@ def find_gaze(
     turn = rotation_matrices(fit.global_pose)
     vertices = head.v_template + head.shapedirs @ fit.shape
     root = head.J_regressor[0] @ vertices
-    for number, (region, corners, lids, points) in enumerate(EYES):
+    for number, (eye, (corners, lids, points)) in enumerate(zip(eyeballs(head, vertices), EYES, strict=False)):
         rows = basis.rows_of(corners)
-        if region not in head.regions or len(rows) < 2:
+        if len(rows) < len(corners):
             continue
-        centre, radius = _sphere(vertices[head.regions[region]])
-        arm = centre - root + np.array([0, 0, radius - eye_m])
+        arm = eye.centre - root + np.array([0, 0, eye.radius - eye_m])
         projected = project_numpy((turn @ arm + root)[:, None], fit.cam.astype(np.float64))[:, 0]
         away = (lmk_2d[:, corners] - fit.landmarks[:, rows]).mean(axis=1)
         size = min(frames, round(CORNERS_S * FPS)) | 1
@@ -119,15 +119,6 @@ def _open_and_seen(
     width, gap = (np.linalg.norm(lmk_2d[:, a] - lmk_2d[:, b], axis=1) for a, b in (corners, lids))
     seen: NDArray[np.bool_] = (lmk_mask[:, points] > 0).mean(axis=1) >= VISIBLE_PART
     return seen & (gap > CLOSED * width)
-
-
-def _sphere(points: NDArray[np.floating]) -> tuple[Array, float]:
-    """Centre (3,) and radius of the sphere nearest to points (N, 3), by linear least squares."""
-    given = np.asarray(points, dtype=np.float64)
-    system = np.concatenate([2 * given, np.ones((len(given), 1))], axis=1)
-    solved = np.linalg.lstsq(system, (given**2).sum(axis=1), rcond=None)[0]
-    centre: Array = solved[:3]
-    return centre, float(np.sqrt(solved[3] + centre @ centre))
 
 
 def _angles(offset: Array, turn: Array) -> Array:
