@@ -20,6 +20,9 @@ class LandmarkSettings(Section):
     detector: Literal["mediapipe", "face_alignment"] = "mediapipe"
     #: Detect each frame independently (true), or track from the previous frame (false; faster, may lag behind).
     static: bool = True
+    #: Search for faces that are small in the picture (40 to 190 of 1080 pixels) until the mesh finds a face in the
+    #: clip; ``mediapipe`` only.
+    small_faces: bool = True
     #: Maximum number of faces to detect per frame; the largest is tracked.
     max_faces: Annotated[int, Limits(1, 20)] = 3
     #: Minimum confidence of a detection, 0 to 1.

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.landmarks.native_output import filter_native_output
+from occlufacediff.landmarks.small_faces import SmallFaces
 from occlufacediff.landmarks.topology import ALL_POINTS
 
 #: Largest movement of a face between two detections, as a fraction of its box edge.
@@ -73,11 +74,16 @@ def make_detector(settings: LandmarkSettings) -> Detector:
 
 
 class MediaPipeDetector:
-    """MediaPipe's face mesh with refined lips, eyes and irises (478 points); the wheel contains its models."""
+    """MediaPipe's face mesh with refined lips, eyes and irises (478 points); the wheel contains its models.
+
+    In a clip in which the mesh has found no face yet, `SmallFaces` searches too, if the settings say so.
+    """
 
     def __init__(self, settings: LandmarkSettings) -> None:
         self._settings = settings
         self._mesh: Any = None
+        self._small: SmallFaces | None = None
+        self._mesh_found = False
 
     def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Detect the faces of a frame (H, W, 3) RGB: (n, 478, 2) float32 px."""
@@ -87,10 +93,18 @@ class MediaPipeDetector:
         result = self._mesh.process(frame)
         size = np.array([frame.shape[1], frame.shape[0]], np.float32)
         faces = [[(point.x, point.y) for point in face.landmark] for face in result.multi_face_landmarks or ()]
+        self._mesh_found |= bool(faces)
+        if not self._mesh_found and self._settings.small_faces:
+            if self._small is None:
+                self._small = SmallFaces(self._settings.max_faces, self._settings.min_confidence)
+            return self._small.detect(frame)
         return np.asarray(faces, np.float32).reshape(-1, ALL_POINTS, 2) * size
 
     def reset(self) -> None:
-        """Drop the tracking state; does nothing in static mode, which detects every frame independently."""
+        """Drop the state of earlier frames."""
+        self._mesh_found = False
+        if self._small is not None:
+            self._small.reset()
         if self._mesh is not None and not self._settings.static:
             self._mesh.reset()
 
@@ -103,6 +117,9 @@ class MediaPipeDetector:
         if self._mesh is not None:
             self._mesh.close()
             self._mesh = None
+        if self._small is not None:
+            self._small.close()
+            self._small = None
 
 
 def _face_mesh(settings: LandmarkSettings) -> Any:

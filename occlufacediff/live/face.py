@@ -76,7 +76,10 @@ class LiveFace:
                 "ARKit weights; use the open head"
             )
         self._head, self._mirror = head, mirror
-        self._detector = detector or make_detector(LandmarkSettings(static=False, max_faces=1))
+        self._detector = detector or make_detector(
+            # The search for small faces would delay frames without a face.
+            LandmarkSettings(static=False, max_faces=1, small_faces=False)
+        )
         self._seeing = VisibilityThread(OcclusionFinder()) if find_hidden else None
         basis, settings = LandmarkBasis.of(head), live_settings(ReconstructionSettings())
         self._fit = CausalFit(basis, settings)
