@@ -19,7 +19,7 @@ from occlufacediff.landmarks.topology import ALL_POINTS
 Image = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 
-#: Edge of a tile relative to the shorter edge of the picture: with a third, faces of 40 to 190 of 1080 pixels are found.
+#: Edge of a tile relative to the shorter edge of the picture. Faces of 40 to 190 of 1080 pixels are found.
 _TILE = 1 / 3
 #: Distance of neighbouring tiles relative to their edge: a face of a third of a tile is whole in one of them.
 _STRIDE = 2 / 3
