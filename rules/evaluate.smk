@@ -3,6 +3,40 @@ EVALUATION = f"{RUN}/evaluation"
 READER_FILES = reader_files(cfg.evaluation)
 
 
+rule paint_occluders:
+    input:
+        manifest=manifest_with(cfg.evaluation.split, use="evaluation"),
+        videos=f"{RESULTS}/video25/{{subject}}/index.csv",
+        clips=f"{RESULTS}/clips/{{subject}}.h5",
+        model=local(os.path.relpath(occlusion_weights())),
+        chunks=of_chunks(f"{EVALUATION}/painted/{{subject}}.h5", f"{EVALUATION}/painted/{{subject}}.csv"),
+    output:
+        painted=f"{EVALUATION}/painted/{{subject}}.h5",
+        index=f"{EVALUATION}/painted/{{subject}}.csv",
+    log:
+        f"{LOGS}/paint_occluders/{cfg.run.name}/{{subject}}.log",
+    benchmark:
+        f"{LOGS}/paint_occluders/{cfg.run.name}/{{subject}}.tsv"
+    threads: scoring_threads()
+    resources:
+        mem_mb=scaled_by_attempt(700, each=700),
+        runtime=240,
+    params:
+        settings=as_params(cfg.evaluation.of_painting()),
+        pictures=occluders_state(cfg.evaluation.occlusion, cfg.evaluation.painted),
+        landmarks=as_params(cfg.landmarks),
+        # Runs with other seeds are scored on the same occlusions.
+        seed=cfg.seed,
+        crop_scale=cfg.crop.scale,
+        code=fingerprint("occlufacediff.stages.paint_occluders"),
+    message:
+        "{wildcards.subject}: paint occluders into the videos and find them"
+    conda:
+        "../envs/occluders.yaml"
+    script:
+        "../scripts/paint_occluders.py"
+
+
 rule sample_motions:
     input:
         manifest=manifest_with(cfg.evaluation.split, use="evaluation"),
@@ -10,6 +44,8 @@ rule sample_motions:
         audio=f"{RESULTS}/audio/{{subject}}.h5",
         phones=f"{RESULTS}/phones/{{subject}}.h5" if evaluation_needs_phones(cfg, CHECKPOINTS) else [],
         coefficients=f"{RESULTS}/coefficients/{{subject}}.h5",
+        # Clips with painted occluders, for the kinds natural and natural_true.
+        painted=[f"{EVALUATION}/painted/{{subject}}.{end}" for end in ("h5", "csv") if cfg.evaluation.painted],
         head=HEAD,
         motion_prior=network(MODELS, "motion_prior"),
         denoiser=network(MODELS, "denoiser"),
@@ -93,6 +129,7 @@ rule write_evaluation_tables:
         manifest=manifest_with(cfg.evaluation.split, use="evaluation"),
         scores=expand(f"{EVALUATION}/scores/{{subject}}.csv", subject=SCORED),
         failures=expand(f"{EVALUATION}/failures/{{subject}}.csv", subject=SCORED),
+        painted=expand(f"{EVALUATION}/painted/{{subject}}.csv", subject=SCORED) if cfg.evaluation.painted else [],
         head=HEAD,
         # Their descriptions: what the networks were trained on.
         networks=[network(MODELS, name)[1] for name in NETWORKS],
@@ -108,6 +145,18 @@ rule write_evaluation_tables:
                 )
             }
             if cfg.evaluation.protocol == "published"
+            else {}
+        ),
+        **(
+            {
+                "visibility": report(
+                    f"{EVALUATION}/visibility.csv",
+                    caption="../report/visibility.rst",
+                    category="Results",
+                    labels={"table": "visibility found", "dataset": cfg.dataset, "run": cfg.run.name},
+                )
+            }
+            if cfg.evaluation.painted
             else {}
         ),
         metrics=report(
@@ -157,6 +206,16 @@ rule write_evaluation_tables:
 
 
 if cfg.chunks > 1:
+
+    use rule paint_occluders as paint_occluders_chunk with:
+        output:
+            **chunk_markers(
+                painted=f"{EVALUATION}/painted/{{subject}}.h5", index=f"{EVALUATION}/painted/{{subject}}.csv"
+            ),
+        log:
+            f"{LOGS}/paint_occluders_chunk/{cfg.run.name}/{{subject}}/{{chunk}}.log",
+        benchmark:
+            f"{LOGS}/paint_occluders_chunk/{cfg.run.name}/{{subject}}/{{chunk}}.tsv"
 
     use rule sample_motions as sample_motions_chunk with:
         output:

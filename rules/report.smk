@@ -9,6 +9,7 @@ rule make_report:
         paired=f"{RUN}/evaluation/paired.csv",
         by_group=f"{RUN}/evaluation/metrics_by_group.csv",
         published=f"{RUN}/evaluation/published_metrics.csv" if cfg.evaluation.protocol == "published" else [],
+        visibility=f"{RUN}/evaluation/visibility.csv" if cfg.evaluation.painted else [],
         clips=of_subjects(f"{RESULTS}/clips/{{subject}}.h5"),
         audio=of_subjects(f"{RESULTS}/audio/{{subject}}.h5"),
         coefficients=of_subjects(f"{RESULTS}/coefficients/{{subject}}.h5"),

@@ -30,6 +30,7 @@ with logged(snakemake):
             paired=Path(snakemake.input.paired),
             by_group=Path(snakemake.input.by_group),
             published=Path(snakemake.input.published) if snakemake.input.published else None,
+            visibility=Path(snakemake.input.visibility) if snakemake.input.visibility else None,
         ),
         [Path(path) for path in snakemake.input.networks],
         {Path(path).parent.name: Path(path) for path in snakemake.input.histories},

@@ -34,5 +34,6 @@ with logged(snakemake):
         device=snakemake.config["device"],
         crop_scale=snakemake.params.crop_scale,
         phones=Path(snakemake.input.phones) if snakemake.input.phones else None,
+        painted=tuple(Path(path) for path in snakemake.input.painted) or None,
         chunk=chunk,
     )

@@ -20,4 +20,5 @@ with logged(snakemake):
         dataset=snakemake.config["dataset"],
         settings=from_params(EvaluationSettings, snakemake.params.settings),
         occlusion_seed=snakemake.params.occlusion_seed,
+        painted=[Path(path) for path in snakemake.input.painted],
     )

@@ -16,7 +16,14 @@ from occlufacediff.config.constraints import (
     SolverSteps,
 )
 from occlufacediff.config.names import NAME
-from occlufacediff.config.occlusion import OcclusionKind, OcclusionSettings, demand_images
+from occlufacediff.config.occlusion import (
+    OCCLUDERS,
+    PAINTED_KINDS,
+    EvaluationKind,
+    Occluder,
+    OcclusionSettings,
+    demand_images,
+)
 from occlufacediff.config.readers import LipReadingSettings
 
 Method = Literal[
@@ -85,12 +92,14 @@ class EvaluationSettings(Section):
     #: Split to score.
     split: Literal["test", "validation", "train"] = "test"
     #: Occlusion kinds; each is one round over all clips.
-    occlusions: Annotated[tuple[OcclusionKind, ...], Limits(min_length=1), DISTINCT] = (
+    occlusions: Annotated[tuple[EvaluationKind, ...], Limits(min_length=1), DISTINCT] = (
         "none",
         "mouth",
         "upper",
         "random",
         "audio_driven",
+        "natural",
+        "natural_true",
     )
     #: Methods to score (docs/evaluation.md).
     methods: Annotated[tuple[Method, ...], Limits(min_length=1), DISTINCT] = (
@@ -110,6 +119,9 @@ class EvaluationSettings(Section):
     external: dict[Name, Annotated[str, Limits(min_length=1)]] = field(default_factory=dict)
     only: ClipFilter = field(default_factory=ClipFilter)
     occlusion: OcclusionSettings = field(default_factory=OcclusionSettings)
+    #: Occluders that ``natural`` and ``natural_true`` paint into the videos, one in each clip: ``hand``, ``mask``,
+    #: ``cup``, ``microphone``, ``phone``. Pictures of ``occlusion.occluders`` take their place.
+    natural_occluders: Annotated[tuple[Occluder, ...], Limits(min_length=1), DISTINCT] = OCCLUDERS
     #: Diffusion solver; null: ``ddim``.
     solver: Literal["dpmpp", "ddim"] | None = None
     #: Number of solver steps; null: 10, in the published protocol 100.
@@ -144,8 +156,20 @@ class EvaluationSettings(Section):
         defaults = EvaluationSettings()
         return replace(self, **{name: getattr(defaults, name) for name in SCORING_KEYS})
 
+    def of_painting(self) -> EvaluationSettings:
+        """The settings with defaults for all keys that do not change what is painted into the videos."""
+        kept = ("protocol", "split", "only", "max_clips", "occlusion", "natural_occluders")
+        return EvaluationSettings(**{name: getattr(self, name) for name in kept})
+
+    @property
+    def painted(self) -> tuple[EvaluationKind, ...]:
+        """Occlusion kinds whose occluders are painted into the videos."""
+        return tuple(kind for kind in self.occlusions if kind in PAINTED_KINDS)
+
     def __post_init__(self) -> None:
-        demand_images("occlusions", self.occlusions, self.occlusion, "occlusion")
+        # The evaluation draws occluders by itself where it has no pictures of objects.
+        given = [kind for kind in self.occlusions if kind not in PAINTED_KINDS]
+        demand_images("occlusions", given, self.occlusion, "occlusion")
         for name in self.checkpoints:
             if not NAME.fullmatch(name) or name in RESERVED:
                 taken = ", ".join(sorted(RESERVED))

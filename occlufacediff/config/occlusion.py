@@ -15,6 +15,15 @@ OcclusionKind = Literal[
     "natural",
 ]  # fmt: skip
 OCCLUSION_KINDS: tuple[str, ...] = get_args(OcclusionKind)
+#: Occlusion kinds of the evaluation.
+EvaluationKind = Literal[OcclusionKind, "natural_true"]
+EVALUATION_KINDS: tuple[str, ...] = get_args(EvaluationKind)
+#: Kinds for which the evaluation paints occluders into the videos; landmarks are those of the detector under them.
+#: Visibility is found by the program for ``natural``, and given for ``natural_true``.
+PAINTED_KINDS = ("natural", "natural_true")
+#: Occluders that the program paints by itself.
+Occluder = Literal["hand", "mask", "cup", "microphone", "phone"]
+OCCLUDERS: tuple[Occluder, ...] = get_args(Occluder)
 #: Kinds that need images, and the key of `OcclusionSettings` that names them.
 KINDS_WITH_IMAGES: dict[str, str] = {"picture": "pictures", "natural": "occluders"}
 
@@ -53,7 +62,7 @@ class OcclusionSettings(Section):
     pictures: Annotated[str, Limits(min_length=1)] | None = None
     #: Picture of an object for the kind ``natural``, or a folder of them: seed and clip choose one. RGBA of any size,
     #: cut out of its background. It enters the crop, rests over the mouth or another place of the face, and leaves.
-    #: Null: the kind ``natural`` is not available.
+    #: Null: the evaluation paints ``natural_occluders``; elsewhere the kind ``natural`` is not available.
     occluders: Annotated[str, Limits(min_length=1)] | None = None
 
     def __post_init__(self) -> None:

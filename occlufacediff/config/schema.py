@@ -127,6 +127,12 @@ class Config(Section):
                 f"visibility.source: got 'auto' together with landmarks.detector {self.landmarks.detector!r}, needs "
                 "'mediapipe': the network sees the whole face mesh"
             )
+        if self.evaluation.painted and self.landmarks.detector != "mediapipe":
+            raise ValueError(
+                f"evaluation.occlusions: got {self.evaluation.painted[0]!r} together with landmarks.detector "
+                f"{self.landmarks.detector!r}, needs 'mediapipe': visibility is found with the whole face mesh; leave "
+                "natural and natural_true out"
+            )
         if self.open_weights.denoiser.preset != "open":
             raise ValueError(
                 f"open_weights.denoiser.preset: got {self.open_weights.denoiser.preset!r}, needs 'open': landmark "

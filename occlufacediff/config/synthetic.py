@@ -5,7 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from occlufacediff.config.constraints import Count, CountOrZero, EvenPixels, Limits, NotNegative, RateFactor, Section
+from occlufacediff.config.constraints import (
+    DISTINCT,
+    Count,
+    CountOrZero,
+    EvenPixels,
+    Fraction,
+    Limits,
+    NotNegative,
+    RateFactor,
+    Section,
+)
+from occlufacediff.config.occlusion import Occluder
 
 #: Emotions of `occlufacediff.synthetic.behaviour`; `neutral` has one level, the others have three.
 KNOWN_EMOTIONS = ("neutral", "happy", "angry", "sad", "surprised", "disgusted", "fear", "contempt")
@@ -49,6 +60,11 @@ class SyntheticSettings(Section):
     noise_snr_db: float = 32.0
     #: Maximum reverberation of a clip, relative to the direct sound; 0: none.
     reverberation: NotNegative = 0.2
+    #: Occluders that are rendered before the faces: ``hand``, ``mask``, ``cup``, ``microphone``, ``phone``. Each
+    #: occluded clip has one of them; none: the faces are clear. The true visibility is in ``truth/<subject>.h5``.
+    occluders: Annotated[tuple[Occluder, ...], DISTINCT] = ()
+    #: Part of the clips that have an occluder, if there are ``occluders``.
+    occluded_clips: Fraction = 1.0
 
     def __post_init__(self) -> None:
         if self.min_seconds > self.max_seconds:

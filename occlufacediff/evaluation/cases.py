@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.datasets.clips import Clip
+from occlufacediff.evaluation.painted import PaintedClip
 from occlufacediff.head.fit import fit_clip, well_seen
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.landmarks.normalise import crop_boxes, from_crop, to_crop
@@ -53,6 +54,7 @@ class Case:
         seen: what methods receive of the face.
         audio: the clip's audio by its kind: ``log_mel``, ``speech`` or ``waveform``.
         phones: recognised in the audio; None: not read.
+        true: (T, 468) 1 where a landmark is visible in truth, if ``visible`` was found by the program; None: the same.
     """
 
     clip_id: str
@@ -62,10 +64,26 @@ class Case:
     seen: Seen
     audio: Mapping[str, Float] = field(default_factory=dict)
     phones: Phones | None = None
+    true: Float | None = None
+
+    @property
+    def scored(self) -> Float:
+        """(T, 468) landmarks that count as visible in scores: those that are visible in truth."""
+        return self.visible if self.true is None else self.true
 
 
-def make_case(clip_id: str, clip: Clip, kind: str, settings: EvaluationSettings, seed: int) -> Case:
+def make_case(
+    clip_id: str, clip: Clip, kind: str, settings: EvaluationSettings, seed: int, painted: PaintedClip | None = None
+) -> Case:
     """Occlude part of a clip. The random draw depends on the seed and the names of clip and occlusion kind only.
+
+    Args:
+        clip_id: ``<subject>/<clip>``.
+        clip: the clip.
+        kind: the occlusion kind.
+        settings: of the protocol.
+        seed: of the draw.
+        painted: the clip with a painted occluder, for the kinds `config.occlusion.PAINTED_KINDS`.
 
     Raises:
         ValueError: the clip has no landmarks.
@@ -73,6 +91,8 @@ def make_case(clip_id: str, clip: Clip, kind: str, settings: EvaluationSettings,
     """
     if clip.lmk_2d is None:
         raise ValueError(f"{clip_id}: got no landmarks, needs lmk_2d")
+    if painted is not None:
+        return _painted_case(clip_id, clip, kind, painted)
     rng = np.random.default_rng([seed, zlib.crc32(clip_id.encode()), zlib.crc32(kind.encode())])
     draw = published_occlusion if settings.protocol == "published" else occlude
     occlusion = draw(kind, clip.lmk_2d, rng, settings.occlusion)
@@ -82,9 +102,27 @@ def make_case(clip_id: str, clip: Clip, kind: str, settings: EvaluationSettings,
     return Case(clip_id, clip, occlusion, visible, Seen(clip.lmk_2d, clip.motion, clip.shape))
 
 
+def _painted_case(clip_id: str, clip: Clip, kind: str, painted: PaintedClip) -> Case:
+    """A clip with a painted occluder: landmarks and crops are those of the detector under it.
+
+    Landmarks that the detector never gives in the clear clip stay unknown.
+    """
+    assert clip.lmk_2d is not None  # make_case requires landmarks
+    if len(painted.true) != len(clip):
+        raise ValueError(f"{clip_id}: the painted clip has {len(painted.true)} frames, needs {len(clip)}")
+    occlusion = painted.occlusion(kind)
+    recorded = np.isfinite(clip.lmk_2d).all(axis=-1).astype(np.float32)
+    if clip.lmk_visible is not None:
+        recorded = recorded * clip.lmk_visible
+    seen = Seen(painted.lmk_2d, clip.motion, clip.shape, painted.boxes)
+    visible = painted.visible(kind) * recorded
+    return Case(clip_id, clip, occlusion, visible, seen, true=occlusion.lmk_mask(clip.lmk_2d) * recorded)
+
+
 def unknown_frames(case: Case) -> NDArray[np.bool_]:
-    """Frames (T,) in which something is occluded, or whose motion the recording does not show."""
-    return case.occlusion.frames if case.clip.known is None else case.occlusion.frames | ~case.clip.known
+    """Frames (T,) in which something is occluded, as methods know it, or whose motion the recording does not show."""
+    occluded = case.occlusion.frames if case.true is None else ~(case.visible > 0).all(axis=1)
+    return occluded if case.clip.known is None else occluded | ~case.clip.known
 
 
 def from_visible(
@@ -104,8 +142,9 @@ def from_visible(
         crop_scale: edge of a crop relative to the landmarks, as in the crop stage.
     """
     clip = case.clip
-    assert clip.lmk_2d is not None  # make_case requires landmarks
-    points = np.where(case.visible[..., None] > 0, clip.lmk_2d, np.float32(np.nan))
+    # Painted occluders have crops of their own.
+    boxes = boxes if case.seen.boxes is None else case.seen.boxes
+    points = np.where(case.visible[..., None] > 0, case.seen.lmk_2d, np.float32(np.nan))
     if not well_seen(basis, case.visible).any():
         nothing = Seen(np.full_like(points, np.nan), np.zeros_like(clip.motion), np.zeros_like(clip.shape))
         return replace(case, seen=nothing)

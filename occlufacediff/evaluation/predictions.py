@@ -1,8 +1,9 @@
 """Files of an evaluation's motions: occlusion of each clip, and its motion by each method.
 
 Layout: ``<kind>/occlusion/<subject>/<clip>`` with ``boxes`` (T, 4), ``frames`` (T,), ``lmk_mask`` (T, 468) and the
-attributes ``inverted`` and ``opaque``; for the kind ``picture`` also ``picture`` (224, 224, 4) RGBA, for the kind
-``natural`` ``object`` (H, W, 4) RGBA and its ``path`` (T, 4).
+attributes ``inverted`` and ``opaque``; for the kind ``picture`` also ``picture`` (224, 224, 4) RGBA, for the kinds
+``natural`` and ``natural_true`` ``object`` (H, W, 4) RGBA and its ``path`` (T, 4), and ``lmk_received`` (T, 468), the
+landmarks that methods took for visible. ``lmk_mask`` is the truth.
 ``<kind>/<method>/<subject>/<clip>`` with ``exp`` (T, E) and ``jaw`` (T, 3); for a method with several samples also
 ``sample_exp`` (S, T, E) and ``sample_jaw`` (S, T, 3).
 ``<kind>/fit/<subject>/<clip>`` with ``shape`` (S,), ``global_pose`` (T, 3) and ``cam`` (T, 3), if methods received a
@@ -79,12 +80,21 @@ def fit_of(file: h5py.File, kind: str, clip_id: str) -> tuple[Float, Float, Floa
     return None if group is None else (group["shape"][()], group["global_pose"][()], group["cam"][()])
 
 
-def write_occlusion(file: h5py.File, clip_id: str, occlusion: Occlusion, lmk_mask: Float) -> None:
-    """Add the occlusion of a clip and its visible landmarks ``lmk_mask`` (T, 468), 1 visible."""
+def write_occlusion(
+    file: h5py.File, clip_id: str, occlusion: Occlusion, lmk_mask: Float, received: Float | None = None
+) -> None:
+    """Add the occlusion of a clip and its visible landmarks ``lmk_mask`` (T, 468), 1 visible.
+
+    Args:
+        received: (T, 468) the landmarks that methods took for visible; None: the same.
+    """
     group = file.create_group(f"{occlusion.kind}/{OCCLUSION}/{clip_id}")
     group.create_dataset("boxes", data=occlusion.boxes.astype(np.int32))
     group.create_dataset("frames", data=occlusion.frames)
     group.create_dataset("lmk_mask", data=lmk_mask.astype(np.uint8), compression="gzip", compression_opts=4)
+    if received is not None:
+        data = received.astype(np.uint8)
+        group.create_dataset("lmk_received", data=data, compression="gzip", compression_opts=4)
     group.attrs["inverted"] = occlusion.inverted
     group.attrs["opaque"] = occlusion.opaque
     if occlusion.moving is not None:

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from occlufacediff.config.evaluation import EvaluationSettings
+from occlufacediff.config.occlusion import PAINTED_KINDS
 from occlufacediff.datasets.clips import Clips
 from occlufacediff.evaluation.cases import Case, make_case
 from occlufacediff.evaluation.failures import Failure, failure_to
 from occlufacediff.evaluation.methods import Made, Method
+from occlufacediff.evaluation.painted import PaintedClip
 from occlufacediff.models.windows import window_layout
 from occlufacediff.storage import as_clip_error
 
@@ -37,8 +39,10 @@ class Reconstruction:
 def batches(clips: Clips, settings: EvaluationSettings) -> list[list[int]]:
     """Consecutive clips whose windows under all occlusions are sampled together: at least ``batch_size`` windows.
 
-    Each batch has one clip at least, so its memory does not depend on the number of clips.
+    Each batch has one clip at least, so its memory does not depend on the number of clips. Kinds with painted
+    occluders are sampled apart (`reconstruct`) and do not count beside others, whose batches do not depend on them.
     """
+    together = len([kind for kind in settings.occlusions if kind not in PAINTED_KINDS]) or len(settings.occlusions)
     found: list[list[int]] = []
     windows = settings.batch_size
     for number in range(len(clips)):
@@ -47,7 +51,7 @@ def batches(clips: Clips, settings: EvaluationSettings) -> list[list[int]]:
             windows = 0
         found[-1].append(number)
         each = len(window_layout(max(1, clips.frames_of(number)), hop=settings.sampling.hop).starts)
-        windows += each * settings.samples * len(settings.occlusions)
+        windows += each * settings.samples * together
     return found
 
 
@@ -58,6 +62,7 @@ def reconstruct(
     settings: EvaluationSettings,
     occlusion_seed: int,
     given: Callable[[int], Callable[[Case], Case]] = lambda number: lambda case: case,
+    painted: Callable[[int], PaintedClip] | None = None,
 ) -> Reconstruction:
     """Occlude some clips by every kind of ``settings.occlusions`` and reconstruct them by every method.
 
@@ -73,6 +78,7 @@ def reconstruct(
         settings: of the protocol.
         occlusion_seed: of the occlusions.
         given: completes the cases of a clip, by its number: audio, phones, and the face as methods receive it.
+        painted: the clip with a painted occluder, by its number; needed for the kinds `PAINTED_KINDS`.
 
     Raises:
         OccluFaceError: an error that concerns more than one clip: storage, configuration, assets.
@@ -85,11 +91,15 @@ def reconstruct(
             clip, complete = clips[number], given(number)
             for kind in settings.occlusions:
                 with failure_to(failures, (kind,), clip_id):
-                    cases[kind, clip_id] = complete(make_case(clip_id, clip, kind, settings, occlusion_seed))
+                    there = painted(number) if painted is not None and kind in PAINTED_KINDS else None
+                    cases[kind, clip_id] = complete(make_case(clip_id, clip, kind, settings, occlusion_seed, there))
     made: dict[tuple[str, str, str], Made] = {}
-    for name, method in methods.items():
-        for case, one in _by_method(method, list(cases.values()), failures):
-            made[case.occlusion.kind, name, case.clip_id] = one
+    # Windows that are sampled together affect each other by rounding: painted ones must not change the others.
+    for apart in (False, True):
+        group = [case for (kind, _), case in cases.items() if (kind in PAINTED_KINDS) == apart]
+        for name, method in methods.items():
+            for case, one in _by_method(method, group, failures):
+                made[case.occlusion.kind, name, case.clip_id] = one
     first = {(failure.occlusion, failure.clip_id): failure for failure in reversed(failures)}
     return Reconstruction(
         {place: case for place, case in cases.items() if place not in first},

@@ -126,7 +126,7 @@ class _FaceSegmentation(_EveryFace[bytes]):
         return CropMasks(tuple(masks[face] if face >= 0 else None for masks, face in chosen))
 
 
-class _FaceWatching(_EveryFace[NDArray[np.float32]]):
+class FaceWatching(_EveryFace[NDArray[np.float32]]):
     """Looks for occlusions of every detected face."""
 
     def __init__(self, detector: Detector, finder: OcclusionFinder, scale: float) -> None:
@@ -188,7 +188,7 @@ def observe(
 
     detector = make_detector(landmarks)
     segmenting = None if segmentation is None else _FaceSegmentation(detector, segmentation, crop.scale)
-    watching = None if finder is None else _FaceWatching(detector, finder, crop.scale)
+    watching = None if finder is None else FaceWatching(detector, finder, crop.scale)
     with segmenting or watching or detector as active:
         face = track_face(frames(), active)
     count = len(face.landmarks)

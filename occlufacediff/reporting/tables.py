@@ -20,7 +20,7 @@ TEXT_COLUMNS = frozenset(
         *("subject", "clip", "emotion", "sentence_id", "text", "split", "status", "reason", "message"),
         *("method", "occlusion", "metric", "unit", "run", "seen_in_training"),
         *("interval_over", "protocol", "identity"),
-        *("source", "group", "grouped_by", "region", "span", "part", "against", "audio_kind"),
+        *("source", "group", "grouped_by", "region", "occluder", "span", "part", "against", "audio_kind"),
     )
 )
 #: Names of the methods of evaluation and benchmark, in the order of all tables and plots.
@@ -46,7 +46,7 @@ IDENTITY_NOTES = {
     "all": "Identity, head pose and crops come from the clip without occlusion (identity: all).",
     "visible": "Identity, head pose, crops and visible motion are estimated from what is visible (identity: visible).",
 }
-OCCLUSION_ORDER = ("none", "mouth", "upper", "random", "audio_driven")
+OCCLUSION_ORDER = ("none", "mouth", "upper", "random", "audio_driven", "natural", "natural_true")
 METRIC_NAMES = {
     "lve": "lip vertices (LVE)",
     "lve_hidden": "lip vertices, occluded frames",

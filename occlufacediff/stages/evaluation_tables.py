@@ -12,7 +12,7 @@ from pandas.api.types import union_categoricals
 
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.names import NETWORKS
-from occlufacediff.config.occlusion import OCCLUSION_KINDS
+from occlufacediff.config.occlusion import EVALUATION_KINDS
 from occlufacediff.errors import AssetError
 from occlufacediff.evaluation import aggregation
 from occlufacediff.evaluation.external import FOLDER, ExternalFolder
@@ -20,6 +20,7 @@ from occlufacediff.evaluation.metrics import TRUTH
 from occlufacediff.evaluation.published_figures import published_figures
 from occlufacediff.evaluation.rows import BY_CLIP_COLUMNS, failure_table, read_failures, scored_clips
 from occlufacediff.evaluation.training_overlap import SEEN, Seen, seen_in_training
+from occlufacediff.evaluation.visibility_counts import region_table
 from occlufacediff.files import written_aside
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.digest import head_attributes
@@ -28,7 +29,7 @@ from occlufacediff.occlusion.occluder_images import occluder_digests
 from occlufacediff.reporting import main_table
 from occlufacediff.reporting.published_tables import published_markdown
 from occlufacediff.reporting.tables import headline_metric
-from occlufacediff.workflow.shards import key
+from occlufacediff.workflow.shards import key, read_index, usable
 
 LOG = logging.getLogger(__name__)
 
@@ -50,6 +51,7 @@ class Tables:
         latex: the main result.
         published: figures of the published evaluation (`published_figures.COLUMNS`, ``sampling``, ``protocol``); None
             for another protocol.
+        visibility: visibility found under painted occluders (`visibility_counts.COLUMNS`); None without these.
     """
 
     metrics: Path
@@ -60,6 +62,7 @@ class Tables:
     markdown: Path
     latex: Path
     published: Path | None = None
+    visibility: Path | None = None
 
 
 def write_tables(
@@ -74,6 +77,7 @@ def write_tables(
     dataset: str,
     settings: EvaluationSettings,
     occlusion_seed: int,
+    painted: Sequence[Path] = (),
 ) -> None:
     """Join the scores of all subjects and write their means, differences and groups.
 
@@ -95,6 +99,7 @@ def write_tables(
         dataset: name of the data set, to compare it with the data that the networks were trained on.
         settings: of the protocol.
         occlusion_seed: of occlusions; it also seeds the bootstrap.
+        painted: indices of the clips with painted occluders, one per subject.
 
     Raises:
         AssetError: every clip failed, or a file is missing or damaged.
@@ -133,6 +138,9 @@ def write_tables(
         figures = published_figures(by_clip).assign(sampling=settings.sampling_note)
         written.append((tables.published, figures))
         texts = "\n" + published_markdown(figures)
+    if tables.visibility is not None:
+        found = region_table(row for path in painted for row in usable(read_index(path)))
+        written.append((tables.visibility, found))
     for path, table in written:
         with written_aside(path) as aside:
             table.assign(protocol=protocol).to_csv(aside, index=False, float_format=_NUMBERS, lineterminator="\n")
@@ -206,7 +214,7 @@ def _unmatched(settings: EvaluationSettings, clip_ids: Iterable[str]) -> pd.Data
     """A row for each folder of another system with files that belong to no clip: `rows.FAILURE_COLUMNS`."""
     known, lines = list(clip_ids), []
     for name, folder in settings.external.items():
-        message = ExternalFolder.open(name, Path(folder), OCCLUSION_KINDS).unmatched_message(known)
+        message = ExternalFolder.open(name, Path(folder), EVALUATION_KINDS).unmatched_message(known)
         if message:
             lines.append(("", "", FOLDER, name, "external_unmatched", message))
     return failure_table(lines)
@@ -228,4 +236,6 @@ def _protocol_digest(settings: EvaluationSettings, occlusion_seed: int, head: Pa
     pictures = occluder_digests(*images)
     occlusion = replace(settings.occlusion, pictures=None, occluders=None)
     attributes = head_attributes(HeadAsset.load(head))
-    return key(settings.split, settings.identity, occlusion, occlusion_seed, attributes, pictures)[:12]
+    # Settings of painted occluders belong to evaluations that have them.
+    painted = [settings.natural_occluders] if settings.painted else []
+    return key(settings.split, settings.identity, occlusion, occlusion_seed, attributes, pictures, *painted)[:12]

@@ -35,6 +35,7 @@ from occlufacediff.reporting.tables import (
 )
 from occlufacediff.reporting.templates import render
 from occlufacediff.reporting.videos import contact_sheet
+from occlufacediff.reporting.visibility_tables import NOTE, VISIBILITY_COLUMNS, visibility_tables
 
 BY_CLIP_COLUMNS = ("subject", "clip", "method", "occlusion", "metric", "value")
 MANIFEST_COLUMNS = ("subject", "clip", "emotion", "sentence_id", "split", "frames", "status", "reason")
@@ -71,6 +72,7 @@ class EvaluationFiles:
         paired: differences of methods on the same clips.
         by_group: means by emotion, level and subject.
         published: figures of the published evaluation; None for another protocol.
+        visibility: visibility found under painted occluders; None without such occlusions.
     """
 
     metrics: Path
@@ -80,6 +82,7 @@ class EvaluationFiles:
     paired: Path
     by_group: Path
     published: Path | None = None
+    visibility: Path | None = None
 
 
 def make_report(
@@ -120,6 +123,7 @@ def make_report(
     paired = read_table(evaluation.paired, tuple(PAIRED_COLUMNS))
     grouped = read_table(evaluation.by_group, tuple(GROUPED_COLUMNS))
     figures = None if evaluation.published is None else read_table(evaluation.published, PUBLISHED_COLUMNS)
+    found = None if evaluation.visibility is None else read_table(evaluation.visibility, VISIBILITY_COLUMNS)
     asset = HeadAsset.load(data.head)
     motions = sources.by_subject(evaluation.motions)
     for path in evaluation.motions:
@@ -174,6 +178,8 @@ def make_report(
         ],
         "published": [] if figures is None else published_tables(figures),
         "published_note": "" if figures is None else published_note(figures),
+        "visibility": [] if found is None else visibility_tables(found),
+        "visibility_note": NOTE,
         "lacking": lacking_table(failed).to_numpy().tolist(),
         "lacking_note": lacking_note(means),
         "test_failures": report_parts.test_failure_rows(failed),

@@ -18,6 +18,7 @@ from occlufacediff.errors import AssetError
 from occlufacediff.evaluation.cases import Case, from_visible
 from occlufacediff.evaluation.clip_list import TOO_SHORT
 from occlufacediff.evaluation.methods import BEFORE, Method, Network, audio_kinds, methods_of
+from occlufacediff.evaluation.painted import PaintedClip, PaintedClips
 from occlufacediff.evaluation.predictions import write_fit, write_motion, write_names, write_occlusion
 from occlufacediff.evaluation.protocol import Reconstruction, batches, reconstruct
 from occlufacediff.evaluation.rows import failure_row, failure_table, scored_clips
@@ -30,7 +31,16 @@ from occlufacediff.models.checkpoint import checkpoint_files, load_denoiser, loa
 from occlufacediff.occlusion.occluder_images import occluder_digests
 from occlufacediff.workflow.chunks import of_chunk
 from occlufacediff.workflow.fingerprint import fingerprint
-from occlufacediff.workflow.shards import FAILED, Row, key, part_path, parts_folder, remove_parts, run_shard
+from occlufacediff.workflow.shards import (
+    FAILED,
+    Row,
+    key,
+    part_path,
+    parts_folder,
+    read_index,
+    remove_parts,
+    run_shard,
+)
 
 
 @dataclass(frozen=True)
@@ -94,6 +104,7 @@ def sample_subject(
     device: str,
     crop_scale: float = CROP_SCALE,
     phones: Path | None = None,
+    painted: tuple[Path, Path] | None = None,
     chunk: str | None = None,
 ) -> None:
     """Write the occlusions and motions of a subject's clips (see `evaluation.predictions`), and those that failed.
@@ -121,6 +132,7 @@ def sample_subject(
         device: ``auto``, ``cpu`` or ``cuda``.
         crop_scale: edge of a crop relative to the landmarks, as in the crop stage; for ``identity: visible``.
         phones: recognised phones of the subject, if a denoiser reads speech features or a method needs phones.
+        painted: clips with painted occluders and their index (`stages.paint_occluders`), for the kinds that need them.
         chunk: of `workflow.chunks`: only the batches of that chunk are processed, and only their parts are written.
 
     Raises:
@@ -163,11 +175,13 @@ def sample_subject(
             [sha256(file) for file in (head, *checkpoints.files())],
             occluder_digests(settings.occlusion.pictures, settings.occlusions, settings.occlusion.occluders),
             store.digest(),
+            [sha256(file) for file in painted or ()],
             fingerprint("occlufacediff.stages.sample_motions"),
         )
+        occluded = _painted(store, painted) if settings.painted else None
 
         def write(name: str, part: Path) -> Row:
-            found = reconstruct(store, named[name], methods, settings, occlusion_seed, given)
+            found = reconstruct(store, named[name], methods, settings, occlusion_seed, given, occluded)
             return _write_batch(found, part)
 
         done = run_shard(of_chunk(list(named), chunk), write, parts, lambda name: made_from, title=f"{subject} batches")
@@ -214,11 +228,21 @@ def _given(
     return of_clip
 
 
+def _painted(store: ClipStore, files: tuple[Path, Path] | None) -> Callable[[int], PaintedClip]:
+    """The clips with painted occluders, by their number in the store."""
+    if files is None:
+        raise ValueError("painted: got None, needs the painted clips for the occlusions 'natural' and 'natural_true'")
+    reasons = {row["clip"]: (row["reason"], row["message"]) for row in read_index(files[1]) if row["status"] == FAILED}
+    clips = PaintedClips(files[0], reasons)
+    return lambda number: clips[store.rows[number][1]]
+
+
 def _write_batch(found: Reconstruction, part: Path) -> Row:
     """Write occlusions and motions of some clips; ``failures`` of the row are lines of the table."""
     with new_hdf5(part) as file:
         for case in found.cases.values():
-            write_occlusion(file, case.clip_id, case.occlusion, case.visible)
+            received = None if case.true is None else case.visible
+            write_occlusion(file, case.clip_id, case.occlusion, case.scored, received)
             if case.seen.pose is not None:
                 write_fit(file, case.occlusion.kind, case.clip_id, case.seen.shape, *case.seen.pose)
         for (kind, method, clip_id), made in found.made.items():

@@ -10,7 +10,7 @@ from pathlib import Path
 import h5py
 import pandas as pd
 
-from occlufacediff.config.occlusion import OCCLUSION_KINDS
+from occlufacediff.config.occlusion import EVALUATION_KINDS
 from occlufacediff.datasets.manifest_rows import SplitRows
 from occlufacediff.datasets.store import ClipStore
 from occlufacediff.errors import AssetError
@@ -81,7 +81,7 @@ def score_subject(
     with h5py.File(motions_h5, "r") as file:
         names = [clip_id.split("/", 1)[1] for clip_id in read_names(file)[0]]
     clip_ids = [f"{subject}/{name}" for name in names]
-    folders = [ExternalFolder.open(name, folder, OCCLUSION_KINDS) for name, folder in (external or {}).items()]
+    folders = [ExternalFolder.open(name, folder, EVALUATION_KINDS) for name, folder in (external or {}).items()]
     parts = parts_folder(scores_csv)
     done: list[Row] = []
     if names:

@@ -21,9 +21,11 @@ from occlufacediff.media.archives import write_tar
 from occlufacediff.media.encode import VideoWriter, write_audio
 from occlufacediff.synthetic.appearance import draw_appearance
 from occlufacediff.synthetic.clip import SyntheticClip, generate_clip
+from occlufacediff.synthetic.occluded import clip_occluder
 from occlufacediff.synthetic.plan import subject_clips
 from occlufacediff.synthetic.render import ClipRenderer, camera_path
 from occlufacediff.synthetic.speakers import make_speaker
+from occlufacediff.visibility.moving import skin_colour
 from occlufacediff.workflow.fingerprint import fingerprint
 from occlufacediff.workflow.shards import OK, key, part_path, parts_folder, remove_parts, run_shard
 
@@ -72,6 +74,8 @@ def synthesise_subject(
         truth_h5: output with one group per clip, float32: ``exp`` (T, E), ``jaw`` (T, 3), ``global_pose`` (T, 3),
             ``shape`` (S,) and ``cam_picture`` (T, 3), the camera ``[s, tx, ty]`` that projects to the full image in
             [-1, 1]. Attributes of a group: ``fps``, ``sentence``, ``sentence_id``; of the file: ``expression_names``.
+            With ``settings.occluders`` also ``lmk_visible`` (T, 468) uint8, 0 where the occluder covers a landmark, and
+            the attribute ``occluder``, which is empty for a clear clip.
         settings: size and content of the data set.
         seed: seed of all random draws.
         workers: number of processes; not used with a ``scheduler``.
@@ -131,8 +135,15 @@ def _make_clip(
     exp = expression_for(generated, asset)
     camera = camera_path(generated, renderer.appearance, seed)
     size = settings.picture_size
+    occluder, visible = None, None
+    if settings.occluders:
+        points = renderer.landmarks(generated, exp, camera)
+        first = next(renderer.frames(generated, exp, camera))
+        occluder = clip_occluder(clip.clip_id, points, skin_colour(first, points[0]), settings, seed)
+        covered = np.zeros(points.shape[:2], bool) if occluder is None else occluder.covers(points)
+        visible = (~covered).astype(np.uint8)
     with VideoWriter(part.with_suffix(".mp4"), FPS, (size, size), crf=settings.video_quality) as writer:
-        for frame in renderer.frames(generated, exp, camera):
+        for frame in renderer.frames(generated, exp, camera, occluder):
             writer.write(frame)
     write_audio(part.with_suffix(".m4a"), generated.waveform, generated.sample_rate, out_rate=SAMPLE_RATE)
     arrays = {
@@ -145,6 +156,9 @@ def _make_clip(
     with new_hdf5(part) as file:
         for item, values in arrays.items():
             file.create_dataset(item, data=values)
+        if visible is not None:
+            file.create_dataset("lmk_visible", data=visible)
+            file.attrs["occluder"] = "" if occluder is None else occluder.kind
         file.attrs["fps"] = FPS
         file.attrs["sentence"] = clip.text
         file.attrs["sentence_id"] = clip.sentence_id

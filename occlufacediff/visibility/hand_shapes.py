@@ -119,15 +119,20 @@ def posed_hand(hand: HandMesh, rng: np.random.Generator) -> NDArray[np.float64]:
 class HandRenderer:
     """Renders random hands in random views."""
 
-    def __init__(self, hand: HandMesh) -> None:
-        self._hand = hand
-        self._renderer = make_renderer(2 * SPRITE_PX, 2 * SPRITE_PX, hand.faces)
+    def __init__(self, hand: HandMesh, pixels: int = SPRITE_PX, scale: float = _SCALE) -> None:
+        """Create a renderer of pictures of ``pixels`` x ``pixels``, with ``scale`` pixels per decimetre."""
+        self._hand, self._pixels, self._scale = hand, pixels, scale
+        self._renderer = make_renderer(2 * pixels, 2 * pixels, hand.faces)
         self._normals = SmoothNormals(hand.faces, len(hand.vertices))
 
     def draw(self, rng: np.random.Generator) -> NDArray[np.uint8]:
         """One hand (144, 144, 2) uint8: shading in grey, and alpha. The fingers' roots are in the middle."""
+        return self.draw_arm(rng)[0]
+
+    def draw_arm(self, rng: np.random.Generator) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+        """One hand as in `draw`, and the direction (2,) in which the forearm leaves it; x right, y down."""
         points = posed_hand(self._hand, rng)
-        centre = points[self._hand.weights[:, self._hand.bones.index("finger3-1.R")] > 0.3].mean(axis=0)
+        centre = points[self._share("finger3-1.R") > 0.3].mean(axis=0)
         turned = (points - centre) @ Rotation.random(
             random_state=np.random.RandomState(rng.integers(2**31))
         ).as_matrix()
@@ -137,12 +142,21 @@ class HandRenderer:
         colours = np.full((len(points), 3), _GREY, np.uint8)
         lights = (Light(key, (strength, strength, strength)),)
         shaded = shade(colours, normals, lights, 1 - 0.8 * strength, 0.04)
-        screen = turned * [2 * _SCALE, -2 * _SCALE, 2 * _SCALE] + [SPRITE_PX, SPRITE_PX, 0]
+        edge, scale = self._pixels, 2 * self._scale
+        screen = turned * [scale, -scale, scale] + [edge, edge, 0]
         image = self._renderer.rgba(screen.astype(np.float32), shaded)
-        small = image.reshape(SPRITE_PX, 2, SPRITE_PX, 2, 4).astype(np.float32)
+        small = image.reshape(edge, 2, edge, 2, 4).astype(np.float32)
         alpha = small[..., 3].mean(axis=(1, 3))
         grey = (small[..., 0] * small[..., 3]).sum(axis=(1, 3)) / np.maximum(small[..., 3].sum(axis=(1, 3)), 1)
-        return np.stack([grey, alpha], axis=-1).round().astype(np.uint8)
+        elbow = turned[self._share(_FOREARM[0]) > 0.5].mean(axis=0)
+        away = elbow[:2] * [1, -1]
+        direction = np.asarray(away / max(float(np.linalg.norm(away)), 1e-6), np.float64)
+        return np.stack([grey, alpha], axis=-1).round().astype(np.uint8), direction
+
+    def _share(self, bone: str) -> NDArray[np.float64]:
+        """Skinning weights (V,) of a bone."""
+        share: NDArray[np.float64] = self._hand.weights[:, self._hand.bones.index(bone)]
+        return share
 
 
 def _index(bones: list[str], name: str) -> int:

@@ -1,4 +1,4 @@
-"""Random textures, shapes and colour changes, drawn at the size of the network's input."""
+"""Random textures, shapes and colour changes; drawn at the size of the network's input unless another is given."""
 
 from __future__ import annotations
 
@@ -14,62 +14,65 @@ Float = NDArray[Any]
 Picture = NDArray[Any]
 
 
-def noise(rng: np.random.Generator, coarseness: float, stretch: float = 1.0, channels: int = 1) -> Float:
-    """Smooth noise (112, 112[, channels]) of about unit spread; features span ``coarseness`` pixels.
+def noise(
+    rng: np.random.Generator, coarseness: float, stretch: float = 1.0, channels: int = 1, *, edge: int = INPUT_PX
+) -> Float:
+    """Smooth noise (edge, edge[, channels]) of about unit spread; features span ``coarseness`` pixels.
 
     Args:
         rng: random generator.
         coarseness: size of features across, pixels.
         stretch: size along the vertical, in multiples of ``coarseness``.
         channels: number of channels.
+        edge: width and height, pixels.
     """
-    rows = max(2, int(INPUT_PX / (coarseness * stretch)) + 1)
-    columns = max(2, int(INPUT_PX / coarseness) + 1)
+    rows = max(2, int(edge / (coarseness * stretch)) + 1)
+    columns = max(2, int(edge / coarseness) + 1)
     small = rng.standard_normal((rows, columns, channels)).astype(np.float32)
-    out: Float = cv2.resize(small, (INPUT_PX, INPUT_PX), interpolation=cv2.INTER_CUBIC)
+    out: Float = cv2.resize(small, (edge, edge), interpolation=cv2.INTER_CUBIC)
     return out
 
 
-def texture(rng: np.random.Generator) -> Picture:
-    """Random texture (112, 112, 3), 0 to 255: a plain colour, stripes, checks, blots, noise or rectangles."""
+def texture(rng: np.random.Generator, *, edge: int = INPUT_PX) -> Picture:
+    """Random texture (edge, edge, 3), 0 to 255: a plain colour, stripes, checks, blots, noise or rectangles."""
     base = rng.uniform(0, 255, 3).astype(np.float32)
     if rng.random() < 0.4:
         base[:] = base.mean() + rng.normal(0, 8, 3)
-    out = np.tile(base, (INPUT_PX, INPUT_PX, 1))
+    out = np.tile(base, (edge, edge, 1))
     other = rng.uniform(0, 255, 3).astype(np.float32)
     kind = rng.choice(
         ["plain", "stripes", "checks", "blots", "noise", "rectangles"], p=[0.35, 0.15, 0.1, 0.15, 0.15, 0.1]
     )
     if kind in ("stripes", "checks"):
         angle, period = rng.uniform(0, np.pi), rng.uniform(3, 24)
-        y, x = np.mgrid[0:INPUT_PX, 0:INPUT_PX].astype(np.float32)
+        y, x = np.mgrid[0:edge, 0:edge].astype(np.float32)
         wave = np.sin(2 * np.pi * (x * np.cos(angle) + y * np.sin(angle)) / period)
         if kind == "checks":
             wave = wave * np.sin(2 * np.pi * (-x * np.sin(angle) + y * np.cos(angle)) / period)
         share = np.clip(0.5 + rng.uniform(0.5, 4) * wave, 0, 1)[..., None]
         out = out + share * (other - out)
     elif kind == "blots":
-        share = np.clip(0.5 + 2 * noise(rng, rng.uniform(4, 25)), 0, 1)[..., None]
+        share = np.clip(0.5 + 2 * noise(rng, rng.uniform(4, 25), edge=edge), 0, 1)[..., None]
         out = out + share * (other - out)
     elif kind == "noise":
-        out = out + rng.uniform(5, 40) * noise(rng, rng.uniform(1.2, 8), rng.uniform(0.5, 3), 3)
+        out = out + rng.uniform(5, 40) * noise(rng, rng.uniform(1.2, 8), rng.uniform(0.5, 3), 3, edge=edge)
     elif kind == "rectangles":
         for _ in range(int(rng.integers(3, 12))):
-            low, high = np.sort(rng.integers(-20, INPUT_PX + 20, (2, 2)), axis=0)
+            low, high = np.sort(rng.integers(-20, edge + 20, (2, 2)), axis=0)
             cv2.rectangle(out, low.tolist(), high.tolist(), rng.uniform(0, 255, 3).tolist(), -1)
-    return np.clip(out * lighting(rng, rng.uniform(0, 0.5)), 0, 255)
+    return np.clip(out * lighting(rng, rng.uniform(0, 0.5), edge=edge), 0, 255)
 
 
-def lighting(rng: np.random.Generator, strength: float) -> Float:
-    """Smooth factor (112, 112, 1) around 1: a gradient in a random direction and slow noise."""
-    y, x = np.mgrid[-1 : 1 : INPUT_PX * 1j, -1 : 1 : INPUT_PX * 1j].astype(np.float32)
+def lighting(rng: np.random.Generator, strength: float, *, edge: int = INPUT_PX) -> Float:
+    """Smooth factor (edge, edge, 1) around 1: a gradient in a random direction and slow noise."""
+    y, x = np.mgrid[-1 : 1 : edge * 1j, -1 : 1 : edge * 1j].astype(np.float32)
     angle = rng.uniform(0, 2 * np.pi)
-    slope = np.cos(angle) * x + np.sin(angle) * y + 0.4 * noise(rng, 40)
+    slope = np.cos(angle) * x + np.sin(angle) * y + 0.4 * noise(rng, 40 * edge / INPUT_PX, edge=edge)
     return np.asarray(np.clip(1 + strength * slope, 0.1, 2.5)[..., None], np.float32)
 
 
-def blob(rng: np.random.Generator, centre: NDArray[Any], radius: float) -> Float:
-    """Alpha (112, 112) of a random smooth outline around ``centre``, pixels."""
+def blob(rng: np.random.Generator, centre: NDArray[Any], radius: float, *, edge: int = INPUT_PX) -> Float:
+    """Alpha (edge, edge) of a random smooth outline around ``centre``, pixels."""
     angles = np.linspace(0, 2 * np.pi, 24, endpoint=False)
     length = np.ones(24)
     for order in range(1, 5):
@@ -79,12 +82,12 @@ def blob(rng: np.random.Generator, centre: NDArray[Any], radius: float) -> Float
     turn = rng.uniform(0, np.pi)
     points = np.stack([np.cos(angles) * length, aspect * np.sin(angles) * length], axis=-1)
     matrix = np.array([[np.cos(turn), -np.sin(turn)], [np.sin(turn), np.cos(turn)]])
-    return polygon(points @ matrix.T + centre)
+    return polygon(points @ matrix.T + centre, edge=edge)
 
 
-def polygon(points: NDArray[Any]) -> Float:
-    """Alpha (112, 112) of a filled polygon (N, 2), pixels."""
-    out = np.zeros((INPUT_PX, INPUT_PX), np.uint8)
+def polygon(points: NDArray[Any], *, edge: int = INPUT_PX) -> Float:
+    """Alpha (edge, edge) of a filled polygon (N, 2), pixels."""
+    out = np.zeros((edge, edge), np.uint8)
     fixed = np.clip(np.round(points * 8), -30000, 30000).astype(np.int32)
     cv2.fillPoly(out, [fixed], (255,), cv2.LINE_AA, shift=3)
     return out.astype(np.float32) / 255

@@ -1,0 +1,34 @@
+"""Occluders of the synthetic data set: which clip has which, and where it moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from occlufacediff.config.occlusion import OcclusionSettings
+from occlufacediff.config.synthetic import SyntheticSettings
+from occlufacediff.occlusion.occlude import draw_span
+from occlufacediff.synthetic.seeding import rng_for
+from occlufacediff.visibility.moving import PaintedOccluder, draw_moving, face_motion
+
+
+def clip_occluder(
+    clip_id: str, points: NDArray[np.float32], skin: NDArray[Any], settings: SyntheticSettings, seed: int
+) -> PaintedOccluder | None:
+    """The occluder of a clip; None for a clear one. It depends on the arguments only.
+
+    Args:
+        clip_id: ``<subject>/<clip>``.
+        points: (T, 468, 2) true landmarks, pixels of the image.
+        skin: (3,) colour of the face's skin.
+        settings: ``occluders`` and ``occluded_clips``.
+        seed: of the data set.
+    """
+    rng = rng_for(seed, clip_id, "occluder")
+    if not settings.occluders or rng.random() >= settings.occluded_clips:
+        return None
+    kind = settings.occluders[int(rng.integers(len(settings.occluders)))]
+    span = draw_span(len(points), rng, OcclusionSettings())
+    return draw_moving(kind, face_motion(points), skin, span, rng)
