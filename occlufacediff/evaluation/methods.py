@@ -234,5 +234,8 @@ def sampled(
 
 
 def _fit_to_visible(basis: LandmarkBasis, case: Case, motion: Float, settings: ReconstructionSettings) -> Float:
-    seen = case.seen
-    return refine_motion(basis, motion, seen.lmk_2d, case.visible, seen.shape, settings=settings, boxes=seen.boxes)
+    """The last fit. Detected landmarks around a painted occluder are wrong: they do not move a hidden mouth."""
+    seen, painted = case.seen, case.true is not None
+    return refine_motion(
+        basis, motion, seen.lmk_2d, case.visible, seen.shape, settings=settings, boxes=seen.boxes, adapted=painted
+    )

@@ -36,8 +36,8 @@ def refine_motion(
         shape: (S,) identity.
         settings: settings of the fit.
         boxes: (T, 3) crop boxes, as in `fit_clip`.
-        adapted: the motion already passes into visible frames without a jump. Coefficients of the mouth then stay
-            unchanged in frames in which hardly any of the mouth is visible.
+        adapted: coefficients of the mouth stay unchanged in frames in which hardly any of the mouth is visible, because
+            the motion already passes into visible frames without a jump, or landmarks near the occluder are wrong.
 
     Returns:
         (T, E + 3) motion within the bounds of the fit. Occluded frames pass smoothly from their visible neighbours to

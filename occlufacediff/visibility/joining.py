@@ -16,7 +16,7 @@ from scipy.ndimage import median_filter
 from scipy.sparse.csgraph import connected_components
 from scipy.special import expit, logit
 
-from occlufacediff.face_mesh import MESH_POINTS
+from occlufacediff.face_mesh import LEFT_EYE, LIPS_INNER, MESH_POINTS, RIGHT_EYE
 from occlufacediff.landmarks.normalise import CROP_PX
 from occlufacediff.landmarks.topology import mesh_edges
 
@@ -148,6 +148,8 @@ def triangles() -> NDArray[np.intp]:
 def drawn(hidden: Mask, landmarks: NDArray[np.floating]) -> Mask:
     """Pixels (224, 224) of the crop that hidden landmarks (468,) cover: triangles with at least two hidden corners.
 
+    The mesh has no triangles inside lips and eyes; these are covered if half of their rim is.
+
     Args:
         hidden: (468,) True where hidden.
         landmarks: (468, 2) crop coordinates.
@@ -159,4 +161,7 @@ def drawn(hidden: Mask, landmarks: NDArray[np.floating]) -> Mask:
         fixed = np.round((np.asarray(landmarks, np.float64) + 1) * (CROP_PX / 2)).astype(np.int32)
         for triangle in chosen:
             cv2.fillConvexPoly(out, fixed[triangle], (1,))
+        for rim in (LIPS_INNER, LEFT_EYE, RIGHT_EYE):
+            if hidden[list(rim)].mean() >= 0.5:
+                cv2.fillPoly(out, [fixed[list(rim)]], (1,))
     return out.astype(np.bool_)
