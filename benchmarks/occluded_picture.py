@@ -59,8 +59,8 @@ def main() -> None:
     parser.add_argument("--head", type=Path, required=True, help="open head, made by the workflow")
     parser.add_argument("--out", type=Path, required=True, help="the picture")
     parser.add_argument("--occluder", choices=OCCLUDERS, default="hand")
-    parser.add_argument("--subject", default="W101", help="subject of the synthetic data set")
-    parser.add_argument("--clip", type=int, default=0, help="number of the subject's clip")
+    parser.add_argument("--subject", default="M102", help="subject of the synthetic data set")
+    parser.add_argument("--clip", type=int, default=5, help="number of the subject's clip")
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     with TemporaryDirectory() as folder:
