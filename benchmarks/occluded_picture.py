@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 from PIL import Image
 
-from occlufacediff.config.occlusion import OCCLUDERS
+from occlufacediff.config.occluders import OCCLUDERS
 from occlufacediff.config.synthetic import SyntheticSettings
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.media.encode import VideoWriter

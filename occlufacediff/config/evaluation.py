@@ -16,14 +16,8 @@ from occlufacediff.config.constraints import (
     SolverSteps,
 )
 from occlufacediff.config.names import NAME
-from occlufacediff.config.occlusion import (
-    OCCLUDERS,
-    PAINTED_KINDS,
-    EvaluationKind,
-    Occluder,
-    OcclusionSettings,
-    demand_images,
-)
+from occlufacediff.config.occluders import OCCLUDERS, Occluder
+from occlufacediff.config.occlusion import PAINTED_KINDS, EvaluationKind, OcclusionSettings, demand_images
 from occlufacediff.config.readers import LipReadingSettings
 
 Method = Literal[

@@ -21,9 +21,6 @@ EVALUATION_KINDS: tuple[str, ...] = get_args(EvaluationKind)
 #: Kinds for which the evaluation paints occluders into the videos; landmarks are those of the detector under them.
 #: Visibility is found by the program for ``natural``, and given for ``natural_true``.
 PAINTED_KINDS = ("natural", "natural_true")
-#: Occluders that the program paints by itself.
-Occluder = Literal["hand", "mask", "cup", "microphone", "phone"]
-OCCLUDERS: tuple[Occluder, ...] = get_args(Occluder)
 #: Kinds that need images, and the key of `OcclusionSettings` that names them.
 KINDS_WITH_IMAGES: dict[str, str] = {"picture": "pictures", "natural": "occluders"}
 

@@ -16,7 +16,7 @@ from occlufacediff.config.constraints import (
     RateFactor,
     Section,
 )
-from occlufacediff.config.occlusion import Occluder
+from occlufacediff.config.occluders import Occluder
 
 #: Emotions of `occlufacediff.synthetic.behaviour`; `neutral` has one level, the others have three.
 KNOWN_EMOTIONS = ("neutral", "happy", "angry", "sad", "surprised", "disgusted", "fear", "contempt")

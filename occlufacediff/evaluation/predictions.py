@@ -23,8 +23,8 @@ from numpy.typing import NDArray
 from occlufacediff.errors import AssetError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.digest import require_head
-from occlufacediff.occlusion.moving_picture import MovingPicture
-from occlufacediff.occlusion.occlude import OPAQUE, Occlusion
+from occlufacediff.occlusion.moving_picture import OPAQUE, MovingPicture
+from occlufacediff.occlusion.occlude import Occlusion
 
 Float = NDArray[np.float32]
 

@@ -11,6 +11,9 @@ from occlufacediff.landmarks.normalise import CROP_PX
 
 Floats = NDArray[np.float64]
 
+#: Smallest alpha value of an occluder image that occludes.
+OPAQUE = 128
+
 #: Share of the span in which the occluder enters, and in which it leaves.
 _ENTRY = 0.2
 #: Largest sway around the resting place, in pixels of the crop, and largest turn, in radians.

@@ -12,14 +12,12 @@ from occlufacediff.face_mesh import MESH_POINTS
 from occlufacediff.landmarks.normalise import CROP_PX
 from occlufacediff.landmarks.visibility import to_pixels
 from occlufacediff.occlusion.kinds import KINDS, Region
-from occlufacediff.occlusion.moving_picture import MovingPicture, draw_path
+from occlufacediff.occlusion.moving_picture import OPAQUE, MovingPicture, draw_path
 from occlufacediff.occlusion.regions import missing_to_nan
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
 
-#: Smallest alpha value of an occluder image that occludes.
-OPAQUE = 128
 #: A box without pixels; boxes include both ends.
 EMPTY_BOX = (0, 0, -1, -1)
 #: Boxes are clipped to this range of crop coordinates, far outside the crop.

@@ -13,7 +13,7 @@ from occlufacediff.errors import ConfigError
 from occlufacediff.files import sha256
 from occlufacediff.landmarks.normalise import CROP_PX
 from occlufacediff.occlusion.image_files import image_files
-from occlufacediff.occlusion.occlude import OPAQUE
+from occlufacediff.occlusion.moving_picture import OPAQUE
 
 #: Image formats with transparency.
 SUFFIXES = {".png", ".webp", ".tif", ".tiff"}

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.landmarks import topology
-from occlufacediff.occlusion.occlude import OPAQUE
+from occlufacediff.occlusion.moving_picture import OPAQUE
 from occlufacediff.rendering import panel_drawing
 from occlufacediff.rendering.overlay import MeshOverlay
 

@@ -7,11 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from occlufacediff.config.occlusion import OcclusionSettings
 from occlufacediff.config.synthetic import SyntheticSettings
-from occlufacediff.occlusion.occlude import draw_span
 from occlufacediff.synthetic.seeding import rng_for
 from occlufacediff.visibility.moving import PaintedOccluder, draw_moving, face_motion
+
+#: Shortest part of a clip during which an occluder is there, and frames before and after it.
+_SHORTEST, _EDGE = 0.6, 8
 
 
 def clip_occluder(
@@ -30,5 +31,14 @@ def clip_occluder(
     if not settings.occluders or rng.random() >= settings.occluded_clips:
         return None
     kind = settings.occluders[int(rng.integers(len(settings.occluders)))]
-    span = draw_span(len(points), rng, OcclusionSettings())
-    return draw_moving(kind, face_motion(points), skin, span, rng)
+    return draw_moving(kind, face_motion(points), skin, _span(len(points), rng), rng)
+
+
+def _span(frames: int, rng: np.random.Generator) -> tuple[int, int]:
+    """First frame of an occlusion and the frame after its last; it leaves some frames clear at both ends."""
+    shortest, longest = int(np.ceil(_SHORTEST * frames)), frames - 2 * _EDGE
+    if longest < shortest:
+        return 0, frames
+    length = int(rng.integers(shortest, longest + 1))
+    start = int(rng.integers(_EDGE, frames - _EDGE - length + 1))
+    return start, start + length

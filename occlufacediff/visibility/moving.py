@@ -17,8 +17,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from occlufacediff.face_mesh import LEFT_EYE, LIPS, NOSE, RIGHT_EYE
 from occlufacediff.landmarks.normalise import CROP_PX, crop_boxes
-from occlufacediff.occlusion.moving_picture import MovingPicture
-from occlufacediff.occlusion.occlude import OPAQUE
+from occlufacediff.occlusion.moving_picture import OPAQUE, MovingPicture
 from occlufacediff.visibility.hand_shapes import HandRenderer, load_hand
 from occlufacediff.visibility.occluders import Occluder, face_mask, held_object, shaded_hand
 
@@ -88,7 +87,7 @@ class PaintedOccluder:
     """An occluder in T frames of a video.
 
     Attributes:
-        kind: one of `config.occlusion.OCCLUDERS`, or ``picture`` for a picture of the user.
+        kind: one of `config.occluders.OCCLUDERS`, or ``picture`` for a picture of the user.
         moving: picture and path, in pixels of the video.
         frames: (T,) True where it is painted.
     """
@@ -158,7 +157,7 @@ def draw_moving(
     give equal results.
 
     Args:
-        kind: one of `config.occlusion.OCCLUDERS`; anything else needs a picture.
+        kind: one of `config.occluders.OCCLUDERS`; anything else needs a picture.
         motion: of the head.
         skin: (3,) colour of the face's skin, 0 to 255; hands are similar.
         span: first frame and frame after the last of the occlusion.

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from occlufacediff.config.occlusion import OCCLUDERS
+from occlufacediff.config.occluders import OCCLUDERS
 from occlufacediff.face_mesh import LIPS
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import landmarks_numpy
