@@ -12,6 +12,7 @@ with logged(snakemake):
     from occlufacediff.workflow.chunks import subject_file
 
     chunk = snakemake.wildcards.get("chunk")
+    painted = [Path(path) for path in snakemake.input.painted]
     sample_subject(
         snakemake.wildcards.subject,
         Path(snakemake.input.manifest),
@@ -34,6 +35,6 @@ with logged(snakemake):
         device=snakemake.config["device"],
         crop_scale=snakemake.params.crop_scale,
         phones=Path(snakemake.input.phones) if snakemake.input.phones else None,
-        painted=tuple(Path(path) for path in snakemake.input.painted) or None,
+        painted=(painted[0], painted[1]) if painted else None,
         chunk=chunk,
     )
