@@ -226,14 +226,14 @@ def _hand(skin: Float, rng: np.random.Generator) -> tuple[Picture, Float, float]
     if rng.random() < 0.5:
         sprite, forearm = sprite[:, ::-1], forearm * [-1.0, 1.0]
     drawn = shaded_hand(rng, np.ascontiguousarray(sprite, np.float32), skin)
-    pivot: Float = np.asarray(_CANVAS_PX / 2 + rng.normal(0, 18, 2), np.float64)
+    pivot = np.asarray(_CANVAS_PX / 2 + rng.normal(0, 18, 2), np.float64)
     return _with_shadow(drawn, rng), pivot, float(np.arctan2(forearm[1], forearm[0]))
 
 
 def _object(kind: str, motion: FaceMotion, skin: Float, rng: np.random.Generator) -> tuple[Picture, Float, float]:
     """A held object: RGBA, the pixel over which it rests, and pixels of the video per pixel."""
     size = 2 * 1.4 * motion.height / _CANVAS_PX
-    pivot: Float = np.array([0.5, 0.4]) * _CANVAS_PX
+    pivot = np.array([0.5 * _CANVAS_PX, 0.4 * _CANVAS_PX], np.float64)
     lips = motion.mean[list(LIPS)].mean(axis=0)
     drawn = held_object(rng, (motion.mean - lips) / size + pivot, skin, pivot, kind, _CANVAS_PX)
     return _with_shadow(drawn, rng), pivot, size
