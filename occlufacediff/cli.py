@@ -286,6 +286,13 @@ def export(
     show_default=True,
     help="auto: the program finds what is hidden; none: nothing is hidden.",
 )
+@click.option(
+    "--look-ahead",
+    type=click.FloatRange(min=0, max=2),
+    default=0.0,
+    show_default=True,
+    help="Hidden parts follow the speech of SOURCE this many seconds later; 0: they approach their average.",
+)
 @click.option("--mirror", is_flag=True, help="Exchange left and right, as in a mirror.")
 @click.option(
     "--presets", is_flag=True, help="vmc: send VRM's presets for vowels and blinks instead of ARKit's weights."
@@ -307,6 +314,7 @@ def live(
     to: str,
     head: Path | None,
     visibility: str,
+    look_ahead: float,
     mirror: bool,
     presets: bool,
     subject: str,
@@ -328,6 +336,7 @@ def live(
         to=to,
         head=head,
         find_hidden=visibility == "auto",
+        look_ahead=look_ahead,
         mirror=mirror,
         presets=presets,
         subject=subject,

@@ -11,6 +11,7 @@ from typing import Literal
 
 from rich.console import Console
 
+from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.live.capture import Capture
 from occlufacediff.live.face import LiveFace
@@ -19,6 +20,7 @@ from occlufacediff.live.message import Format
 from occlufacediff.live.sender import UdpSender, parse_receiver
 from occlufacediff.live.session import Figures, run_session
 from occlufacediff.live.source import parse_source
+from occlufacediff.live.speech import SpeechThread
 from occlufacediff.live.vmc import VmcFormat
 from occlufacediff.stages.open_head import open_head
 from occlufacediff.storage import StorageError
@@ -31,6 +33,7 @@ def run(
     to: str,
     head: Path | None,
     find_hidden: bool,
+    look_ahead: float,
     mirror: bool,
     presets: bool,
     subject: str,
@@ -47,6 +50,7 @@ def run(
         to: receiver, HOST:PORT.
         head: head model; None for the open head.
         find_hidden: search for hidden landmarks.
+        look_ahead: seconds by which the motion of hidden parts follows the audio; 0: they do not use the audio.
         mirror: exchange left and right.
         presets: VRM's presets instead of ARKit's weights (``vmc``).
         subject: name of the subject (``livelink``).
@@ -67,16 +71,24 @@ def run(
 
     where, (host, port) = parse_source(source), parse_receiver(to)
     form: Format = VmcFormat(presets=presets) if send == "vmc" else LiveLinkFormat(subject)
+    if look_ahead > 0 and where.kind == "camera":
+        raise ConfigError(
+            f"--look-ahead {look_ahead:g}: {source} gives no audio, which the motion of hidden parts would follow; "
+            "leave the option out, or give a stream with audio"
+        )
     figures = Figures()
     with ExitStack() as stack:
         sender = stack.enter_context(UdpSender(host, port))
         asset = HeadAsset.load(head or open_head(say))
-        face = stack.enter_context(LiveFace(asset, find_hidden=find_hidden, mirror=mirror))
+        speech = None if look_ahead == 0 else SpeechThread(asset.expression_names, look_ahead)
+        face = stack.enter_context(LiveFace(asset, find_hidden=find_hidden, mirror=mirror, speech=speech))
+        if speech is not None:
+            stack.enter_context(speech)
         try:
             file = None if log is None else stack.enter_context(log.open("w", newline="", encoding="utf-8"))
         except OSError as error:
             raise StorageError(f"--log {log}: cannot be written ({error.strerror}); choose another file") from error
-        capture = stack.enter_context(Capture(where, wait_s=wait, say=say))
+        capture = stack.enter_context(Capture(where, wait_s=wait, say=say, hear=None if speech is None else speech.hear))
         say(f"{source}: sending {send} to {to}; Ctrl-C ends")
         stack.enter_context(_ended_by_sigterm())
         try:
@@ -84,6 +96,8 @@ def run(
                 run_session(capture, face, form, sender, figures, seconds=seconds, log=file, say=say)
         finally:
             say(figures.line())
+            if speech is not None:
+                figures.parts_s["speech"] = speech.cpu_s
             if profile:
                 say(figures.profile())
 

@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from occlufacediff.errors import ClipError, OccluFaceError
-from occlufacediff.live.source import Picture, SourceAddress, Wait, ends, pictures
+from occlufacediff.live.source import Hear, Picture, SourceAddress, Wait, ends, pictures
 
 #: Seconds between two attempts to open a lost source.
 _RETRY_S = 0.5
@@ -41,6 +41,7 @@ class Capture:
         wait_s: seconds without a frame after which a camera or stream counts as gone. Until then it is opened again
             and again.
         say: gets one line when frames stop and one when they return.
+        hear: gets the audio, if the source has any.
 
     Attributes:
         captured: number of frames so far.
@@ -48,8 +49,15 @@ class Capture:
         cpu_s: processor time of the thread, seconds, without that of the decoder's own threads.
     """
 
-    def __init__(self, source: SourceAddress, *, wait_s: float, say: Callable[[str], object] = lambda line: None):
-        self._source, self._wait_s, self._say = source, wait_s, say
+    def __init__(
+        self,
+        source: SourceAddress,
+        *,
+        wait_s: float,
+        say: Callable[[str], object] = lambda line: None,
+        hear: Hear | None = None,
+    ) -> None:
+        self._source, self._wait_s, self._say, self._hear = source, wait_s, say, hear
         self._changed = threading.Condition()
         self._stop = threading.Event()
         self._newest: Captured | None = None
@@ -129,7 +137,7 @@ class Capture:
                 self._changed.notify_all()
 
     def _read(self, wait: Wait) -> None:
-        for timed in pictures(self._source, wait):
+        for timed in pictures(self._source, wait, self._hear):
             with self._changed:
                 self.dropped += self._newest is not None
                 self._newest = Captured(self.captured, timed.picture, timed.time)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
@@ -23,9 +23,10 @@ from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.landmarks.detect import Detector, make_detector
 from occlufacediff.landmarks.normalise import crop_boxes, to_crop
 from occlufacediff.live.gaze import CausalGaze
-from occlufacediff.live.head_fit import CausalFit, Pose, live_settings
+from occlufacediff.live.head_fit import KNOWN, CausalFit, Pose, live_settings
 from occlufacediff.live.identity import IdentityLearner
 from occlufacediff.live.source import Picture
+from occlufacediff.live.speech import SpeechThread
 from occlufacediff.live.visibility import VisibilityThread
 from occlufacediff.media.rates import FPS
 from occlufacediff.visibility.finder import OcclusionFinder
@@ -34,6 +35,8 @@ Float = NDArray[np.float32]
 
 #: Longest step of the fit, seconds: what lies longer back says nothing about this frame.
 _LONGEST_S = 1.0
+#: Time constant with which the motion of speech appears and disappears, seconds.
+FADE_S = 0.08
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +63,7 @@ class LiveFace:
         head: head model whose coefficients are ARKit actions.
         find_hidden: search for hidden landmarks; otherwise all count as visible.
         mirror: exchange left and right.
+        speech: motion of hidden coefficients by speech, added to their average; None for none.
         detector: finds the face; None for MediaPipe's face mesh, which tracks it from frame to frame.
 
     Raises:
@@ -68,7 +72,13 @@ class LiveFace:
     """
 
     def __init__(
-        self, head: HeadAsset, *, find_hidden: bool = True, mirror: bool = False, detector: Detector | None = None
+        self,
+        head: HeadAsset,
+        *,
+        find_hidden: bool = True,
+        mirror: bool = False,
+        speech: SpeechThread | None = None,
+        detector: Detector | None = None,
     ) -> None:
         if not has_actions(head):
             raise ConfigError(
@@ -85,6 +95,8 @@ class LiveFace:
         self._fit = CausalFit(basis, settings)
         self._identity = IdentityLearner(basis, settings)
         self._gaze = CausalGaze()
+        self._speech = speech
+        self._hidden = np.zeros(basis.n_exp + 3, np.float32)
         self._last: float | None = None
         #: Processor time of this thread by part, seconds; MediaPipe's own threads are not in it.
         self.cpu_s = {"detection": 0.0, "fit": 0.0, "weights": 0.0}
@@ -133,6 +145,7 @@ class LiveFace:
         found = time.thread_time()
         if len(faces):
             pose, hidden, gaze = self._fitted(picture, faces[0], seconds)
+            pose = self._spoken(pose, captured, seconds)
         else:
             pose, hidden, gaze = self._fit.coast(seconds), 0.0, self._gaze.last
         fitted = time.thread_time()
@@ -167,3 +180,14 @@ class LiveFace:
             self._fit.set_identity(identity)
         pose = self._fit.step(landmarks, ~hidden, box, seconds)
         return pose, float(hidden.mean()), self._gaze.step(landmarks, ~hidden, pose, seconds)
+
+    def _spoken(self, pose: Pose, captured: float, seconds: float) -> Pose:
+        """The pose with the motion of speech in coefficients that are hidden."""
+        if self._speech is None:
+            return pose
+        self._hidden += (1 - np.exp(-seconds / FADE_S)) * ((pose.known < KNOWN) - self._hidden)
+        added = self._hidden * self._speech.motion(captured)
+        exp = np.clip(pose.exp + added[:-3], 0, 1).astype(np.float32)
+        jaw = (pose.jaw + added[-3:]).astype(np.float32)
+        jaw[0] = max(jaw[0], 0)
+        return replace(pose, exp=exp, jaw=jaw)

@@ -58,6 +58,7 @@ class Pose:
         scale: length of a metre in pixels of the picture.
         offset: (2,) place of the head model's origin in the picture, pixels, y down.
         error_px: mean distance to the visible landmarks, pixels of the crop; NaN without landmarks.
+        known: (E + 3,) share of the movement of each coefficient's landmarks that is visible; the last 3 are the jaw's.
     """
 
     exp: Float
@@ -66,6 +67,7 @@ class Pose:
     scale: float
     offset: Float
     error_px: float
+    known: Float
 
 
 class CausalFit:
@@ -142,14 +144,14 @@ class CausalFit:
             return self.coast(seconds)
         self._state, self._box, self._gap_s = state[0], np.asarray(box, np.float32), 0.0
         self._learn(known, seconds)
-        return self._pose(float(error))
+        return self._pose(float(error), known)
 
     def coast(self, seconds: float) -> Pose:
         """The next frame without landmarks: the face approaches the average motion, the head stays."""
         self._blend(seconds)
         self._state = self._predicted(seconds)
         self._gap_s += seconds
-        return self._pose(float("nan"))
+        return self._pose(float("nan"), np.zeros_like(self._average))
 
     def _predicted(self, seconds: float) -> Array:
         state, face = self._state.copy(), slice(0, len(self._average))
@@ -194,7 +196,7 @@ class CausalFit:
         state[at.place] = place * np.array([1, -1]) * self._unit
         state[at.scale] += np.log(old / new)
 
-    def _pose(self, error_px: float) -> Pose:
+    def _pose(self, error_px: float, known: Array) -> Pose:
         at, state = self._at, self._state
         box = self._box if self._box is not None else np.array([0, 0, 1], np.float32)
         pixels = float(box[2]) / ((CROP_PX - 1) / CROP_PX * 2)
@@ -206,6 +208,7 @@ class CausalFit:
             scale=float(np.exp(state[at.scale])) / self._unit * pixels,
             offset=place.astype(np.float32),
             error_px=error_px,
+            known=known.astype(np.float32),
         )
 
 

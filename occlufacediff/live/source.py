@@ -9,22 +9,27 @@ from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import av
 import numpy as np
+from av.audio.frame import AudioFrame
+from av.audio.resampler import AudioResampler
 from av.container import InputContainer
+from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from occlufacediff.errors import ClipError, ConfigError
 from occlufacediff.media.frames import shown_picture
 from occlufacediff.media.probe import decoded, opened, start_of, video_stream
-from occlufacediff.media.rates import FPS
+from occlufacediff.media.rates import FPS, SAMPLE_RATE
 
 Picture = NDArray[np.uint8]
 #: Waits this many seconds; False if the session ends meanwhile.
 Wait = Callable[[float], bool]
+#: Takes audio, (N,) at 16 kHz, and the moment of its first sample, seconds of the monotonic clock.
+Hear = Callable[[NDArray[np.int16], float], None]
 
 #: Schemes of network streams.
 SCHEMES = ("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp", "udp")
@@ -92,12 +97,13 @@ class Timed:
     time: float
 
 
-def pictures(source: SourceAddress, wait: Wait) -> Iterator[Timed]:
+def pictures(source: SourceAddress, wait: Wait, hear: Hear | None = None) -> Iterator[Timed]:
     """Pictures of a source until it ends or is lost.
 
     Args:
         source: where they come from.
         wait: see `Wait`; a file waits with it until the next frame is due.
+        hear: gets the audio up to each picture, if the source has audio; cameras have none.
 
     Raises:
         ClipError: ``no_video`` or ``broken_video``: the source cannot be opened, or holds no picture.
@@ -105,8 +111,8 @@ def pictures(source: SourceAddress, wait: Wait) -> Iterator[Timed]:
     if source.kind == "camera":
         return _camera(source)
     if source.kind == "file":
-        return _file(source, wait)
-    return _stream(source, wait)
+        return _file(source, wait, hear)
+    return _stream(source, wait, hear)
 
 
 def ends(source: SourceAddress) -> bool:
@@ -138,13 +144,22 @@ def _camera(source: SourceAddress) -> Iterator[Timed]:
         camera.release()
 
 
-def _file(source: SourceAddress, wait: Wait) -> Iterator[Timed]:
-    with opened(source.address) as container:
-        yield from _paced(container, source, wait)
+def _file(source: SourceAddress, wait: Wait, hear: Hear | None) -> Iterator[Timed]:
+    with opened(source.address) as container, opened(source.address) as again:
+        yield from _paced(container, again, source, wait, hear)
 
 
-def _stream(source: SourceAddress, wait: Wait) -> Iterator[Timed]:
-    options = {"fflags": "nobuffer", "rtsp_transport": "tcp"} if source.text.startswith("rtsp") else {}
+def _stream(source: SourceAddress, wait: Wait, hear: Hear | None) -> Iterator[Timed]:
+    with closing(_opened_stream(source)) as container:
+        if container.duration:
+            with closing(_opened_stream(source)) as again:
+                yield from _paced(container, again, source, wait, hear)
+            return
+        yield from _as_delivered(container, source, hear)
+
+
+def _opened_stream(source: SourceAddress) -> InputContainer:
+    options = {"rtsp_transport": "tcp"} if source.text.startswith("rtsp") else {}
     try:
         container: Any = av.open(source.address, timeout=_ANSWER_S, options=options, metadata_errors="ignore")
     except (av.FFmpegError, OSError, ValueError) as error:
@@ -152,18 +167,43 @@ def _stream(source: SourceAddress, wait: Wait) -> Iterator[Timed]:
         raise ClipError(
             "no_video", f"SOURCE {source.text}: the stream cannot be opened ({reason}); check address and sender"
         ) from error
-    with closing(container):
-        if container.duration:
-            yield from _paced(container, source, wait)
-            return
-        stream = _video(container, source)
-        for frame in decoded(container, stream):
-            yield Timed(_reduced(shown_picture(frame, stream)), time.monotonic())
+    return cast(InputContainer, container)
 
 
-def _paced(container: InputContainer, source: SourceAddress, wait: Wait) -> Iterator[Timed]:
-    """Pictures at the times of their time stamps after the first one."""
+def _as_delivered(container: InputContainer, source: SourceAddress, hear: Hear | None) -> Iterator[Timed]:
+    """Pictures of a stream when they come; the audio's time stamps are compared with those of the pictures."""
     stream = _video(container, source)
+    tracks: list[Any] = [stream]
+    if hear is not None:
+        tracks += container.streams.audio[:1]
+    pieces = AudioPieces()
+    shift: float | None = None
+    packets = container.demux(*tracks)
+    while True:
+        try:
+            packet = next(packets)
+            frames = packet.decode()
+        except (StopIteration, av.EOFError, av.ExitError, TimeoutError, OSError):
+            return
+        except av.FFmpegError:
+            continue  # a damaged packet; the next ones are usable
+        for frame in frames:
+            if isinstance(frame, VideoFrame):
+                captured = time.monotonic()
+                shift = captured - float(start_of(frame, stream))
+                yield Timed(_reduced(shown_picture(frame, stream)), captured)
+            elif isinstance(frame, AudioFrame) and hear is not None and shift is not None:
+                for samples, begin in pieces.add(frame):
+                    hear(samples, begin + shift)
+
+
+def _paced(
+    container: InputContainer, again: InputContainer, source: SourceAddress, wait: Wait, hear: Hear | None
+) -> Iterator[Timed]:
+    """Pictures at the times of their time stamps after the first one, and the audio up to each; ``again`` reads it."""
+    stream = _video(container, source)
+    audio = _audio(again) if hear is not None else iter(())
+    held: tuple[NDArray[np.int16], float] | None = None
     nominal = 1 / Fraction(stream.average_rate or stream.guessed_rate or FPS)
     first: Fraction | None = None
     last = Fraction(0)
@@ -179,10 +219,44 @@ def _paced(container: InputContainer, source: SourceAddress, wait: Wait) -> Iter
         due = begun + float(last)
         if not wait(due - time.monotonic()):
             return
+        while hear is not None and (held := held or next(audio, None)) is not None:
+            begin = begun + held[1] - float(first)
+            if begin + len(held[0]) / SAMPLE_RATE > due:
+                break
+            hear(held[0], begin)
+            held = None
         yield Timed(picture, due)
     if first is None:
         raise ClipError("broken_video", f"SOURCE {source.text}: no frame of its video track can be decoded")
     wait(begun + float(last + nominal) - time.monotonic())
+
+
+class AudioPieces:
+    """Converts decoded audio to mono at 16 kHz."""
+
+    def __init__(self) -> None:
+        self._resampler = AudioResampler(format="s16", layout="mono", rate=SAMPLE_RATE)
+
+    def add(self, frame: AudioFrame) -> Iterator[tuple[NDArray[np.int16], float]]:
+        """Pieces (N,) and the time stamp of each in seconds, as far as the frame completes them."""
+        for piece in self._resampler.resample(frame):
+            if piece.pts is not None and piece.time_base is not None:
+                yield np.asarray(piece.to_ndarray(), np.int16).ravel(), float(piece.pts * piece.time_base)
+
+
+def _audio(container: InputContainer) -> Iterator[tuple[NDArray[np.int16], float]]:
+    """The first audio track in pieces, with their time stamps in seconds; nothing without such a track."""
+    if not container.streams.audio:
+        return
+    pieces = AudioPieces()
+    packets = container.demux(container.streams.audio[0])
+    while True:
+        try:
+            frames = next(packets).decode()
+        except (StopIteration, av.FFmpegError):
+            return
+        for frame in frames:
+            yield from pieces.add(frame)
 
 
 def _video(container: InputContainer, source: SourceAddress) -> VideoStream:

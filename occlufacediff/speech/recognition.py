@@ -21,13 +21,13 @@ from occlufacediff.speech.phones import PHONES, SILENCE, Phones
 _SPEECH_PHONES = frozenset(PHONES) - {SILENCE}
 
 #: Seconds between frames of the recogniser.
-_FRAME_S = 0.01
+FRAME_S = 0.01
 #: Frame k of the recogniser is a window of 25.6 ms that starts at 10 k ms. It is assigned to the 10 ms at its centre.
-_FRAME_OFFSET_S = 0.0078
+FRAME_OFFSET_S = 0.0078
 #: Waveforms with a lower peak are silence (-72 dB of full scale).
 _SILENT_PEAK = 2.5e-4
 #: Peak to which each piece is scaled.
-_PEAK = 0.9
+PEAK = 0.9
 #: Longer waveforms are cut into pieces of at most this length, at the quietest block in the second half of a piece.
 _MAX_PIECE_S = 40.0
 _CUT_BLOCK_S = 0.02
@@ -78,7 +78,7 @@ def _recognise(waveform: NDArray[np.floating], decode: Decode) -> Phones:
         decoded: Sequence[tuple[str, float]] = ()
         if peak >= _SILENT_PEAK:
             decoded = decode(
-                np.round(np.asarray(piece, dtype=np.float64) * (_PEAK / peak * 32767)).astype("<i2").tobytes()
+                np.round(np.asarray(piece, dtype=np.float64) * (PEAK / peak * 32767)).astype("<i2").tobytes()
             )
         # The first segment is extended to the start of the piece.
         starts = [0.0, *(start for _, start in decoded[1:])]
@@ -102,25 +102,36 @@ def _piece_bounds(waveform: NDArray[np.floating]) -> list[int]:
 
 def _decode_phones(samples: bytes) -> list[tuple[str, float]]:
     for beams in _PHONE_BEAMS:
-        segments = _phone_segments(samples, *beams)
+        segments = _phone_segments(samples, beams)
         longest = max((one.end_frame - one.start_frame for one in segments if one.word in _SPEECH_PHONES), default=0)
-        if longest * _FRAME_S <= _MAX_PHONE_S:
+        if longest * FRAME_S <= _MAX_PHONE_S:
             break
-    return [(one.word, one.start_frame * _FRAME_S + _FRAME_OFFSET_S) for one in segments]
+    return [(one.word, one.start_frame * FRAME_S + FRAME_OFFSET_S) for one in segments]
 
 
-def _phone_segments(samples: bytes, beam: float, phone_beam: float) -> list[pocketsphinx.Segment]:
-    # A new decoder for each piece: its state would otherwise depend on earlier audio.
-    decoder = pocketsphinx.Decoder(
+def phone_decoder(beams: tuple[float, float] = _PHONE_BEAMS[0], **options: str) -> pocketsphinx.Decoder:
+    """A decoder of phones.
+
+    Args:
+        beams: beam widths of states and of phones.
+        options: further options of PocketSphinx.
+    """
+    return pocketsphinx.Decoder(
         hmm=str(_model_file("en-us")),
         allphone=str(_model_file("en-us-phone.lm.bin")),
         lm=None,
         dict=None,
         loglevel="FATAL",
         lw=_PHONE_LANGUAGE_WEIGHT,
-        beam=beam,
-        pbeam=phone_beam,
+        beam=beams[0],
+        pbeam=beams[1],
+        **options,
     )
+
+
+def _phone_segments(samples: bytes, beams: tuple[float, float]) -> list[pocketsphinx.Segment]:
+    # A new decoder for each piece: its state would otherwise depend on earlier audio.
+    decoder = phone_decoder(beams)
     return list(decoder.seg() or ()) if _run_decoder(decoder, samples) else []
 
 
@@ -140,7 +151,7 @@ def _decode_words(samples: bytes) -> list[tuple[str, float]]:
     words = decoder.get_alignment() if _run_decoder(decoder, samples) else None
     if words is None:
         return []
-    return [(phone.name, phone.start * _FRAME_S + _FRAME_OFFSET_S) for word in words for phone in word]
+    return [(phone.name, phone.start * FRAME_S + FRAME_OFFSET_S) for word in words for phone in word]
 
 
 def _run_decoder(decoder: pocketsphinx.Decoder, samples: bytes) -> bool:

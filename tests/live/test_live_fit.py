@@ -162,7 +162,15 @@ def test_gaze_is_relative_to_the_head(yaw: float, pitch: float, turn: tuple[floa
             landmarks[point] = scale * head.apply(middle + np.array([0, up, 0]))[:2] * [1, -1] + 400
         landmarks[iris] = scale * head.apply(middle + [0, RAISE_M, -DEPTH_M] + RADIUS_M * sight)[:2] * [1, -1] + 400
     none = np.zeros(3, np.float32)
-    pose = Pose(np.zeros(N_EXP, np.float32), none, head.as_rotvec().astype(np.float32), scale, none[:2], 0.0)
+    pose = Pose(
+        np.zeros(N_EXP, np.float32),
+        none,
+        head.as_rotvec().astype(np.float32),
+        scale,
+        none[:2],
+        0.0,
+        np.ones(N_EXP + 3, np.float32),
+    )
     gaze = CausalGaze()
     np.testing.assert_allclose(gaze.step(landmarks, ALL, pose, 10), [[yaw, pitch]] * 2, atol=1e-3)
     # Closed eyes keep the last gaze.
