@@ -88,7 +88,9 @@ def run(
             file = None if log is None else stack.enter_context(log.open("w", newline="", encoding="utf-8"))
         except OSError as error:
             raise StorageError(f"--log {log}: cannot be written ({error.strerror}); choose another file") from error
-        capture = stack.enter_context(Capture(where, wait_s=wait, say=say, hear=None if speech is None else speech.hear))
+        capture = stack.enter_context(
+            Capture(where, wait_s=wait, say=say, hear=None if speech is None else speech.hear)
+        )
         say(f"{source}: sending {send} to {to}; Ctrl-C ends")
         stack.enter_context(_ended_by_sigterm())
         try:

@@ -86,7 +86,7 @@ class LiveFace:
                 "ARKit weights; use the open head"
             )
         self._head, self._mirror = head, mirror
-        self._detector = detector or make_detector(
+        self.detector = detector or make_detector(
             # The search for small faces would delay frames without a face.
             LandmarkSettings(static=False, max_faces=1, small_faces=False)
         )
@@ -107,9 +107,9 @@ class LiveFace:
 
         self._threads, self._torch_threads = threadpool_limits(limits=1), torch.get_num_threads()
         torch.set_num_threads(1)
-        self._detector.__enter__()
+        self.detector.__enter__()
         nothing = np.zeros((256, 256, 3), np.uint8)
-        self._detector.detect(nothing)
+        self.detector.detect(nothing)
         if self._seeing is not None:
             self._seeing.__enter__()
         return self
@@ -120,7 +120,7 @@ class LiveFace:
         if self._seeing is not None:
             self._seeing.__exit__(kind, error, trace)
         self._identity.close()
-        self._detector.__exit__(kind, error, trace)
+        self.detector.__exit__(kind, error, trace)
         import torch
 
         self._threads.restore_original_limits()
@@ -141,7 +141,7 @@ class LiveFace:
         seconds = 1 / FPS if self._last is None else float(np.clip(captured - self._last, 1e-3, _LONGEST_S))
         self._last = captured
         begun = time.thread_time()
-        faces = self._detector.detect(picture)
+        faces = self.detector.detect(picture)
         found = time.thread_time()
         if len(faces):
             pose, hidden, gaze = self._fitted(picture, faces[0], seconds)

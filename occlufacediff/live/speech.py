@@ -159,6 +159,12 @@ class SpeechThread:
         moment = now - self._look_ahead_s
         return min(motions, key=lambda one: abs(one[0] - moment))[1]
 
+    @property
+    def moment(self) -> float:
+        """The newest moment whose motion is known."""
+        with self._changed:
+            return self._motions[-1][0] if self._motions else -np.inf
+
     def _run(self) -> None:
         try:
             recogniser = Recogniser()
