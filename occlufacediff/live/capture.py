@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from occlufacediff.errors import ClipError, OccluFaceError
-from occlufacediff.live.source import Hear, Picture, SourceAddress, Wait, ends, pictures
+from occlufacediff.live.source import Hear, Picture, SourceAddress, Wait, pictures
 
 #: Seconds between two attempts to open a lost source.
 _RETRY_S = 0.5
@@ -121,13 +121,12 @@ class Capture:
         try:
             while not self._stop.is_set():
                 try:
-                    self._read(wait)
+                    if self._read(wait):
+                        break
                 except OccluFaceError:
                     # The first opening fails at once; later ones are repeated until `next` gives up.
-                    if ends(self._source) or not self.captured:
+                    if self._source.kind == "file" or not self.captured:
                         raise
-                if ends(self._source):
-                    break
                 wait(_RETRY_S)
         except OccluFaceError as error:
             self._error = error
@@ -136,8 +135,11 @@ class Capture:
                 self._ended = True
                 self._changed.notify_all()
 
-    def _read(self, wait: Wait) -> None:
+    def _read(self, wait: Wait) -> bool:
+        """Read until the source ends (True) or is lost (False)."""
         for timed in pictures(self._source, wait, self._hear):
+            if timed is None:
+                return True
             with self._changed:
                 self.dropped += self._newest is not None
                 self._newest = Captured(self.captured, timed.picture, timed.time)
@@ -145,4 +147,5 @@ class Capture:
                 self.cpu_s = time.thread_time()
                 self._changed.notify_all()
             if self._stop.is_set():
-                return
+                return True
+        return False

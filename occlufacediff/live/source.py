@@ -97,8 +97,8 @@ class Timed:
     time: float
 
 
-def pictures(source: SourceAddress, wait: Wait, hear: Hear | None = None) -> Iterator[Timed]:
-    """Pictures of a source until it ends or is lost.
+def pictures(source: SourceAddress, wait: Wait, hear: Hear | None = None) -> Iterator[Timed | None]:
+    """Pictures of a source until it ends or is lost; the last value is None if it has ended, as a file does.
 
     Args:
         source: where they come from.
@@ -113,11 +113,6 @@ def pictures(source: SourceAddress, wait: Wait, hear: Hear | None = None) -> Ite
     if source.kind == "file":
         return _file(source, wait, hear)
     return _stream(source, wait, hear)
-
-
-def ends(source: SourceAddress) -> bool:
-    """Whether the end of the pictures is the end of the source, not a loss: true for files."""
-    return source.kind == "file"
 
 
 def _camera(source: SourceAddress) -> Iterator[Timed]:
@@ -144,12 +139,12 @@ def _camera(source: SourceAddress) -> Iterator[Timed]:
         camera.release()
 
 
-def _file(source: SourceAddress, wait: Wait, hear: Hear | None) -> Iterator[Timed]:
+def _file(source: SourceAddress, wait: Wait, hear: Hear | None) -> Iterator[Timed | None]:
     with opened(source.address) as container, opened(source.address) as again:
         yield from _paced(container, again, source, wait, hear)
 
 
-def _stream(source: SourceAddress, wait: Wait, hear: Hear | None) -> Iterator[Timed]:
+def _stream(source: SourceAddress, wait: Wait, hear: Hear | None) -> Iterator[Timed | None]:
     with closing(_opened_stream(source)) as container:
         if container.duration:
             with closing(_opened_stream(source)) as again:
@@ -199,7 +194,7 @@ def _as_delivered(container: InputContainer, source: SourceAddress, hear: Hear |
 
 def _paced(
     container: InputContainer, again: InputContainer, source: SourceAddress, wait: Wait, hear: Hear | None
-) -> Iterator[Timed]:
+) -> Iterator[Timed | None]:
     """Pictures at the times of their time stamps after the first one, and the audio up to each; ``again`` reads it."""
     stream = _video(container, source)
     audio = _audio(again) if hear is not None else iter(())
@@ -229,6 +224,7 @@ def _paced(
     if first is None:
         raise ClipError("broken_video", f"SOURCE {source.text}: no frame of its video track can be decoded")
     wait(begun + float(last + nominal) - time.monotonic())
+    yield None
 
 
 class AudioPieces:

@@ -12,6 +12,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -331,6 +333,30 @@ def test_a_network_stream_is_sent_until_it_stops(clips: Path, live: Live, receiv
     assert len(receiver.close()) == figures(output)[0]
 
 
+def test_a_video_on_a_web_server_is_played_once_in_real_time(clips: Path, live: Live, receiver: Receiver) -> None:
+    handler = partial(SimpleHTTPRequestHandler, directory=str(clips))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        begun = time.monotonic()
+        source = f"http://127.0.0.1:{server.server_port}/face.mp4"
+        status, output = live(source, "--send", "livelink", "--to", receiver.to)
+        server.shutdown()
+    assert status == 0, output
+    assert time.monotonic() - begun > FRAMES / 25
+    sent, _, dropped = figures(output)
+    assert sent + dropped == FRAMES
+
+
+def test_a_stream_that_does_not_answer(live: Live, receiver: Receiver) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    status, output = live(f"http://127.0.0.1:{port}/talk.mp4", "--send", "livelink", "--to", receiver.to)
+    assert status == 2
+    assert output.count("\n") == 1
+    assert f"SOURCE http://127.0.0.1:{port}/talk.mp4: the stream cannot be opened" in output
+
+
 def test_frames_are_dropped_and_never_queued(clips: Path) -> None:
     with Capture(parse_source(str(clips / "face.mp4")), wait_s=5) as capture:
         numbers, delays = [], []
@@ -348,7 +374,8 @@ def test_frames_are_dropped_and_never_queued(clips: Path) -> None:
 def test_large_pictures_are_reduced(tmp_path: Path) -> None:
     with VideoWriter(tmp_path / "large.mp4", 25, (1920, 1080)) as writer:
         writer.write(np.zeros((1080, 1920, 3), np.uint8))
-    (timed,) = pictures(parse_source(str(tmp_path / "large.mp4")), lambda seconds: True)
+    timed, end = pictures(parse_source(str(tmp_path / "large.mp4")), lambda seconds: True)
+    assert end is None and timed is not None
     assert timed.picture.shape == (720, LONGEST_PX, 3)
 
 

@@ -100,6 +100,8 @@ def test_audio_of_a_file_is_heard_up_to_the_frame_and_in_step(tmp_path: Path) ->
     for timed in pictures(
         parse_source(str(tmp_path / "click.mp4")), lambda seconds: True, lambda *one: heard.append(one)
     ):
+        if timed is None:
+            break
         due.append(timed.time)
         assert all(begin + len(samples) / SAMPLE_RATE <= timed.time + 1e-9 for samples, begin in heard)
     begins = np.concatenate([begin + np.arange(len(samples)) / SAMPLE_RATE for samples, begin in heard])
