@@ -104,11 +104,12 @@ def moving_photograph(path: Path, seconds: float) -> None:
             writer.write(cv2.warpAffine(photograph, matrix, (512, 512), borderMode=cv2.BORDER_REPLICATE))
 
 
-def measure(video: Path, form: str, folder: Path, seconds: float) -> dict[str, float | str]:
+def measure(video: Path, form: str, folder: Path, seconds: float, look_ahead: float) -> dict[str, float | str]:
     """Run the command on one video and measure its frames."""
     receiver, log = Receiver(form), folder / "log.csv"
     command = [sys.executable, "-m", "occlufacediff", "live", str(video), "--send", form, "--profile"]
     command += ["--to", f"127.0.0.1:{receiver.port}", "--log", str(log), "--seconds", str(seconds)]
+    command += ["--look-ahead", str(look_ahead)]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     receiver.close()
     if done.returncode:
@@ -144,6 +145,7 @@ def main() -> None:
     parser.add_argument("--videos", type=Path, nargs="*", default=[])
     parser.add_argument("--formats", nargs="*", choices=sorted(READERS), default=["vmc", "livelink"])
     parser.add_argument("--seconds", type=float, default=20.0, help="seconds of each video")
+    parser.add_argument("--look-ahead", type=float, default=0.0, help="see `occlufacediff live`")
     options = parser.parse_args()
     results = []
     with tempfile.TemporaryDirectory() as name:
@@ -156,7 +158,7 @@ def main() -> None:
         print("|---|---|---|---|---|---|---|---|")
         for video in videos:
             for form in options.formats:
-                result = measure(video, form, folder, options.seconds)
+                result = measure(video, form, folder, options.seconds, options.look_ahead)
                 results.append(result)
                 print(
                     f"| {result['video']} | {form} | {result['frames']} | {result['dropped']} | "

@@ -40,7 +40,7 @@ NOSE_TIP = 1
 def faces_of(video: Path, most: int) -> list[np.ndarray | None]:
     """Landmarks (478, 2) of each frame, None without a face."""
     found = []
-    with make_detector(LandmarkSettings(static=False, max_faces=1)) as detector:
+    with make_detector(LandmarkSettings(static=False, max_faces=1, small_faces=False)) as detector:
         for frame in read_frames(video):
             faces = detector.detect(frame)
             found.append(faces[0] if len(faces) else None)

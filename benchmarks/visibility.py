@@ -85,7 +85,7 @@ def clear_frames(rows: list[Row], regions: dict[str, np.ndarray]) -> tuple[int, 
 
 def seen_live(video: Path, finder: OcclusionFinder) -> np.ndarray:
     """(T, 468) hidden landmarks as a live session finds them: from past frames, with a tracked face."""
-    settings, causal = LandmarkSettings(static=False, max_faces=1), CausalVisibility()
+    settings, causal = LandmarkSettings(static=False, max_faces=1, small_faces=False), CausalVisibility()
     rows, hidden = [], np.zeros(468, bool)
     with make_detector(settings) as detector:
         for number, frame in enumerate(read_frames(video)):

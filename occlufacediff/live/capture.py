@@ -141,8 +141,11 @@ class Capture:
             if timed is None:
                 return True
             with self._changed:
-                self.dropped += self._newest is not None
-                self._newest = Captured(self.captured, timed.picture, timed.time)
+                if timed.picture is None:
+                    self.dropped += 1
+                else:
+                    self.dropped += self._newest is not None
+                    self._newest = Captured(self.captured, timed.picture, timed.time)
                 self.captured += 1
                 self.cpu_s = time.thread_time()
                 self._changed.notify_all()

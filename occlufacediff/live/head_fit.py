@@ -2,8 +2,8 @@
 
 Each frame minimises the terms of `head.fit` with its own landmarks and two priors: the ridge of `head.fit`, and a
 random walk from the prediction. The prediction is the last frame, of which every coefficient approaches its average
-motion of this session. Coefficients whose landmarks are visible follow these landmarks. Those whose landmarks are
-hidden have no other term, so they approach the average motion with the time constant `DECAY_S`.
+motion of this session. Coefficients whose landmarks are visible follow these landmarks. Those of which less than
+`KNOWN` is visible keep the prediction, so they approach the average motion with the time constant `DECAY_S`.
 """
 
 from __future__ import annotations
@@ -39,6 +39,8 @@ KNOWN = 0.5
 BLEND_S = 0.4
 #: Mean error in pixels of the crop above which the next frame starts anew.
 _LOST_PX = 12.0
+#: Precision of the prediction of hidden coefficients.
+_FIRM = 1e6
 #: The identity's coefficients of a basis whose identity is fixed.
 _FIXED = np.zeros(0)
 
@@ -161,9 +163,10 @@ class CausalFit:
     def _set_prior(self, expected: Array, known: Array, seconds: float) -> None:
         """One quadratic term that is the sum of ridge and random walk."""
         walk = self._walk / max(seconds * FPS, 0.1)
-        mean = np.zeros_like(expected)
-        # What is hidden stays at the prediction instead of being drawn to the neutral face.
-        mean[: len(known)] = np.where(known < KNOWN, expected[: len(known)], 0)
+        mean, hidden, face = np.zeros_like(expected), known < KNOWN, slice(0, len(known))
+        # What is hidden stays at the prediction: the neutral face, or landmarks at its edge, do not draw it away.
+        mean[face] = np.where(hidden, expected[face], 0)
+        walk[face] = np.where(hidden, _FIRM, walk[face])
         total = np.maximum(self._ridge + walk, 1e-9)
         self._problem.priors = replace(self._priors, ridge=self._ridge + walk, velocity=0 * walk, acceleration=0 * walk)
         self._problem.mean = ((self._ridge * mean + walk * expected) / total)[None]

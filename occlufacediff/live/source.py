@@ -37,6 +37,8 @@ SCHEMES = ("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp
 LONGEST_PX = 1280
 #: Seconds after which an address that does not answer counts as lost.
 _ANSWER_S = 5.0
+#: Seconds behind real time from which a file's frames are left out, and from which its decoder leaves frames out.
+_LATE_S, _VERY_LATE_S = 0.04, 0.3
 
 
 @dataclass(frozen=True)
@@ -89,11 +91,11 @@ class Timed:
     """A picture and when it was captured.
 
     Attributes:
-        picture: (H, W, 3) RGB.
+        picture: (H, W, 3) RGB; None for a frame that is left out because decoding is late.
         time: seconds of the monotonic clock: when a camera or stream delivered it, or when the frame of a file is due.
     """
 
-    picture: Picture
+    picture: Picture | None
     time: float
 
 
@@ -186,7 +188,7 @@ def _as_delivered(container: InputContainer, source: SourceAddress, hear: Hear |
             if isinstance(frame, VideoFrame):
                 captured = time.monotonic()
                 shift = captured - float(start_of(frame, stream))
-                yield Timed(_reduced(shown_picture(frame, stream)), captured)
+                yield Timed(shown_picture(frame, stream, LONGEST_PX), captured)
             elif isinstance(frame, AudioFrame) and hear is not None and shift is not None:
                 for samples, begin in pieces.add(frame):
                     hear(samples, begin + shift)
@@ -204,7 +206,6 @@ def _paced(
     last = Fraction(0)
     begun = 0.0
     for frame in decoded(container, stream):
-        picture = _reduced(shown_picture(frame, stream))
         if first is None:
             first, begun, last = start_of(frame, stream), time.monotonic(), Fraction(0)
         elif frame.pts is None or frame.time_base is None:
@@ -212,6 +213,10 @@ def _paced(
         else:
             last = max(Fraction(frame.pts) * frame.time_base - first, last)
         due = begun + float(last)
+        late = time.monotonic() - due
+        # Pictures that nobody waits for are not converted; if that is not enough, the decoder leaves frames out.
+        picture = shown_picture(frame, stream, LONGEST_PX) if late < _LATE_S else None
+        stream.codec_context.skip_frame = "NONREF" if late > _VERY_LATE_S else "DEFAULT"
         if not wait(due - time.monotonic()):
             return
         while hear is not None and (held := held or next(audio, None)) is not None:

@@ -152,9 +152,18 @@ def _nearest(value: Fraction) -> int:
     return int(value + Fraction(1, 2))
 
 
-def shown_picture(frame: VideoFrame, stream: VideoStream) -> NDArray[np.uint8]:
-    """A decoded frame as displayed: (H, W, 3) RGB, read-only, rotated, with square pixels."""
+def shown_picture(frame: VideoFrame, stream: VideoStream, longest: int | None = None) -> NDArray[np.uint8]:
+    """A decoded frame as displayed: (H, W, 3) RGB, read-only, rotated, with square pixels.
+
+    Args:
+        frame: the decoded frame.
+        stream: its track.
+        longest: a picture whose longest edge has more pixels is reduced to this edge; None: no limit.
+    """
     width, height = shown_size(frame, stream)
+    if longest is not None and max(width, height) > longest:
+        scale = longest / max(width, height)
+        width, height = max(1, round(width * scale)), max(1, round(height * scale))
     turned = np.rot90(frame.to_ndarray(format="rgb24", width=width, height=height), round(frame.rotation / 90) % 4)
     picture: NDArray[np.uint8] = np.ascontiguousarray(turned, dtype=np.uint8)
     picture.flags.writeable = False

@@ -376,7 +376,7 @@ def test_large_pictures_are_reduced(tmp_path: Path) -> None:
         writer.write(np.zeros((1080, 1920, 3), np.uint8))
     timed, end = pictures(parse_source(str(tmp_path / "large.mp4")), lambda seconds: True)
     assert end is None and timed is not None
-    assert timed.picture.shape == (720, LONGEST_PX, 3)
+    assert timed.picture is not None and timed.picture.shape == (720, LONGEST_PX, 3)
 
 
 @pytest.mark.parametrize(

@@ -127,7 +127,7 @@ class HalfSeen(MediaPipeDetector):
     hides = False
 
     def __init__(self) -> None:
-        super().__init__(LandmarkSettings(static=False, max_faces=1))
+        super().__init__(LandmarkSettings(static=False, max_faces=1, small_faces=False))
 
     def detect(self, frame: np.ndarray) -> np.ndarray:
         faces = super().detect(frame)
