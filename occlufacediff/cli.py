@@ -234,7 +234,7 @@ def predict(
     multiple=True,
     required=True,
     metavar="FORMAT",
-    help=f"Format, repeatable or with commas: {EXPORTS}.",
+    help=f"Format, repeatable or with commas: {EXPORTS}; with --blender also fbx, alembic.",
 )
 @click.option(
     "--out",
@@ -257,6 +257,11 @@ def predict(
     help="Frames a second of the files; video: those of the video; default: 60 for livelink, else 25.",
 )
 @smoothing_option
+@click.option(
+    "--blender",
+    type=click.Path(path_type=Path),
+    help="Blender's program, or a Python with the module bpy; writes the formats fbx and alembic.",
+)
 def export(
     motion: Path,
     formats: tuple[str, ...],
@@ -265,11 +270,12 @@ def export(
     unbounded: bool,
     fps: Any,
     smoothing: Any,
+    blender: Path | None,
 ) -> None:
     """Write MOTION (a motion.npz of `predict`) for other programs."""
     from occlufacediff.commands.export import run
 
-    run(motion, formats, out=out, head=head, unbounded=unbounded, fps=fps, smoothing=smoothing)
+    run(motion, formats, out=out, head=head, unbounded=unbounded, fps=fps, smoothing=smoothing, blender=blender)
 
 
 @main.command()

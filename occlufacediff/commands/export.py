@@ -9,8 +9,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from occlufacediff.config.prediction import Smoothing
+from occlufacediff.errors import ConfigError
 from occlufacediff.export.audio import AUDIO_SUFFIX, write_wav
-from occlufacediff.export.formats import export_formats, export_rate, in_range, write_export
+from occlufacediff.export.formats import export_formats, export_rate, formats_of, in_range, write_export
+from occlufacediff.export.in_blender import BLENDER_SUFFIXES, write_by_blender
 from occlufacediff.export.motion import head_digest_of, posed_motion, read_motion, video_rate_of
 from occlufacediff.export.smoothing import smoothed
 from occlufacediff.head.asset import HeadAsset
@@ -30,6 +32,7 @@ def run(
     unbounded: bool,
     fps: float | Literal["video"] | None = None,
     smoothing: Smoothing = "off",
+    blender: Path | None = None,
 ) -> None:
     """Write a motion in some formats, and the audio of the animation beside it as WAV. Paths go to stdout.
 
@@ -42,6 +45,7 @@ def run(
         fps: frames a second of the files; ``video``: those of the video; None: each format's own rate, else that of
             the motion.
         smoothing: strength of smoothing.
+        blender: Blender's program, for FBX and Alembic.
 
     Raises:
         ConfigError: a format is unknown, or the motion cannot be read.
@@ -49,7 +53,11 @@ def run(
         StorageError: the folder is not writable.
     """
     errors, console = Console(stderr=True, highlight=False), Console(highlight=False)
-    wanted = export_formats(formats)
+    by_blender = [name for name in formats_of(formats) if name in BLENDER_SUFFIXES]
+    others = [name for name in formats_of(formats) if name not in BLENDER_SUFFIXES]
+    wanted = export_formats(others) if others or not by_blender else []
+    if by_blender and blender is None:
+        raise ConfigError(f"export {by_blender[0]}: needs Blender, which writes this format; give --blender PATH")
     entries = read_motion(motion)
     if head is None:
         digest = head_digest_of(entries)
@@ -66,6 +74,9 @@ def run(
     for one in wanted:
         paths.append(folder / f"{motion.stem}{one.suffix}")
         write_export(one, paths[-1], posed, asset, fps=rate)
+    for name in by_blender:
+        paths.append(folder / f"{motion.stem}{BLENDER_SUFFIXES[name]}")
+        write_by_blender(paths[-1], posed, asset, blender, rate)
     animation = motion.parent / ANIMATION
     if posed.fps == FPS and animation.is_file() and probe(animation).audio is not None:
         waveform, _ = fit_to_frames(read_waveform(animation), posed.frames)

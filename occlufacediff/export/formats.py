@@ -101,6 +101,11 @@ FORMATS = {
 }
 
 
+def formats_of(names: Iterable[str]) -> list[str]:
+    """Names of formats, each once, from texts of one name or several with commas between them."""
+    return list(dict.fromkeys(name.strip() for text in names for name in text.split(",") if name.strip()))
+
+
 def export_formats(names: Iterable[str]) -> list[ExportFormat]:
     """The formats of these names, each once.
 
@@ -110,7 +115,7 @@ def export_formats(names: Iterable[str]) -> list[ExportFormat]:
     Raises:
         ConfigError: there is no format of a name, or no name.
     """
-    wanted = dict.fromkeys(name.strip() for text in names for name in text.split(",") if name.strip())
+    wanted = formats_of(names)
     known = ", ".join(FORMATS)
     if not wanted:
         raise ConfigError(f"export: got no format, needs one or more of {known}")

@@ -208,6 +208,6 @@ def test_the_same_rate_changes_nothing() -> None:
 
 
 def test_an_unknown_format_is_named(tmp_path: Path) -> None:
-    result = CliRunner().invoke(main, ["export", str(write_motion(tmp_path, arkit_head())), "--to", "fbx"])
+    result = CliRunner().invoke(main, ["export", str(write_motion(tmp_path, arkit_head())), "--to", "bvh"])
     assert result.exit_code == 2
-    assert "unknown format 'fbx', needs one or more of glb, usd, livelink, audio2face, vrma, obj" in result.output
+    assert "unknown format 'bvh', needs one or more of glb, usd, livelink, audio2face, vrma, obj" in result.output
