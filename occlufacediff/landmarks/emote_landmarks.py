@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.errors import AssetError, ClipError
-from occlufacediff.landmarks.detect import Track, track_face
 from occlufacediff.landmarks.topology import ALL_POINTS
+from occlufacediff.landmarks.track import Track, track_face
 from occlufacediff.pickles import read_pickle
 
 LANDMARKS_FILE = "landmarks_original.pkl"

@@ -19,10 +19,11 @@ from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.errors import ClipError
 from occlufacediff.face_mesh import LEFT_IRIS, RIGHT_IRIS
 from occlufacediff.landmarks.crop import crop_image
-from occlufacediff.landmarks.detect import Detector, make_detector, track_face
+from occlufacediff.landmarks.detect import Detector, make_detector
 from occlufacediff.landmarks.interpolate import fill_missing
 from occlufacediff.landmarks.normalise import crop_boxes, to_crop
 from occlufacediff.landmarks.topology import MESH_POINTS
+from occlufacediff.landmarks.track import track_face
 from occlufacediff.media.frames import read_frames
 from occlufacediff.media.probe import MediaInfo
 from occlufacediff.media.rates import FPS

@@ -8,7 +8,7 @@ import numpy as np
 
 from occlufacediff.errors import ClipError
 from occlufacediff.files import new_hdf5
-from occlufacediff.landmarks.detect import Track
+from occlufacediff.landmarks.track import Track
 from occlufacediff.media.rates import FPS
 from occlufacediff.workflow.shards import Row
 

@@ -7,7 +7,8 @@ from pathlib import Path
 
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.files import sha256
-from occlufacediff.landmarks.detect import Detector, make_detector, track_face
+from occlufacediff.landmarks.detect import Detector, make_detector
+from occlufacediff.landmarks.track import track_face
 from occlufacediff.media.frames import read_frames
 from occlufacediff.stages.landmark_part import FIGURES, write_track
 from occlufacediff.workflow.chunks import of_chunk

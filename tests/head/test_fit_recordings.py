@@ -19,9 +19,10 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.fit import FitResult, fit_clip
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.skinning import landmarks_numpy, vertices_numpy
-from occlufacediff.landmarks.detect import make_detector, track_face
+from occlufacediff.landmarks.detect import make_detector
 from occlufacediff.landmarks.interpolate import fill_missing
 from occlufacediff.landmarks.normalise import crop_boxes, to_crop
+from occlufacediff.landmarks.track import track_face
 from occlufacediff.media.archives import unpack
 from occlufacediff.media.frames import read_frames
 from occlufacediff.openhead.build import build_open_head

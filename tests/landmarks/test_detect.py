@@ -16,8 +16,9 @@ import skimage.data
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.errors import AssetError
 from occlufacediff.landmarks import topology
-from occlufacediff.landmarks.detect import make_detector, track_face
+from occlufacediff.landmarks.detect import make_detector
 from occlufacediff.landmarks.face_alignment import to_mesh_points
+from occlufacediff.landmarks.track import track_face
 
 HEAD = skimage.data.astronaut()[:260, 90:350]
 

@@ -9,8 +9,9 @@ import skimage.data
 from numpy.typing import NDArray
 
 from occlufacediff.config.landmarks import LandmarkSettings
-from occlufacediff.landmarks.detect import make_detector, track_face
+from occlufacediff.landmarks.detect import make_detector
 from occlufacediff.landmarks.small_faces import _SMALLEST_PICTURE, SEARCH_EVERY
+from occlufacediff.landmarks.track import track_face
 
 ASTRONAUT = skimage.data.astronaut()
 
