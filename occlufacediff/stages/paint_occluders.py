@@ -19,11 +19,12 @@ from occlufacediff.evaluation.painted import PaintedClip
 from occlufacediff.evaluation.rows import scored_clips
 from occlufacediff.evaluation.visibility_counts import FIGURES, counts
 from occlufacediff.files import new_hdf5, sha256
-from occlufacediff.landmarks.detect import Detector, make_detector, track_face
+from occlufacediff.landmarks.detect import Detector, make_detector
 from occlufacediff.landmarks.interpolate import fill_missing
 from occlufacediff.landmarks.normalise import CROP_SCALE, crop_boxes, from_crop, to_crop
 from occlufacediff.landmarks.store import read_clip
 from occlufacediff.landmarks.topology import MESH_POINTS
+from occlufacediff.landmarks.track import track_face
 from occlufacediff.media.frames import read_frames
 from occlufacediff.occlusion.occlude import draw_span
 from occlufacediff.occlusion.occluder_images import draw_object, occluder_digests
