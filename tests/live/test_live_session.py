@@ -222,7 +222,7 @@ def test_a_closed_receiver_does_not_end_the_session(clips: Path, live: Live) -> 
 
 
 def test_a_session_can_have_a_limit(clips: Path, live: Live, receiver: Receiver) -> None:
-    status, output = live(clips / "face.mp4", "--send", "livelink", "--to", receiver.to, "--seconds", "0.6")
+    status, output = live(clips / "face.mp4", "--send", "livelink", "--to", receiver.to, "--seconds", "0.59")
     assert status == 0
     assert 0 < figures(output)[0] <= 15
 
