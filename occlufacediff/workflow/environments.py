@@ -25,6 +25,7 @@ DISTRIBUTIONS = {
     "ffmpeg": "ffmpeg-python",
     "pxr": "usd-core",
     "pytorch3d": "easypytorch3d",
+    "pythonosc": "python-osc",
     "vtkmodules": "vtk",
     "yaml": "pyyaml",
 }
