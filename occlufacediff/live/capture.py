@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Self
 
 from occlufacediff.errors import ClipError, OccluFaceError
-from occlufacediff.live.source import Hear, Picture, SourceAddress, Wait, pictures
+from occlufacediff.live.source import ANSWER_S, Hear, Picture, SourceAddress, Wait, pictures
 
 #: Seconds between two attempts to open a lost source.
 _RETRY_S = 0.5
@@ -75,9 +75,12 @@ class Capture:
         """
         self._thread.start()
         with self._changed:
-            self._changed.wait_for(lambda: self._newest or self._ended)
+            answered = self._changed.wait_for(lambda: self._newest or self._ended, self._wait_s + ANSWER_S)
             if self._error is not None:
                 raise self._error
+            if not answered:
+                self._stop.set()
+                raise self._silent(self._wait_s + ANSWER_S)
         return self
 
     def __exit__(
@@ -99,10 +102,7 @@ class Capture:
             while self._newest is None and not self._ended:
                 now = time.monotonic()
                 if now >= deadline:
-                    raise ClipError(
-                        "no_video",
-                        f"SOURCE {self._source.text}: gave no frame for {self._wait_s:g} s; check it, or raise --wait",
-                    )
+                    raise self._silent(self._wait_s)
                 if now >= notice and not lost:
                     lost = True
                     self._say(f"{self._source.text}: no frames; waiting up to {self._wait_s:g} s")
@@ -113,6 +113,11 @@ class Capture:
             if frame is None and self._error is not None:
                 raise self._error
             return frame
+
+    def _silent(self, seconds: float) -> ClipError:
+        return ClipError(
+            "no_video", f"SOURCE {self._source.text}: gave no frame for {seconds:g} s; check it, or raise --wait"
+        )
 
     def _run(self) -> None:
         def wait(seconds: float) -> bool:

@@ -36,7 +36,7 @@ SCHEMES = ("http", "https", "rtmp", "rtmps", "rtp", "rtsp", "rtsps", "srt", "tcp
 #: Longest edge of the pictures, pixels. Larger ones are reduced: the detector needs no more, and it costs time.
 LONGEST_PX = 1280
 #: Seconds after which an address that does not answer counts as lost.
-_ANSWER_S = 5.0
+ANSWER_S = 5.0
 #: Seconds behind real time from which a file's frames are left out, and from which its decoder leaves frames out.
 _LATE_S, _VERY_LATE_S = 0.04, 0.3
 
@@ -158,9 +158,11 @@ def _stream(source: SourceAddress, wait: Wait, hear: Hear | None) -> Iterator[Ti
 def _opened_stream(source: SourceAddress) -> InputContainer:
     options = {"rtsp_transport": "tcp"} if source.text.startswith("rtsp") else {}
     try:
-        container: Any = av.open(source.address, timeout=_ANSWER_S, options=options, metadata_errors="ignore")
+        container: Any = av.open(source.address, timeout=ANSWER_S, options=options, metadata_errors="ignore")
     except (av.FFmpegError, OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        reason = error.strerror if isinstance(error, av.FFmpegError | OSError) and error.strerror else str(error)
+        if isinstance(error, av.ExitError):
+            reason = f"no answer within {ANSWER_S:g} s"
         raise ClipError(
             "no_video", f"SOURCE {source.text}: the stream cannot be opened ({reason}); check address and sender"
         ) from error

@@ -311,6 +311,26 @@ def test_a_camera_that_cannot_be_opened(cameras: type[Camera], live: Live, recei
     assert "SOURCE camera:0: the camera cannot be opened; check that it is connected" in output
 
 
+class SilentCamera(Camera):
+    """Is open and never gives a frame."""
+
+    def isOpened(self) -> bool:
+        return True
+
+    def read(self) -> tuple[bool, Any]:
+        time.sleep(30)
+        return False, None
+
+
+def test_a_camera_that_gives_no_frame(monkeypatch: pytest.MonkeyPatch, live: Live, receiver: Receiver) -> None:
+    monkeypatch.setattr(cv2, "VideoCapture", SilentCamera)
+    monkeypatch.setattr("occlufacediff.live.capture.ANSWER_S", 0.5)
+    status, output = live("camera:0", "--send", "livelink", "--to", receiver.to, "--wait", "0.5")
+    assert status == 2
+    assert output.count("\n") == 1
+    assert "SOURCE camera:0: gave no frame for 1 s; check it, or raise --wait" in output
+
+
 @pytest.mark.slow
 def test_a_network_stream_is_sent_until_it_stops(clips: Path, live: Live, receiver: Receiver) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as free:
@@ -355,6 +375,18 @@ def test_a_stream_that_does_not_answer(live: Live, receiver: Receiver) -> None:
     assert status == 2
     assert output.count("\n") == 1
     assert f"SOURCE http://127.0.0.1:{port}/talk.mp4: the stream cannot be opened" in output
+
+
+def test_a_stream_that_is_silent(monkeypatch: pytest.MonkeyPatch, live: Live, receiver: Receiver) -> None:
+    monkeypatch.setattr("occlufacediff.live.source.ANSWER_S", 1.0)
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as server:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        source = f"http://127.0.0.1:{server.getsockname()[1]}/talk.mp4"
+        status, output = live(source, "--send", "livelink", "--to", receiver.to)
+    assert status == 2
+    assert output.count("\n") == 1
+    assert "the stream cannot be opened (no answer within 1 s); check address and sender" in output
 
 
 def test_frames_are_dropped_and_never_queued(clips: Path) -> None:
