@@ -29,6 +29,8 @@ LEAST_VISIBLE = 12
 #: If this share of the 68 landmarks common to all detectors is occluded in all frames of the first phase, the identity
 #: gets the stronger prior ``shape_sd_unseen``.
 UNSEEN = 0.1
+#: Frames with a pose that a piece needs on each side of a gap to fill it like its neighbour.
+LEAST_SIDE = 4
 #: Frames that a piece of a long clip shares with its neighbour, on each side of the seam.
 MARGIN = 16
 
@@ -233,7 +235,7 @@ def _pieces(frames: int, length: int) -> list[tuple[slice, slice]]:
 
 
 def _gaps_over_seams(placed: NDArray[np.bool_], seams: list[int]) -> list[slice]:
-    """Runs of frames without a pose that contain all frames shared by two neighbouring pieces.
+    """Runs of frames without a pose over a seam, of which one of the two pieces knows too little of a side.
 
     The solutions of the two pieces differ there, or one of them was not solved at all.
 
@@ -244,9 +246,11 @@ def _gaps_over_seams(placed: NDArray[np.bool_], seams: list[int]) -> list[slice]
     edges = np.flatnonzero(np.diff(np.concatenate([[False], ~placed, [False]]).astype(np.int8))).reshape(-1, 2)
     gaps = {}
     for seam in seams:
-        if not placed[max(seam - MARGIN, 0) : seam + MARGIN].any():
-            start, stop = edges[np.searchsorted(edges[:, 0], seam, side="right") - 1].tolist()
-            gaps[start] = slice(start, stop)
+        for start, stop in edges[(edges[:, 0] < seam) & (edges[:, 1] > seam)].tolist():
+            # The next piece begins, and the last one ends, `MARGIN` frames from the seam.
+            before, after = placed[max(seam - MARGIN, 0) : start].sum(), placed[stop : seam + MARGIN].sum()
+            if min(before, after) < LEAST_SIDE:
+                gaps[start] = slice(start, stop)
     return list(gaps.values())
 
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from moving_head import moving
 
@@ -210,6 +210,8 @@ def test_a_piece_without_a_face_is_filled_like_shorter_gaps(
 
 
 @settings(max_examples=8, deadline=None)
+@example(start=127, length=27, few=0, known_shape=True)
+@example(start=128, length=50, few=0, known_shape=False)
 @given(start=st.integers(0, 199), length=st.integers(1, 199), few=st.integers(0, 11), known_shape=st.booleans())
 def test_a_gap_of_any_length_anywhere(
     small_head: HeadAsset, basis: LandmarkBasis, start: int, length: int, few: int, known_shape: bool
