@@ -16,7 +16,7 @@ from occlufacediff.landmarks.topology import ALL_POINTS
 _MAX_MOVE = 0.6
 #: Longest gap in frames over which a track continues, and from which on its looks must be the same.
 _MAX_GAP, _LOOK_GAP = 50, 5
-#: Looks are taken in every n-th frame, and where the number of faces changes; a track keeps so many of them.
+#: Looks are taken in every n-th frame, and where the number of faces changes; a track keeps at most this many.
 _LOOK_EVERY, _LOOKS = 5, 60
 
 

@@ -31,13 +31,13 @@ AVERAGE_S = 10.0
 EXP_STEP, JAW_STEP, TURN_STEP, SCALE_STEP = 0.25, 0.15, 0.1, 0.05
 #: Gauss-Newton steps of a frame, and of the first one after a gap.
 STEPS, FIRST_STEPS = 2, 6
-#: Seconds without a face after which the pose starts anew.
+#: Seconds without a face after which the pose starts again.
 GAP_S = 0.5
 #: A coefficient counts as known where this share of its landmarks' movement is visible.
 KNOWN = 0.5
 #: Seconds in which a new identity replaces the last one.
 BLEND_S = 0.4
-#: Mean error in pixels of the crop above which the next frame starts anew.
+#: Mean error in pixels of the crop above which the next frame starts again.
 _LOST_PX = 12.0
 #: Precision of the prediction of hidden coefficients.
 _FIRM = 1e6
