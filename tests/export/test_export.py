@@ -15,8 +15,8 @@ from scipy.io import wavfile
 from scipy.optimize import minimize
 from small_head import N_EXP, N_SHAPE, small_head
 
-from occlufacediff.cli import export as export_command
 from occlufacediff.cli import main
+from occlufacediff.cli.motion import export as export_command
 from occlufacediff.errors import ConfigError
 from occlufacediff.export.formats import FORMATS, export_formats
 from occlufacediff.export.refit import LIP_WEIGHT, has_actions, refit
@@ -125,7 +125,8 @@ def test_a_wrong_motion_is_named_and_nothing_is_written(tmp_path: Path, changes:
 def test_wrong_files_and_formats_are_named(tmp_path: Path):
     motion = write_motion(tmp_path, arkit_head())
     for options, words in (
-        (("--to", "glb,fbx"), "unknown format 'fbx'"),
+        (("--to", "glb,maya"), "unknown format 'maya'"),
+        (("--to", "glb,fbx"), "needs Blender, which writes this format; give --blender PATH"),
         (("--to", ","), "got no format"),
     ):
         status, output = run(motion, *options)
