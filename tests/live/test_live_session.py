@@ -229,8 +229,13 @@ def test_a_session_can_have_a_limit(clips: Path, live: Live, receiver: Receiver)
 
 @pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_ends_with_one_line(clips: Path, small_open_head: Path, receiver: Receiver, ending: int) -> None:
-    command = [sys.executable, "-m", "occlufacediff", "live", str(clips / "face.mp4"), "--head", str(small_open_head)]
+def test_ctrl_c_ends_with_one_line(
+    clips: Path, small_open_head: Path, receiver: Receiver, tmp_path: Path, ending: int
+) -> None:
+    # Long enough for a signal that arrives seconds late on a busy machine.
+    video, repeated = tmp_path / "long.mkv", ["-stream_loop", "39", "-i", str(clips / "face.mp4"), "-c", "copy"]
+    subprocess.run([ffmpeg_binary(), "-loglevel", "error", *repeated, str(video)], check=True)
+    command = [sys.executable, "-m", "occlufacediff", "live", str(video), "--head", str(small_open_head)]
     process = subprocess.Popen(
         [*command, "--send", "livelink", "--to", receiver.to],
         env={**os.environ, "PYTHONPATH": str(ROOT)},
@@ -245,7 +250,7 @@ def test_ctrl_c_ends_with_one_line(clips: Path, small_open_head: Path, receiver:
     assert process.returncode == 0, errors
     assert "Traceback" not in errors
     assert len(SUMMARY.findall(errors)) == 1
-    assert figures(errors)[0] < FRAMES
+    assert figures(errors)[0] < 40 * FRAMES
 
 
 class Camera:

@@ -78,6 +78,7 @@ def test_every_job_has_log_and_benchmark(finished):
         "train_readers",
         "draw_occlusion_pictures",
         "train_occlusion_network",
+        "paint_occluders",
     }
     folder = finished.folder / "logs/tiny"
     for ending in ("log", "tsv"):
