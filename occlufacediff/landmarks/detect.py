@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from types import TracebackType
 from typing import Any, Protocol, Self
 
@@ -43,6 +44,12 @@ def make_detector(settings: LandmarkSettings) -> Detector:
 
         return FaceAlignmentDetector(settings)
     return MediaPipeDetector(settings)
+
+
+@cache
+def detector_of_process(settings: LandmarkSettings) -> Detector:
+    """`make_detector`, once per process: loading its networks takes as long as a clip."""
+    return make_detector(settings)
 
 
 class MediaPipeDetector:

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.files import sha256
-from occlufacediff.landmarks.detect import Detector, make_detector
+from occlufacediff.landmarks.detect import detector_of_process
 from occlufacediff.landmarks.track import track_face
 from occlufacediff.media.frames import read_frames
 from occlufacediff.stages.landmark_part import FIGURES, write_track
@@ -68,13 +68,7 @@ def detect_subject(
     remove_parts(parts)
 
 
-@cache
-def _detector(settings: LandmarkSettings) -> Detector:
-    """One detector per process: loading its networks takes as long as a clip."""
-    return make_detector(settings)
-
-
 def _detect(sources: dict[str, Path], settings: LandmarkSettings, clip: str, part: Path) -> Row:
     source = sources[clip]
-    track = track_face(read_frames(source, threads=1), _detector(settings))
+    track = track_face(read_frames(source, threads=1), detector_of_process(settings))
     return write_track(part, track, source, settings.min_found)

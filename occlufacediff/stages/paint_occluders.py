@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator
-from functools import cache, partial
+from contextlib import closing
+from functools import partial
 from itertools import chain
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from occlufacediff.evaluation.painted import PaintedClip
 from occlufacediff.evaluation.rows import scored_clips
 from occlufacediff.evaluation.visibility_counts import FIGURES, counts
 from occlufacediff.files import new_hdf5, sha256
-from occlufacediff.landmarks.detect import Detector, make_detector
+from occlufacediff.landmarks.detect import detector_of_process
 from occlufacediff.landmarks.interpolate import fill_missing
 from occlufacediff.landmarks.normalise import CROP_SCALE, crop_boxes, from_crop, to_crop
 from occlufacediff.landmarks.store import read_clip
@@ -127,12 +128,6 @@ def paint_subject(
     remove_parts(parts)
 
 
-@cache
-def _detector(settings: LandmarkSettings) -> Detector:
-    """One detector per process: loading its networks takes as long as a clip."""
-    return make_detector(settings)
-
-
 def _paint(
     subject: str,
     videos: dict[str, Path],
@@ -150,10 +145,9 @@ def _paint(
     frames = read_frames(videos[name], threads=1)
     first = next(frames)
     occluder = _occluder(f"{subject}/{name}", first, points, settings, seed)
-    finder = OcclusionFinder()
-    watching = FaceWatching(_detector(landmarks), finder, crop_scale)
-    track = track_face(_painted(chain([first], frames), occluder, len(points), videos[name]), watching)
-    finder.close()
+    with closing(OcclusionFinder()) as finder:
+        watching = FaceWatching(detector_of_process(landmarks), finder, crop_scale)
+        track = track_face(_painted(chain([first], frames), occluder, len(points), videos[name]), watching)
     if not track.found.any():
         raise ClipError("no_face", f"{videos[name]}: no face was found in any frame under the painted occluder")
     filled, _ = fill_missing(track.landmarks)

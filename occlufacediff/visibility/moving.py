@@ -7,7 +7,7 @@ during the exposure, and it is known which landmarks it covers.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from typing import Any
 
 import cv2
@@ -122,9 +122,12 @@ class PaintedOccluder:
         alpha = self.moving.alpha(slice(None), np.where(known[..., None], points, 0.0))
         return (alpha >= OPAQUE) & known & self.frames[:, None]
 
-    @property
+    @cached_property
     def _premultiplied(self) -> NDArray[np.float32]:
-        return _premultiplied(self.moving)
+        """RGBA whose colours are multiplied by alpha; it is freed with the occluder."""
+        picture = self.moving.picture.astype(np.float32)
+        picture[..., :3] *= picture[..., 3:] / 255
+        return picture
 
     def _matrices(self, number: int) -> list[Float]:
         """Matrices (2, 3) from the picture to the frame, one for each position during the exposure."""
@@ -134,13 +137,6 @@ class PaintedOccluder:
         count = int(np.clip(np.ceil(np.linalg.norm(ends[1, :2] - ends[0, :2]) / _STEP_PX), 1, 12))
         shares = (np.arange(count) + 0.5) / count
         return [_matrix(ends[0] + share * (ends[1] - ends[0]), self.moving.picture.shape[:2]) for share in shares]
-
-
-@cache
-def _premultiplied(moving: MovingPicture) -> NDArray[np.float32]:
-    picture = moving.picture.astype(np.float32)
-    picture[..., :3] *= picture[..., 3:] / 255
-    return picture
 
 
 def draw_moving(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import weakref
 from collections.abc import Callable
 from pathlib import Path
 
@@ -128,3 +130,13 @@ def test_unknown_landmarks_are_not_covered_and_skin_is_read_from_the_picture(spe
     assert not occluder.covers(points)[:, 200:].any()
     frame = np.full((SIZE, SIZE, 3), (180, 120, 90), np.uint8)
     np.testing.assert_allclose(skin_colour(frame, speaking_face()[0]), (180, 120, 90))
+
+
+def test_pictures_are_freed_with_their_occluder(speaking_face: Face) -> None:
+    """A process paints thousands of clips."""
+    occluder = draw_moving("cup", face_motion(speaking_face()), SKIN, SPAN, np.random.default_rng(0))
+    occluder.paint(np.zeros((SIZE, SIZE, 3), np.uint8), 30)
+    moving = weakref.ref(occluder.moving)
+    del occluder
+    gc.collect()
+    assert moving() is None
