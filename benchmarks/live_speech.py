@@ -63,7 +63,7 @@ def fitted(basis: LandmarkBasis, faces: list[np.ndarray | None], hidden_from: in
                 visible = points[:MESH_POINTS, 1] <= points[NOSE_TIP, 1]
             box = crop_boxes(points).astype(np.float32)
             learner.add(points, visible, box, 1 / FPS)
-            learner.close()
+            learner.wait()
             identity = learner.take()
             if identity is not None:
                 fit.set_identity(identity)

@@ -62,7 +62,7 @@ class Capture:
         self._stop = threading.Event()
         self._newest: Captured | None = None
         self._ended = False
-        self._error: OccluFaceError | None = None
+        self._error: Exception | None = None
         self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
         self.captured = self.dropped = 0
         self.cpu_s = 0.0
@@ -133,7 +133,7 @@ class Capture:
                     if self._source.kind == "file" or not self.captured:
                         raise
                 wait(_RETRY_S)
-        except OccluFaceError as error:
+        except Exception as error:  # noqa: BLE001 - the session's thread raises it
             self._error = error
         finally:
             with self._changed:

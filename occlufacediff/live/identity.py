@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import threading
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,8 +38,8 @@ class IdentityLearner:
         self._visible: list[Mask] = []
         self._boxes: list[Float] = []
         self._waited_s = APART_S
-        self._thread: threading.Thread | None = None
-        self._found: Float | None = None
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="identity")
+        self._learnt: Future[Float] | None = None
 
     def add(self, landmarks: Float, visible: Mask, box: Float, seconds: float) -> None:
         """Offer a frame; arguments as in `CausalFit.step`."""
@@ -51,22 +51,25 @@ class IdentityLearner:
         self._visible.append(visible.copy())
         self._boxes.append(np.asarray(box, np.float32))
         if len(self._points) in LEARN_AT:
-            self.close()
             # The thread gets copies, because the lists grow.
             frames = (np.stack(self._points), np.stack(self._visible), np.stack(self._boxes))
-            self._thread = threading.Thread(target=self._learn, args=frames, name="identity", daemon=True)
-            self._thread.start()
+            self._learnt = self._thread.submit(self._learn, *frames)
 
     def take(self) -> Float | None:
-        """A new identity (S,), once; None if there is none since the last call."""
-        found, self._found = self._found, None
-        return found
+        """A new identity (S,), once; None if there is none since the last call. Raises what the fit raised."""
+        if self._learnt is None or not self._learnt.done():
+            return None
+        learnt, self._learnt = self._learnt, None
+        return learnt.result()
+
+    def wait(self) -> None:
+        """Wait for the result of the frames so far."""
+        if self._learnt is not None:
+            wait([self._learnt])
 
     def close(self) -> None:
-        """Wait for the thread."""
-        if self._thread is not None:
-            self._thread.join()
+        """End the thread."""
+        self._thread.shutdown()
 
-    def _learn(self, points: Float, visible: Mask, boxes: Float) -> None:
-        fit = fit_clip(self._basis, points, settings=self._settings, boxes=boxes, visible=visible)
-        self._found = fit.shape
+    def _learn(self, points: Float, visible: Mask, boxes: Float) -> Float:
+        return fit_clip(self._basis, points, settings=self._settings, boxes=boxes, visible=visible).shape

@@ -7,16 +7,13 @@ look-ahead, from the audio up to t.
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import deque
-from types import TracebackType
-from typing import Self
 
 import numpy as np
 import pocketsphinx
 from numpy.typing import NDArray
 
+from occlufacediff.live.worker_thread import WorkerThread
 from occlufacediff.media.rates import FPS, SAMPLE_RATE
 from occlufacediff.speech.phones import SILENCE, Phones
 from occlufacediff.speech.recognition import FRAME_OFFSET_S, FRAME_S, PEAK, phone_decoder
@@ -103,39 +100,20 @@ class Recogniser:
             self._decoder = phone_decoder(cmn="live")
 
 
-class SpeechThread:
-    """Recognises phones beside the session and keeps the motion that they give. A context manager.
+class SpeechThread(WorkerThread):
+    """Recognises phones beside the session and keeps the motion that they give.
 
     Args:
         expression_names: names of the head model's expression coefficients.
         look_ahead_s: seconds of audio after a moment that its motion is computed from.
-
-    Attributes:
-        cpu_s: processor time of the thread, seconds.
     """
 
     def __init__(self, expression_names: tuple[str, ...], look_ahead_s: float) -> None:
+        super().__init__("speech")
         self._names, self._look_ahead_s = expression_names, look_ahead_s
-        self._changed = threading.Condition()
         self._pieces: deque[tuple[NDArray[np.int16], float]] = deque()
-        self._stopped = False
-        self._error: Exception | None = None
         self._average = np.zeros(len(expression_names) + 3, np.float32)
         self._motions: deque[tuple[float, Float]] = deque(maxlen=2 * FPS)
-        self._thread = threading.Thread(target=self._run, name="speech", daemon=True)
-        self.cpu_s = 0.0
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-        self._thread.join()
 
     def hear(self, samples: NDArray[np.int16], begin: float) -> None:
         """Give a piece of audio.
@@ -144,15 +122,14 @@ class SpeechThread:
             samples: (N,) at 16 kHz.
             begin: when its first sample was heard, seconds of the monotonic clock.
         """
-        with self._changed:
+        with self.changed:
             self._pieces.append((samples, begin))
-            self._changed.notify_all()
+            self.changed.notify_all()
 
     def motion(self, now: float) -> Float:
         """Motion (E + 3,) that the speech adds to the average, of the moment ``now`` minus the look-ahead."""
-        if self._error is not None:
-            raise self._error
-        with self._changed:
+        self.check()
+        with self.changed:
             motions = list(self._motions)
         if not motions or now - self._look_ahead_s - motions[-1][0] > _LATE_S:
             return np.zeros_like(self._average)
@@ -162,30 +139,33 @@ class SpeechThread:
     @property
     def moment(self) -> float:
         """The newest moment whose motion is known."""
-        with self._changed:
+        with self.changed:
             return self._motions[-1][0] if self._motions else -np.inf
 
-    def _run(self) -> None:
-        try:
-            recogniser = Recogniser()
-            while True:
-                with self._changed:
-                    self._changed.wait_for(lambda: self._pieces or self._stopped)
-                    if self._stopped:
-                        return
-                    pieces = list(self._pieces)
-                    self._pieces.clear()
-                for samples, begin in pieces:
-                    recogniser.add(samples, begin)
-                samples, begin = pieces[-1]
-                self._keep(recogniser, begin + len(samples) / SAMPLE_RATE - self._look_ahead_s)
-                self.cpu_s = time.thread_time()
-        except Exception as error:  # noqa: BLE001 - the session's thread raises it
-            self._error = error
+    def begin(self) -> None:
+        """Load the recogniser."""
+        self._recogniser = Recogniser()
 
-    def _keep(self, recogniser: Recogniser, moment: float) -> None:
-        phones = recogniser.phones()
-        values = viseme_motion(phones, 1, self._names, offset_s=moment - recogniser.origin)[0]
+    def has_work(self) -> bool:
+        """Whether there is audio."""
+        return bool(self._pieces)
+
+    def take(self) -> list[tuple[NDArray[np.int16], float]]:
+        """All pieces of audio."""
+        pieces = list(self._pieces)
+        self._pieces.clear()
+        return pieces
+
+    def work(self, taken: list[tuple[NDArray[np.int16], float]]) -> None:
+        """Recognise the pieces and keep the motion of the moment that is now known."""
+        for samples, begin in taken:
+            self._recogniser.add(samples, begin)
+        samples, begin = taken[-1]
+        self._keep(begin + len(samples) / SAMPLE_RATE - self._look_ahead_s)
+
+    def _keep(self, moment: float) -> None:
+        phones = self._recogniser.phones()
+        values = viseme_motion(phones, 1, self._names, offset_s=moment - self._recogniser.origin)[0]
         self._average += (values - self._average) / (AVERAGE_S * FPS)
-        with self._changed:
+        with self.changed:
             self._motions.append((moment, np.float32(GAIN) * (values - self._average)))

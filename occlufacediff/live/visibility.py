@@ -6,17 +6,15 @@ if two of the last three looks agree, or at once if one look is sure. It becomes
 
 from __future__ import annotations
 
-import threading
-import time
 from collections import deque
 from types import TracebackType
-from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.face_mesh import MESH_POINTS
 from occlufacediff.live.source import Picture
+from occlufacediff.live.worker_thread import WorkerThread
 from occlufacediff.visibility.finder import OcclusionFinder
 from occlufacediff.visibility.joining import ENTER, LEAVE, MEDIAN_LOOKS, calibrated, large_groups, smoothed
 
@@ -56,42 +54,31 @@ class CausalVisibility:
         return self._hidden
 
 
-class VisibilityThread:
-    """Looks at frames beside the session, one at a time. A context manager.
+class VisibilityThread(WorkerThread):
+    """Looks at frames beside the session, one at a time; ``cpu_s`` is without the hand detector's own threads.
 
     Args:
-        finder: looks at one frame.
+        finder: looks at one frame; it is closed with the thread.
         every: at most every n-th offered frame is looked at; fewer if a look takes longer.
 
     Attributes:
         hidden: (468,) landmarks that are hidden after the newest look.
         looks: number of looks.
-        cpu_s: processor time of this thread, seconds, without that of the hand detector's own threads.
     """
 
     def __init__(self, finder: OcclusionFinder, every: int = 2) -> None:
+        super().__init__("visibility")
         self._finder, self._every = finder, every
         self._causal = CausalVisibility()
-        self._changed = threading.Condition()
         self._work: tuple[Picture, Float, Float] | None = None
-        self._stopped = False
-        self._error: Exception | None = None
         self._offers = every  # the first offer is due
-        self._thread = threading.Thread(target=self._run, name="visibility", daemon=True)
         self.hidden = np.zeros(MESH_POINTS, bool)
-        self.looks, self.cpu_s = 0, 0.0
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
+        self.looks = 0
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with self._changed:
-            self._stopped = True
-            self._changed.notify_all()
-        self._thread.join()
+        super().__exit__(kind, error, trace)
         self._finder.close()
 
     def offer(self, picture: Picture, box: Float, landmarks: Float) -> None:
@@ -102,29 +89,26 @@ class VisibilityThread:
             box: crop box ``(x0, y0, size)``, pixels of the picture.
             landmarks: (468, 2) crop coordinates.
         """
-        with self._changed:
-            if self._error is not None:
-                raise self._error
+        self.check()
+        with self.changed:
             self._offers += 1
             if self._offers >= self._every and self._work is None:
                 self._offers = 0
                 self._work = (picture, box, landmarks)
-                self._changed.notify_all()
+                self.changed.notify_all()
 
-    def _run(self) -> None:
-        while True:
-            with self._changed:
-                self._changed.wait_for(lambda: self._work or self._stopped)
-                if self._stopped or self._work is None:
-                    return
-                work = self._work
-            try:
-                hidden = self._causal.add(self._finder.look(*work))
-            except Exception as error:  # noqa: BLE001 - the session's thread raises it
-                self._error = error
-                return
-            with self._changed:
-                self.hidden = hidden
-                self.looks += 1
-                self.cpu_s = time.thread_time()
-                self._work = None
+    def has_work(self) -> bool:
+        """Whether a frame waits."""
+        return self._work is not None
+
+    def take(self) -> tuple[Picture, Float, Float] | None:
+        """The frame, which stays until it has been looked at, so that no other is offered meanwhile."""
+        return self._work
+
+    def work(self, taken: tuple[Picture, Float, Float]) -> None:
+        """Look at the frame."""
+        hidden = self._causal.add(self._finder.look(*taken))
+        with self.changed:
+            self.hidden = hidden
+            self.looks += 1
+            self._work = None

@@ -122,7 +122,7 @@ def test_the_identity_is_learnt_from_the_first_frames() -> None:
     for points in landmarks:
         box = crop_boxes(points).astype(np.float32)
         learner.add(points, ALL, box, 0.1)
-        learner.close()
+        learner.wait()
         found = learner.take()
         if found is not None:
             assert learner.take() is None
@@ -139,7 +139,7 @@ def test_frames_that_show_little_do_not_teach_the_identity() -> None:
     few = np.arange(MESH_POINTS) < MESH_POINTS // 2
     for points in landmarks:
         learner.add(points, few, crop_boxes(points).astype(np.float32), 0.5)
-    learner.close()
+    learner.wait()
     assert learner.take() is None
 
 

@@ -278,7 +278,7 @@ class Camera:
         return True, cv2.cvtColor(face(self._number), cv2.COLOR_RGB2BGR)
 
     def release(self) -> None:
-        pass
+        """Nothing is held."""
 
 
 @pytest.fixture
