@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -21,9 +20,9 @@ from av.video.stream import VideoStream
 from numpy.typing import NDArray
 
 from occlufacediff.errors import ClipError, ConfigError
-from occlufacediff.media.frames import shown_picture
+from occlufacediff.media.frames import FrameTimes, shown_picture
 from occlufacediff.media.probe import decoded, opened, start_of, video_stream
-from occlufacediff.media.rates import FPS, SAMPLE_RATE
+from occlufacediff.media.rates import SAMPLE_RATE
 
 Picture = NDArray[np.uint8]
 #: Waits this many seconds; False if the session ends meanwhile.
@@ -203,18 +202,11 @@ def _paced(
     stream = _video(container, source)
     audio = _audio(again) if hear is not None else iter(())
     held: tuple[NDArray[np.int16], float] | None = None
-    nominal = 1 / Fraction(stream.average_rate or stream.guessed_rate or FPS)
-    first: Fraction | None = None
-    last = Fraction(0)
-    begun = 0.0
+    times, begun = FrameTimes(stream), 0.0
     for frame in decoded(container, stream):
-        if first is None:
-            first, begun, last = start_of(frame, stream), time.monotonic(), Fraction(0)
-        elif frame.pts is None or frame.time_base is None:
-            last += nominal
-        else:
-            last = max(Fraction(frame.pts) * frame.time_base - first, last)
-        due = begun + float(last)
+        if times.origin is None:
+            begun = time.monotonic()
+        due = begun + float(times.add(frame))
         late = time.monotonic() - due
         # Pictures that nobody waits for are not converted; if that is not enough, the decoder leaves frames out.
         picture = shown_picture(frame, stream, LONGEST_PX) if late < _LATE_S else None
@@ -222,15 +214,15 @@ def _paced(
         if not wait(due - time.monotonic()):
             return
         while hear is not None and (held := held or next(audio, None)) is not None:
-            begin = begun + held[1] - float(first)
+            begin = begun + held[1] - float(times.origin or 0)
             if begin + len(held[0]) / SAMPLE_RATE > due:
                 break
             hear(held[0], begin)
             held = None
         yield Timed(picture, due)
-    if first is None:
+    if times.origin is None:
         raise ClipError("broken_video", f"SOURCE {source.text}: no frame of its video track can be decoded")
-    wait(begun + float(last + nominal) - time.monotonic())
+    wait(begun + float(times.end) - time.monotonic())
     yield None
 
 

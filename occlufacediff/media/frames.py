@@ -50,11 +50,11 @@ def read_frames(
             raise ClipError("no_video", f"{path}: has no video track; give a video")
         stream.codec_context.thread_count = threads
         stream.codec_context.thread_type = "AUTO" if threads != 1 else "SLICE"
-        times = _Times(stream)
+        times = FrameTimes(stream)
         held: VideoFrame | None = None
         written = 0
         for frame in decoded(container, stream, damage):
-            start = times.add(frame)
+            start = _nearest(times.add(frame) * FPS)
             if held is not None and start > written:
                 _reject_jump(path, start - written)
                 picture = shown_picture(held, stream)
@@ -64,7 +64,7 @@ def read_frames(
             held = frame
         if held is None:
             raise ClipError("broken_video", f"{path}: no frame of its video track can be decoded")
-        end = max(times.end(), 1)
+        end = max(_nearest(times.end * FPS), 1)
         if end > written:
             _reject_jump(path, end - written)
             picture = shown_picture(held, stream)
@@ -115,32 +115,31 @@ def _reject_jump(path: Path, frames: int) -> None:
         )
 
 
-class _Times:
-    """Positions of frames on the 25 fps grid, relative to the first frame."""
+class FrameTimes:
+    """Times of the frames of a stream in seconds, relative to the first frame; they never decrease."""
 
     def __init__(self, stream: VideoStream) -> None:
         self._stream = stream
         self._nominal = _nominal(stream)
-        self._origin: Fraction | None = None
+        self.origin: Fraction | None = None
         self._last = Fraction(0)
         self._length = self._nominal
 
-    def add(self, frame: VideoFrame) -> int:
-        """Grid position of the next frame; a frame without a time stamp follows at the nominal rate."""
-        if self._origin is None:
-            self._origin = start_of(frame, self._stream)
-            time = Fraction(0)
+    def add(self, frame: VideoFrame) -> Fraction:
+        """Time of the next frame; a frame without a time stamp follows at the nominal rate."""
+        if self.origin is None:
+            self.origin = start_of(frame, self._stream)
         elif frame.pts is None or frame.time_base is None:
-            time = self._last + self._nominal
+            self._last += self._nominal
         else:
-            time = max(Fraction(frame.pts) * frame.time_base - self._origin, self._last)
-        self._last = time
+            self._last = max(Fraction(frame.pts) * frame.time_base - self.origin, self._last)
         self._length = frame.duration * frame.time_base if frame.duration and frame.time_base else self._nominal
-        return _nearest(time * FPS)
+        return self._last
 
-    def end(self) -> int:
-        """Number of grid frames up to the end of the last frame."""
-        return _nearest((self._last + self._length) * FPS)
+    @property
+    def end(self) -> Fraction:
+        """End of the last frame."""
+        return self._last + self._length
 
 
 def _nominal(stream: VideoStream) -> Fraction:
