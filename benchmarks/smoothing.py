@@ -28,8 +28,8 @@ from scipy.spatial.transform import Rotation
 from occlufacediff.config.names import SMOOTHING
 from occlufacediff.export.motion import PosedMotion, posed_motion, read_motion
 from occlufacediff.export.resampling import resampled
-from occlufacediff.export.smoothing import BLINK_MM, CLOSURE_MM, EYELIDS, gap, smoothed
-from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP
+from occlufacediff.export.smoothing import BLINK_MM, CLOSURE_MM, gap, smoothed
+from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP, LIDS_OF_EYES
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.stages.open_head import open_head
@@ -65,7 +65,7 @@ def figures(basis: LandmarkBasis, before: PosedMotion, after: PosedMotion, truth
         "jitter_mm": fast_part(points(basis, after), after.fps),
         "jitter_head_deg": np.degrees(fast_part(after.global_pose, after.fps)),
         "closures": kept(basis, before, after, [(INNER_LIP_TOP, INNER_LIP_BOTTOM)], CLOSURE_MM).tolist(),
-        "blinks": kept(basis, before, after, EYELIDS, BLINK_MM).tolist(),
+        "blinks": kept(basis, before, after, LIDS_OF_EYES, BLINK_MM).tolist(),
     }
     if truth is not None:
         frames = min(truth.frames, after.frames)

@@ -23,6 +23,9 @@ RIGHT_EYE = (33, 7, 163, 144, 145, 153, 154, 155, 133, 173, 157, 158, 159, 160, 
 LEFT_EYE = (263, 249, 390, 373, 374, 380, 381, 382, 362, 398, 384, 385, 386, 387, 388, 466)
 #: Outer corners: their distance is the eye span.
 EYE_CORNERS = (33, 263)
+#: The person's left and right eye: corners, and middle of the upper and lower eyelid.
+CORNERS_OF_EYES = ((362, 263), (33, 133))
+LIDS_OF_EYES = ((386, 374), (159, 145))
 RIGHT_BROW = (46, 53, 52, 65, 55, 70, 63, 105, 66, 107)
 LEFT_BROW = (276, 283, 282, 295, 285, 300, 293, 334, 296, 336)
 #: Points of eyelids and brows.

@@ -25,7 +25,7 @@ from scipy.spatial.transform import Rotation
 
 from occlufacediff.config.prediction import Smoothing
 from occlufacediff.export.motion import PosedMotion
-from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP
+from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP, LIDS_OF_EYES
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
 
@@ -33,8 +33,6 @@ Array = NDArray[np.float64]
 
 #: Order of the differences whose size is penalised.
 ORDER = 3
-#: Points of the eyelids, upper and lower: the person's right and left eye.
-EYELIDS = ((159, 145), (386, 374))
 #: Depths from which a minimum of lip gap or eyelid gap is kept, millimetres.
 CLOSURE_MM, BLINK_MM = 0.5, 1.0
 #: Width of the kept time around a minimum, standard deviation in seconds.
@@ -104,7 +102,7 @@ def kept_frames(motion: PosedMotion, head: HeadAsset) -> tuple[Array, Array]:
     """How much each frame (T,) is kept, 0 to 1, for lip closures and for blinks."""
     basis = LandmarkBasis.of(head)
     lips = _minima(gap(basis, motion, INNER_LIP_TOP, INNER_LIP_BOTTOM), CLOSURE_MM, motion.fps)
-    lids = [_minima(gap(basis, motion, top, bottom), BLINK_MM, motion.fps) for top, bottom in EYELIDS]
+    lids = [_minima(gap(basis, motion, top, bottom), BLINK_MM, motion.fps) for top, bottom in LIDS_OF_EYES]
     return lips, np.maximum(*lids)
 
 

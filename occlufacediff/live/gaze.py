@@ -12,10 +12,11 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from occlufacediff.face_mesh import LEFT_EYE, RIGHT_EYE
+from occlufacediff.face_mesh import LEFT_IRIS, RIGHT_IRIS
 from occlufacediff.head.landmark_basis import Array
 from occlufacediff.head.skinning import rotation_matrices
 from occlufacediff.live.head_fit import Pose
+from occlufacediff.prediction.gaze import CLOSED, EYES, gaze_angles
 
 Float = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -26,14 +27,10 @@ RADIUS_M, DEPTH_M = 0.012, 0.0085
 RAISE_M = 0.0014
 #: Time constant of the smoothing, seconds.
 SMOOTH_S = 0.04
-#: Corners of the subject's left and right eye, and the centres of their irises among the 478 points.
-CORNERS = ((263, 362), (33, 133))
-IRISES = (473, 468)
-EYES = (LEFT_EYE, RIGHT_EYE)
-#: Smallest opening of the lids, in widths of the eye, at which the iris is seen well enough.
-LEAST_OPENING = 0.12
-#: Upper and lower lid.
-_LIDS = ((386, 374), (159, 145))
+#: Centres of the left and right iris among the 478 points.
+IRISES = (LEFT_IRIS[0], RIGHT_IRIS[0])
+#: Smallest visible part of an eye's landmarks.
+_VISIBLE_PART = 0.8
 #: Largest angles, radians.
 _LARGEST = np.deg2rad([45.0, 35.0])
 
@@ -62,21 +59,20 @@ class CausalGaze:
             return self.last
         turn = rotation_matrices(pose.global_pose[None])[0]
         seen: list[Array] = []
-        for eye in range(2):
-            outer, inner = landmarks[list(CORNERS[eye])].astype(np.float64)
-            upper, lower = landmarks[list(_LIDS[eye])].astype(np.float64)
-            width = max(float(np.linalg.norm(outer - inner)), 1e-6)
-            opening = float(np.linalg.norm(upper - lower)) / width
-            if opening < LEAST_OPENING or not visible[list(EYES[eye])].mean() > 0.8:
+        for iris_point, (corners, lids, points) in zip(IRISES, EYES, strict=True):
+            one, other = landmarks[list(corners)].astype(np.float64)
+            upper, lower = landmarks[list(lids)].astype(np.float64)
+            width = max(float(np.linalg.norm(one - other)), 1e-6)
+            closed = float(np.linalg.norm(upper - lower)) / width < CLOSED
+            if closed or not visible[list(points)].mean() > _VISIBLE_PART:
                 continue
             # The picture of the corners themselves is the origin, so that errors of the fit cancel.
             centre = turn @ np.array([0.0, RAISE_M, -DEPTH_M])
-            iris = (landmarks[IRISES[eye]] - (outer + inner) / 2) / pose.scale * np.array([1, -1])
+            iris = (landmarks[iris_point] - (one + other) / 2) / pose.scale * np.array([1, -1])
             across = (iris - centre[:2]) / RADIUS_M
             length = float(np.linalg.norm(across))
             across *= min(1.0, 0.95 / max(length, 1e-6))
-            direction = turn.T @ np.array([*across, np.sqrt(1 - across @ across)])
-            angles = np.array([np.arctan2(direction[0], direction[2]), np.arcsin(np.clip(direction[1], -1, 1))])
+            angles = gaze_angles(across[None], turn[None])[0]
             seen.append(np.clip(angles, -_LARGEST, _LARGEST))
         if seen:
             self._gaze += (1 - np.exp(-seconds / SMOOTH_S)) * (np.mean(seen, axis=0) - self._gaze)

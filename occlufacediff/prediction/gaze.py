@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.ndimage import median_filter
 
-from occlufacediff.face_mesh import LEFT_EYE, RIGHT_EYE
+from occlufacediff.face_mesh import CORNERS_OF_EYES, LEFT_EYE, LIDS_OF_EYES, RIGHT_EYE
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.eyes import eyeballs
 from occlufacediff.head.fit import FitResult
@@ -31,10 +31,7 @@ Array = NDArray[np.float64]
 #: Radius of a human eyeball, and distance of the iris from the point about which the eye turns, metres.
 EYE_M, IRIS_M = 0.012, 0.0105
 #: The subject's left and right eye: corners, upper and lower eyelid, all points.
-EYES = (
-    ((362, 263), (386, 374), LEFT_EYE),
-    ((33, 133), (159, 145), RIGHT_EYE),
-)
+EYES = tuple(zip(CORNERS_OF_EYES, LIDS_OF_EYES, (LEFT_EYE, RIGHT_EYE), strict=True))
 #: An eye whose eyelids are nearer to each other than this part of its width is closed.
 CLOSED = 0.12
 #: An eye is hidden if fewer of its landmarks than this part are visible.
@@ -104,7 +101,7 @@ def find_gaze(
         offset = (irises[:, number] - projected - away) / (fit.cam[:, :1] * iris_m) * (1, -1)
         visible[:, number] = _open_and_seen(lmk_2d, lmk_mask, corners, lids, points)
         visible[:, number] &= np.isfinite(offset).all(axis=1) & (np.linalg.norm(offset, axis=1) <= LARGEST)
-        raw[:, number] = _angles(np.where(visible[:, number, None], offset, 0), turn)
+        raw[:, number] = gaze_angles(np.where(visible[:, number, None], offset, 0), turn)
     return Gaze(np.repeat(_joined(raw, visible)[:, None], 2, axis=1).astype(np.float32), visible)
 
 
@@ -121,7 +118,7 @@ def _open_and_seen(
     return seen & (gap > CLOSED * width)
 
 
-def _angles(offset: Array, turn: Array) -> Array:
+def gaze_angles(offset: Array, turn: Array) -> Array:
     """Yaw and pitch (T, 2) in the head's frame, from the sine of the direction in the picture (T, 2), y up."""
     depth = np.sqrt(np.maximum(1 - (offset**2).sum(axis=1, keepdims=True), 0))
     x, y, z = np.einsum("tji,tj->ti", turn, np.concatenate([offset, depth], axis=1)).T

@@ -13,8 +13,8 @@ from small_head import N_EXP, N_SHAPE, small_head
 
 from occlufacediff.config.names import SMOOTHING
 from occlufacediff.export.motion import PosedMotion
-from occlufacediff.export.smoothing import BLINK_MM, EYELIDS, gap, smooth_channel, smoothed
-from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP
+from occlufacediff.export.smoothing import BLINK_MM, gap, smooth_channel, smoothed
+from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP, LIDS_OF_EYES
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
 
@@ -133,7 +133,7 @@ def test_jitter_falls_and_closures_and_blinks_stay(
     before, after = gap(basis, noisy, *mouth), gap(basis, out, *mouth)
     for place in (20, 47, 48, 90, 130):
         assert abs(after[place] - before[place]) < 0.3
-    for top, bottom in EYELIDS:
+    for top, bottom in LIDS_OF_EYES:
         before, after = gap(basis, noisy, top, bottom), gap(basis, out, top, bottom)
         assert before.max() - before.min() > BLINK_MM
         for place in (30, 100):

@@ -10,13 +10,13 @@ from scipy.spatial.transform import Rotation
 from small_head import N_EXP, N_SHAPE, small_head
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
-from occlufacediff.face_mesh import LEFT_EYE, MESH_POINTS, RIGHT_EYE
+from occlufacediff.face_mesh import CORNERS_OF_EYES, LEFT_EYE, MESH_POINTS, RIGHT_EYE
 from occlufacediff.head.arkit import EXPRESSION_NAMES
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
 from occlufacediff.landmarks.normalise import crop_boxes
-from occlufacediff.live.gaze import CORNERS, DEPTH_M, IRISES, RADIUS_M, RAISE_M, CausalGaze
+from occlufacediff.live.gaze import DEPTH_M, IRISES, RADIUS_M, RAISE_M, CausalGaze
 from occlufacediff.live.head_fit import CausalFit, Pose, live_settings
 from occlufacediff.live.identity import LEARN_AT, IdentityLearner
 from occlufacediff.live.visibility import CausalVisibility
@@ -150,7 +150,7 @@ def test_gaze_is_relative_to_the_head(yaw: float, pitch: float, turn: tuple[floa
     scale, head = 2000.0, Rotation.from_rotvec(turn)
     landmarks = np.full((478, 2), 300.0, np.float32)
     sight = np.array([np.sin(yaw) * np.cos(pitch), np.sin(pitch), np.cos(yaw) * np.cos(pitch)])
-    for side, eye, iris, ring in zip((1, -1), CORNERS, IRISES, (LEFT_EYE, RIGHT_EYE), strict=True):
+    for side, eye, iris, ring in zip((1, -1), CORNERS_OF_EYES, IRISES, (LEFT_EYE, RIGHT_EYE), strict=True):
         middle = np.array([side * 0.03, 0.03, 0.06])
         for point in ring:
             angle = 2 * np.pi * ring.index(point) / len(ring)
