@@ -1,4 +1,4 @@
-"""Time of `occlufacediff predict`: one process after the other against worker processes, in one run.
+"""Time of `occlufacediff predict`: one process for all steps against worker processes, in one run.
 
 ``python benchmarks/predict.py VIDEO [--workers 2] [--repeat 1]``
 
@@ -88,7 +88,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("video", type=Path)
     parser.add_argument("--workers", type=int, default=2)
-    parser.add_argument("--repeat", type=int, default=1, help="the fastest of so many is kept")
+    parser.add_argument("--repeat", type=int, default=1, help="number of runs; the fastest is kept")
     arguments = parser.parse_args()
     with TemporaryDirectory() as name:
         folder = Path(name)

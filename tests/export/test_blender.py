@@ -1,4 +1,4 @@
-"""Export by Blender: how it is started, what it is told, and, where there is one, what it makes of the motion.
+"""Export by Blender: how it is started, what it gets, and, where there is one, what it makes of the motion.
 
 Tests with a real Blender run if the variable ``BLENDER`` names one, or a Python with the module ``bpy``.
 """
