@@ -28,6 +28,8 @@ AUDIO = {
 }
 #: Clips read between two calls of `MappedFile.forget`.
 _READ_BEFORE_FORGETTING = 256
+#: Clips of at most so many frames (10 s) are read from the disk as a whole, longer ones page by page where used.
+_READ_AHEAD = 250
 
 
 class PackedClips:
@@ -143,7 +145,10 @@ class PackedClips:
         file = self._files[kind][subject]
         if (kind, subject) not in self._mapped:
             self._mapped[kind, subject] = file.open()
-        return self._mapped[kind, subject].arrays[array][file.rows(clip, rate)]
+        rows, mapped = file.rows(clip, rate), self._mapped[kind, subject]
+        if 0 < rows.stop - rows.start <= rate * _READ_AHEAD:
+            mapped.read_ahead(array, rows)
+        return mapped.arrays[array][rows]
 
     def _known_rows(self) -> tuple[list[tuple[str, str]], list[slice | None]]:
         """Rows and runs: a clip whose frames are all known has the run None."""

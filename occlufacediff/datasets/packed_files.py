@@ -157,6 +157,7 @@ class MappedFile:
     def __init__(self, path: Path, layout: Mapping[str, tuple[int, tuple[int, ...], np.dtype[Any]]]) -> None:
         self.arrays: dict[str, NDArray[Any]] = {}
         self._map: mmap.mmap | None = None
+        self._offsets = {name: offset for name, (offset, _, _) in layout.items()}
         if not any(np.prod(shape) for _, shape, _ in layout.values()):
             self.arrays = {name: np.empty(shape, dtype) for name, (_, shape, dtype) in layout.items()}
             return
@@ -168,6 +169,13 @@ class MappedFile:
                 self.arrays[name] = np.frombuffer(self._map, dtype, count, offset).reshape(shape)
         except (OSError, ValueError) as error:
             raise AssetError(f"{path}: cannot be mapped ({error}); pack the training data again") from error
+
+    def read_ahead(self, name: str, rows: slice) -> None:
+        """Ask the system to read rows of an array in one go, not page by page when they are used."""
+        if self._map is not None:
+            begin, end = (self._offsets[name] + row * self.arrays[name][:1].nbytes for row in (rows.start, rows.stop))
+            begin -= begin % mmap.PAGESIZE
+            self._map.madvise(mmap.MADV_WILLNEED, begin, end - begin)
 
     def forget(self) -> None:
         """Take the pages read so far out of this process' memory; the system keeps them in its cache if it can.

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
+import mmap
 import os
 import sys
+import time
 from dataclasses import fields, replace
 from multiprocessing import get_context
 from pathlib import Path
@@ -166,6 +169,44 @@ def test_pages_that_were_read_do_not_stay_in_memory(tmp_path: Path) -> None:
     file.forget()
     assert memory_of_files() - before < 8_000
     assert (file.arrays["lmk_2d"][::1000] == 1).all()
+
+
+def pages_in_cache(path: Path) -> float:
+    """Fraction of a file's pages that the system holds in its cache."""
+    size = path.stat().st_size
+    pages = -(-size // mmap.PAGESIZE)
+    held = (ctypes.c_ubyte * pages)()
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+        begin = np.frombuffer(mapped, np.uint8).ctypes.data
+        assert ctypes.CDLL(None, use_errno=True).mincore(ctypes.c_void_p(begin), ctypes.c_size_t(size), held) == 0
+    return sum(page & 1 for page in held) / pages
+
+
+@pytest.mark.parametrize(("frames", "read_ahead"), [(250, True), (5000, False)])
+def test_short_clips_are_read_from_the_disk_in_one_go(tmp_path: Path, frames: int, read_ahead: bool) -> None:
+    path = tmp_path / "M003.h5"
+    values = np.random.default_rng(0).standard_normal((frames, 468, 2)).astype(np.float32)
+    coefficients = {name: np.zeros((frames, 3), np.float32) for name in ("exp", "jaw", "global_pose", "cam")}
+    arrays = {"lmk_2d": values, **coefficients, "shape": np.zeros(4, np.float32)}
+    columns = [
+        Column(name, array.shape[1:] or array.shape, rate=int(name != "shape")) for name, array in arrays.items()
+    ]
+    write_packed(path, {"c1": frames}, columns, lambda clip: arrays, {"subject": "M003"})
+    manifest = tmp_path / "manifest.csv"
+    manifest.write_text("subject,clip,split,status\nM003,c1,train,ok\n", encoding="utf-8")
+    clips = PackedClips(manifest, "train", face=[path], landmarks=True)
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if pages_in_cache(path) > 0.5:
+        pytest.skip("this file system keeps its files in memory")
+    clip = clips[0]
+    for _ in range(100):
+        if pages_in_cache(path) > 0.9:
+            break
+        time.sleep(0.05 if read_ahead else 0.001)
+    assert (pages_in_cache(path) > 0.9) == read_ahead
+    np.testing.assert_array_equal(clip.lmk_2d, values)
 
 
 def test_faults_are_named(files: Files, tmp_path: Path) -> None:
