@@ -23,10 +23,11 @@ import h5py
 import numpy as np
 import pandas as pd
 import torch
+from published_setup import SMALL
 
 from occlufacediff.config.evaluation import EvaluationSettings
 from occlufacediff.config.occlusion import OcclusionSettings
-from occlufacediff.config.published_recipe import PublishedDenoiserSettings, PublishedPriorSettings, Wav2Vec2Settings
+from occlufacediff.config.published_recipe import PublishedDenoiserSettings, PublishedPriorSettings
 from occlufacediff.config.synthetic import SyntheticSettings
 from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
 from occlufacediff.datasets.clips import Clip, fit_rows
@@ -47,17 +48,6 @@ from occlufacediff.synthetic.plan import all_clips
 FRAMES = 64
 CLIPS = 8
 SEED = 1
-#: A small wav2vec2; its weights are random.
-WAV2VEC2 = Wav2Vec2Settings(
-    weights="random",
-    hidden_size=64,
-    num_hidden_layers=2,
-    num_attention_heads=4,
-    intermediate_size=128,
-    conv_dim=(16,) * 7,
-    num_conv_pos_embeddings=16,
-    num_conv_pos_embedding_groups=4,
-)
 LOOP = LoopSettings(
     batch_size=8,
     warmup_steps=20,
@@ -79,7 +69,7 @@ PRIOR = MotionPriorSettings(
 DENOISER = DenoiserSettings(
     preset="published",
     recipe="published",
-    wav2vec2=WAV2VEC2,
+    wav2vec2=SMALL,
     loop=replace(LOOP, batch_size=4, learning_rate=3e-4),
     published=PublishedDenoiserSettings(vertices="landmarks"),
     audio_dropout=0.1,

@@ -32,7 +32,7 @@ from occlufacediff.training.share import Share
 
 Batch = dict[str, Tensor]
 
-#: A small wav2vec2 for dry runs.
+#: A small wav2vec2 with random weights.
 SMALL = Wav2Vec2Settings(
     weights="random",
     hidden_size=64,
