@@ -337,7 +337,22 @@ def evaluated_runs(wildcards):
     metrics = sorted(Path(RESULTS, "runs").glob("*/evaluation/metrics.csv"))
     if not metrics:
         raise ConfigError(f"{RESULTS}/runs: no run is evaluated yet; make the target evaluate first.")
-    return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in metrics]
+    return [file_state(path) for path in metrics]
+
+
+@one_line_errors
+def compared_runs(wildcards):
+    """Path, size and time of the metrics of the runs of `report.compare`; no run is made."""
+    metrics = {name: Path(RESULTS, "runs", name, "evaluation", "metrics.csv") for name in cfg.report.compare}
+    for name, path in metrics.items():
+        if not path.is_file():
+            raise ConfigError(f"report.compare: the run {name} is not evaluated; there is no file {path}.")
+    return [file_state(path) for path in metrics.values()]
+
+
+def file_state(path):
+    """Path, size and time of a file that is no input."""
+    return str(path), path.stat().st_size, path.stat().st_mtime_ns
 
 
 def video_tar(wildcards):

@@ -35,6 +35,8 @@ rule make_report:
     params:
         settings=as_params(cfg.report),
         seed=cfg.seed,
+        # Not inputs: a comparison must not train or evaluate another run again.
+        compared=compared_runs,
         code=fingerprint("occlufacediff.stages.report"),
     message:
         "Write the report"

@@ -31,6 +31,8 @@ with logged(snakemake):
             by_group=Path(snakemake.input.by_group),
             published=Path(snakemake.input.published) if snakemake.input.published else None,
             visibility=Path(snakemake.input.visibility) if snakemake.input.visibility else None,
+            # The paths are <run>/evaluation/metrics.csv.
+            compared=[Path(path).parent.parent for path, *_ in snakemake.params.compared],
         ),
         [Path(path) for path in snakemake.input.networks],
         {Path(path).parent.name: Path(path) for path in snakemake.input.histories},

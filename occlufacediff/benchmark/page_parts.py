@@ -7,8 +7,8 @@ from typing import Any
 
 import pandas as pd
 
+from occlufacediff.reporting.names import METHOD_NAMES
 from occlufacediff.reporting.plots import bars_by_method
-from occlufacediff.reporting.tables import METHOD_NAMES
 
 REGION_NAMES = {
     "mouth": "Mouth, chin and cheeks",

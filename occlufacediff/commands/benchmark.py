@@ -17,7 +17,8 @@ from occlufacediff.config.benchmark import BenchmarkSettings
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
-from occlufacediff.reporting.tables import method_name, read_table
+from occlufacediff.reporting.names import method_name
+from occlufacediff.reporting.tables import read_table
 from occlufacediff.stages.benchmark import BenchmarkInputs, run_benchmark
 from occlufacediff.stages.benchmark_page import write_page
 

@@ -11,14 +11,8 @@ from rich.table import Table
 
 from occlufacediff.errors import ConfigError
 from occlufacediff.reporting.comparison import compare, read_evaluation
-from occlufacediff.reporting.tables import (
-    cell_text,
-    digits_of,
-    headline_metric,
-    interval_note,
-    method_name,
-    metric_name,
-)
+from occlufacediff.reporting.names import method_name, metric_name, occlusion_name
+from occlufacediff.reporting.tables import cell_text, digits_of, headline_metric, interval_note
 
 
 def comparison_table(compared: pd.DataFrame, metric: str) -> Table:
@@ -38,7 +32,7 @@ def comparison_table(compared: pd.DataFrame, metric: str) -> Table:
         difference = escape(cell_text(row["difference"], row["low"], row["high"], digits))
         table.add_row(
             escape(method_name(row["method"])),
-            str(row["occlusion"]).replace("_", " "),
+            occlusion_name(str(row["occlusion"])),
             f"{row['mean_first']:.{digits}f}",
             f"{row['mean_second']:.{digits}f}",
             f"[bold]{difference}[/]" if clear else difference,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Annotated
 
-from occlufacediff.config.constraints import EvenPixels, Limits, Positive, Section
+from occlufacediff.config.constraints import DISTINCT, EvenPixels, Limits, Name, Positive, Section
 
 
 @dataclass(frozen=True)
@@ -30,3 +30,5 @@ class ReportSettings(Section):
     contact_pictures: Annotated[int, Limits(0, 400)] = 32
     #: Occlusion kind of the headline figure (lip vertex error).
     headline_occlusion: str = "mouth"
+    #: Other runs of this data set to compare this run with, by name; they must be evaluated already.
+    compare: Annotated[tuple[Name, ...], DISTINCT] = ()

@@ -133,6 +133,8 @@ class Config(Section):
                 f"{self.landmarks.detector!r}, needs 'mediapipe': visibility is found with the whole face mesh; leave "
                 "natural and natural_true out"
             )
+        if self.run.name in self.report.compare:
+            raise ValueError(f"report.compare: got {self.run.name!r}, needs other runs than the run itself")
         if self.open_weights.denoiser.preset != "open":
             raise ValueError(
                 f"open_weights.denoiser.preset: got {self.open_weights.denoiser.preset!r}, needs 'open': landmark "

@@ -25,6 +25,7 @@ PAIRED_COLUMNS = [
     *("occlusion", "metric", "unit", "method", "against", "difference", "low", "high", "share_lower"),
     *("n", "n_subjects", "interval_over"),
 ]
+DIFFERENCE_COLUMNS = ["against", "difference", "difference_low", "difference_high"]
 GROUPED_COLUMNS = ["grouped_by", "group", *MEANS_COLUMNS]
 
 
@@ -200,6 +201,26 @@ def paired(by_clip: pd.DataFrame, draws: int, seed: int, against: bool = False) 
         )
     found = pd.concat(frames, ignore_index=True)
     return found.sort_values("place", kind="stable")[PAIRED_COLUMNS].reset_index(drop=True)
+
+
+def differences_to(first: str, means: pd.DataFrame, paired: pd.DataFrame) -> pd.DataFrame:
+    """Columns `DIFFERENCE_COLUMNS` for a table of `means`: the method of the row minus ``first``.
+
+    Rows of this method and of the truth have no difference.
+
+    Args:
+        first: the method to compare with, the first one of the evaluation.
+        means: table of `means`.
+        paired: table of `paired` of the same clips.
+    """
+    rows = paired[paired["method"] == first]
+    keys = zip(rows["against"], rows["occlusion"], rows["metric"], strict=True)
+    # The table has the first method minus the other one.
+    found = dict(zip(keys, zip(-rows["difference"], -rows["high"], -rows["low"], strict=True), strict=True))
+    none = (np.nan, np.nan, np.nan)
+    places = zip(means["method"], means["occlusion"], means["metric"], strict=True)
+    differences = [(first, *found[place]) if place in found else ("", *none) for place in places]
+    return pd.DataFrame(differences, columns=DIFFERENCE_COLUMNS, index=means.index)
 
 
 def by_group(by_clip: pd.DataFrame, draws: int, seed: int) -> pd.DataFrame:

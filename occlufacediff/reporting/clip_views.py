@@ -18,6 +18,7 @@ from occlufacediff.reporting.embed import jpeg
 from occlufacediff.reporting.head_view import head_view
 from occlufacediff.reporting.heat_maps import DistanceMaps, every, heat_map_image
 from occlufacediff.reporting.lip_plots import lip_opening_plot
+from occlufacediff.reporting.names import counted, occlusion_name
 from occlufacediff.reporting.shown_clips import OURS, ChosenClip, ShownClip, choose_clips, read_shown_clip
 from occlufacediff.storage import as_clip_error
 from occlufacediff.viewer.page import viewer_data, viewer_element, viewer_program, viewer_style
@@ -114,7 +115,7 @@ def _heat(
         return None
     image = heat_map_image(head, maps.means(), settings.panel_px)
     note = (
-        f"Mean distance of each vertex from the truth in the {maps.frames} occluded frames of {maps.clips} clips, "
-        f"occlusion {settings.video_occlusion.replace('_', ' ')}, on the mean head."
+        f"Mean distance of each vertex from the truth in the {counted(maps.frames, 'occluded frame')} of "
+        f"{counted(maps.clips, 'clip')}, occlusion {occlusion_name(settings.video_occlusion)}, on the mean head."
     )
     return {"image": jpeg(image), "note": note}

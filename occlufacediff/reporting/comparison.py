@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -19,17 +20,18 @@ DRAWS, SEED = 2000, 0
 BY_CLIP_COLUMNS = ("method", "occlusion", "subject", "clip", "metric", "value")
 COMPARED_COLUMNS = [
     *("first", "second", "method", "occlusion", "metric", "unit", "mean_first", "mean_second", "difference", "low"),
-    *("high", "share_lower", "n", "n_subjects", "interval_over"),
+    *("high", "share_lower", "n", "n_subjects", "interval_over", "identity", "protocol"),
 ]
 
 
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """One evaluation: its name, folder, protocol and scores by clip."""
+    """One evaluation: its name, folder, protocol, what its methods received (identity), and scores by clip."""
 
     name: str
     folder: Path
     protocol: str
+    identity: str
     by_clip: pd.DataFrame
 
 
@@ -55,7 +57,8 @@ def read_evaluation(folder: Path) -> Evaluation:
     if "protocol" not in metrics:
         raise ConfigError(f"{place / 'metrics.csv'}: has no column protocol; evaluate again with this version")
     by_clip = read_table(place / "metrics_by_clip.csv", BY_CLIP_COLUMNS)
-    return Evaluation(name, place, str(metrics["protocol"].iloc[0]), by_clip)
+    identity = str(metrics["identity"].iloc[0]) if "identity" in metrics else ""
+    return Evaluation(name, place, str(metrics["protocol"].iloc[0]), identity, by_clip)
 
 
 def compare(first: Evaluation, second: Evaluation) -> pd.DataFrame:
@@ -99,7 +102,9 @@ def compare(first: Evaluation, second: Evaluation) -> pd.DataFrame:
     names = [first.name, second.name]
     if names[0] == names[1]:
         names = [str(first.folder), str(second.folder)]
-    return pd.concat(frames, ignore_index=True).assign(first=names[0], second=names[1])[COMPARED_COLUMNS]
+    return pd.concat(frames, ignore_index=True).assign(
+        first=names[0], second=names[1], identity=first.identity, protocol=first.protocol
+    )[COMPARED_COLUMNS]
 
 
 def _require_equal_clips(first: Evaluation, second: Evaluation, tables: list[pd.DataFrame]) -> None:
@@ -112,6 +117,17 @@ def _require_equal_clips(first: Evaluation, second: Evaluation, tables: list[pd.
             f"{first.folder} and {second.folder}: {len(only)} clips are scored in only one of both, the first is "
             f"{subject}/{clip} under {occlusion} in {where.folder}; evaluate both on the same clips (see failures.csv)"
         )
+
+
+def compare_with(folder: Path, others: Sequence[Path]) -> tuple[pd.DataFrame, list[str]]:
+    """Comparisons of a run with other runs, and a note for each that cannot be compared."""
+    frames, notes = [], []
+    for other in others:
+        try:
+            frames.append(compare(read_evaluation(folder), read_evaluation(other)))
+        except ConfigError as error:
+            notes.append(str(error))
+    return _joined(frames), notes
 
 
 def compare_all(folders: list[Path]) -> tuple[pd.DataFrame, list[str]]:
@@ -128,4 +144,8 @@ def compare_all(folders: list[Path]) -> tuple[pd.DataFrame, list[str]]:
             frames.append(compare(first, second))
         except ConfigError as error:
             notes.append(str(error))
-    return (pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COMPARED_COLUMNS)), notes
+    return _joined(frames), notes
+
+
+def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
+    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COMPARED_COLUMNS)

@@ -11,9 +11,9 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.lip_opening import has_opening, opening
 from occlufacediff.media.rates import FPS
+from occlufacediff.reporting.names import method_name
 from occlufacediff.reporting.plots import colour_of
 from occlufacediff.reporting.shown_clips import OURS, ChosenClip, ShownClip
-from occlufacediff.reporting.tables import method_name
 from occlufacediff.viewer.page import Series, Track, ViewerClip, ViewerContent
 
 #: Heads that are shown at first, beside the truth.

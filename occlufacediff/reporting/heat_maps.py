@@ -12,8 +12,9 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.skinning import vertices_numpy
 from occlufacediff.rendering import panel_drawing
 from occlufacediff.rendering.overlay import MeshOverlay
+from occlufacediff.reporting.names import METHOD_ORDER, method_name
 from occlufacediff.reporting.shown_clips import ShownClip
-from occlufacediff.reporting.tables import METHOD_ORDER, in_order, method_name
+from occlufacediff.reporting.tables import in_order
 from occlufacediff.reporting.videos import BACKGROUND, CROP_BOX, CROP_VIEW, heat_colours, scale_bar
 
 #: The colour scale ends at this quantile of the face's distances, over all methods.

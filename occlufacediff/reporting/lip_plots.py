@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.lip_opening import opening
 from occlufacediff.media.rates import FPS
+from occlufacediff.reporting.names import method_name
 from occlufacediff.reporting.plots import STYLE, colour_of, svg
 from occlufacediff.reporting.shown_clips import OURS, ShownClip
-from occlufacediff.reporting.tables import method_name
 
 TRUTH_COLOUR = "#20242c"
 

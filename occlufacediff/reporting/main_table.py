@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from textwrap import wrap
 
 import pandas as pd
 
 from occlufacediff.evaluation.metrics import TRUTH
+from occlufacediff.reporting.names import method_name, metric_name, occlusion_name
 from occlufacediff.reporting.protocol_notes import lacking_note, protocol_note
 from occlufacediff.reporting.tables import (
     best_values,
@@ -17,8 +19,6 @@ from occlufacediff.reporting.tables import (
     identity_note,
     interval_note,
     intervals,
-    method_name,
-    metric_name,
     pivot,
     unit_of,
 )
@@ -29,6 +29,10 @@ FURTHER = (
     *("viseme_accuracy", "viseme_error_rate", "emotion_accuracy"),
     *("wer", "cer", "vwer", "ver", "lip_reading_cosine", "lse_c", "lse_d", "emotion_top1", "emotion_top3"),
 )
+#: Width of the headings of a LaTeX table, in letters.
+HEADING_LETTERS = 16
+#: Largest number of occlusions of a LaTeX table in one column of a page.
+ONE_COLUMN = 3
 #: Replacements for characters with a meaning in LaTeX.
 _LATEX = {
     "\\": r"\textbackslash{}",
@@ -54,7 +58,7 @@ def markdown(metrics: pd.DataFrame) -> str:
     """
     parts = []
     for metric in main_metrics(metrics):
-        columns, rows = _cells(metrics, metric, lambda text: f"**{text}**", lambda text: text.replace("|", "\\|"))
+        columns, rows = _cells(metrics, metric, _markdown_cell, lambda text: text.replace("|", "\\|"))
         lines = ["| " + " | ".join(row) + " |" for row in [["method", *columns], *rows]]
         lines.insert(1, "|---" + "|---:" * len(columns) + "|")
         parts.append("\n".join([f"**{_title(metrics, metric)}**", "", *lines]))
@@ -62,16 +66,21 @@ def markdown(metrics: pd.DataFrame) -> str:
 
 
 def latex(metrics: pd.DataFrame) -> str:
-    """One LaTeX table (package ``booktabs``) per metric of the main result; see `markdown`."""
+    """One LaTeX table (package ``booktabs``) per metric of the main result, intervals below the means; see `markdown`.
+
+    A table of more than `ONE_COLUMN` occlusions is as wide as the page (``table*``).
+    """
     parts = ["% Needs \\usepackage{booktabs}."]
     for metric in main_metrics(metrics):
-        columns, rows = _cells(metrics, metric, lambda text: f"\\textbf{{{text}}}", escaped)
-        lines = [" & ".join(row) + r" \\" for row in [["method", *columns], *rows]]
+        columns, rows = _cells(metrics, metric, _latex_cell, escaped)
+        headings = [_stacked(wrap(name, HEADING_LETTERS)) for name in columns]
+        lines = [" & ".join(row) + r" \\" for row in [["method", *headings], *rows]]
+        table = "table" if len(columns) <= ONE_COLUMN else "table*"
         parts.append(
             "\n".join(
                 [
-                    r"\begin{table}",
-                    r"\centering",
+                    rf"\begin{{{table}}}",
+                    r"\centering\footnotesize\setlength{\tabcolsep}{3pt}",
                     rf"\caption{{{escaped(_title(metrics, metric) + '. ' + _notes(metrics))}}}",
                     rf"\begin{{tabular}}{{l{'r' * len(columns)}}}",
                     r"\toprule",
@@ -80,7 +89,7 @@ def latex(metrics: pd.DataFrame) -> str:
                     *lines[1:],
                     r"\bottomrule",
                     r"\end{tabular}",
-                    r"\end{table}",
+                    rf"\end{{{table}}}",
                 ]
             )
         )
@@ -90,6 +99,22 @@ def latex(metrics: pd.DataFrame) -> str:
 def escaped(text: str) -> str:
     """Text with LaTeX's special characters escaped."""
     return "".join(_LATEX.get(character, character) for character in text)
+
+
+def _markdown_cell(mean: str, interval: str, count: str, best: bool) -> str:
+    text = " ".join(part for part in (mean, interval, f"({count})" if count else "") if part)
+    return f"**{text}**" if best else text
+
+
+def _latex_cell(mean: str, interval: str, count: str, best: bool) -> str:
+    shown = rf"\textbf{{{mean}}}" if best else mean
+    return _stacked([shown, *(rf"\scriptsize {{{part}}}" for part in (interval, count) if part)])
+
+
+def _stacked(lines: Sequence[str]) -> str:
+    """Lines below each other in one cell."""
+    joined = r"\\".join(lines)
+    return rf"\shortstack[r]{{{joined}}}" if len(lines) > 1 else joined
 
 
 def _notes(metrics: pd.DataFrame) -> str:
@@ -104,9 +129,16 @@ def _title(metrics: pd.DataFrame, metric: str) -> str:
 
 
 def _cells(
-    metrics: pd.DataFrame, metric: str, bold: Callable[[str], str], escape: Callable[[str], str]
+    metrics: pd.DataFrame, metric: str, cell: Callable[[str, str, str, bool], str], escape: Callable[[str], str]
 ) -> tuple[Sequence[str], list[list[str]]]:
-    """Names of the columns, and rows of a name and its cells."""
+    """Names of the columns, and rows of a name and its cells.
+
+    Args:
+        metrics: ``evaluation/metrics.csv``.
+        metric: the metric.
+        cell: a cell of a mean, an interval, a number of clips for methods that lack some, and whether it is the best.
+        escape: for names.
+    """
     means = pivot(metrics, metric)
     lows, highs = intervals(metrics, metric, means)
     counts = count_texts(metrics, metric, means)
@@ -116,11 +148,9 @@ def _cells(
     for method in means.index:
         row = [escape(method_name(str(method)))]
         for occlusion in means.columns:
-            value = means.loc[method, occlusion]
-            text = escape(cell_text(value, lows.loc[method, occlusion], highs.loc[method, occlusion], digits))
-            if counts.loc[method, occlusion]:
-                row.append(f"{text} ({counts.loc[method, occlusion]})".strip())
-            else:
-                row.append(bold(text) if method != TRUTH and value == best.get(occlusion) else text)
+            value, count = means.loc[method, occlusion], counts.loc[method, occlusion]
+            text = cell_text(value, lows.loc[method, occlusion], highs.loc[method, occlusion], digits)
+            mean, _, interval = text.partition(" ")
+            row.append(cell(mean, interval, count, not count and method != TRUTH and value == best.get(occlusion)))
         rows.append(row)
-    return [escape(str(name).replace("_", " ")) for name in means.columns], rows
+    return [escape(occlusion_name(str(name))) for name in means.columns], rows

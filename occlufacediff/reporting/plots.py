@@ -15,8 +15,10 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
 
-from occlufacediff.reporting.tables import METHOD_ORDER, OCCLUSION_ORDER, in_order, method_name
+from occlufacediff.reporting.names import METHOD_ORDER, OCCLUSION_ORDER, method_name, occlusion_name
+from occlufacediff.reporting.tables import in_order
 
 COLOURS = {
     "ours": "#0b7a75",
@@ -91,7 +93,7 @@ def bars_with_spread(
                 _bar_with_dots(axes, x, width * 0.92, values, colour_of(method, number), rng, label=label)
                 if (method, occlusion) in limits:
                     axes.plot([x, x], limits[method, occlusion], color="#b3261e", linewidth=1.8, solid_capstyle="butt")
-        axes.set_xticks(range(len(occlusions)), [name.replace("_", " ") for name in occlusions])
+        axes.set_xticks(range(len(occlusions)), [fill(occlusion_name(name), LABEL_LETTERS) for name in occlusions])
         _finish_bars(axes, unit)
         axes.legend(frameon=False, ncols=len(methods), loc="upper center", bbox_to_anchor=(0.5, 1.16))
         return svg(figure)
@@ -103,6 +105,42 @@ def _limits(means: pd.DataFrame | None, metric: str) -> dict[tuple[str, str], tu
         return {}
     rows = means[means["metric"] == metric].dropna(subset=["low", "high"]).to_dict("records")
     return {(str(row["method"]), str(row["occlusion"])): (row["low"], row["high"]) for row in rows}
+
+
+def differences_plot(paired: pd.DataFrame, metric: str, unit: str) -> str | None:
+    """Mean differences of the first method to every other, by occlusion, as dots with their 95 % intervals.
+
+    Args:
+        paired: columns ``occlusion, metric, method, against, difference, low, high``.
+        metric: the metric to plot.
+        unit: its unit, for the axis.
+
+    Returns:
+        The plot as SVG; None without differences.
+    """
+    rows = paired[paired["metric"] == metric]
+    rows = rows[rows["method"].isin(in_order(rows["method"], METHOD_ORDER)[:1])].dropna(subset=["difference"])
+    if rows.empty:
+        return None
+    others, occlusions = in_order(rows["against"], METHOD_ORDER), in_order(rows["occlusion"], OCCLUSION_ORDER)
+    step = 0.74 / len(others)
+    with plt.rc_context(STYLE | {"axes.grid.axis": "x"}):
+        figure, axes = plt.subplots(figsize=(9.6, 0.9 + 0.17 * len(occlusions) * (len(others) + 1)))
+        for number, other in enumerate(others):
+            colour = colour_of(other, number + 1)
+            of_other = rows[rows["against"] == other].set_index("occlusion").reindex(occlusions)
+            places = np.arange(len(occlusions)) + (number - (len(others) - 1) / 2) * step
+            axes.hlines(places, of_other["low"], of_other["high"], color=colour, linewidth=2.2)
+            axes.plot(of_other["difference"], places, "o", color=colour, markersize=5, label=method_name(other))
+        axes.axvline(0, color="#20242c", linewidth=1)
+        axes.set_yticks(range(len(occlusions)), [occlusion_name(name) for name in occlusions])
+        axes.tick_params(axis="y", length=0)
+        axes.invert_yaxis()
+        axes.set_xlabel(
+            f"{method_name(str(rows['method'].iloc[0]))} minus the other method" + (f", {unit}" if unit else "")
+        )
+        axes.legend(frameon=False, ncols=len(others), loc="lower center", bbox_to_anchor=(0.5, 1.0))
+        return svg(figure)
 
 
 def bars_by_method(by_clip: pd.DataFrame, unit: str, seed: int) -> str:
@@ -180,6 +218,8 @@ def loss_curves(history: pd.DataFrame) -> str | None:
             )
         if (numeric[names].min() > 0).all():
             axes.set_yscale("log")
+            for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
+                axis(FuncFormatter(lambda value, _: f"{value:.3g}"))
         axes.set_xlabel(steps)
         axes.legend(frameon=False)
         return svg(figure)

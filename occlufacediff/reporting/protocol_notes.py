@@ -5,7 +5,8 @@ from __future__ import annotations
 import pandas as pd
 
 from occlufacediff.evaluation.external import FOLDER, REASONS
-from occlufacediff.reporting.tables import headline_metric, method_name
+from occlufacediff.reporting.names import counted, method_name, occlusion_name
+from occlufacediff.reporting.tables import headline_metric
 
 PROTOCOLS = {
     "default": "clips, occlusions and windows of this project",
@@ -41,7 +42,7 @@ def lacking_note(metrics: pd.DataFrame) -> str:
     parts = []
     for method, theirs in rows.groupby("method", sort=False):
         counts = ", ".join(
-            f"{str(row['occlusion']).replace('_', ' ')} {row['missing']} of {row['n'] + row['missing']}"
+            f"{occlusion_name(str(row['occlusion']))} {row['missing']} of {row['n'] + row['missing']}"
             for row in theirs.to_dict("records")
         )
         parts.append(f"{method_name(str(method))} lacks clips ({counts}).")
@@ -78,5 +79,5 @@ def lacking_lines(failures: pd.DataFrame) -> list[str]:
         reasons = theirs.drop_duplicates(["subject", "clip", "reason"])["reason"].value_counts(sort=False)
         counts = ", ".join(f"{reason} {count}" for reason, count in reasons.items())
         clips = theirs.groupby(["subject", "clip"]).ngroups
-        lines.append(f"{method} lacks {clips} clips: {counts}")
+        lines.append(f"{method} lacks {counted(clips, 'clip')}: {counts}")
     return lines

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from occlufacediff.reporting.tables import METHOD_ORDER, OCCLUSION_ORDER, in_order, method_name
+from occlufacediff.reporting.names import METHOD_ORDER, OCCLUSION_ORDER, counted, method_name, occlusion_name
+from occlufacediff.reporting.tables import in_order
 
 PUBLISHED_COLUMNS = (
     *("method", "occlusion", "exp_name", "figure", "unit", "mean", "n", "n_zero", "sampling", "protocol"),
@@ -44,10 +45,10 @@ def published_tables(table: pd.DataFrame) -> list[dict[str, Any]]:
             for figure, unit in rows[["figure", "unit"]].drop_duplicates().itertuples(index=False)
         ]
         exp_name = str(rows["exp_name"].iloc[0])
-        title = occlusion.replace("_", " ") + (f" (published: {exp_name})" if exp_name != occlusion else "")
+        title = occlusion_name(occlusion) + (f" (published: {exp_name})" if exp_name != occlusion else "")
         made.append(
             {
-                "title": f"Published figures, {title}: {most} clips",
+                "title": f"Published figures, {title}: {counted(most, 'clip')}",
                 "columns": [method_name(method) for method in methods],
                 "rows": lines,
             }
@@ -72,7 +73,7 @@ def _cell(row: pd.Series, most: int) -> str:
         return ""
     notes = []
     if row["n"] < most:
-        notes.append(f"{row['n']} clips")
+        notes.append(counted(int(row["n"]), "clip"))
     if row["n_zero"]:
         notes.append(f"{row['n_zero']} of {row['n']} as 0")
     return f"{row['mean']:.4g}" + (f" ({'; '.join(notes)})" if notes else "")

@@ -13,6 +13,7 @@ from occlufacediff.errors import ARCHIVE
 from occlufacediff.evaluation.metrics import TRUTH
 from occlufacediff.media.rates import FPS
 from occlufacediff.reporting import plots
+from occlufacediff.reporting.names import counted, method_name, metric_name, occluded, occlusion_name
 from occlufacediff.reporting.result_tables import table_cell
 from occlufacediff.reporting.tables import (
     best_values,
@@ -21,8 +22,6 @@ from occlufacediff.reporting.tables import (
     headline_metric,
     in_order,
     intervals,
-    method_name,
-    metric_name,
     pivot,
     read_table,
     unit_of,
@@ -53,7 +52,7 @@ def _table(metrics: pd.DataFrame, metric: str) -> dict[str, Any]:
             cell = table_cell(value, low, high, digits, best=is_best)
             cells.append(cell | {"text": f"{cell['text']} ({few})".strip()} if few else cell)
         rows.append({"name": method_name(str(method)), "cells": cells})
-    columns = [str(name).replace("_", " ") for name in means.columns]
+    columns = [occlusion_name(str(name)) for name in means.columns]
     title = metric_name(metric) + (f", {unit}" if unit else "")
     return {"title": title, "columns": columns, "rows": rows}
 
@@ -68,7 +67,7 @@ def headline_cards(metrics: pd.DataFrame, manifest: pd.DataFrame, occlusion: str
         cards = [
             {
                 "value": f"{value:.2f} {unit}",
-                "label": f"{metric_name(metric)}, {occlusion.replace('_', ' ')} occluded: {method_name(str(method))}"
+                "label": f"{metric_name(metric)}, {occluded(occlusion)}: {method_name(str(method))}"
                 + (f" ({few})" if (few := str(counts.loc[str(method), occlusion])) else ""),
             }
             for method, value in means[occlusion].dropna().items()
@@ -85,10 +84,10 @@ def splits_note(manifest: pd.DataFrame) -> str:
     for one, other in combinations(parts, 2):
         shared = {
             name: len(set(parts[one][column]) & set(parts[other][column]) - {""})
-            for name, column in (("subjects", "subject"), ("sentences", "sentence_id"))
+            for name, column in (("subject", "subject"), ("sentence", "sentence_id"))
         }
         if any(shared.values()):
-            counts = " and ".join(f"{count} {name}" for name, count in shared.items() if count)
+            counts = " and ".join(counted(count, name) for name, count in shared.items() if count)
             notes.append(f"The splits {one} and {other} share {counts}.")
     if notes:
         return " ".join(notes)

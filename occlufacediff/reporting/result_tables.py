@@ -8,18 +8,17 @@ import numpy as np
 import pandas as pd
 
 from occlufacediff.evaluation.metrics import TRUTH, best_of
-from occlufacediff.reporting.tables import (
+from occlufacediff.reporting.names import (
     METHOD_ORDER,
     OCCLUSION_ORDER,
-    cell_text,
-    digits_of,
-    headline_metric,
-    in_order,
-    interval_note,
+    counted,
     method_name,
     metric_name,
-    unit_of,
+    occluded,
+    occlusion_name,
 )
+from occlufacediff.reporting.plots import differences_plot
+from occlufacediff.reporting.tables import cell_text, digits_of, headline_metric, in_order, interval_note, unit_of
 
 #: Prefix of the metrics of regions of the face.
 REGION = "mvpe_"
@@ -48,7 +47,7 @@ def differences(paired: pd.DataFrame, metric: str) -> dict[str, Any]:
         for row in rows[rows["occlusion"] == occlusion].to_dict("records"):
             lines.append(
                 [
-                    occlusion.replace("_", " "),
+                    occlusion_name(occlusion),
                     method_name(row["against"]),
                     cell_text(row["difference"], row["low"], row["high"], digits),
                     _share(metric, row["share_lower"]),
@@ -59,9 +58,11 @@ def differences(paired: pd.DataFrame, metric: str) -> dict[str, Any]:
     name = method_name(first[0]) if first else "methods"
     return {
         "title": f"Difference of {name} to other methods: {metric_name(metric)}" + (f", {unit}" if unit else ""),
-        "note": f"Mean difference on the same clips; negative: {name} has the lower value. {interval_note(rows)}",
-        "columns": ["occlusion", "against", "difference", "better on", "clips"],
+        "note": f"Mean difference on the same clips; left of zero: {name} has the lower value. {interval_note(rows)} "
+        "A difference is clear if its interval does not touch zero.",
+        "columns": ["occlusion", "against", "difference", f"{name} better on", "clips"],
         "rows": lines,
+        "plot": differences_plot(paired, metric, unit),
     }
 
 
@@ -91,13 +92,13 @@ def group_tables(grouped: pd.DataFrame, metric: str, occlusion: str) -> list[dic
             clips = int(by_method["n"].max())
             lines.append(
                 {
-                    "name": f"{group} ({clips} clip{'s' if clips > 1 else ''})",
+                    "name": f"{group} ({counted(clips, 'clip')})",
                     "cells": _cells(by_method, methods, digits),
                 }
             )
         tables.append(
             {
-                "title": f"{title}, by {name}: {occlusion.replace('_', ' ')} occluded",
+                "title": f"{title}, by {name}: {occluded(occlusion)}",
                 "columns": [method_name(method) for method in methods],
                 "heading": str(name),
                 "note": interval_note(of_name),
@@ -123,7 +124,7 @@ def region_tables(metrics: pd.DataFrame, occlusion: str) -> list[dict[str, Any]]
     ]
     return [
         {
-            "title": f"Mean vertex error by region, mm: {occlusion.replace('_', ' ')} occluded",
+            "title": f"Mean vertex error by region, mm: {occluded(occlusion)}",
             "columns": [method_name(method) for method in methods],
             "heading": "region",
             "note": interval_note(rows),
@@ -150,13 +151,13 @@ def _cells(by_method: pd.DataFrame, methods: list[str], digits: int) -> list[dic
     return cells
 
 
-def run_difference_note(compared: pd.DataFrame) -> str:
-    """What the tables of `run_difference_tables` show."""
+def run_difference_note(compared: pd.DataFrame, source: str = "runs_paired.csv has all metrics.") -> str:
+    """What the tables of `run_difference_tables` show, and where all metrics are."""
     if compared.empty:
         return "There are no two runs with the same clips and occlusions."
     return (
         "Means of both runs and their mean difference on the same clips, first minus second; negative: the first has "
-        f"the lower value. {interval_note(compared)} runs_paired.csv has all metrics."
+        f"the lower value. {interval_note(compared)} {source}"
     )
 
 
@@ -174,7 +175,7 @@ def run_difference_tables(compared: pd.DataFrame) -> list[dict[str, Any]]:
         lines = [
             [
                 method_name(row["method"]),
-                row["occlusion"].replace("_", " "),
+                occlusion_name(row["occlusion"]),
                 f"{row['mean_first']:.{digits}f}",
                 f"{row['mean_second']:.{digits}f}",
                 cell_text(row["difference"], row["low"], row["high"], digits),

@@ -9,8 +9,11 @@ from typing import Any
 import pandas as pd
 import yaml
 
+from occlufacediff.config.evaluation import EvaluationSettings
+from occlufacediff.config.section import from_params
 from occlufacediff.errors import AssetError
 from occlufacediff.head.asset import HeadAsset
+from occlufacediff.reporting.names import counted
 
 #: Hex digits of digests.
 DIGITS = 12
@@ -40,19 +43,25 @@ def run_rows(
     split = str(evaluation.get("split", "test"))
     scored = good[good["split"] == split]
     methods, occlusions = (", ".join(means[name].astype(str).unique()) for name in ("method", "occlusion"))
-    sampling = [f"{name} {evaluation[name]}" for name in ("solver", "steps", "samples") if name in evaluation]
-    seeds = f"seed {config.get('seed', 'unknown')}, of the run {config.get('run', {}).get('seed') or 'the same'}"
+    settings = from_params(EvaluationSettings, evaluation)
+    seed, seed_of_run = config.get("seed", "unknown"), config.get("run", {}).get("seed")
+    seeds = f"seed {seed}" + (f", seed of the run {seed_of_run}" if seed_of_run is not None else "")
     rows = [
         (
             "data set",
-            f"{config.get('dataset', 'unknown')} (source {config.get('source', 'unknown')}): {len(good)} clips of "
-            f"{good['subject'].nunique()} subjects, split by the rule {config.get('split', {}).get('rule', 'unknown')}",
+            f"{config.get('dataset', 'unknown')} (source {config.get('source', 'unknown')}): "
+            f"{counted(len(good), 'clip')} of {counted(good['subject'].nunique(), 'subject')}, "
+            f"split by {config.get('split', {}).get('rule', 'unknown')!r}",
         ),
         ("head model", f"{head.name}, digest {head.digest[:DIGITS]}"),
-        ("scored clips", f"{split}: {len(scored)} clips of {scored['subject'].nunique()} subjects"),
+        (
+            "scored clips",
+            f"{counted(int(means['n'].max()), 'clip')} of the {len(scored)} of the split {split!r}",
+        ),
+        ("protocol", f"{settings.protocol}, identity {settings.identity}"),
         ("methods", methods),
         ("occlusions", occlusions),
-        ("sampling", ", ".join([*sampling, seeds])),
+        ("sampling", f"{settings.sampling_note}, {counted(settings.samples, 'sample')}, {seeds}"),
     ]
     return rows + [(path.parent.name.replace("_", " "), _training(path)) for path in networks]
 
@@ -74,6 +83,7 @@ def _training(path: Path) -> str:
     versions = ", ".join(f"{name} {version}" for name, version in (origin.get("versions") or {}).items())
     start = "; started from another checkpoint" if origin.get("start") else ""
     return (
-        f"{path.parent}; trained on {origin['dataset']}: {origin['clips']} clips of {len(origin['subjects'])} subjects "
-        f"(run {origin['run']}, seed {origin['seed']}, split rule {origin['split_rule']}){start}; {weights}; {versions}"
+        f"{path.parent}; trained on {origin['dataset']}: {counted(origin['clips'], 'clip')} of "
+        f"{counted(len(origin['subjects']), 'subject')} (run {origin['run']}, seed {origin['seed']}, "
+        f"split by {origin['split_rule']!r}){start}; {weights}; {versions}"
     )

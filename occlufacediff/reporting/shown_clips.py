@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 
 from occlufacediff.evaluation.predictions import OCCLUSION, motion_of, occlusion_of
 from occlufacediff.face_mesh import LIPS
+from occlufacediff.reporting.names import METHOD_ORDER
 from occlufacediff.reporting.sources import clip_group, waveform_of
-from occlufacediff.reporting.tables import METHOD_ORDER, headline_metric, in_order
+from occlufacediff.reporting.tables import headline_metric, in_order
 
 Float = NDArray[np.float32]
 

@@ -13,17 +13,10 @@ from rich.table import Table
 from occlufacediff.errors import ConfigError
 from occlufacediff.evaluation.training_overlap import SEEN
 from occlufacediff.reporting.failures import failure_line
+from occlufacediff.reporting.names import counted, method_name, metric_name, occlusion_name
 from occlufacediff.reporting.protocol_notes import lacking_lines
 from occlufacediff.reporting.runs import find_runs, runs_table, seen_by_run
-from occlufacediff.reporting.tables import (
-    count_texts,
-    headline_metric,
-    method_name,
-    metric_name,
-    pivot,
-    read_table,
-    unit_of,
-)
+from occlufacediff.reporting.tables import count_texts, headline_metric, pivot, read_table, unit_of
 
 
 def summary_table(metrics: pd.DataFrame) -> Table:
@@ -37,13 +30,13 @@ def summary_table(metrics: pd.DataFrame) -> Table:
     means = pd.concat(by_run, names=["run"])
     clips = int(metrics.loc[metrics["metric"] == metric, "n"].max())
     what = "Lip vertex error" if metric.startswith("lve") else f"Error of {metric_name(metric)}"
-    title = f"{what} ({unit_of(metrics, metric)}) on {clips} clips, by occlusion; lower is better"
+    title = f"{what} ({unit_of(metrics, metric)}) on {counted(clips, 'clip')}, by occlusion; lower is better"
     table = Table(title=title, title_justify="left")
     if len(by_run) > 1:
         table.add_column("run", no_wrap=True)
     table.add_column("method", no_wrap=True)
     for occlusion in means.columns:
-        table.add_column(str(occlusion).replace("_", " "), justify="right")
+        table.add_column(occlusion_name(str(occlusion)), justify="right")
     parts = metrics.groupby("run", sort=False)
     few = pd.concat({str(run): count_texts(part, metric, by_run[str(run)]) for run, part in parts}, names=["run"])
     # A mean over other clips is never the best.
@@ -93,7 +86,9 @@ def print_summary(results: Path, console: Console | None = None) -> None:
                 failed = failed[failed["method"] == ""]
             count = failed.groupby(["subject", "clip"]).ngroups
             if count:
-                console.print(f"{run.name}: {count} test clips failed ({failures})", soft_wrap=True, markup=False)
+                console.print(
+                    f"{run.name}: {counted(count, 'test clip')} failed ({failures})", soft_wrap=True, markup=False
+                )
         report = run / "report.html"
         line = f"report: {report}" if report.is_file() else f"no report yet ({report})"
         console.print(line, soft_wrap=True, markup=False)

@@ -1,4 +1,4 @@
-"""Result tables of evaluation and benchmark: read them, pivot them, and give names for display."""
+"""Result tables of evaluation and benchmark: read them, pivot them, and describe their intervals."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import pandas as pd
 
 from occlufacediff.errors import ConfigError
 from occlufacediff.evaluation.metrics import TRUTH, best_of
+from occlufacediff.reporting.names import METHOD_ORDER, OCCLUSION_ORDER, counted
 
 #: Fewer subjects give too narrow intervals.
 FEW_SUBJECTS = 10
@@ -23,67 +24,12 @@ TEXT_COLUMNS = frozenset(
         *("source", "group", "grouped_by", "region", "occluder", "span", "part", "against", "audio_kind"),
     )
 )
-#: Names of the methods of evaluation and benchmark, in the order of all tables and plots.
-METHOD_NAMES = {
-    "ours": "ours",
-    "ours_without_audio": "ours, without audio",
-    "network_only": "ours, network only",
-    "as_published": "ours, sampled as published",
-    "before_finetuning": "ours, before fine-tuning",
-    "ours_other_audio": "ours, another clip's audio",
-    "fit_alone": "fit to visible landmarks only",
-    "interpolation": "linear interpolation",
-    "hold": "hold last visible frame",
-    "visible_mean": "mean of visible frames",
-    "bridge": "decay to visible mean",
-    "phone_rules": "viseme rules, no network",
-    "neutral": "neutral face",
-    "truth": "(truth)",
-}
-METHOD_ORDER = tuple(METHOD_NAMES)
 #: What methods received, by `evaluation.identity`.
 IDENTITY_NOTES = {
-    "all": "Identity, head pose and crops come from the clip without occlusion (identity: all).",
-    "visible": "Identity, head pose, crops and visible motion are estimated from what is visible (identity: visible).",
-}
-OCCLUSION_ORDER = ("none", "mouth", "upper", "random", "audio_driven", "natural", "natural_true")
-METRIC_NAMES = {
-    "lve": "lip vertices (LVE)",
-    "lve_hidden": "lip vertices, occluded frames",
-    "mvpe": "all vertices",
-    "mvpe_face": "face vertices",
-    "mouth_closure": "mouth closure",
-    "jitter": "jitter",
-    "mve": "all vertices, pooled over frames (MVE)",
-    "lve_frame": "lip vertices by frame, squared (LVE of CodeTalker)",
-    "lve_frame_hidden": "lip vertices by frame, squared, occluded frames",
-    "fdd": "upper-face dynamics, truth minus prediction (FDD)",
-    "fdd_absolute": "upper-face dynamics, absolute (FDD)",
-    "lip_dtw": "lip opening after time warping",
-    "mtm": "temporal misalignment of the lips (MTM)",
-    "lip_extrema_matched": "share of lip extrema that match",
-    "viseme_accuracy": "visemes read from the motion: share of right frames in speech",
-    "viseme_accuracy_hidden": "visemes read from the motion: share of right frames, occluded frames",
-    "viseme_error_rate": "visemes read from the motion: error rate of the sequence",
-    "emotion_accuracy": "emotion read from the motion: share of right clips",
-    "emotion_accuracy_hidden": "emotion read from the motion: share of right clips, occluded frames",
-    "wer": "lip reading: word error rate (WER)",
-    "cer": "lip reading: character error rate (CER)",
-    "vwer": "lip reading: viseme word error rate (VWER)",
-    "ver": "lip reading: viseme error rate (VER)",
-    "lip_reading_cosine": "lip reader's features: cosine with the truth",
-    "lse_c": "lip-sync confidence (LSE-C)",
-    "lse_d": "lip-sync distance (LSE-D)",
-    "emotion_top1": "EMOCA's emotion: share of frames, first",
-    "emotion_top3": "EMOCA's emotion: share of frames, among three",
-    "lip_intensity": "distance of the lips from the neutral face",
-    "speech_intensity": "speech level (RMS)",
-    "slcc": "speech-lip correlation over clips (SLCC)",
-    "mee": "mean of the samples (MEE)",
-    "ce": "best sample (CE)",
-    "diversity": "diversity of the samples",
-    "coverage_50": "coverage of the 50 % interval",
-    "coverage_90": "coverage of the 90 % interval",
+    "all": "Methods receive identity, head pose and crops of the clip without occlusion (identity: all); methods "
+    "without a network receive the true motion of visible frames.",
+    "visible": "Methods receive identity, head pose, crops and visible motion estimated from what is visible "
+    "(identity: visible).",
 }
 
 
@@ -119,16 +65,6 @@ def in_order(values: Iterable[object], order: tuple[str, ...]) -> list[str]:
     """Unique names sorted by a preferred order; unknown names come last, in their own order."""
     names = dict.fromkeys(str(value) for value in values)
     return sorted(names, key=lambda value: order.index(value) if value in order else len(order))
-
-
-def method_name(method: str) -> str:
-    """Display name of a method."""
-    return METHOD_NAMES.get(method, method.replace("_", " "))
-
-
-def metric_name(metric: str) -> str:
-    """Display name of a metric."""
-    return METRIC_NAMES.get(metric, metric.replace("_", " "))
 
 
 def pivot(metrics: pd.DataFrame, metric: str, column: str = "mean") -> pd.DataFrame:
@@ -168,7 +104,7 @@ def interval_note(metrics: pd.DataFrame) -> str:
         count = int(metrics["n_subjects"].max())
         few = " So few subjects give intervals that are too narrow." if count < FEW_SUBJECTS else ""
         rest = f", and{clips}" if clips else ""
-        return f"Brackets are 95 % intervals by a bootstrap over {count} subjects{rest}.{few}"
+        return f"Brackets are 95 % intervals by a bootstrap over {counted(count, 'subject')}{rest}.{few}"
     if clips:
         return "Brackets are 95 % intervals by a bootstrap over clips, because there is only one subject."
     return "Brackets are 95 % intervals."

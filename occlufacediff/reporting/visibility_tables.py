@@ -9,12 +9,15 @@ import pandas as pd
 from occlufacediff.evaluation.visibility_counts import ALL, COLUMNS
 
 NOTE = (
-    "Occluders are painted into the test videos; the program finds by itself which landmarks they hide (occlusion "
-    "natural). Precision: part of the landmarks found hidden that are truly hidden. Recall: part of the truly hidden "
-    "landmarks that are found. IoU: landmarks that are hidden (visible) in both, divided by those that are in at least "
-    "one of them. Landmarks of all frames are counted together. Left and right are the person's."
+    "Objects are painted into the test videos, and the program finds by itself which landmarks they hide (row painted "
+    "occluder above). 1 is perfect. Precision: part of the landmarks found hidden that are truly hidden. Recall: part "
+    "of the truly hidden landmarks that are found. IoU: landmarks that are hidden (visible) both in truth and as "
+    "found, divided by those that are hidden (visible) in at least one of both. Part hidden: truly hidden part of all "
+    "landmarks; figures of rarely hidden regions rest on few landmarks. Landmarks of all frames count together. Left "
+    "and right are the person's."
 )
 _HEADINGS = ("precision", "recall", "IoU hidden", "IoU visible", "part hidden", "clips")
+_NAMES = {ALL: "all occluders", "face": "whole face", "chin_cheeks": "chin and cheeks", "mask": "face mask"}
 VISIBILITY_COLUMNS = COLUMNS
 
 
@@ -27,9 +30,9 @@ def visibility_tables(table: pd.DataFrame) -> list[dict[str, Any]]:
     face = "face"
     regions, occluders = table[table["occluder"] == ALL], table[table["region"] == face]
     return [
-        {"title": "Visibility found, by region", "columns": _HEADINGS, "heading": "region",
+        {"title": "Found visibility, by region of the face", "columns": _HEADINGS, "heading": "region",
          "rows": [_row(row, "region") for row in regions.to_dict("records")]},
-        {"title": "Visibility found, by occluder", "columns": _HEADINGS, "heading": "occluder",
+        {"title": "Found visibility, by occluder", "columns": _HEADINGS, "heading": "occluder",
          "rows": [_row(row, "occluder") for row in occluders.to_dict("records")]},
     ]  # fmt: skip
 
@@ -38,4 +41,5 @@ def _row(row: dict[Any, Any], name: str) -> dict[str, Any]:
     ratios = [row[column] for column in ("precision", "recall", "iou_hidden", "iou_visible")]
     ratios.append(row["hidden"] / row["landmarks"] if row["landmarks"] else float("nan"))
     cells = ["" if pd.isna(value) else f"{value:.2f}" for value in ratios]
-    return {"name": str(row[name]).replace("_", " "), "cells": [*cells, str(row["clips"])]}
+    label = str(row[name])
+    return {"name": _NAMES.get(label, label.replace("_", " ")), "cells": [*cells, str(row["clips"])]}

@@ -24,7 +24,8 @@ from occlufacediff.media.rates import FPS
 from occlufacediff.occlusion.occlude import Occlusion
 from occlufacediff.rendering.panel_drawing import view_image
 from occlufacediff.reporting.embed import result_video, video_or_note
-from occlufacediff.reporting.tables import METHOD_NAMES, read_table
+from occlufacediff.reporting.names import METHOD_NAMES
+from occlufacediff.reporting.tables import read_table
 from occlufacediff.reporting.templates import render
 from occlufacediff.reporting.videos import ResultClip
 from occlufacediff.stages.benchmark import COLUMNS, MOTIONS, RECORDINGS, BenchmarkInputs

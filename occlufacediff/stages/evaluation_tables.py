@@ -42,14 +42,15 @@ class Tables:
     """Files of the tables.
 
     Attributes:
-        metrics: means over clips with intervals (`aggregation.MEANS_COLUMNS`, ``seen_in_training``, ``protocol``).
+        metrics: means over clips with intervals (`aggregation.MEANS_COLUMNS`, `aggregation.DIFFERENCE_COLUMNS`,
+            ``seen_in_training``).
         by_clip: one row per clip, method, occlusion and metric (`rows.BY_CLIP_COLUMNS`).
         failures: clips that failed (`rows.FAILURE_COLUMNS`).
         paired: differences of methods on the same clips (`aggregation.PAIRED_COLUMNS`).
         by_group: means by emotion, level and subject (`aggregation.GROUPED_COLUMNS`).
         markdown: the main result.
         latex: the main result.
-        published: figures of the published evaluation (`published_figures.COLUMNS`, ``sampling``, ``protocol``); None
+        published: figures of the published evaluation (`published_figures.COLUMNS`, ``sampling``); None
             for another protocol.
         visibility: visibility found under painted occluders (`visibility_counts.COLUMNS`); None without these.
     """
@@ -86,7 +87,7 @@ def write_tables(
 
     ``seen_in_training`` is a key of `evaluation.training_overlap.SEEN`: what training used of these clips. Evaluations
     with equal ``protocol`` have the same occlusions of equal clips and give methods the same, so their clips can be
-    compared in pairs. ``identity`` is the setting.
+    compared in pairs. ``identity`` is the setting. Every table has both columns.
 
     Args:
         manifest: manifest of the data set.
@@ -123,15 +124,17 @@ def write_tables(
     draws = settings.bootstrap, occlusion_seed
     protocol = f"{settings.protocol}-{_protocol_digest(settings, occlusion_seed, head)}"
     means = with_missing(aggregation.means(by_clip, *draws), failed, settings)
-    means = means.assign(
-        seen_in_training=[of_method.get(str(method), seen) for method in means["method"]], identity=settings.identity
+    paired = aggregation.paired(by_clip, *draws)
+    first = next((str(name) for name in by_clip["method"].unique() if name != TRUTH), "")
+    means = means.join(aggregation.differences_to(first, means, paired)).assign(
+        seen_in_training=[of_method.get(str(method), seen) for method in means["method"]],
     )
     written: list[tuple[Path, pd.DataFrame]] = [
         (tables.metrics, means),
         (tables.by_clip, by_clip),
         (tables.failures, failed),
-        (tables.paired, aggregation.paired(by_clip, *draws).assign(identity=settings.identity)),
-        (tables.by_group, aggregation.by_group(by_clip, *draws).assign(identity=settings.identity)),
+        (tables.paired, paired),
+        (tables.by_group, aggregation.by_group(by_clip, *draws)),
     ]
     texts = ""
     if tables.published is not None:
@@ -143,8 +146,10 @@ def write_tables(
         written.append((tables.visibility, found))
     for path, table in written:
         with written_aside(path) as aside:
-            table.assign(protocol=protocol).to_csv(aside, index=False, float_format=_NUMBERS, lineterminator="\n")
-    means = means.assign(protocol=protocol)
+            table.assign(identity=settings.identity, protocol=protocol).to_csv(
+                aside, index=False, float_format=_NUMBERS, lineterminator="\n"
+            )
+    means = means.assign(identity=settings.identity, protocol=protocol)
     for path, text in ((tables.markdown, main_table.markdown(means) + texts), (tables.latex, main_table.latex(means))):
         with written_aside(path) as aside:
             aside.write_text(text, encoding="utf-8")

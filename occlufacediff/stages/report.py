@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -18,18 +19,21 @@ from occlufacediff.files import written_aside
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.reporting import plots, report_parts, result_tables, sources
 from occlufacediff.reporting.clip_views import ClipSources, clip_views
+from occlufacediff.reporting.comparison import compare_with
 from occlufacediff.reporting.embed import jpeg, result_video, video_or_note
 from occlufacediff.reporting.failures import failure_part
+from occlufacediff.reporting.names import OCCLUSION_ORDER, counted, metric_name, occlusion_name, occlusion_notes
 from occlufacediff.reporting.protocol_notes import lacking_note, lacking_table, protocol_note
 from occlufacediff.reporting.published_tables import PUBLISHED_COLUMNS, published_note, published_tables
+from occlufacediff.reporting.result_tables import run_difference_note, run_difference_tables
 from occlufacediff.reporting.run_table import run_rows
 from occlufacediff.reporting.runs import seen_by_run
 from occlufacediff.reporting.tables import (
     METRIC_COLUMNS,
     headline_metric,
     identity_note,
+    in_order,
     interval_note,
-    metric_name,
     read_table,
     unit_of,
 )
@@ -73,6 +77,7 @@ class EvaluationFiles:
         by_group: means by emotion, level and subject.
         published: figures of the published evaluation; None for another protocol.
         visibility: visibility found under painted occluders; None without such occlusions.
+        compared: folders of runs to compare this run with.
     """
 
     metrics: Path
@@ -83,6 +88,7 @@ class EvaluationFiles:
     by_group: Path
     published: Path | None = None
     visibility: Path | None = None
+    compared: Sequence[Path] = ()
 
 
 def make_report(
@@ -131,15 +137,17 @@ def make_report(
     metric = headline_metric(means)
     unit = unit_of(means, metric)
     run = str(config.get("run", {}).get("name", "main"))
+    run_folder = evaluation.metrics.parent.parent
+    compared, refused = compare_with(run_folder, evaluation.compared)
     seen = seen_by_run(means.assign(run=run))[run]
     pictures = sources.contact_pictures(clip_table, sources.by_subject(data.clips), settings.contact_pictures)
     split = str(config.get("evaluation", {}).get("split", "test"))
-    occlusion_name = settings.video_occlusion.replace("_", " ")
+    shown_occlusion = occlusion_name(settings.video_occlusion)
     good = clip_table[clip_table["status"] == "ok"]
     parts = {
         "run": run,
         "dataset": str(config.get("dataset", manifest.parent.name)),
-        "intro": f"{good['subject'].nunique()} subjects, {len(good)} clips, "
+        "intro": f"{counted(good['subject'].nunique(), 'subject')}, {counted(len(good), 'clip')}, "
         f"{good['frames'].sum() / report_parts.FPS / 60:.1f} minutes at 25 fps; head model {asset.name!r}.",
         "cards": report_parts.headline_cards(means, clip_table, settings.headline_occlusion),
         "videos": [
@@ -149,7 +157,7 @@ def make_report(
             )
             for subject, clip, error in sources.typical_clips(scores, settings.video_occlusion, settings.videos)
         ],
-        "videos_note": f"Occlusion: {occlusion_name}. Clips of different subjects with lip errors nearest to the "
+        "videos_note": f"Occlusion: {shown_occlusion}. Clips of different subjects with lip errors nearest to the "
         f"median. {SEEN[seen]} The truth is the fit to the video without occlusion. Warm colours on our mesh mark the "
         "occluded area.",
         **clip_views(
@@ -159,14 +167,16 @@ def make_report(
             unit,
             settings,
         ),
-        "view_note": f"Clips with the smallest, median and largest lip error of ours, occlusion {occlusion_name}. "
+        "view_note": f"Clips with the smallest, median and largest lip error of ours, occlusion {shown_occlusion}. "
         "The mouse turns the heads. All have identity and head pose of the truth.",
         "openings_note": "Distance between the inner lips. Frames on grey are occluded. A band is the range of the "
         "samples, if there are several (evaluation.samples).",
-        "results_note": f"Bars are means over clips of the {split} split, dots are clips: {metric_name(metric)}, "
-        f"{unit}. {interval_note(means)} {protocol_note(means)} Metrics of the mesh use identity, head pose and camera "
-        f"of the truth for all methods. {' '.join(identity_note(means))} The row (truth) has metrics of the truth "
-        f"itself, for comparison. {lacking_note(means)}".strip(),
+        "results_note": f"Bars are means over clips of the {split} split, dots are clips, red lines are intervals: "
+        f"{metric_name(metric)}, {unit}. {interval_note(means)} {lacking_note(means)}".strip(),
+        "protocol_note": f"{protocol_note(means)} {' '.join(identity_note(means))} Metrics of the mesh use identity, "
+        "head pose and camera of the truth for all methods. The row (truth) in some tables has the metric of the truth "
+        "itself, for comparison.",
+        "occlusion_notes": occlusion_notes(in_order(means["occlusion"], OCCLUSION_ORDER)),
         "seen_note": SEEN[seen],
         "warning": seen not in ("no", "no_subjects"),
         "headline_plot": plots.bars_with_spread(scores, metric, unit, seed, means),
@@ -176,6 +186,9 @@ def make_report(
             *result_tables.group_tables(grouped, metric, settings.headline_occlusion),
             *result_tables.region_tables(means, settings.headline_occlusion),
         ],
+        "compared_note": run_difference_note(compared, f"All metrics: occlufacediff compare {run_folder} OTHER."),
+        "compared_runs": run_difference_tables(compared),
+        "refused_runs": refused,
         "published": [] if figures is None else published_tables(figures),
         "published_note": "" if figures is None else published_note(figures),
         "visibility": [] if found is None else visibility_tables(found),

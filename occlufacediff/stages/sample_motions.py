@@ -79,9 +79,12 @@ class Checkpoints:
             info.require_head(asset)
             others[BEFORE] = Network(before, prior)
         for name, folder in self.others.items():
-            (its_prior, _), (its_denoiser, _) = load_networks(
-                folder / "motion_prior", folder / "denoiser", asset, device=device
-            )
+            try:
+                (its_prior, _), (its_denoiser, _) = load_networks(
+                    folder / "motion_prior", folder / "denoiser", asset, device=device
+                )
+            except AssetError as error:
+                raise AssetError(f"evaluation.checkpoints.{name}: {error}") from error
             others[name] = Network(its_denoiser, its_prior)
         return Network(denoiser, prior), others
 

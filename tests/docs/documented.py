@@ -105,6 +105,7 @@ def prepare(folder: Path) -> None:
         for network in ("motion_prior", "denoiser")
         for name in ("model.safetensors", "config.yaml")
     ]
+    files.append("results/synthetic/runs/second/evaluation/metrics.csv")
     files += [
         f"models/{network}/{name}"
         for network in ("motion_prior", "denoiser")

@@ -112,6 +112,17 @@ def test_paired_differences_are_over_common_clips() -> None:
     # Each subject's mean difference is -2, so subjects cannot change it.
     assert (row["low"], row["high"], row["share_lower"]) == (-2, -2, 1)
     assert aggregation.paired(rows({("A", "1"): {"ours": 1.0, "truth": 0.0}}), 300, seed=0).empty
+    # The same difference beside the mean of the other method: its own value minus that of the first method.
+    means = aggregation.means(rows(values), 300, seed=0)
+    table = means.join(aggregation.differences_to("ours", means, found)).set_index("method")
+    row = found[(found["method"] == "ours") & (found["against"] == "neutral")].iloc[0]
+    other = table.loc["neutral"]
+    assert other["against"] == "ours"
+    assert (other["difference"], other["difference_low"], other["difference_high"]) == (
+        *(-row["difference"], -row["high"], -row["low"]),
+    )
+    assert table.loc["ours", "against"] == ""
+    assert np.isnan(table.loc["ours", "difference"])
 
 
 def test_the_speech_lip_correlation_is_over_clips() -> None:

@@ -19,6 +19,7 @@ from occlufacediff.cli import main
 from occlufacediff.config.evaluation import ClipFilter, EvaluationSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.datasets.store import ClipStore
+from occlufacediff.errors import AssetError
 from occlufacediff.evaluation.external import ExternalResult
 from occlufacediff.evaluation.external_scores import external_prediction, posed
 from occlufacediff.evaluation.predictions import read_occlusion
@@ -348,6 +349,20 @@ def test_the_published_table_has_the_published_means(
     assert ("ours", "none", "lmk_2d_error_hidden") not in ours.index
 
 
+def test_a_further_checkpoint_of_another_head_is_refused_by_its_key(setup: Setup, tmp_path: Path) -> None:
+    asset = setup.asset
+    about = {"head_name": asset.name, "head_digest": "0" * 64, "expression_names": asset.expression_names}
+    prior = MotionPrior(MotionPriorConfig.compact(N_EXP + 3))
+    save_checkpoint(tmp_path / "other" / "motion_prior", prior, **about)
+    denoiser = Denoiser(DenoiserConfig.compact(prior.config.latent_dim))
+    save_checkpoint(tmp_path / "other" / "denoiser", denoiser, **about)
+    networks = replace(setup.networks, others={"second": tmp_path / "other"})
+    message = r"evaluation\.checkpoints\.second: .*trained with the head model .*0000.*, but the head model in use is"
+    with pytest.raises(AssetError, match=message):
+        evaluated(replace(setup, networks=networks), tmp_path / "out")
+    assert not list((tmp_path / "out").rglob("*.h5"))
+
+
 def test_every_table_says_its_protocol(
     published: tuple[Path, dict[str, pd.DataFrame | str]], setup: Setup, tmp_path: Path
 ) -> None:
@@ -356,6 +371,7 @@ def test_every_table_says_its_protocol(
             assert "Protocol: published (list of clips" in table
         elif len(table):
             assert table["protocol"].str.startswith("published-").all(), name
+            assert (table["identity"] == "all").all(), name
     assert "## Figures of the published evaluation" in published[1]["markdown"]
     assert "Sampling: ddim, 2 steps, windows side by side" in published[1]["markdown"]
     assert "**Published figures, audio driven (published: all): 2 clips**" in published[1]["markdown"]

@@ -110,6 +110,7 @@ def test_the_page_of_runs_shows_differences_and_names_what_it_cannot_compare(tmp
     assert "-1.33 [-3.00, -0.50]" in page
     assert page.count("different test protocols") == 2
     assert set(read_table(outputs[1], ("first",))["second"]) == {"b"}
+    assert set(read_table(outputs[1], ())["protocol"]) == {"p"}
 
 
 def test_main_tables_name_the_best_method_and_escape(tmp_path: Path) -> None:
@@ -118,6 +119,11 @@ def test_main_tables_name_the_best_method_and_escape(tmp_path: Path) -> None:
     assert "| neutral face | 9.00 [9.00, 9.00] | 9.00 [9.00, 9.00] |" in main_table.markdown(metrics)
     latex = main_table.latex(metrics.replace("mouth", "a&b_c"))
     assert r"method & none & a\&b c \\" in latex
-    assert r"ours & \textbf{2.00 [2.00, 2.00]}" in latex
+    assert r"ours & \shortstack[r]{\textbf{2.00}\\\scriptsize {[2.00, 2.00]}}" in latex
+    # Few occlusions fit into one column of a page, and long names are wrapped.
+    assert r"\begin{table}" in latex
+    wide = pd.concat([metrics.assign(occlusion=name) for name in ("a", "b", "c", "natural_true")])
+    assert r"\shortstack[r]{painted, true\\visibility}" in main_table.latex(wide)
+    assert r"\begin{table*}" in main_table.latex(wide)
     assert latex.count(r"\begin{tabular}") == latex.count(r"\end{tabular}") == 1
     assert main_table.escaped("50 %_^") == r"50 \%\_\textasciicircum{}"

@@ -199,7 +199,9 @@ def test_the_page_shows_configuration_results_and_failures(made: tuple[dict[str,
         "NA/sad/level_1/003",
         "ValueError: &lt;odd&gt;",
         "run <b>main</b>",
-        "trained on recorded: 31 clips of 2 subjects (run first, seed 7, split rule lists); weights 0123456789ab;",
+        "trained on recorded: 31 clips of 2 subjects (run first, seed 7, split by &#39;lists&#39;); ",
+        "weights 0123456789ab;",
+        "ddim, 10 steps, overlapping windows, no guidance, last fit to the visible landmarks, 1 sample, seed 1",
         "torch 2.99",
         "its training is not recorded; weights fedcba",
     ):
@@ -280,8 +282,37 @@ def test_results_have_intervals_differences_and_groups(made: tuple[dict[str, Any
         "Mean vertex error by region",
     ):
         assert (words in made[1]) == (words != "Mean vertex error by region"), words
+    # The differences are a plot, too: a dot and an interval for each method and occlusion.
+    assert "ours minus the other method, mm" in made[1]
     # The interval of each bar is a line of the plot.
     assert made[1].count("#b3261e") == len(METHODS) * 3
+
+
+def test_the_page_compares_the_run_with_others(tmp_path: Path) -> None:
+    arguments = fabricate(tmp_path / "runs" / "main" / "evaluation")
+    fabricate(tmp_path / "runs" / "seed2" / "evaluation")
+    folders = [tmp_path / "runs" / name / "evaluation" for name in ("main", "seed2")]
+    for folder in folders:
+        (folder / "by_clip.csv").rename(folder / "metrics_by_clip.csv")
+        table = pd.read_csv(folder / "metrics.csv").assign(protocol="default-1", identity="all")
+        table.to_csv(folder / "metrics.csv", index=False)
+    by_clip = pd.read_csv(folders[1] / "metrics_by_clip.csv", dtype={"subject": str}, keep_default_na=False)
+    by_clip.assign(value=by_clip["value"] + 0.25).to_csv(folders[1] / "metrics_by_clip.csv", index=False)
+    arguments["evaluation"] = replace(
+        arguments["evaluation"], metrics_by_clip=folders[0] / "metrics_by_clip.csv", compared=[folders[1].parent]
+    )
+    make_report(**arguments)
+    page = arguments["report_html"].read_text(encoding="utf-8")
+    assert "Comparison with other runs" in page
+    assert "main and seed2: lip vertices (LVE), mm" in page
+    # All clips of the other run are 0.25 mm worse.
+    assert "<td>-0.25 [-0.25, -0.25]</td><td>100 %</td>" in page
+    table = pd.read_csv(folders[1] / "metrics.csv").assign(protocol="default-2")
+    table.to_csv(folders[1] / "metrics.csv", index=False)
+    make_report(**arguments)
+    page = arguments["report_html"].read_text(encoding="utf-8")
+    assert "different test protocols (default-1 and default-2)" in page
+    assert "main and seed2" not in page
 
 
 def test_shared_subjects_and_sentences_of_splits_are_counted(tmp_path: Path) -> None:
@@ -294,7 +325,7 @@ def test_shared_subjects_and_sentences_of_splits_are_counted(tmp_path: Path) -> 
     table = pd.DataFrame(rows, columns=columns)
     assert splits_note(table) == "The splits train, test share neither subjects nor sentences."
     table.loc[2, "status"] = "ok"
-    assert splits_note(table) == "The splits train and test share 1 subjects and 1 sentences."
+    assert splits_note(table) == "The splits train and test share 1 subject and 1 sentence."
 
 
 def test_secrets_of_the_configuration_are_not_shown(tmp_path: Path) -> None:

@@ -10,9 +10,11 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
+from occlufacediff.config.occlusion import EVALUATION_KINDS
 from occlufacediff.errors import ConfigError
+from occlufacediff.evaluation.metrics import UNITS
 from occlufacediff.evaluation.training_overlap import SEEN
-from occlufacediff.reporting import report_parts, result_tables, tables
+from occlufacediff.reporting import names, report_parts, result_tables, tables
 from occlufacediff.reporting.failures import failure_part
 from occlufacediff.reporting.summary import print_summary, summary_table
 from occlufacediff.stages.compare_runs import compare_runs
@@ -45,6 +47,17 @@ def test_the_headline_is_the_lip_error_and_comes_first() -> None:
     assert made[0]["rows"][1]["cells"][0] == {"text": "3.50", "best": False}
     with pytest.raises(ConfigError, match=r"no vertex error .* have jitter"):
         tables.headline_metric(metrics().query("metric == 'jitter'"))
+
+
+def test_every_metric_and_occlusion_has_a_name() -> None:
+    for metric in UNITS:
+        assert metric in names.METRIC_NAMES, metric
+    assert names.metric_name("lmk_2d_error_hidden_pooled") == "projected landmarks, occluded ones, pooled over clips"
+    assert names.metric_name("lve_hidden") == "lip vertices (LVE), occluded frames"
+    assert set(names.OCCLUSION_NOTES) == {"none", *EVALUATION_KINDS}
+    assert names.occluded("mouth") == "mouth occluded"
+    assert names.occluded("natural") == "occlusion painted occluder"
+    assert [names.counted(count, "clip") for count in (0, 1, 2)] == ["0 clips", "1 clip", "2 clips"]
 
 
 def write_run(folder: Path, table: pd.DataFrame) -> Path:
@@ -85,8 +98,8 @@ def test_a_mean_over_fewer_clips_is_never_the_best(tmp_path: Path) -> None:
     assert marked
     assert not any("EMOCA" in line for line in marked)
     by_method = table[(table["metric"] == "lve") & (table["occlusion"] == "none")].set_index("method")
-    names = list(by_method.index)
-    cells = dict(zip(names, result_tables._cells(by_method, names, 2), strict=True))
+    methods = list(by_method.index)
+    cells = dict(zip(methods, result_tables._cells(by_method, methods, 2), strict=True))
     assert cells["EMOCA"]["text"] == "0.50 (4 of 12 clips)"
     assert [name for name, cell in cells.items() if cell["best"]] == ["ours"]
 
@@ -105,8 +118,8 @@ def test_the_summary_compares_runs_and_names_what_was_trained_on(tmp_path: Path)
     text = printed(tmp_path)
     lines = [line.split("│")[1:4] for line in text.splitlines() if "ours  " in line]
     assert [[cell.strip() for cell in line] for line in lines] == [["001", "ours", "1.25"], ["main", "ours", "2.00"]]
-    assert "001: 1 test clips failed" in text
-    assert "001: EMOCA lacks 1 clips: external_missing 1" in text
+    assert "001: 1 test clip failed" in text
+    assert "001: EMOCA lacks 1 clip: external_missing 1" in text
     assert f"main: {SEEN['clips']}" in text
     assert f"001: {SEEN['unknown']}" in text
 
