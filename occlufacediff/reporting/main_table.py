@@ -108,7 +108,8 @@ def _markdown_cell(mean: str, interval: str, count: str, best: bool) -> str:
 
 def _latex_cell(mean: str, interval: str, count: str, best: bool) -> str:
     shown = rf"\textbf{{{mean}}}" if best else mean
-    return _stacked([shown, *(rf"\scriptsize {{{part}}}" for part in (interval, count) if part)])
+    below = [rf"\scriptsize {{{part}}}" for part in (interval, f"({count})" if count else "") if part]
+    return _stacked([shown, *below] if shown else below)
 
 
 def _stacked(lines: Sequence[str]) -> str:
