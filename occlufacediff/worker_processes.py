@@ -17,6 +17,9 @@ from typing import TypeVar
 
 from occlufacediff.errors import OccluFaceError
 
+#: Variables with which libraries read their number of threads.
+_THREADS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OPENCV_FOR_THREADS_NUM")
+
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
@@ -32,7 +35,7 @@ def worker_pool(workers: int) -> ProcessPoolExecutor:
     main, environment = sys.modules["__main__"], dict(os.environ)
     # A new process would run the calling script again, and libraries read their number of threads on import.
     sys.modules["__main__"] = ModuleType("__main__")
-    os.environ.update(dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1"))
+    os.environ.update(dict.fromkeys(_THREADS, "1"))
     os.environ["LP_NUM_THREADS"] = "0"
     try:
         wait([pool.submit(os.getpid) for _ in range(workers)])

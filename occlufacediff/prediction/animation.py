@@ -32,6 +32,8 @@ from occlufacediff.worker_processes import in_order
 
 #: Number of frames of a piece, which is drawn by one process.
 PIECE = 16
+#: Half of the time of x264's ``veryfast`` at crf 18, with equal SSIM and 1.3 times the size.
+_CRF, _PRESET = 20, "superfast"
 
 
 @dataclass(frozen=True, eq=False)
@@ -103,7 +105,7 @@ def write_animation(
         drawn = in_order(workers.pool, partial(draw_piece, workers.head, look), pieces, ahead=workers.count + 1)
     waveform = audio.waveform if audio.has_track else None
     size = panel_drawing.panels_size(len(TITLES), settings.panel_px)
-    with VideoWriter(path, FPS, size, audio=waveform) as writer:
+    with VideoWriter(path, FPS, size, audio=waveform, crf=_CRF, preset=_PRESET) as writer:
         for images in drawn:
             for image in images:
                 writer.write(image)

@@ -130,8 +130,10 @@ def _artist(head: Path, look: PanelLook) -> PanelArtist:
 def _network_input(picture: Image, mask: NDArray[np.bool_], occluder: Image | None, box: Floats, view: Floats) -> Image:
     """Panel (P, P, 3) that shows the occluder's image, if there is one, and hatches all other occluded pixels."""
     panel = picture.shape[0]
+    rest = mask if occluder is None else mask & (occluder[..., 3] < OPAQUE)
+    hatched = picture
+    if rest.any():
+        hatched = panel_drawing.draw_hatching(picture, panel_drawing.mask_to_panel(rest, box, view, panel))
     if occluder is None:
-        return panel_drawing.draw_hatching(picture, panel_drawing.mask_to_panel(mask, box, view, panel))
-    rest = mask & (occluder[..., 3] < OPAQUE)
-    hatched = panel_drawing.draw_hatching(picture, panel_drawing.mask_to_panel(rest, box, view, panel))
+        return hatched
     return panel_drawing.draw_rgba(hatched, panel_drawing.occluder_to_panel(occluder, box, view, panel))

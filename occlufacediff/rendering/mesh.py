@@ -38,7 +38,7 @@ class Light:
 STUDIO = (Light((-0.5, 0.6, 1.0), (0.55, 0.54, 0.52)), Light((0.8, 0.1, 0.6), (0.2, 0.21, 0.23)))
 AMBIENT = 0.42
 #: Standard deviation of the blur of `smooth_edges`, pixels.
-_EDGE_BLUR = 0.7
+EDGE_BLUR = 0.7
 #: Fraction of partly transparent pixels above which blending all pixels is faster than selecting these.
 _BLEND_ALL = 0.05
 
@@ -159,7 +159,7 @@ def smooth_edges(image: Bytes) -> Bytes:
 
     A small blur, because multisampling in software takes ten times as long.
     """
-    soft = np.asarray(cv2.GaussianBlur(image, (3, 3), _EDGE_BLUR), dtype=np.uint8)
+    soft = np.asarray(cv2.GaussianBlur(image, (3, 3), EDGE_BLUR), dtype=np.uint8)
     divide_by_alpha(soft)
     return soft
 

@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from occlufacediff.errors import ConfigError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.landmarks.normalise import CROP_PX
-from occlufacediff.rendering.mesh import SmoothNormals, alpha_over, shade, smooth_edges, to_screen
+from occlufacediff.rendering.mesh import EDGE_BLUR, SmoothNormals, alpha_over, shade, smooth_edges, to_screen
 from occlufacediff.rendering.panel_drawing import MESH_COLOUR, Floats, Image, mesh_colours
+from occlufacediff.rendering.rasteriser import Rasteriser
 from occlufacediff.rendering.renderer import make_renderer
 
 #: Colours of parts of the head; all others have `MESH_COLOUR`.
@@ -39,14 +40,14 @@ def surface_colours(head: HeadAsset) -> Image:
     return colours
 
 
-def region_weights(head: HeadAsset, region: str) -> Image | None:
-    """White (V, 3) for the vertices of a region, black for all others; None for the whole head.
+def region_weights(head: HeadAsset, region: str) -> Image:
+    """White (V, 3) for the vertices of a region, black for all others; white for the whole head.
 
     Raises:
         ConfigError: the head model has no such region.
     """
     if region == "head":
-        return None
+        return np.full((head.n_vertices, 3), 255, np.uint8)
     if region not in head.regions:
         known = ", ".join(["head", *head.regions])
         raise ConfigError(f"mesh_region: got {region!r}, the head model {head.name!r} has {known}")
@@ -61,10 +62,9 @@ def check_overlay(head: HeadAsset, region: str, device: Literal["cpu", "cuda"]) 
 
     Raises:
         ConfigError: the head model has no such region.
-        AssetError: the renderer of this device is not installed.
+        AssetError: pytorch3d is needed and not installed.
     """
-    region_weights(head, region)
-    make_renderer(2, 2, head.faces, device=device)
+    MeshOverlay(head, 2, region, device)
 
 
 def panel_points(
@@ -100,10 +100,11 @@ class MeshOverlay:
         head: the head model.
         panel: edge of a panel, pixels.
         region: name of a region of ``head``, or ``head`` for all triangles.
-        device: ``cpu`` draws with VTK, ``cuda`` with pytorch3d.
+        device: ``cpu`` draws with the `Rasteriser`, ``cuda`` with pytorch3d.
 
     Raises:
         ConfigError: the head model has no such region.
+        AssetError: pytorch3d is needed and not installed.
     """
 
     def __init__(
@@ -114,10 +115,8 @@ class MeshOverlay:
         self.normals = SmoothNormals(head.faces, head.n_vertices)
         # A region is cut out of the image of the whole head, so that the rest of the head occludes it correctly.
         self.weights = region_weights(head, region)
-        self.renderer = make_renderer(panel, panel, head.faces, device=device)
-        # Half the resolution is sufficient, because the edge of the region is soft.
-        small = max(1, panel // 2)
-        self.stencil = None if self.weights is None else make_renderer(small, small, head.faces, device=device)
+        self.rasteriser = Rasteriser(panel, panel, head.faces) if device == "cpu" else None
+        self.renderer = None if device == "cpu" else make_renderer(panel, panel, head.faces, device=device)
 
     def draw(
         self,
@@ -148,10 +147,15 @@ class MeshOverlay:
             colours = mesh_colours(flat, self.base, occluded)
         lit = shade(colours, self.normals(vertices))
         points = panel_points(vertices, cam, box, view, self.panel)
-        image = smooth_edges(self.renderer.rgba(points, lit))
-        alpha = image[..., 3] * np.float32(opacity)
-        if self.stencil is not None and self.weights is not None:
-            small = self.stencil.rgba(points * np.float32(self.stencil.width / self.panel), self.weights)[..., 0]
-            alpha *= cv2.resize(small, (self.panel, self.panel), interpolation=cv2.INTER_LINEAR) / np.float32(255)
-        image[..., 3] = np.rint(alpha).astype(np.uint8)
+        image, weights = self._rendered(points, lit)
+        image = smooth_edges(image)
+        image[..., 3] = cv2.multiply(np.ascontiguousarray(image[..., 3]), weights, scale=opacity / 255)
         return alpha_over(image, background)
+
+    def _rendered(self, points: Floats, lit: Image) -> tuple[Image, Image]:
+        """The mesh (P, P, 4) with hard edges, and the weights (P, P) of its region, 0 to 255."""
+        if self.renderer is not None:
+            return self.renderer.rgba(points, lit), self.renderer.rgba(points, self.weights)[..., 0].copy()
+        assert self.rasteriser is not None
+        layers = self.rasteriser.layers(points, np.concatenate([lit, self.weights[:, :1]], axis=1))
+        return layers[..., [0, 1, 2, 4]], cv2.GaussianBlur(layers[..., 3], (3, 3), EDGE_BLUR)

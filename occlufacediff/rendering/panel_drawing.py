@@ -7,6 +7,7 @@ of a view, which is a square ``(x0, y0, size)`` in source pixels. All y axes poi
 
 from __future__ import annotations
 
+import math
 from functools import lru_cache
 
 import cv2
@@ -17,6 +18,7 @@ from PIL import ImageDraw, ImageFont
 from scipy.ndimage import gaussian_filter1d
 
 from occlufacediff.landmarks.normalise import CROP_PX, from_crop
+from occlufacediff.rendering.discs import draw_discs
 
 TITLE_HEIGHT = 28
 GAP = 4
@@ -66,15 +68,37 @@ def crop_to_panel(
 
 
 def view_image(frame: Image, view: NDArray[np.floating], panel: int) -> Image:
-    """Cut the square ``view`` (source pixels) out of an RGB image (H, W, 3): (panel, panel, 3), dark outside."""
-    supersampling = 2 if view[2] > 1.5 * panel else 1  # downscaling averages over source pixels
-    edge = panel * supersampling
-    matrix = np.array([[1, 0, -view[0]], [0, 1, -view[1]]], dtype=np.float64) * (edge / float(view[2]))
-    interpolation = cv2.INTER_LINEAR if supersampling == 2 else cv2.INTER_CUBIC
-    image = cv2.warpAffine(frame, matrix, (edge, edge), flags=interpolation, borderValue=BACKGROUND)
-    if supersampling == 2:
-        image = cv2.resize(image, (panel, panel), interpolation=cv2.INTER_AREA)
-    return np.asarray(image, dtype=np.uint8)
+    """Cut the square ``view`` (source pixels) out of an RGB image (H, W, 3): (panel, panel, 3), dark outside.
+
+    Bicubic; a reduced picture averages over source pixels.
+    """
+    image = _background(panel, panel).copy()
+    step = float(view[2]) / panel
+    left, right, x0, x1 = _span(float(view[0]), step, panel, frame.shape[1])
+    top, bottom, y0, y1 = _span(float(view[1]), step, panel, frame.shape[0])
+    if left < right and top < bottom:
+        # The part of the image that bicubic resampling reads; converting all of a large image takes long.
+        margin = math.ceil(2 * max(1.0, step)) + 1
+        x, y = max(0, int(x0) - margin), max(0, int(y0) - margin)
+        source = PillowImage.fromarray(frame[y : int(y1) + margin, x : int(x1) + margin])
+        bicubic, box = PillowImage.Resampling.BICUBIC, (x0 - x, y0 - y, x1 - x, y1 - y)
+        image[top:bottom, left:right] = source.resize((right - left, bottom - top), bicubic, box=box)
+    return image
+
+
+def _span(corner: float, step: float, panel: int, length: int) -> tuple[int, int, float, float]:
+    """First and last (exclusive) pixel of a panel that an image covers, and the edges of this part in the image.
+
+    Args:
+        corner: where the middle of the panel's first pixel is in the image; 0 is the middle of the image's first pixel.
+        step: image pixels per panel pixel.
+        panel: edge of the panel.
+        length: edge of the image.
+    """
+    start = corner + 0.5 - step / 2
+    first = max(0, math.ceil(-start / step))
+    last = min(panel, math.floor((length - start) / step))
+    return first, last, max(start + first * step, 0.0), min(start + last * step, float(length))
 
 
 def mask_to_panel(
@@ -82,8 +106,8 @@ def mask_to_panel(
 ) -> Floats:
     """Warp a mask of the crop (224, 224), True = occluded, to a panel: opacity (panel, panel) in [0, 1]."""
     matrix = _crop_to_panel_matrix(box, view, panel)
-    opacity = cv2.warpAffine(occluded.astype(np.float32), matrix, (panel, panel), flags=cv2.INTER_LINEAR)
-    return np.clip(cv2.GaussianBlur(opacity, (0, 0), 1.0), 0.0, 1.0)
+    opacity = cv2.warpAffine(occluded.astype(np.uint8) * 255, matrix, (panel, panel), flags=cv2.INTER_LINEAR)
+    return cv2.GaussianBlur(opacity, (0, 0), 1.0).astype(np.float32) / 255
 
 
 def occluder_to_panel(occluder: Image, box: NDArray[np.floating], view: NDArray[np.floating], panel: int) -> Image:
@@ -155,10 +179,8 @@ def landmark_image(
         for selected, colour in ((~both_visible, occluded_colour), (both_visible, visible_colour)):
             if selected.any():
                 cv2.polylines(image, list(fixed[pairs[selected]]), False, colour, 1, cv2.LINE_AA, 4)
-    radius = max(16, round(panel / 300 * 16))
     for selected, colour in ((~visible, OCCLUDED_COLOUR), (visible, VISIBLE_COLOUR)):
-        for x, y in fixed[selected]:
-            cv2.circle(image, (int(x), int(y)), radius, colour, -1, cv2.LINE_AA, 4)
+        draw_discs(image, points[selected], max(1.5, panel / 200), colour)
     return image
 
 
