@@ -24,7 +24,7 @@ def draw_discs(
     _draw(image, np.ascontiguousarray(centres, dtype=np.float32), float(radius), np.array(colour, dtype=np.float32))
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _draw(image: Any, centres: Any, radius: float, colour: Any) -> None:
     height, width = image.shape[:2]
     # Opacity falls from 1 to 0 over one pixel at the edge.

@@ -158,4 +158,5 @@ class MeshOverlay:
             return self.renderer.rgba(points, lit), self.renderer.rgba(points, self.weights)[..., 0].copy()
         assert self.rasteriser is not None
         layers = self.rasteriser.layers(points, np.concatenate([lit, self.weights[:, :1]], axis=1))
-        return layers[..., [0, 1, 2, 4]], cv2.GaussianBlur(layers[..., 3], (3, 3), EDGE_BLUR)
+        weights = cv2.GaussianBlur(layers[..., 3], (3, 3), EDGE_BLUR)
+        return layers[..., [0, 1, 2, 4]], np.asarray(weights, np.uint8)

@@ -82,7 +82,7 @@ class Rasteriser:
         return alpha_over(self.rgba(points, colors), background)
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _find_front(front: Any, nearest: Any, points: Any, depth: Any, faces: Any) -> None:
     """Find the triangle that is seen in each pixel.
 
@@ -138,7 +138,7 @@ def _find_front(front: Any, nearest: Any, points: Any, depth: Any, faces: Any) -
             row_c += down_c
 
 
-@njit(cache=True, nogil=True, error_model="numpy")  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True, error_model="numpy")
 def _fill(image: Any, front: Any, points: Any, faces: Any, values: Any, per_vertex: bool) -> None:
     """Fill the pixels in which a triangle is seen.
 
@@ -174,7 +174,7 @@ def _fill(image: Any, front: Any, points: Any, faces: Any, values: Any, per_vert
                 image[row, column, channel] = np.uint8(mixed + 0.5)
 
 
-@njit(cache=True, nogil=True)  # type: ignore[untyped-decorator]
+@njit(cache=True, nogil=True)
 def _owns(across: int, down: int) -> bool:
     """Whether an edge in this direction is a left or a top edge of a triangle clockwise on the screen."""
     return down < 0 or (down == 0 and across > 0)
