@@ -18,7 +18,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter
 
 from occlufacediff.reporting.names import METHOD_ORDER, OCCLUSION_ORDER, method_name, occlusion_name
-from occlufacediff.reporting.tables import in_order
+from occlufacediff.reporting.tables import cell_text, in_order
 
 COLOURS = {
     "ours": "#0b7a75",
@@ -245,20 +245,25 @@ def clips_by_emotion(manifest: pd.DataFrame) -> str:
         return svg(figure)
 
 
-def histogram(values: np.ndarray, label: str, axes_label: str = "clips") -> str:
-    """Histogram with a line at the mean."""
+def histogram(values: np.ndarray, label: str, interval: tuple[float, float]) -> str:
+    """Histogram of one value per clip, with a line at the mean and a band for its interval.
+
+    Args:
+        values: (N,) the values.
+        label: of the axis.
+        interval: lower and upper limit of the mean; NaN: no band.
+    """
+    values = np.asarray(values, dtype=float)
+    values = values[np.isfinite(values)]
     with plt.rc_context(STYLE):
         figure, axes = plt.subplots(figsize=(4.7, 2.6))
-        _histogram_on(axes, np.asarray(values, dtype=float), label, axes_label)
+        axes.hist(values, bins=min(24, max(5, len(values) // 3)), color="#7fc8c2", edgecolor="white", linewidth=0.6)
+        mean = float(values.mean())
+        axes.axvline(mean, color="#0b7a75", linewidth=1.5)
+        if np.isfinite(interval).all():
+            axes.axvspan(*interval, color="#b3261e", alpha=0.25, linewidth=0)
+        text = f"mean {cell_text(mean, *interval, 2)}"
+        axes.text(mean, 1.02, text, transform=axes.get_xaxis_transform(), color="#0b7a75", ha="center", fontsize=9)
+        axes.set_xlabel(label)
+        axes.set_ylabel("clips")
         return svg(figure)
-
-
-def _histogram_on(axes: Axes, values: np.ndarray, label: str, axes_label: str) -> None:
-    values = values[np.isfinite(values)]
-    axes.hist(values, bins=min(24, max(5, len(values) // 3)), color="#7fc8c2", edgecolor="white", linewidth=0.6)
-    mean = float(values.mean())
-    axes.axvline(mean, color="#0b7a75", linewidth=1.5)
-    place = axes.get_xaxis_transform()
-    axes.text(mean, 1.02, f"mean {mean:.2f}", transform=place, color="#0b7a75", ha="center", fontsize=9)
-    axes.set_xlabel(label)
-    axes.set_ylabel(axes_label)

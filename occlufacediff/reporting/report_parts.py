@@ -6,10 +6,13 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
 from occlufacediff.errors import ARCHIVE
+from occlufacediff.evaluation import bootstrap
+from occlufacediff.evaluation.bootstrap import Resampling
 from occlufacediff.evaluation.metrics import TRUTH
 from occlufacediff.media.rates import FPS
 from occlufacediff.reporting import plots
@@ -21,12 +24,21 @@ from occlufacediff.reporting.tables import (
     digits_of,
     headline_metric,
     in_order,
+    interval_note,
     intervals,
     pivot,
     read_table,
     unit_of,
 )
 
+#: Errors of the landmark fit: names for display.
+FIT_NAMES = {
+    "error_px": "all landmarks, px",
+    "lips_px": "lips, px",
+    "opening_correlation": "correlation of the lip opening",
+}
+#: Bootstrap draws of the errors of the landmark fit.
+DRAWS = 2000
 SPLITS = ("train", "validation", "test", "unused")
 
 
@@ -64,14 +76,19 @@ def headline_cards(metrics: pd.DataFrame, manifest: pd.DataFrame, occlusion: str
     counts = count_texts(metrics, metric, means)
     cards = []
     if occlusion in means.columns:
-        cards = [
-            {
-                "value": f"{value:.2f} {unit}",
-                "label": f"{metric_name(metric)}, {occluded(occlusion)}: {method_name(str(method))}"
-                + (f" ({few})" if (few := str(counts.loc[str(method), occlusion])) else ""),
-            }
-            for method, value in means[occlusion].dropna().items()
-        ]
+        columns = (means[occlusion], *(table[occlusion] for table in intervals(metrics, metric, means)))
+        for method, value, low, high in zip(means.index, *columns, strict=True):
+            if np.isnan(value):
+                continue
+            few = str(counts.loc[str(method), occlusion])
+            label = f"{metric_name(metric)}, {occluded(occlusion)}: {method_name(str(method))}"
+            cards.append(
+                {
+                    "value": f"{value:.2f} {unit}",
+                    "interval": str(table_cell(value, low, high, 2).get("interval", "")),
+                    "label": label + (f" ({few})" if few else ""),
+                }
+            )
     good, found = (manifest["status"] == "ok").sum(), (manifest["clip"] != ARCHIVE).sum()
     return [*cards, {"value": f"{good} / {found}", "label": "clips used / found"}]
 
@@ -120,26 +137,33 @@ def split_rows(manifest: pd.DataFrame) -> list[dict[str, Any]]:
     return rows
 
 
-def fit_part(fits: pd.DataFrame) -> dict[str, Any] | None:
+def fit_part(fits: pd.DataFrame, seed: int) -> dict[str, Any] | None:
     """Plots and a table of the errors of the landmark fit; None if there are no errors.
 
     Args:
-        fits: one row per clip, with the column ``subject`` and numeric columns of errors.
+        fits: one row per clip, with the columns ``subject`` and ``clip``, and numeric columns of errors.
+        seed: of the bootstrap.
     """
     columns = [name for name in fits.select_dtypes("number").columns if fits[name].notna().any()]
     if fits.empty or not columns:
         return None
-    names = [str(name).replace("_", " ") for name in columns]
+    names = [FIT_NAMES.get(str(name), str(name).replace("_", " ")) for name in columns]
     by_subject = fits.groupby("subject")[columns].mean()
     rows = [
         {"name": str(subject), "cells": [f"{value:.3f}" for value in row]} for subject, row in by_subject.iterrows()
     ]
     rows.append({"name": "all", "cells": [f"{fits[name].mean():.3f}" for name in columns]})
+    resampling = Resampling.of(list(zip(fits["subject"], fits["clip"], strict=True)), DRAWS, seed)
+    values = fits[columns].to_numpy(np.float64)
+    low, high = bootstrap.means(values, np.ones_like(values), resampling).limits()
+    over = pd.DataFrame({"low": low, "interval_over": resampling.over, "n_subjects": fits["subject"].nunique()})
     pictures = [
-        plots.histogram(fits[name].to_numpy(), label) for name, label in zip(columns[:2], names[:2], strict=True)
+        plots.histogram(fits[name].to_numpy(), label, limits)
+        for name, label, limits in zip(columns[:2], names, zip(low, high, strict=True), strict=False)
     ]
     return {
-        "note": "The head model is fitted to the detected landmarks of each clip. Errors are pixels of the 224 crop.",
+        "note": "The head model is fitted to the detected landmarks of each clip. Errors are pixels of the 224 crop. "
+        f"Lines are means over clips, red bands their intervals. {interval_note(over)}",
         "columns": names,
         "rows": rows,
         "plots": pictures,

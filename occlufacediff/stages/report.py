@@ -43,6 +43,11 @@ from occlufacediff.reporting.visibility_tables import NOTE, VISIBILITY_COLUMNS, 
 
 BY_CLIP_COLUMNS = ("subject", "clip", "method", "occlusion", "metric", "value")
 MANIFEST_COLUMNS = ("subject", "clip", "emotion", "sentence_id", "split", "frames", "status", "reason")
+#: Whether the plots of the lip opening show the spread of several samples.
+SPREAD_NOTES = {
+    True: "The band is the range of the samples of ours; the line is their mean.",
+    False: "With evaluation.samples of 2 or more, a band shows the range of the samples.",
+}
 CONTACT_EDGE = 128
 CONTACT_COLUMNS = 8
 
@@ -137,6 +142,7 @@ def make_report(
     metric = headline_metric(means)
     unit = unit_of(means, metric)
     run = str(config.get("run", {}).get("name", "main"))
+    samples = int(config.get("evaluation", {}).get("samples", 1))
     run_folder = evaluation.metrics.parent.parent
     compared, refused = compare_with(run_folder, evaluation.compared)
     seen = seen_by_run(means.assign(run=run))[run]
@@ -169,8 +175,8 @@ def make_report(
         ),
         "view_note": f"Clips with the smallest, median and largest lip error of ours, occlusion {shown_occlusion}. "
         "The mouse turns the heads. All have identity and head pose of the truth.",
-        "openings_note": "Distance between the inner lips. Frames on grey are occluded. A band is the range of the "
-        "samples, if there are several (evaluation.samples).",
+        "openings_note": f"Distance between the inner lips, of the clips with the smallest, median and largest lip "
+        f"error of ours, occlusion {shown_occlusion}. Frames on grey are occluded. " + SPREAD_NOTES[samples > 1],
         "results_note": f"Bars are means over clips of the {split} split, dots are clips, red lines are intervals: "
         f"{metric_name(metric)}, {unit}. {interval_note(means)} {lacking_note(means)}".strip(),
         "protocol_note": f"{protocol_note(means)} {' '.join(identity_note(means))} Metrics of the mesh use identity, "
@@ -201,7 +207,7 @@ def make_report(
         "contact_note": "Middle frames of some clips, as the crops of which the networks receive the landmarks.",
         "splits": report_parts.split_rows(clip_table),
         "emotion_plot": plots.clips_by_emotion(good),
-        "fit": report_parts.fit_part(sources.fit_errors(data.coefficients)),
+        "fit": report_parts.fit_part(sources.fit_errors(data.coefficients), seed),
         "curves": report_parts.curves(histories),
         "failures": failure_part(clip_table),
         "run_rows": run_rows(clip_table, means, asset, networks, redacted(Config, config)),

@@ -195,7 +195,9 @@ def test_the_page_shows_configuration_results_and_failures(made: tuple[dict[str,
         "lip vertices (LVE), mm",
         "6 / 7",
         "motion prior",
-        "opening correlation",
+        "correlation of the lip opening",
+        "all landmarks, px",
+        "With evaluation.samples of 2 or more, a band shows the range of the samples.",
         "NA/sad/level_1/003",
         "ValueError: &lt;odd&gt;",
         "run <b>main</b>",
@@ -284,8 +286,8 @@ def test_results_have_intervals_differences_and_groups(made: tuple[dict[str, Any
         assert (words in made[1]) == (words != "Mean vertex error by region"), words
     # The differences are a plot, too: a dot and an interval for each method and occlusion.
     assert "ours minus the other method, mm" in made[1]
-    # The interval of each bar is a line of the plot.
-    assert made[1].count("#b3261e") == len(METHODS) * 3
+    # The interval of each bar is a line of the plot, those of the two histograms of the fit are bands.
+    assert made[1].count("#b3261e") == len(METHODS) * 3 + 2
 
 
 def test_the_page_compares_the_run_with_others(tmp_path: Path) -> None:
