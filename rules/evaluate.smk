@@ -178,10 +178,19 @@ rule write_evaluation_tables:
             category="Results",
             labels={"table": "differences of methods", "dataset": cfg.dataset, "run": cfg.run.name},
         ),
-        by_group=f"{EVALUATION}/metrics_by_group.csv",
-        markdown=f"{EVALUATION}/main_table.md",
+        by_group=report(
+            f"{EVALUATION}/metrics_by_group.csv",
+            caption="../report/metrics_by_group.rst",
+            category="Results",
+            labels={"table": "by emotion, level, subject", "dataset": cfg.dataset, "run": cfg.run.name},
+        ),
+        markdown=report(
+            f"{EVALUATION}/main_table.md",
+            caption="../report/main_table.rst",
+            category="Results",
+            labels={"table": "main result", "dataset": cfg.dataset, "run": cfg.run.name},
+        ),
         latex=f"{EVALUATION}/main_table.tex",
-        # The figures of the published evaluation, under their names.
     log:
         f"{LOGS}/write_evaluation_tables/{cfg.run.name}.log",
     benchmark:

@@ -8,6 +8,7 @@ import shutil
 import signal
 import subprocess
 import time
+import zipfile
 from pathlib import Path
 
 import pandas as pd
@@ -286,3 +287,11 @@ def test_snakemake_report_has_captions_and_categories(finished, tmp_path):
     text = page.read_text()
     assert "Results" in text
     assert "lip vertex error" in text
+    archive = tmp_path / "run.zip"
+    result = finished.run("--report", str(archive))
+    assert result.returncode == 0, result.stdout[-3000:]
+    with zipfile.ZipFile(archive) as file:
+        names = {Path(name).name for name in file.namelist()}
+        text = file.read("run/report.html").decode()
+    assert {"report.html", "metrics.csv", "paired.csv", "metrics_by_group.csv", "main_table.md"} <= names
+    assert "by emotion, level, subject" in text
