@@ -6,6 +6,7 @@ from math import isnan
 from pathlib import Path
 
 import pandas as pd
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -13,7 +14,7 @@ from rich.table import Table
 from occlufacediff.errors import ConfigError
 from occlufacediff.evaluation.training_overlap import SEEN
 from occlufacediff.reporting.failures import failure_line
-from occlufacediff.reporting.names import counted, method_name, metric_name, occlusion_name
+from occlufacediff.reporting.names import counted, method_name, metric_name
 from occlufacediff.reporting.protocol_notes import lacking_lines
 from occlufacediff.reporting.runs import find_runs, runs_table, seen_by_run
 from occlufacediff.reporting.tables import count_texts, headline_metric, pivot, read_table, unit_of
@@ -31,12 +32,13 @@ def summary_table(metrics: pd.DataFrame) -> Table:
     clips = int(metrics.loc[metrics["metric"] == metric, "n"].max())
     what = "Lip vertex error" if metric.startswith("lve") else f"Error of {metric_name(metric)}"
     title = f"{what} ({unit_of(metrics, metric)}) on {counted(clips, 'clip')}, by occlusion; lower is better"
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title, title_justify="left", box=SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     if len(by_run) > 1:
         table.add_column("run", no_wrap=True)
     table.add_column("method", no_wrap=True)
     for occlusion in means.columns:
-        table.add_column(occlusion_name(str(occlusion)), justify="right")
+        # The keys are shorter than the display names.
+        table.add_column(str(occlusion).replace("_", " "), justify="right", overflow="fold")
     parts = metrics.groupby("run", sort=False)
     few = pd.concat({str(run): count_texts(part, metric, by_run[str(run)]) for run, part in parts}, names=["run"])
     # A mean over other clips is never the best.
