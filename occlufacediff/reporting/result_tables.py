@@ -157,7 +157,7 @@ def run_difference_note(compared: pd.DataFrame, source: str = "runs_paired.csv h
         return "There are no two runs with the same clips and occlusions."
     return (
         "Means of both runs and their mean difference on the same clips, first minus second; negative: the first has "
-        f"the lower value. {interval_note(compared)} {source}"
+        f"the lower value. Methods without any difference are left out. {interval_note(compared)} {source}"
     )
 
 
@@ -171,6 +171,9 @@ def run_difference_tables(compared: pd.DataFrame) -> list[dict[str, Any]]:
     for (first, second), rows in compared.groupby(["first", "second"], sort=False):
         metric = headline_metric(rows)
         chosen = rows[rows["metric"] == metric]
+        # The neutral face, for example, is the same in all runs.
+        differs = chosen.groupby("method")["difference"].transform(lambda values: (values != 0).any())
+        chosen = chosen[differs] if differs.any() else chosen
         digits = digits_of(chosen[["mean_first", "mean_second"]])
         lines = [
             [

@@ -109,6 +109,8 @@ def test_the_page_of_runs_shows_differences_and_names_what_it_cannot_compare(tmp
     assert "a and b: lip vertices (LVE), mm" in page
     assert "-1.33 [-3.00, -0.50]" in page
     assert page.count("different test protocols") == 2
+    # Neutral faces do not differ between runs.
+    assert "neutral face" not in page
     assert set(read_table(outputs[1], ("first",))["second"]) == {"b"}
     assert set(read_table(outputs[1], ())["protocol"]) == {"p"}
 
