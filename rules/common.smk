@@ -33,7 +33,12 @@ from occlufacediff.weights import occlusion_weights, open_readers, open_weights
 from occlufacediff.workflow.audio_kind import AUDIO_OF_PRESET, audio_kind, evaluation_needs_phones
 from occlufacediff.workflow.chunks import names as chunk_names
 from occlufacediff.workflow.fingerprint import fingerprint
-from occlufacediff.workflow.checkpoints import checkpoint_files, evaluated_checkpoints, initial_checkpoint
+from occlufacediff.workflow.checkpoints import (
+    checkpoint_files,
+    compared_runs,
+    evaluated_checkpoints,
+    initial_checkpoint,
+)
 from occlufacediff.workflow.external_inputs import external_state
 from occlufacediff.workflow.file_states import masks_state, occluders_state
 from occlufacediff.workflow.initial_weights import FETCHED_WAV2VEC2, wav2vec2_inputs
@@ -84,6 +89,8 @@ try:
     SCORED = scored_subjects(cfg)
     # Further checkpoints to score: name of the method -> folder.
     CHECKPOINTS = evaluated_checkpoints(cfg)
+    # Metrics of the runs of `report.compare`.
+    COMPARED = compared_runs(cfg)
     # Archives in the shared folder: (subject, file) -> its location.
     REMOTE = archives(cfg.download) if cfg.source == "download" else {}
 except OccluFaceError as error:
@@ -337,22 +344,7 @@ def evaluated_runs(wildcards):
     metrics = sorted(Path(RESULTS, "runs").glob("*/evaluation/metrics.csv"))
     if not metrics:
         raise ConfigError(f"{RESULTS}/runs: no run is evaluated yet; make the target evaluate first.")
-    return [file_state(path) for path in metrics]
-
-
-@one_line_errors
-def compared_runs(wildcards):
-    """Path, size and time of the metrics of the runs of `report.compare`; no run is made."""
-    metrics = {name: Path(RESULTS, "runs", name, "evaluation", "metrics.csv") for name in cfg.report.compare}
-    for name, path in metrics.items():
-        if not path.is_file():
-            raise ConfigError(f"report.compare: the run {name} is not evaluated; there is no file {path}.")
-    return [file_state(path) for path in metrics.values()]
-
-
-def file_state(path):
-    """Path, size and time of a file that is no input."""
-    return str(path), path.stat().st_size, path.stat().st_mtime_ns
+    return [(str(path), path.stat().st_size, path.stat().st_mtime_ns) for path in metrics]
 
 
 def video_tar(wildcards):

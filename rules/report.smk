@@ -36,7 +36,7 @@ rule make_report:
         settings=as_params(cfg.report),
         seed=cfg.seed,
         # Not inputs: a comparison must not train or evaluate another run again.
-        compared=compared_runs,
+        compared=COMPARED,
         code=fingerprint("occlufacediff.stages.report"),
     message:
         "Write the report"

@@ -98,6 +98,23 @@ def evaluated_checkpoints(config: Config) -> dict[str, str]:
     return folders
 
 
+def compared_runs(config: Config) -> list[tuple[str, int, int]]:
+    """Path, size and time of the metrics of each run of `report.compare`.
+
+    Raises:
+        ConfigError: a run is not evaluated.
+    """
+    found = []
+    for name in config.report.compare:
+        path = Path("results", config.dataset, "runs", name, "evaluation", "metrics.csv")
+        if not path.is_file():
+            raise ConfigError(
+                f"Configuration, report.compare: there is no file {path}; evaluate the run {name} or leave it out."
+            )
+        found.append((str(path), path.stat().st_size, path.stat().st_mtime_ns))
+    return found
+
+
 def checkpoint_files(folder: str | Path) -> list[str]:
     """Files of both networks in a folder with ``motion_prior/`` and ``denoiser/``."""
     return [str(Path(folder, network, name)) for network in NETWORKS for name in FILES]

@@ -13,7 +13,7 @@ from occlufacediff.config.schema import Config
 from occlufacediff.errors import ConfigError
 from occlufacediff.weights import open_weights
 from occlufacediff.workflow.audio_kind import evaluation_needs_phones
-from occlufacediff.workflow.checkpoints import evaluated_checkpoints
+from occlufacediff.workflow.checkpoints import compared_runs, evaluated_checkpoints
 from occlufacediff.workflow.inputs import scored_subjects, split_settings, subjects
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -78,3 +78,18 @@ def test_phones_are_recognised_where_a_network_or_method_needs_them() -> None:
     assert evaluation_needs_phones(config_of(evaluation={"methods": ["phone_rules"]}), {})
     # The open weights read speech features.
     assert evaluation_needs_phones(config_of(), {"open": str(open_weights())})
+
+
+def test_runs_to_compare_must_be_evaluated(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    config = config_of(report={"compare": ["seed2"]})
+    with pytest.raises(
+        ConfigError, match=r"report\.compare: there is no file .*seed2.evaluation.metrics\.csv; evaluate"
+    ):
+        compared_runs(config)
+    metrics = Path("results", config.dataset, "runs", "seed2", "evaluation", "metrics.csv")
+    metrics.parent.mkdir(parents=True)
+    metrics.write_text("method\n")
+    assert [(name, size) for name, size, _ in compared_runs(config)] == [(str(metrics), 7)]
+    with pytest.raises(ConfigError, match=r"report\.compare: got 'main', needs other runs"):
+        config_of(report={"compare": ["main"]})
