@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from occlufacediff.cli.group import main
-from occlufacediff.cli.options import EXPORTS, RateOption, model_options, smoothing_option
+from occlufacediff.cli.options import EXPORTS, RateOption, blender_option, model_options, smoothing_option
 from occlufacediff.config.occlusion import KINDS_WITH_IMAGES, OCCLUSION_KINDS
 
 
@@ -70,6 +70,7 @@ from occlufacediff.config.occlusion import KINDS_WITH_IMAGES, OCCLUSION_KINDS
     help="Published sampling: DDIM, 100 steps, no overlap of windows, any audio, no adaptation or refinement.",
 )
 @click.option("--export", multiple=True, metavar="FORMAT", help=f"Also write the motion for other programs: {EXPORTS}.")
+@blender_option
 @click.option(
     "--fps",
     type=RateOption(),
@@ -104,6 +105,7 @@ def predict(
     guidance_audio: float | None,
     as_published: bool,
     export: tuple[str, ...],
+    blender: Path | None,
     fps: Any,
     smoothing: Any,
     no_viewer: bool,
@@ -136,6 +138,7 @@ def predict(
         as_published=as_published,
         viewer=not no_viewer,
         export=export,
+        blender=blender,
         fps=fps,
         smoothing=smoothing,
         overwrite=overwrite,
@@ -153,7 +156,7 @@ def predict(
     multiple=True,
     required=True,
     metavar="FORMAT",
-    help=f"Format, repeatable or with commas: {EXPORTS}; with --blender also fbx, alembic.",
+    help=f"Format, repeatable or with commas: {EXPORTS}.",
 )
 @click.option(
     "--out",
@@ -176,11 +179,7 @@ def predict(
     help="Frames a second of the files; video: those of the video; default: 60 for livelink, else 25.",
 )
 @smoothing_option
-@click.option(
-    "--blender",
-    type=click.Path(path_type=Path),
-    help="Blender's program, or a Python with the module bpy; writes the formats fbx and alembic.",
-)
+@blender_option
 def export(
     motion: Path,
     formats: tuple[str, ...],

@@ -8,10 +8,10 @@ from typing import Any
 
 import click
 
-from occlufacediff.config.names import EXPORT_FORMATS, SMOOTHING
+from occlufacediff.config.names import BLENDER_FORMATS, EXPORT_FORMATS, SMOOTHING
 
 Command = Callable[..., None]
-EXPORTS = ", ".join(EXPORT_FORMATS)
+EXPORTS = f"{', '.join(EXPORT_FORMATS)}; with --blender also {', '.join(BLENDER_FORMATS)}"
 
 
 def model_options(command: Command) -> Command:
@@ -68,3 +68,10 @@ def smoothing_option(command: Command) -> Command:
         show_default=True,
         help="Smoothing of exported motion, without lag; blinks and lip closures are kept.",
     )(command)
+
+
+blender_option = click.option(
+    "--blender",
+    type=click.Path(path_type=Path),
+    help="Blender's program, or a Python with the module bpy; writes the formats fbx and alembic.",
+)

@@ -9,10 +9,8 @@ from rich.console import Console
 from rich.markup import escape
 
 from occlufacediff.config.prediction import Smoothing
-from occlufacediff.errors import ConfigError
 from occlufacediff.export.audio import AUDIO_SUFFIX, write_wav
-from occlufacediff.export.formats import export_formats, export_rate, formats_of, in_range, write_export
-from occlufacediff.export.in_blender import BLENDER_SUFFIXES, write_by_blender
+from occlufacediff.export.formats import export_formats, export_rate, in_range, write_export
 from occlufacediff.export.motion import head_digest_of, posed_motion, read_motion, video_rate_of
 from occlufacediff.export.smoothing import smoothed
 from occlufacediff.head.asset import HeadAsset
@@ -48,16 +46,12 @@ def run(
         blender: Blender's program, for FBX and Alembic.
 
     Raises:
-        ConfigError: a format is unknown, or the motion cannot be read.
+        ConfigError: a format is unknown or needs Blender, or the motion cannot be read.
         AssetError: the motion belongs to another head model, or this cannot be read.
         StorageError: the folder is not writable.
     """
     errors, console = Console(stderr=True, highlight=False), Console(highlight=False)
-    by_blender = [name for name in formats_of(formats) if name in BLENDER_SUFFIXES]
-    others = [name for name in formats_of(formats) if name not in BLENDER_SUFFIXES]
-    wanted = export_formats(others) if others or not by_blender else []
-    if by_blender and blender is None:
-        raise ConfigError(f"export {by_blender[0]}: needs Blender, which writes this format; give --blender PATH")
+    wanted = export_formats(formats, blender)
     entries = read_motion(motion)
     if head is None:
         digest = head_digest_of(entries)
@@ -74,9 +68,6 @@ def run(
     for one in wanted:
         paths.append(folder / f"{motion.stem}{one.suffix}")
         write_export(one, paths[-1], posed, asset, fps=rate)
-    for name in by_blender:
-        paths.append(folder / f"{motion.stem}{BLENDER_SUFFIXES[name]}")
-        write_by_blender(paths[-1], posed, asset, blender, rate)
     animation = motion.parent / ANIMATION
     if posed.fps == FPS and animation.is_file() and probe(animation).audio is not None:
         waveform, _ = fit_to_frames(read_waveform(animation), posed.frames)

@@ -123,6 +123,7 @@ def run(
     as_published: bool,
     viewer: bool,
     export: tuple[str, ...],
+    blender: Path | None,
     fps: float | Literal["video"] | None,
     smoothing: Smoothing,
     overwrite: bool,
@@ -138,13 +139,14 @@ def run(
         ConfigError: an occluder together with another occlusion, an unknown format, or an option out of range.
         OccluFaceError: see `stages.predict.predict_video` for one video, `stages.predict_videos` for several.
     """
-    exports = export_formats(export) if export else []
+    exports = export_formats(export, blender) if export else []
     sampling: dict[str, Any] = {"guidance_all": guidance[0], "guidance_audio": guidance[1]}
     if as_published:
         sampling |= AS_PUBLISHED
     if steps is not None:
         sampling["steps"] = steps
     sampling |= {"export": tuple(one.name for one in exports), "export_fps": fps, "export_smoothing": smoothing}
+    sampling["blender"] = None if blender is None else str(blender)
     settings = check_settings(PredictionSettings(occlusion=occlusion, **sampling), options=True)
     if occluder is not None:
         if occlusion != "none":

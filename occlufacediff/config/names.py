@@ -16,7 +16,11 @@ EXPORT_SUFFIXES = {
     "audio2face": ".a2f.json",
     "vrma": ".vrma",
     "obj": ".obj.zip",
+    "fbx": ".fbx",
+    "alembic": ".abc",
 }
-EXPORT_FORMATS = tuple(EXPORT_SUFFIXES)
+#: Those of them that only Blender writes.
+BLENDER_FORMATS = ("fbx", "alembic")
+EXPORT_FORMATS = tuple(name for name in EXPORT_SUFFIXES if name not in BLENDER_FORMATS)
 #: Strengths of the smoothing of exports.
 SMOOTHING = ("off", "light", "medium", "strong")

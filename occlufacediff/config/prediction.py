@@ -12,7 +12,7 @@ from occlufacediff.config.occlusion import OcclusionKind, OcclusionSettings, dem
 #: As `config.names.SMOOTHING`.
 Smoothing = Literal["off", "light", "medium", "strong"]
 #: As `config.names.EXPORT_FORMATS`.
-ExportName = Literal["glb", "usd", "livelink", "audio2face", "vrma", "obj"]
+ExportName = Literal["glb", "usd", "livelink", "audio2face", "vrma", "obj", "fbx", "alembic"]
 
 
 @dataclass(frozen=True)
@@ -55,12 +55,14 @@ class PredictionSettings(Section):
     mesh_opacity: Annotated[float, Limits(gt=0, le=1)] = 0.88
     #: Region of the head model drawn over the video; ``head``: all of it.
     mesh_region: str = "face"
-    #: Renderer of the mesh; ``auto``: pytorch3d if it is installed and there is a GPU, else VTK.
-    renderer: Literal["auto", "vtk", "pytorch3d"] = "auto"
+    #: Renderer of the mesh; ``auto``: pytorch3d if it is installed and there is a GPU, else that for CPUs.
+    renderer: Literal["auto", "cpu", "pytorch3d"] = "auto"
     #: Formats in which the motion is written too, such as ``[glb, livelink]`` (docs/export.md).
     export: Annotated[tuple[ExportName, ...], DISTINCT] = ()
     #: Frames a second of these files; ``video``: those of the video; null: 60 for ``livelink``, else 25.
     export_fps: Annotated[float, Limits(1, 240)] | Literal["video"] | None = None
+    #: Blender's program, or a Python with the module ``bpy``; the formats ``fbx`` and ``alembic`` need it.
+    blender: str | None = None
     #: Smoothing of the motion in these files; blinks and lip closures are kept. ``motion.npz`` and the animation are
     #: never smoothed.
     export_smoothing: Smoothing = "light"

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
 import numpy as np
 
-from occlufacediff.config.names import EXPORT_SUFFIXES
+from occlufacediff.config.names import BLENDER_FORMATS, EXPORT_SUFFIXES
 from occlufacediff.errors import ConfigError
+from occlufacediff.export.in_blender import check_blender, write_by_blender
 from occlufacediff.export.motion import PosedMotion
 from occlufacediff.export.refit import has_actions, refit
 from occlufacediff.export.resampling import resampled
@@ -101,28 +103,34 @@ FORMATS = {
 }
 
 
-def formats_of(names: Iterable[str]) -> list[str]:
-    """Names of formats, each once, from texts of one name or several with commas between them."""
-    return list(dict.fromkeys(name.strip() for text in names for name in text.split(",") if name.strip()))
+#: Other names of formats.
+ALIASES = {"abc": "alembic"}
 
 
-def export_formats(names: Iterable[str]) -> list[ExportFormat]:
+def export_formats(names: Iterable[str], blender: Path | None = None) -> list[ExportFormat]:
     """The formats of these names, each once.
 
     Args:
         names: each one name or several with commas between them.
+        blender: Blender's program, or a Python with the module ``bpy``, for the formats that only Blender writes.
 
     Raises:
-        ConfigError: there is no format of a name, or no name.
+        ConfigError: there is no format of a name, or no name; a format needs Blender and ``blender`` is not a program.
     """
-    wanted = formats_of(names)
-    known = ", ".join(FORMATS)
+    given = [name.strip() for text in names for name in text.split(",") if name.strip()]
+    wanted = list(dict.fromkeys(ALIASES.get(name, name) for name in given))
+    known = ", ".join([*FORMATS, *BLENDER_FORMATS])
     if not wanted:
         raise ConfigError(f"export: got no format, needs one or more of {known}")
     for name in wanted:
-        if name not in FORMATS:
+        if name not in FORMATS and name not in BLENDER_FORMATS:
             raise ConfigError(f"export: got the unknown format {name!r}, needs one or more of {known}")
-    return [FORMATS[name] for name in wanted]
+    return [FORMATS[name] if name in FORMATS else _format_of_blender(name, blender) for name in wanted]
+
+
+def _format_of_blender(name: str, blender: Path | None) -> ExportFormat:
+    program = check_blender(name, blender)
+    return ExportFormat(name=name, title=f"{name}, written by Blender", write=partial(write_by_blender, program))
 
 
 def export_rate(wanted: float | Literal["video"] | None, video_fps: float, source: Path) -> float | None:

@@ -8,14 +8,10 @@ import tempfile
 from pathlib import Path
 
 from occlufacediff.errors import AssetError, ConfigError
-from occlufacediff.export.formats import FORMATS
 from occlufacediff.export.motion import PosedMotion
-from occlufacediff.export.resampling import resampled
 from occlufacediff.files import written_aside
 from occlufacediff.head.asset import HeadAsset
 
-#: Names and suffixes of these formats.
-BLENDER_SUFFIXES = {"fbx": ".fbx", "alembic": ".abc"}
 SCRIPTS = Path(__file__).with_name("blender")
 #: Longest time of a conversion, seconds.
 TIMEOUT_S = 1800
@@ -29,28 +25,45 @@ def blender_command(blender: Path, script: Path, arguments: list[str]) -> list[s
     return [str(blender), *options, "--", *arguments]
 
 
-def write_by_blender(path: Path, motion: PosedMotion, head: HeadAsset, blender: Path | None, fps: float | None) -> None:
+def check_blender(name: str, blender: Path | None) -> Path:
+    """Blender's program as an absolute path; it is searched in ``PATH`` if it has no folder.
+
+    Args:
+        name: the format that needs it.
+        blender: the program; None is refused.
+
+    Raises:
+        ConfigError: no program is given, or it does not exist or cannot be run.
+    """
+    if blender is None:
+        raise ConfigError(f"export {name}: needs Blender, which writes this format; give --blender PATH")
+    found = shutil.which(blender)
+    if found is None:
+        raise ConfigError(f"--blender {blender}: is no program that can be run; give the path of Blender's program")
+    # Not resolved: a link to a Python is the Python of its own environment.
+    return Path(found).absolute()
+
+
+def write_by_blender(blender: Path, path: Path, motion: PosedMotion, head: HeadAsset) -> None:
     """Write a motion as FBX or Alembic, as the suffix of ``path`` says.
 
     Args:
+        blender: the program of `check_blender`.
         path: the file.
         motion: T frames.
         head: the head model.
-        blender: Blender's program; None is refused.
-        fps: frames a second; None: those of the motion.
 
     Raises:
-        ConfigError: no Blender is given, or it cannot be started.
+        ConfigError: Blender cannot be started, or takes longer than `TIMEOUT_S`.
         AssetError: Blender did not write the file.
         StorageError: see `files.written_aside`.
     """
-    if blender is None:
-        raise ConfigError(f"export {path.suffix[1:]}: needs Blender, which writes this format; give --blender PATH")
-    moved = motion if fps is None else resampled(motion, fps)
+    from occlufacediff.export.gltf import GltfScene, head_glb
+
     with tempfile.TemporaryDirectory() as folder:
-        source, target = Path(folder, "motion.glb"), Path(folder, path.name)
-        FORMATS["glb"].write(source, moved, head)
-        command = blender_command(blender, SCRIPTS / "convert.py", [str(source), str(target), repr(float(moved.fps))])
+        source, target = Path(folder, "motion.glb"), Path(folder, "motion").with_suffix(path.suffix)
+        head_glb(head, [GltfScene(head.name, [motion])]).write(source)
+        command = blender_command(blender, SCRIPTS / "convert.py", [str(source), str(target), repr(float(motion.fps))])
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_S, check=False)
         except (OSError, subprocess.TimeoutExpired) as error:

@@ -18,7 +18,7 @@ from occlufacediff.media.probe import MediaInfo
 from occlufacediff.prediction.audio import Audio, is_speech, read_audio
 from occlufacediff.speech.features import speech_features
 from occlufacediff.speech.phones import Phones
-from occlufacediff.speech.recognition import recognise_phones, recognise_words
+from occlufacediff.speech.recognition import recognise_phones, recognise_words, word_decoder
 
 Float = NDArray[np.float32]
 
@@ -135,9 +135,10 @@ def _started(
 
 
 def load_libraries() -> None:
-    """Import the libraries that `hear` uses, which takes seconds in a new process."""
+    """Load what `hear` uses, which takes seconds in a new process."""
     from librosa.core import resample
     from librosa.feature import melspectrogram
 
     melspectrogram(y=np.zeros(16000), sr=16000)
     resample(np.zeros(1600), orig_sr=48000, target_sr=16000, res_type="soxr_hq")
+    word_decoder()

@@ -348,8 +348,8 @@ class Predictor:
             )
 
 
-def _drawing_device(renderer: Literal["auto", "vtk", "pytorch3d"], device: str) -> Literal["cpu", "cuda"]:
-    """Device that draws the mesh: pytorch3d on a GPU, VTK on the CPU."""
+def _drawing_device(renderer: Literal["auto", "cpu", "pytorch3d"], device: str) -> Literal["cpu", "cuda"]:
+    """Device that draws the mesh: a GPU with pytorch3d, else the CPU."""
     if renderer == "auto":
         return "cuda" if device == "cuda" and find_spec("pytorch3d") is not None else "cpu"
     return "cuda" if renderer == "pytorch3d" else "cpu"

@@ -8,6 +8,7 @@ lip motion better than either. Words of another language are decoded as English 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from itertools import pairwise
 from pathlib import Path
 
@@ -46,7 +47,7 @@ Decode = Callable[[bytes], Sequence[tuple[str, float]]]
 def recognise_phones(waveform: NDArray[np.floating]) -> Phones:
     """Recognise the phones of a waveform (N,) at 16 kHz. Equal waveforms give bit-identical phones.
 
-    Each piece of at most 40 s is decoded by a new recogniser, with cepstral mean normalisation over the piece.
+    Pieces of at most 40 s are decoded independently, with cepstral mean normalisation over the piece.
 
     Raises:
         ValueError: the waveform is not one-dimensional or not finite.
@@ -135,8 +136,10 @@ def _phone_segments(samples: bytes, beams: tuple[float, float]) -> list[pocketsp
     return list(decoder.seg() or ()) if _run_decoder(decoder, samples) else []
 
 
-def _decode_words(samples: bytes) -> list[tuple[str, float]]:
-    decoder = pocketsphinx.Decoder(
+@lru_cache(maxsize=1)
+def word_decoder() -> pocketsphinx.Decoder:
+    """The decoder of words, loaded once per process, which takes half a second."""
+    return pocketsphinx.Decoder(
         hmm=str(_model_file("en-us")),
         lm=str(_model_file("en-us.lm.bin")),
         dict=str(_model_file("cmudict-en-us.dict")),
@@ -144,14 +147,22 @@ def _decode_words(samples: bytes) -> list[tuple[str, float]]:
         beam=_WORD_BEAM,
         pbeam=_WORD_BEAM,
     )
-    if not _run_decoder(decoder, samples) or decoder.hyp() is None:
-        return []
-    # A second pass aligns the phones of the words. If no path reaches the end, the words are discarded.
-    decoder.set_alignment()
-    words = decoder.get_alignment() if _run_decoder(decoder, samples) else None
-    if words is None:
-        return []
-    return [(phone.name, phone.start * FRAME_S + FRAME_OFFSET_S) for word in words for phone in word]
+
+
+def _decode_words(samples: bytes) -> list[tuple[str, float]]:
+    decoder = word_decoder()
+    search = decoder.current_search()
+    # Without this, the normalisation of the features would depend on earlier audio.
+    decoder.reinit_feat()
+    try:
+        if not _run_decoder(decoder, samples) or decoder.hyp() is None:
+            return []
+        # A second pass aligns the phones of the words. If no path reaches the end, the words are discarded.
+        decoder.set_alignment()
+        words = decoder.get_alignment() if _run_decoder(decoder, samples) else None
+        return [(phone.name, phone.start * FRAME_S + FRAME_OFFSET_S) for word in words or () for phone in word]
+    finally:
+        decoder.activate_search(search)
 
 
 def _run_decoder(decoder: pocketsphinx.Decoder, samples: bytes) -> bool:

@@ -138,7 +138,9 @@ def predict_video(
     """
     timer = timer or StepTimer()
     source = Source.of(video)
-    exported = {f"motion{one.suffix}": one for one in export_formats(settings.export)} if settings.export else {}
+    blender = None if settings.blender is None else Path(settings.blender)
+    formats = export_formats(settings.export, blender) if settings.export else []
+    exported = {f"motion{one.suffix}": one for one in formats}
     names = [MOTION, ANIMATION, *([VIEWER] if viewer else []), *exported]
     _check_before_work(checkpoint_dir, out_dir, video, source, names, overwrite)
     with timer.step("loading"):

@@ -18,7 +18,7 @@ import pytest
 from small_head import small_head
 from test_export import FRAMES, arkit_head, run, write_motion
 
-from occlufacediff.export.formats import FORMATS, in_range, write_export
+from occlufacediff.export.formats import export_formats, in_range, write_export
 from occlufacediff.export.in_blender import SCRIPTS, blender_command
 from occlufacediff.export.motion import PosedMotion, posed_motion, read_motion
 from occlufacediff.head.asset import HeadAsset
@@ -59,7 +59,10 @@ def test_blender_gets_the_script_the_files_and_the_rate(tmp_path: Path) -> None:
     ("options", "words"),
     [
         ((), "export fbx: needs Blender, which writes this format; give --blender PATH"),
-        (("--blender", "nowhere/blender"), "--blender nowhere/blender: cannot be run"),
+        (
+            ("--blender", "nowhere/blender"),
+            "--blender nowhere/blender: is no program that can be run; give the path of",
+        ),
     ],
 )
 def test_a_missing_blender_is_named(tmp_path: Path, options: tuple[str, ...], words: str) -> None:
@@ -152,15 +155,10 @@ def test_blender_shows_our_vertices_at_their_frames(
     talk: tuple[HeadAsset, PosedMotion], tmp_path: Path, name: str, first: int
 ) -> None:
     """Blender's importer of FBX begins at frame 1, the others at 0."""
-    from occlufacediff.export.in_blender import BLENDER_SUFFIXES, write_by_blender
-
     head, motion = talk
-    if name in FORMATS:
-        path = tmp_path / f"talk{FORMATS[name].suffix}"
-        write_export(FORMATS[name], path, motion, head)
-    else:
-        path = tmp_path / f"talk{BLENDER_SUFFIXES[name]}"
-        write_by_blender(path, motion, head, Path(BLENDER or ""), None)
+    one = export_formats([name], Path(BLENDER or ""))[0]
+    path = tmp_path / f"talk{one.suffix}"
+    write_export(one, path, motion, head)
     frames = [0, 3, FRAMES - 1]
     script = tmp_path / "read.py"
     script.write_text(READ_BACK)

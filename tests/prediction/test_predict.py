@@ -109,6 +109,19 @@ def glb_weights(path: Path) -> np.ndarray:
     )
 
 
+def test_blender_writes_exports_too(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    blender = tmp_path / "blender"
+    copy = "Path(sys.argv[-2]).write_bytes(Path(sys.argv[-3]).read_bytes()[:4] + sys.argv[-1].encode())"
+    blender.write_text(f"#!{sys.executable}\nimport sys\nfrom pathlib import Path\n{copy}\n")
+    blender.chmod(0o755)
+    options = ("--export", "fbx,abc", "--blender", str(blender), "--fps", "30", "--no-viewer")
+    status, output = predict("mute.mp4", tmp_path / "out", *options)
+    assert status == 0, output
+    for name in ("motion.fbx", "motion.abc"):
+        assert (tmp_path / "out" / "mute" / name).read_bytes() == b"glTF30.0"
+        assert f"mute/{name}" in output
+
+
 def test_the_viewer_and_exports_have_the_motion(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     status, output = predict("talk.mp4", tmp_path, "--export", "glb", "--smoothing", "off", "--profile")
     assert status == 0, output

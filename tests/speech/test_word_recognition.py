@@ -8,7 +8,7 @@ from spoken_sentences import RATE, VOICES, spoken
 from test_phone_recognition import visemes_at
 
 from occlufacediff.speech.phones import SILENCE, Phones
-from occlufacediff.speech.recognition import recognise_words
+from occlufacediff.speech.recognition import recognise_words, word_decoder
 from occlufacediff.speech.viseme_rules import VISEMES_OF_PHONES, mean_viseme_motion, viseme_shares
 from occlufacediff.speech.visemes import visemes_of
 
@@ -39,6 +39,23 @@ def test_recognition_is_bit_identical_and_prints_nothing(capfd: pytest.CaptureFi
     assert capfd.readouterr() == ("", "")
 
 
+def _chord() -> np.ndarray:
+    """Two seconds of a chord."""
+    time = np.arange(2 * RATE) / RATE
+    return np.asarray(0.2 * sum(np.sin(2 * np.pi * pitch * time) for pitch in (440, 554, 659)), np.float32)
+
+
+def test_the_kept_recogniser_gives_what_a_new_one_gives() -> None:
+    """After speech, after audio without speech and after words that cannot be aligned."""
+    waveform = spoken(0)[1]
+    word_decoder.cache_clear()
+    new = recognise_words(waveform)
+    for earlier in (spoken(1)[1], np.full(16_000, 0.5, np.float32), _chord(), 0.1 * spoken(2)[1]):
+        recognise_words(earlier)
+        again = recognise_words(waveform)
+        assert (again.names, again.starts.tobytes()) == (new.names, new.starts.tobytes())
+
+
 @pytest.mark.parametrize(
     "waveform",
     [
@@ -54,10 +71,8 @@ def test_audio_without_speech_gives_silence(waveform: np.ndarray) -> None:
 
 
 def test_words_that_cannot_be_aligned_are_discarded() -> None:
-    # This chord is recognised as a word that cannot be aligned: PocketSphinx raises an error.
-    time = np.arange(2 * RATE) / RATE
-    chord = 0.2 * sum(np.sin(2 * np.pi * pitch * time) for pitch in (440, 554, 659))
-    phones = recognise_words(np.asarray(chord, np.float32))
+    # The chord is recognised as a word that cannot be aligned: PocketSphinx raises an error.
+    phones = recognise_words(_chord())
     assert set(phones.names) == {SILENCE} and phones.ends[-1] == 2.0
 
 
