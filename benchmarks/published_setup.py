@@ -6,6 +6,7 @@ import csv
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import cycle
+from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from occlufacediff.config.training import DenoiserSettings, MotionPriorSettings
 from occlufacediff.datasets.packed import PackedClips
 from occlufacediff.face_mesh import LIPS
 from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.model import HeadModel
 from occlufacediff.models.denoiser import Denoiser
 from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.training.denoiser import denoiser_config
@@ -28,6 +30,7 @@ from occlufacediff.training.motion_prior import prior_config
 from occlufacediff.training.optimisation import make_optimizer
 from occlufacediff.training.phases import Phase, enter_phase
 from occlufacediff.training.published_denoiser import PublishedDenoiserTask
+from occlufacediff.training.published_prior import prior_terms
 from occlufacediff.training.share import Share
 
 Batch = dict[str, Tensor]
@@ -159,10 +162,51 @@ def repeated(batch: Batch) -> Iterator[Batch]:
     return cycle([batch])
 
 
+def convolution_backward_flops(*shapes: Any, out_shape: Any = None, **_: Any) -> int:
+    """Operations of the backward pass of a convolution, as many as its forward pass for each gradient that is needed.
+
+    torch's own count leaves out that a grouped convolution connects channels of the same group only. The arguments are
+    those of ``aten.convolution_backward``, tensors as shapes.
+    """
+    gradient, _, weight = shapes[:3]
+    needed = shapes[-1]
+    transposed = shapes[7]
+    places = shapes[1][2:] if transposed else gradient[2:]
+    forward = 2 * gradient[0] * prod(places) * prod(weight)
+    return forward * (bool(needed[0]) + bool(needed[1]))
+
+
+def flop_counter() -> FlopCounterMode:
+    """Counts operations, also of grouped convolutions."""
+    return FlopCounterMode(
+        display=False, custom_mapping={torch.ops.aten.convolution_backward: convolution_backward_flops}
+    )
+
+
+def prior_flops_per_window(asset: HeadAsset, *, size: int = 4) -> float:
+    """Operations of a forward and backward pass of the published training of the motion prior, per window."""
+    settings = MotionPriorSettings(preset="published", recipe="published")
+    prior = MotionPrior(prior_config(settings, asset)).train()
+    frames, draw = settings.published.window, torch.Generator().manual_seed(0)
+    sizes = {"exp": (frames, asset.n_exp), "jaw": (frames, 3), "shape": (asset.n_shape,)}
+    batch = {name: 0.1 * torch.randn(size, *shape, generator=draw) for name, shape in sizes.items()}
+    counter = flop_counter()
+    with counter:
+        mean, logvar = prior.encode(torch.cat([batch["exp"], batch["jaw"]], -1))
+        decoded = prior.decode(mean + torch.exp(0.5 * logvar) * torch.randn_like(mean))
+        terms = prior_terms(
+            HeadModel(asset), decoded=decoded, mean=mean, logvar=logvar, batch=batch, vertex_weight=1e6,
+            kl_weight=0.001,
+        )  # fmt: skip
+        terms["loss"].backward()
+    return counter.get_total_flops() / size
+
+
 def flops_per_window(task: PublishedDenoiserTask, batch: Batch, phase: Phase) -> float:
     """Floating-point operations of a window's forward and backward pass, counted by torch.
 
-    A product of matrices (N, K) and (K, M) counts 2 N K M. Layer drop is off, so that all layers count.
+    A product of matrices (N, K) and (K, M) counts 2 N K M. Layer drop is off, so that all layers count. See
+    `convolution_backward_flops`.
     """
     steps = Steps(task, phase)
     drops: list[tuple[Any, float]] = []
@@ -170,7 +214,7 @@ def flops_per_window(task: PublishedDenoiserTask, batch: Batch, phase: Phase) ->
         if hasattr(module, "config") and hasattr(module.config, "layerdrop"):
             drops.append((module.config, module.config.layerdrop))
             module.config.layerdrop = 0.0
-    counter = FlopCounterMode(display=False)
+    counter = flop_counter()
     with counter:
         steps.micro_batch(batch)
     for config, drop in drops:
@@ -188,7 +232,7 @@ def counted_parts(task: PublishedDenoiserTask, batch: Batch) -> dict[str, float]
     }
     task.denoiser.eval()
     for name, call in calls.items():
-        counter = FlopCounterMode(display=False)
+        counter = flop_counter()
         with torch.no_grad(), counter:
             call()
         result[name] = counter.get_total_flops() / len(batch["exp"])

@@ -10,6 +10,7 @@ from occlufacediff.config.constraints import (
     BelowOne,
     Count,
     CountOrZero,
+    Fraction,
     Limits,
     NotNegative,
     Positive,
@@ -33,8 +34,13 @@ class LoopSettings(Section):
     accumulate: Count = 1
     #: Peak learning rate of AdamW; it rises over ``warmup_steps``.
     learning_rate: Positive = 1e-3
-    #: Learning rate after the warm-up: ``cosine`` falls along half a cosine to a twentieth, ``constant`` stays.
-    schedule: Literal["cosine", "constant"] = "cosine"
+    #: Learning rate after the warm-up: ``cosine`` falls along half a cosine until the last step, ``restarts`` does so
+    #: again every ``restart_epochs`` (cosine with warm restarts), ``constant`` stays.
+    schedule: Literal["cosine", "restarts", "constant"] = "cosine"
+    #: Lowest learning rate of a cosine, as a fraction of ``learning_rate``.
+    lowest_rate: Fraction = 0.05
+    #: Passes over the training set until the learning rate of ``restarts`` rises to its peak again.
+    restart_epochs: Count = 15
     #: Steps until the peak learning rate.
     warmup_steps: CountOrZero = 30
     #: Decoupled weight decay of AdamW.
@@ -57,13 +63,14 @@ class LoopSettings(Section):
     #: Steps whose loss or gradient is not finite are skipped and counted in history.csv; more of them end the training.
     skip_limit: CountOrZero = 10
     #: Processes per node, each with its own GPU (with ``device: cpu``: processes on the CPU). They share each
-    #: micro-batch, so ``batch_size`` must be a multiple of all processes; results change by rounding only.
+    #: micro-batch, so ``batch_size`` must be a multiple of all processes. Results change by rounding only; with the
+    #: presets ``open`` and ``published`` also because each process draws the dropout inside the network for its rows.
     devices: Count = 1
     #: Nodes of a SLURM job; more than one needs profiles/slurm.
     nodes: Count = 1
     #: Steps between validations; each adds a row to history.csv.
     validate_every: Count = 100
-    #: Number of validation windows, always the same ones.
+    #: Maximum number of validation windows, always the same ones.
     validation_windows: Count = 48
     #: Steps between saved states, from which an interrupted training resumes.
     save_every: Count = 200

@@ -129,6 +129,7 @@ class _Training:
         self.share = Share.current()
         self.parallel = ParallelTask(task, fabric, self.share, compiled=settings.compile)
         self.first_process = self.share.process == 0
+        self.epoch_steps = task.epoch_size / settings.accumulate
         self.optimizer = make_optimizer(self.model, settings)
         self.ema = ExponentialMovingAverage(self.model, settings.ema_decay)
         self.progress = Progress(schedule=[{"from_step": 0, "max_steps": settings.max_steps}])
@@ -232,7 +233,7 @@ class _Training:
         """One optimizer step."""
         settings, step = self.settings, self.progress.step
         for group in self.optimizer.param_groups:
-            group["lr"] = learning_rate(step, settings)
+            group["lr"] = learning_rate(step, settings, self.epoch_steps)
         self.optimizer.zero_grad(set_to_none=True)
         statistics = kept_statistics(self.model)
         terms: Losses = {}
@@ -301,7 +302,8 @@ class _Training:
         progress, settings = self.progress, self.settings
         self._check_skipped()
         row = self._row() | (self._validation() if self.first_process else {})
-        row |= {"learning_rate": learning_rate(progress.step - 1, settings), "seconds": progress.elapsed}
+        row |= {"learning_rate": learning_rate(progress.step - 1, settings, self.epoch_steps)}
+        row["seconds"] = progress.elapsed
         row["windows_per_s"] = settings.batch_size * settings.accumulate * progress.step / progress.elapsed
         row = self.parallel.from_first(row)
         progress.rows = [*progress.rows, row]

@@ -49,13 +49,27 @@ class ExponentialMovingAverage:
             torch._foreach_copy_(mine, others)
 
 
-def learning_rate(step: int, settings: LoopSettings) -> float:
-    """Learning rate of a step: linear warm-up, then constant or half a cosine to a twentieth at ``max_steps``."""
+def learning_rate(step: int, settings: LoopSettings, epoch_steps: float = 1.0) -> float:
+    """Learning rate of a step: linear warm-up, then constant, or half a cosine down to ``lowest_rate``.
+
+    The cosine ends at ``max_steps``, or every ``restart_epochs`` with ``schedule: restarts``: cosine annealing with
+    warm restarts (SGDR, arXiv 1608.03983), without the growth of later cycles.
+
+    Args:
+        step: counted from 0.
+        settings: of the loop.
+        epoch_steps: optimizer steps of an epoch, not necessarily a whole number; for restarts only.
+    """
     rise = min(1.0, (step + 1) / max(settings.warmup_steps, 1))
     if settings.schedule == "constant":
         return settings.learning_rate * rise
-    along = min(1.0, step / max(settings.max_steps, 1))
-    return settings.learning_rate * rise * (0.05 + 0.95 * 0.5 * (1 + math.cos(math.pi * along)))
+    if settings.schedule == "restarts":
+        cycle = settings.restart_epochs * epoch_steps
+        along = step % cycle / cycle
+    else:
+        along = min(1.0, step / max(settings.max_steps, 1))
+    lowest = settings.lowest_rate
+    return settings.learning_rate * rise * (lowest + (1 - lowest) * 0.5 * (1 + math.cos(math.pi * along)))
 
 
 def make_optimizer(model: nn.Module, settings: LoopSettings) -> torch.optim.AdamW:

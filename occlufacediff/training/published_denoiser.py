@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -24,7 +23,7 @@ from occlufacediff.training.phases import Phase, Phases, enter_phase
 from occlufacediff.training.published_windows import Clips, Drawing, PublishedWindows
 from occlufacediff.training.resampling import WINDOW
 from occlufacediff.training.share import Share
-from occlufacediff.training.task import Batch, Losses, micro_batches
+from occlufacediff.training.task import Batch, Losses, mean_terms, micro_batches, validation_rows
 from occlufacediff.training.windows import collate
 
 #: Windows of each clip in an epoch of random validation, as published.
@@ -132,7 +131,6 @@ class PublishedDenoiserTask:
             spec_augment=spans if self.audio == "waveform" and spans[0] else None,
         )
         self.validation = validation
-        self.held_out = self._validation_windows(1) if not self.published.random_validation else {}
         self._last = 0
 
     @property
@@ -180,17 +178,24 @@ class PublishedDenoiserTask:
         """Terms of the validation windows.
 
         By default windows, masks and diffusion steps are always the same, half of the masks with each phase's odds,
-        and targets are the motion prior's means. As published, all of these are drawn again in each epoch.
+        and targets are the motion prior's means. As published, windows, masks and diffusion steps are drawn again in
+        each epoch, with the odds of its phase; targets are drawn too if ``sampled_targets`` is true.
         """
-        if not self.published.random_validation:
-            size = len(self.held_out["exp"])
-            index = torch.linspace(0, self.schedule.steps - 1, size, device=self.device).round().long()
-            return self._terms(self.held_out, index, self.held_out["lmk_mask"], None, None, sampled=False)
-        batch = self._validation_windows(self.epoch_of(self._last))
-        torch.manual_seed(step_seed(self.seed, self._last))
-        index = (torch.rand(len(batch["exp"]), device=self.device) * self.schedule.steps).long()
-        sampled = self.published.sampled_targets
-        return self._terms(batch, index, batch["lmk_mask"], None, None, sampled=sampled)
+        random = self.published.random_validation
+        windows, items = self._validation_windows(self.epoch_of(self._last) if random else 1)
+        if random:
+            torch.manual_seed(step_seed(self.seed, self._last))
+            index = (torch.rand(len(items), device=self.device) * self.schedule.steps).long()
+        else:
+            index = torch.linspace(0, self.schedule.steps - 1, len(items), device=self.device).round().long()
+
+        def terms(rows: slice) -> tuple[int, Losses]:
+            samples = collate([windows[item] for item in items[rows]])
+            batch = {name: value.to(self.device) for name, value in samples.items()}
+            sampled = random and self.published.sampled_targets
+            return len(samples["exp"]), self._terms(batch, index[rows], batch["lmk_mask"], None, None, sampled=sampled)
+
+        return mean_terms(terms(rows) for rows in validation_rows(len(items)))
 
     def _terms(
         self,
@@ -224,8 +229,8 @@ class PublishedDenoiserTask:
         )
         return self.terms(predicted.float(), target, truth)
 
-    def _validation_windows(self, epoch: int) -> Batch:
-        """Validation windows of an epoch, at most ``loop.validation_windows``, on the device."""
+    def _validation_windows(self, epoch: int) -> tuple[PublishedWindows, range]:
+        """The windows of validation, and the items of an epoch: at most ``loop.validation_windows``."""
         count = min(self.settings.loop.validation_windows, VALIDATION_WINDOWS_PER_CLIP * len(self.validation))
         windows = PublishedWindows(
             self.validation,
@@ -233,5 +238,4 @@ class PublishedDenoiserTask:
             odds=AlternatingOdds(self.published) if not self.published.random_validation else PhaseOdds(self.published),
         )
         first = (epoch - 1) * windows.epoch_size
-        items = np.arange(first, first + min(count, windows.epoch_size))
-        return {name: value.to(self.device) for name, value in collate([windows[int(i)] for i in items]).items()}
+        return windows, range(first, first + min(count, windows.epoch_size))

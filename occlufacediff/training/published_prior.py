@@ -14,7 +14,7 @@ from occlufacediff.models.motion_prior import MotionPrior
 from occlufacediff.training.loop import autocast
 from occlufacediff.training.published_windows import Clips, Drawing, PublishedWindows
 from occlufacediff.training.share import Share
-from occlufacediff.training.task import Batch, Losses, micro_batches
+from occlufacediff.training.task import Batch, Losses, micro_batches, validation_terms
 from occlufacediff.training.windows import collate
 
 
@@ -106,7 +106,7 @@ class PublishedPriorTask:
 
     def validate(self) -> Losses:
         """Terms of the validation windows."""
-        return self.losses(self.held_out)
+        return validation_terms(self.held_out, self.losses)
 
     def _drawing(self, seed: int, size: int) -> Drawing:
         return Drawing(

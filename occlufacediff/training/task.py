@@ -17,6 +17,9 @@ from occlufacediff.training.windows import WindowDataset, batches
 Batch = dict[str, Tensor]
 Losses = dict[str, Tensor]
 
+#: Validation windows that go through the network at once, so that memory does not grow with their number.
+VALIDATION_BATCH = 64
+
 
 class Task(Protocol):
     """What the loop needs of a training.
@@ -73,6 +76,35 @@ def micro_batches(
     )
 
 
+def validation_rows(count: int) -> list[slice]:
+    """Rows of the batches of ``count`` validation windows, at most `VALIDATION_BATCH` each."""
+    return [slice(first, min(first + VALIDATION_BATCH, count)) for first in range(0, count, VALIDATION_BATCH)]
+
+
+def mean_terms(found: Iterable[tuple[int, Losses]]) -> Losses:
+    """Mean loss terms of several batches, each given as its number of windows and its terms."""
+    total, sums = 0, Losses()
+    for size, terms in found:
+        total += size
+        sums = {name: sums.get(name, 0) + size * value for name, value in terms.items()}
+    return {name: value / total for name, value in sums.items()}
+
+
+def validation_terms(windows: Batch, terms: Callable[[Batch], Losses]) -> Losses:
+    """Mean loss terms of validation windows that are in memory.
+
+    Args:
+        windows: all windows, on the device of the training.
+        terms: loss terms of a batch of them.
+    """
+    batches = ({name: value[rows] for name, value in windows.items()} for rows in validation_rows(_size(windows)))
+    return mean_terms((_size(batch), terms(batch)) for batch in batches)
+
+
+def _size(batch: Batch) -> int:
+    return len(next(iter(batch.values())))
+
+
 @dataclass
 class WindowTask:
     """A task whose batches come from a `WindowDataset`, and whose validation gives the losses of fixed windows.
@@ -114,4 +146,4 @@ class WindowTask:
 
     def validate(self) -> Losses:
         """Loss terms of the validation windows."""
-        return self.terms(self.held_out)
+        return validation_terms(self.held_out, self.terms)

@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from occlufacediff.errors import ConfigError
 from occlufacediff.files import written_aside
 from occlufacediff.training.hooks import Openings
 from occlufacediff.training.meter import Row
+from occlufacediff.training.state import RESUME
 
 #: Windows in a picture.
 MOST_WINDOWS = 6
@@ -34,6 +36,16 @@ def draw_openings(openings: Openings, path: Path) -> None:
         figure.savefig(aside, dpi=100)
 
 
+def _run_id(path: Path, *, resumes: bool) -> str:
+    """The id of a run of Weights & Biases: the one in a file if the training resumes, else a new one, written there."""
+    if resumes and path.is_file():
+        return path.read_text(encoding="ascii").strip()
+    name = uuid4().hex
+    with written_aside(path) as aside:
+        aside.write_text(name, encoding="ascii")
+    return name
+
+
 class Trackers:
     """The trackers of a training that the configuration names.
 
@@ -41,7 +53,8 @@ class Trackers:
         names: ``tensorboard``, ``wandb``.
         out_dir: folder of the checkpoint; gets ``events/`` and ``wandb/``.
         label: name of the training.
-        step: step that the training goes on from; later events of an earlier start are replaced.
+        step: step that the training goes on from; later events of an earlier start are replaced. A resumed training
+            continues its run of Weights & Biases, whose id is in ``resume/``; one from step 0 opens a new run.
 
     Raises:
         ConfigError: a tracker is not installed.
@@ -66,8 +79,13 @@ class Trackers:
                 raise ConfigError(
                     f"loop.trackers: wandb is not installed ({error}); run pip install wandb 'protobuf<5', or remove it"
                 ) from error
-            name = f"{out_dir.parent.name} {label}"
-            self._run = wandb.init(project="occlufacediff", name=name, dir=str(out_dir), resume="allow")
+            self._run = wandb.init(
+                project="occlufacediff",
+                name=f"{out_dir.parent.name} {label}",
+                dir=str(out_dir),
+                id=_run_id(out_dir / RESUME / "wandb_id", resumes=step > 0),
+                resume="allow",
+            )
             self._picture = wandb.Image
 
     def log(self, row: Row) -> None:

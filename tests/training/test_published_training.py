@@ -315,6 +315,25 @@ def test_validation_is_the_same_in_every_epoch_unless_asked(files: Files, prior:
     assert (found[1] == found[2]) is not random
 
 
+@pytest.mark.parametrize("random", [False, True])
+def test_validation_goes_through_the_network_in_batches(
+    files: Files, prior: MotionPrior, random: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = with_published(random_validation=random, vertices="landmarks")
+    settings = replace(settings, loop=replace(LOOP, validation_windows=7))
+    found, sizes = [], []
+    for most in (64, 3):
+        monkeypatch.setattr("occlufacediff.training.task.VALIDATION_BATCH", most)
+        task = task_of(files, prior, settings)
+        task.denoiser.eval()
+        task.denoiser.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
+        torch.manual_seed(1)
+        with torch.no_grad():
+            found.append({name: float(value) for name, value in task.validate().items()})
+    assert sizes == [7, 3, 3, 1]
+    assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
 def denoiser_of(
     files: Files, prior: Path, out: Path, settings: DenoiserSettings = DENOISER, audio: str = "waveform"
 ) -> None:

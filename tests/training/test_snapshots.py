@@ -10,6 +10,7 @@ import threading
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import pytest
@@ -128,6 +129,58 @@ def test_tensorboard_has_the_history_and_the_pictures(run: Path) -> None:
         values = [event.value for event in events.Scalars(tag)]
         assert values == pytest.approx([float(row[column]) for row in found], rel=1e-4)
     assert [image.step for image in events.Images("validation/openings")] == [2, 4]
+
+
+class StandInForWandb(ModuleType):
+    """Records how the training uses Weights & Biases."""
+
+    def __init__(self) -> None:
+        super().__init__("wandb")
+        self.started: list[dict[str, Any]] = []
+        self.logged: list[tuple[int, dict[str, Any]]] = []
+        self.finished = 0
+
+    def init(self, **options: Any) -> StandInForWandb:
+        """Open a run."""
+        self.started.append(options)
+        return self
+
+    def log(self, values: dict[str, Any], *, step: int) -> None:
+        """Take figures."""
+        self.logged.append((step, values))
+
+    def finish(self) -> None:
+        """Close the run."""
+        self.finished += 1
+
+    def Image(self, path: str) -> str:  # noqa: N802
+        """A picture is its path."""
+        assert Path(path).is_file()
+        return path
+
+
+def test_wandb_gets_the_history_and_a_resumed_training_goes_on_in_its_run(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wandb = StandInForWandb()
+    monkeypatch.setitem(sys.modules, "wandb", wandb)
+    settings = replace(QUICK, max_steps=4, validate_every=2, trackers=("wandb",))
+    out = tmp_path / "main" / "denoiser"
+
+    def trained(settings: LoopSettings, course: Course) -> None:
+        train(ToyTask(4), settings=settings, out_dir=out, course=course, seed=1, device=CPU)
+
+    trained(settings, Course({}, {}))
+    trained(replace(settings, max_steps=6), Course({}, {}))
+    trained(settings, Course({"other": "1"}, {}))
+    assert wandb.started[0] | {"id": ""} == {
+        "project": "occlufacediff", "name": f"main {ToyTask.label}", "dir": str(out), "id": "", "resume": "allow"
+    }  # fmt: skip
+    first, resumed, other = (options["id"] for options in wandb.started)
+    assert first == resumed != other
+    assert [step for step, _ in wandb.logged] == [2, 4, 6, 2, 4]
+    assert all("validation_loss" in values for _, values in wandb.logged)
+    assert wandb.finished == 3
 
 
 def test_a_tracker_that_is_not_installed_is_refused_at_the_start(tmp_path: Path) -> None:

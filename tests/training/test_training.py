@@ -400,6 +400,24 @@ def test_rates_rise_and_fall() -> None:
     assert rates[-1] < 0.06
 
 
+def test_rates_rise_again_with_warm_restarts() -> None:
+    """Torch's `CosineAnnealingWarmRestarts` gives the same rates: 3 epochs of 2.5 steps, down to a hundredth."""
+    settings = LoopSettings(
+        schedule="restarts", restart_epochs=3, lowest_rate=0.01, warmup_steps=0, learning_rate=1e-4, max_steps=40
+    )
+    weight = torch.zeros(1, requires_grad=True)
+    optimizer = torch.optim.SGD([weight], lr=1e-4)
+    reference = torch.optim.lr_scheduler.CosineAnnealingWarmRestarts(optimizer, T_0=15, eta_min=1e-6)
+    expected = []
+    for _ in range(80):  # Two half steps each.
+        expected.append(optimizer.param_groups[0]["lr"])
+        optimizer.step()
+        reference.step()
+    found = [learning_rate(step, settings, 2.5) for step in range(40)]
+    assert found == pytest.approx(expected[::2], rel=1e-6)
+    assert found[15] == 1e-4
+
+
 def test_mouth_swap_moves_visible_landmarks_only_where_the_mouth_is_occluded(files: Files) -> None:
     torch.manual_seed(0)
     frames, size = 64, 4
