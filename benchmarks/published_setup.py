@@ -8,7 +8,7 @@ from dataclasses import replace
 from itertools import cycle
 from math import prod
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -34,6 +34,7 @@ from occlufacediff.training.published_prior import prior_terms
 from occlufacediff.training.share import Share
 
 Batch = dict[str, Tensor]
+Training = TypeVar("Training", bound=PublishedDenoiserTask)
 
 #: A small wav2vec2 with random weights.
 SMALL = Wav2Vec2Settings(
@@ -107,16 +108,19 @@ def published_settings(*, small: bool, **loop: Any) -> DenoiserSettings:
 
 
 def published_task(
-    settings: DenoiserSettings, asset: HeadAsset, clips: PackedClips, device: torch.device
-) -> PublishedDenoiserTask:
-    """The published training of the denoiser with random weights."""
+    settings: DenoiserSettings,
+    asset: HeadAsset,
+    clips: PackedClips,
+    device: torch.device,
+    *,
+    kind: type[Training] = PublishedDenoiserTask,
+) -> Training:
+    """The published training of the denoiser with random weights, as an object of the class ``kind``."""
     torch.manual_seed(0)
     prior_settings = MotionPriorSettings(preset="published", recipe="published")
     prior = MotionPrior(prior_config(prior_settings, asset)).to(device)
     denoiser = Denoiser(denoiser_config(settings, prior)).to(device)
-    return PublishedDenoiserTask(
-        denoiser, prior, clips, clips, asset, settings=settings, seed=1, device=device, share=Share()
-    )
+    return kind(denoiser, prior, clips, clips, asset, settings=settings, seed=1, device=device, share=Share())
 
 
 def to(batch: Batch, device: torch.device) -> Batch:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -33,6 +34,31 @@ def test_packed_files_are_read_without_opening_files(tmp_path: Path, precision: 
     assert result["read and cut, cached"]["files_opened"] == 0
     assert result["batches of the published recipe"]["per_s"] > 0
     assert not folder.exists()
+
+
+@pytest.mark.slow
+def test_the_training_loop_is_compared_with_a_plain_one(tmp_path: Path) -> None:
+    arguments = ["--quick", "--device", "cpu", "--batch", "1", "--steps", "1", "--loader-batches", "4"]
+    result = json.loads(run("training.py", *arguments).splitlines()[-1])
+    for kind in ("plain", "ours"):
+        assert result[kind]["windows_per_s"] > 0
+        assert result[kind]["loader_windows_per_s"] > result[kind]["windows_per_s"]
+    assert result["ratios"].keys() == result["ours"].keys() == result["plain"].keys()
+
+
+def test_backward_passes_of_grouped_convolutions_are_counted_by_group(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "benchmarks"))
+    from published_setup import flop_counter
+
+    values = torch.randn(2, 8, 10, requires_grad=True)
+    for groups in (1, 4):
+        counter = flop_counter()
+        with counter:
+            torch.nn.Conv1d(8, 12, 3, groups=groups)(values).sum().backward()
+        # Two windows, 8 places, 12 channels, each from 8 / groups channels of 3 places; two operations per product.
+        forward = 2 * 2 * 8 * 12 * (8 // groups) * 3
+        # The backward pass has a product of this size for each gradient: of the values and of the weights.
+        assert counter.get_total_flops() == 3 * forward
 
 
 @pytest.mark.long

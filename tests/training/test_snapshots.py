@@ -153,7 +153,7 @@ class StandInForWandb(ModuleType):
         """Close the run."""
         self.finished += 1
 
-    def Image(self, path: str) -> str:  # noqa: N802
+    def Image(self, path: str) -> str:
         """A picture is its path."""
         assert Path(path).is_file()
         return path
