@@ -38,6 +38,7 @@ from occlufacediff.workflow.checkpoints import (
     compared_runs,
     evaluated_checkpoints,
     initial_checkpoint,
+    kept_motion_prior,
 )
 from occlufacediff.workflow.external_inputs import external_state
 from occlufacediff.workflow.file_states import masks_state, occluders_state
@@ -57,7 +58,7 @@ from occlufacediff.workflow.inputs import (
     video_archive,
     videos_to_predict,
 )
-from occlufacediff.workflow.resources import check_devices, gpus_here, training_tasks
+from occlufacediff.workflow.resources import check_batch, check_devices, gpus_here, training_tasks
 from occlufacediff.workflow.training_inputs import check_training
 
 
@@ -110,6 +111,8 @@ READERS = f"results/readers/{Path(HEAD).stem}"
 MODELS = cfg.checkpoint or RUN
 # Checkpoint that the run starts from; None: from random weights.
 INITIAL = initial_checkpoint(cfg)
+# Files of the motion prior that the run uses without training it; empty: it is trained.
+KEPT_PRIOR = kept_motion_prior(cfg)
 # The model that determines visibility, if one is configured: the user's, or the network of the package.
 if cfg.visibility.source == "segmentation":
     VISIBILITY_MODEL = [local(cfg.visibility.model)]
@@ -220,8 +223,9 @@ def training(section, key):
     # A dry run has one core in any case; only profiles and options for a cluster set a number of jobs.
     settings = workflow.resource_settings
     on_cluster = workflow.remote_exec or settings.cores is None or settings.nodes is not None
+    check_batch(section.loop, f"{key}.loop")
     if not on_cluster:
-        check_devices(section.loop, f"{key}.loop", gpus_here() if gpus() else 0)
+        check_devices(section.loop, f"{key}.loop", cfg.device, gpus_here())
     return training_tasks(section.loop, int(cfg.device != "cpu") if on_cluster else gpus())
 
 
@@ -332,8 +336,8 @@ def reader_clips(split):
 
 def histories():
     """Loss histories of the networks; a checkpoint from elsewhere may have none."""
-    # The motion prior of a checkpoint that the run starts from is kept, not trained.
-    trained = ["denoiser"] if INITIAL else NETWORKS
+    # A motion prior that is kept is not trained.
+    trained = ["denoiser"] if KEPT_PRIOR else NETWORKS
     paths = [f"{MODELS}/{name}/history.csv" for name in trained]
     return paths if cfg.checkpoint is None else local([path for path in paths if Path(path).exists()])
 

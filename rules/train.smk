@@ -1,11 +1,12 @@
 # The motion prior, then the denoiser, which works in its latents.
-if INITIAL:
+if KEPT_PRIOR:
 
     ruleorder: keep_motion_prior > train_motion_prior
 
     rule keep_motion_prior:
         input:
-            checkpoint=network(INITIAL, "motion_prior"),
+            motion_prior=local(KEPT_PRIOR),
+            initial=network(INITIAL, "denoiser") if INITIAL else [],
             head=HEAD,
         output:
             model=f"{RUN}/motion_prior/model.safetensors",
@@ -22,7 +23,7 @@ if INITIAL:
             settings=as_params(cfg.denoiser),
             code=fingerprint("occlufacediff.stages.keep_prior"),
         message:
-            "Keep the motion prior of the checkpoint that the run starts from"
+            "Keep the trained motion prior that the configuration names"
         conda:
             "../envs/learn.yaml"
         script:

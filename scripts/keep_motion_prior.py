@@ -1,4 +1,4 @@
-"""Keep the motion prior of the checkpoint that a run starts from."""
+"""Keep a trained motion prior that the configuration names."""
 
 from pathlib import Path
 
@@ -10,8 +10,9 @@ with logged(snakemake):
     from occlufacediff.stages.keep_prior import keep_motion_prior
 
     keep_motion_prior(
-        Path(snakemake.input.checkpoint[0]).parent.parent,
+        Path(snakemake.input.motion_prior[0]).parent,
         Path(snakemake.input.head),
         Path(snakemake.output.model).parent,
+        initial=Path(snakemake.input.initial[0]).parent.parent if snakemake.input.initial else None,
         settings=from_params(DenoiserSettings, snakemake.params.settings),
     )

@@ -19,3 +19,6 @@ class RunSettings(Section):
     #: motion prior is kept and the denoiser's training starts from these weights; null: train both networks from
     #: random weights.
     init_from: str | None = None
+    #: Trained motion prior to use instead of training one: a folder with ``model.safetensors`` and ``config.yaml``,
+    #: such as the converted FLINT. Only the denoiser is trained; null: train the motion prior too.
+    motion_prior: str | None = None

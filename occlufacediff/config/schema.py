@@ -107,6 +107,11 @@ class Config(Section):
                 "run.init_from: got a checkpoint to start from together with `checkpoint`, which trains nothing; "
                 "needs one of the two"
             )
+        if self.run.motion_prior is not None and (self.run.init_from or self.checkpoint) is not None:
+            raise ValueError(
+                "run.motion_prior: got a motion prior together with `run.init_from` or `checkpoint`, which have their "
+                "own; needs only one of these"
+            )
         if self.source == "videos" and self.videos is None:
             raise ValueError(
                 "videos: got nothing, needs a folder or table of videos because source is 'videos' (give it with "

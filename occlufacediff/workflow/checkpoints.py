@@ -13,6 +13,9 @@ from occlufacediff.errors import ConfigError
 from occlufacediff.files import sha256
 from occlufacediff.weights import FILES, open_weights
 
+#: Key of a motion prior that the run uses without training it.
+KEPT = "run.motion_prior"
+
 
 def check_networks(key: str, folder: str) -> dict[str, dict[str, Any]]:
     """The descriptions of ``motion_prior/`` and ``denoiser/`` in ``folder``, which must have been trained together.
@@ -24,18 +27,7 @@ def check_networks(key: str, folder: str) -> dict[str, dict[str, Any]]:
     Raises:
         ConfigError: a description is damaged, or the networks belong to different head models or runs.
     """
-    described: dict[str, dict[str, Any]] = {}
-    for network in NETWORKS:
-        path = Path(folder, network, "config.yaml")
-        try:
-            described[network] = yaml.safe_load(path.read_text(encoding="utf-8"))
-            if described[network]["kind"] != network:
-                raise ValueError(f"it describes a {described[network]['kind']}")
-        except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-            raise ConfigError(
-                f"Configuration, {key}: {path} does not describe a {network} ({error}); give the folder of a trained "
-                "run (results/<dataset>/runs/<run>)."
-            ) from None
+    described = {network: description_of(key, Path(folder, network), network) for network in NETWORKS}
     heads = [(about.get("head_name"), about.get("head_digest")) for about in described.values()]
     if heads[0] != heads[1]:
         raise ConfigError(
@@ -50,6 +42,52 @@ def check_networks(key: str, folder: str) -> dict[str, dict[str, Any]]:
             "it, so it predicts other latents; give a folder of networks trained together."
         )
     return described
+
+
+def description_of(key: str, folder: Path, network: str) -> dict[str, Any]:
+    """The description in ``config.yaml`` of a trained network.
+
+    Args:
+        key: configuration key that names the folder, for messages.
+        folder: of the network.
+        network: ``motion_prior`` or ``denoiser``.
+
+    Raises:
+        ConfigError: there is none, or it describes another network.
+    """
+    path = folder / "config.yaml"
+    try:
+        described: dict[str, Any] = yaml.safe_load(path.read_text(encoding="utf-8"))
+        if described["kind"] != network:
+            raise ValueError(f"it describes a {described['kind']}")
+    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
+        raise ConfigError(
+            f"Configuration, {key}: {path} does not describe a {network} ({error}); give the folder of a trained "
+            f"{'motion prior' if key == KEPT else 'run (results/<dataset>/runs/<run>)'}."
+        ) from None
+    return described
+
+
+def kept_motion_prior(config: Config) -> list[str]:
+    """Files of the motion prior that the run uses without training it; none if it is trained.
+
+    Raises:
+        ConfigError: a file of it is missing.
+        AssetError: this build has no open weights.
+    """
+    initial = initial_checkpoint(config)
+    folder = config.run.motion_prior if initial is None else str(Path(initial, "motion_prior"))
+    if folder is None:
+        return []
+    files = [Path(folder, name) for name in FILES]
+    for file in files:
+        if not file.is_file():
+            raise ConfigError(
+                f"Configuration, {KEPT}: there is no file {file}; give the folder of a trained motion prior "
+                "(results/<dataset>/runs/<run>/motion_prior, or what occlufacediff convert FLINT.ckpt writes), or null "
+                "to train it."
+            )
+    return [str(file) for file in files]
 
 
 def initial_checkpoint(config: Config) -> str | None:

@@ -25,6 +25,7 @@ from occlufacediff.prediction.videos import list_videos as list_predicted
 from occlufacediff.synthetic.plan import split_sentences, split_subjects, subject_names
 from occlufacediff.weights import occlusion_weights
 from occlufacediff.workflow.checkpoints import check_networks
+from occlufacediff.workflow.training_inputs import expressions_of
 
 #: In a file name: the folder holds or held recordings.
 _TRACE = re.compile(r"video|audio|\.tar|\.zip|sentences\.csv", re.IGNORECASE)
@@ -127,6 +128,7 @@ def check_inputs(config: Config) -> None:
         "videos": config.videos,
         "checkpoint": config.checkpoint,
         "run.init_from": config.run.init_from,
+        "run.motion_prior": config.run.motion_prior,
         "head": config.head,
         "video": config.video,
         "benchmark_videos": config.benchmark_videos,
@@ -165,6 +167,8 @@ def check_inputs(config: Config) -> None:
             f"Configuration, head: there is no file {config.head}; give a head model (.npz), or null to build the open "
             "head."
         )
+    if config.head is not None:
+        expressions_of(Path(config.head))
     for key, path in _reader_files(config.evaluation).items():
         if path is not None and not Path(path).is_file():
             raise ConfigError(

@@ -9,21 +9,38 @@ from occlufacediff.config.loop import LoopSettings
 from occlufacediff.errors import ConfigError
 
 
-def check_devices(loop: LoopSettings, key: str, gpus: int) -> None:
-    """Check when the workflow starts that this machine can run a training; ``gpus`` is the number of its GPUs.
+def check_batch(loop: LoopSettings, key: str) -> None:
+    """Check when the workflow starts that the processes of a training can share its batches.
 
     Raises:
-        ConfigError: more GPUs than there are, several nodes without SLURM, or a batch that cannot be shared.
+        ConfigError: they cannot.
     """
     count = loop.devices * loop.nodes
-    if loop.nodes > 1:
-        raise ConfigError(f"{key}.nodes: got {loop.nodes}, but jobs run on this machine; set it to 1, or use SLURM")
-    if 0 < gpus < loop.devices:
-        raise ConfigError(
-            f"{key}.devices: got {loop.devices}, but this machine has {gpus} GPU(s); set it to {gpus}, or use SLURM"
-        )
     if loop.batch_size % count:
         raise ConfigError(f"{key}.batch_size: got {loop.batch_size}, needs a multiple of devices * nodes ({count})")
+
+
+def check_devices(loop: LoopSettings, key: str, device: str, gpus: int) -> None:
+    """Check when the workflow starts that this machine can run a training.
+
+    Args:
+        loop: settings of the training.
+        key: their section, for messages, such as ``denoiser.loop``.
+        device: ``auto``, ``cpu`` or ``cuda``.
+        gpus: number of GPUs of this machine.
+
+    Raises:
+        ConfigError: more GPUs than there are, or several nodes without SLURM.
+    """
+    if loop.nodes > 1:
+        raise ConfigError(f"{key}.nodes: got {loop.nodes}, but jobs run on this machine; set it to 1, or use SLURM")
+    if device == "cuda" and not gpus:
+        raise ConfigError("device: got cuda, but this machine has no GPU; set it to auto or cpu, or use SLURM")
+    if device != "cpu" and gpus < loop.devices and (gpus or loop.devices > 1):
+        remedy = f"set it to {gpus}" if gpus else "set it to 1, or set device: cpu for processes on the CPU"
+        raise ConfigError(
+            f"{key}.devices: got {loop.devices}, but this machine has {gpus} GPU(s); {remedy}, or use SLURM"
+        )
 
 
 def gpus_here() -> int:

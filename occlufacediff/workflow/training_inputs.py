@@ -6,13 +6,18 @@ import ast
 import struct
 import zipfile
 from pathlib import Path
+from typing import Any
 
 from occlufacediff.config.schema import Config
 from occlufacediff.errors import ConfigError
-from occlufacediff.workflow.checkpoints import check_networks, initial_checkpoint
+from occlufacediff.workflow.checkpoints import check_networks, description_of, initial_checkpoint
 
 #: Expressions of the head model that the published networks need.
 PUBLISHED_EXPRESSIONS = 100
+#: Values of a latent of the published motion prior.
+PUBLISHED_LATENTS = 128
+#: Name of the head model that the workflow builds.
+OPEN = "open"
 #: Kind of audio that each preset of the denoiser has as input.
 AUDIO = {"compact": "log_mel", "open": "speech", "published": "wav2vec2"}
 
@@ -26,6 +31,8 @@ def check_training(config: Config) -> None:
     initial = initial_checkpoint(config)
     if initial is not None:
         _check_initial(config, initial)
+    elif config.run.motion_prior is not None:
+        _check_kept(config, Path(config.run.motion_prior))
     elif config.motion_prior.preset == "published":
         if not config.motion_prior.fit_to_head:
             _check_head(config)
@@ -69,9 +76,41 @@ def _check_head(config: Config) -> None:
         raise ConfigError(f"Configuration, motion_prior.preset: {need}, but {config.head} has {found}; {remedy}.")
 
 
+def _check_head_of(key: str, folder: str, described: dict[str, Any], config: Config) -> None:
+    """A network must have as many expressions as the head model; the open head is built with its own."""
+    names = described.get("expression_names") or []
+    if config.head is None:
+        if described.get("head_name") != OPEN:
+            raise ConfigError(
+                f"Configuration, {key}: the networks in {folder} belong to the head model "
+                f"{described.get('head_name')}, but head is null, which builds the open head; give their head model as "
+                "head."
+            )
+    elif len(names) != (found := expressions_of(Path(config.head))):
+        raise ConfigError(
+            f"Configuration, {key}: the networks in {folder} have {len(names)} expressions (head model "
+            f"{described.get('head_name')}), but {config.head} has {found}; give their head model as head, or other "
+            "networks."
+        )
+
+
+def _check_kept(config: Config, folder: Path) -> None:
+    """The motion prior that is used must fit the head model and the denoiser's preset."""
+    key = "run.motion_prior"
+    described = description_of(key, folder, "motion_prior")
+    _check_head_of(key, str(folder), described, config)
+    latents = (described.get("model") or {}).get("latent_dim")
+    if config.denoiser.preset == "published" and latents != PUBLISHED_LATENTS:
+        raise ConfigError(
+            f"Configuration, denoiser.preset: 'published' needs latents of {PUBLISHED_LATENTS} values, but the motion "
+            f"prior of {key} ({folder}) has {latents}; use the preset 'open' or 'compact', or another motion prior."
+        )
+
+
 def _check_initial(config: Config, folder: str) -> None:
     """The denoiser to start from must be the preset's, and both networks must have been trained together."""
     described = check_networks("run.init_from", folder)
+    _check_head_of("run.init_from", folder, described["motion_prior"], config)
     audio = (described["denoiser"].get("model") or {}).get("audio")
     if audio != AUDIO[config.denoiser.preset]:
         fitting = [preset for preset, kind in AUDIO.items() if kind == audio]

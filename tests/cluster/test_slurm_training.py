@@ -18,7 +18,7 @@ from small_data import write_small_data  # noqa: E402
 
 from occlufacediff.config.loop import LoopSettings  # noqa: E402
 from occlufacediff.errors import ConfigError  # noqa: E402
-from occlufacediff.workflow.resources import check_devices, training_tasks  # noqa: E402
+from occlufacediff.workflow.resources import check_batch, check_devices, training_tasks  # noqa: E402
 
 pytestmark = pytest.mark.xdist_group("slurm")
 
@@ -126,12 +126,17 @@ def test_a_training_asks_for_a_task_per_process() -> None:
 
 def test_devices_that_this_machine_lacks_are_refused_in_the_plan() -> None:
     loop = LoopSettings(devices=4)
-    check_devices(loop, "denoiser.loop", 4)
-    # Without a GPU these are processes on the CPU.
-    check_devices(loop, "denoiser.loop", 0)
+    check_devices(loop, "denoiser.loop", "auto", 4)
+    check_devices(LoopSettings(), "denoiser.loop", "auto", 0)
+    # Several processes on the CPU must be asked for.
+    check_devices(loop, "denoiser.loop", "cpu", 0)
+    with pytest.raises(ConfigError, match=r"devices: got 4, .* has 0 GPU\(s\); set it to 1, or set device: cpu"):
+        check_devices(loop, "denoiser.loop", "auto", 0)
+    with pytest.raises(ConfigError, match=r"^device: got cuda, but this machine has no GPU; set it to auto or cpu"):
+        check_devices(LoopSettings(), "denoiser.loop", "cuda", 0)
     with pytest.raises(ConfigError, match=r"^denoiser.loop.devices: got 4, .* has 2 GPU\(s\); set it to 2"):
-        check_devices(loop, "denoiser.loop", 2)
+        check_devices(loop, "denoiser.loop", "auto", 2)
     with pytest.raises(ConfigError, match=r"nodes: got 2, but jobs run on this machine; set it to 1, or use SLURM"):
-        check_devices(LoopSettings(nodes=2), "denoiser.loop", 2)
+        check_devices(LoopSettings(nodes=2), "denoiser.loop", "auto", 2)
     with pytest.raises(ConfigError, match=r"batch_size: got 10, needs a multiple of devices \* nodes \(4\)"):
-        check_devices(LoopSettings(devices=4, batch_size=10), "denoiser.loop", 0)
+        check_batch(LoopSettings(devices=4, batch_size=10), "denoiser.loop")

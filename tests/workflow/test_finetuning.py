@@ -18,11 +18,12 @@ from occlufacediff.config.schema import Config
 from occlufacediff.errors import ConfigError
 from occlufacediff.files import sha256
 from occlufacediff.weights import open_weights
-from occlufacediff.workflow.checkpoints import check_networks
+from occlufacediff.workflow.checkpoints import check_networks, kept_motion_prior
 from occlufacediff.workflow.inputs import check_inputs
 from occlufacediff.workflow.training_inputs import check_training, expressions_of
 
 ROOT = Path(__file__).resolve().parents[2]
+PRIOR = str(open_weights() / "motion_prior")
 
 
 def config_of(**values: object) -> Config:
@@ -65,9 +66,31 @@ def test_a_finetuned_run_is_compared_with_its_checkpoint(tree: Tree):
     assert tree.plan(config=other)["train_denoiser"] == 1
 
 
+@pytest.mark.slow
+@pytest.mark.xdist_group("workflow")
+def test_a_trained_motion_prior_is_used_without_training_it(tree: Tree):
+    config = tree.override("run: {name: kept, motion_prior: results/tiny/runs/main/motion_prior}")
+    target = "results/tiny/runs/kept/denoiser/model.safetensors"
+    assert tree.plan(target, config=config) == {"keep_motion_prior": 1, "train_denoiser": 1}
+    result = tree.run(target, config=config)
+    assert result.returncode == 0, result.stdout[-4000:]
+    main, kept = tree.main_run, tree.results / "runs" / "kept"
+    for name in ("model.safetensors", "config.yaml"):
+        assert filecmp.cmp(main / "motion_prior" / name, kept / "motion_prior" / name, False)
+    # Same motion prior, seed and data: the denoiser is that of the main run.
+    assert filecmp.cmp(main / "denoiser" / "model.safetensors", kept / "denoiser" / "model.safetensors", False)
+
+
 @pytest.mark.parametrize(
     ("values", "words"),
     [
+        ({"run": {"motion_prior": "nowhere"}}, "run.motion_prior: there is no file nowhere/model.safetensors"),
+        ({"run": {"motion_prior": PRIOR, "init_from": "open"}}, "run.motion_prior: got a motion prior together with"),
+        (
+            {"run": {"motion_prior": PRIOR}, "denoiser": {"preset": "published"}},
+            "'published' needs latents of 128 values, but the motion prior of run.motion_prior .* has 64",
+        ),
+        ({"run": {"motion_prior": str(Path(PRIOR).with_name("denoiser"))}}, "does not describe a motion_prior"),
         ({"run": {"init_from": "nowhere"}}, "there is no file nowhere/motion_prior/model.safetensors"),
         ({"run": {"init_from": "open"}}, "denoiser.preset: got 'compact', but the denoiser of run.init_from .* 'open'"),
         ({"denoiser": {"preset": "published"}}, "'published' needs the published motion prior"),
@@ -76,7 +99,23 @@ def test_a_finetuned_run_is_compared_with_its_checkpoint(tree: Tree):
 )
 def test_what_does_not_fit_is_refused_when_the_run_starts(values: dict[str, object], words: str):
     with pytest.raises(ConfigError, match=words):
-        check_training(config_of(**values))
+        config = config_of(**values)
+        kept_motion_prior(config)
+        check_training(config)
+
+
+def test_networks_of_another_head_model_are_refused_when_the_run_starts(tmp_path: Path):
+    head = tmp_path / "small.npz"
+    small_head().save(head)
+    for run in ({"init_from": "open"}, {"motion_prior": PRIOR}):
+        check_training(config_of(run=run, denoiser={"preset": "open"}))
+        with pytest.raises(ConfigError, match=r"have 40 expressions .* but .*small\.npz has 6; give their head model"):
+            check_training(config_of(run=run, denoiser={"preset": "open"}, head=str(head)))
+    shutil.copytree(PRIOR, tmp_path / "prior")
+    about = tmp_path / "prior" / "config.yaml"
+    about.write_text(about.read_text().replace("head_name: open", "head_name: flame2020"))
+    with pytest.raises(ConfigError, match="belong to the head model flame2020, but head is null"):
+        check_training(config_of(run={"motion_prior": str(tmp_path / "prior")}))
 
 
 def test_a_head_that_does_not_fit_the_preset(tmp_path: Path):

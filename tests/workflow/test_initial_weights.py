@@ -5,8 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from safetensors.numpy import save_file
 from snakemake.utils import update_config
 
 from occlufacediff.acquire.sources import asset
@@ -24,6 +26,40 @@ def configured(denoiser: dict[str, Any], **other: Any) -> Config:
     config = yaml.safe_load((ROOT / "config" / "default.yaml").read_text())
     update_config(config, {"denoiser": denoiser} | other)
     return load_config(config)
+
+
+def write_wav2vec2(path: Path, *, layers: int = 12, hidden: int = 768) -> None:
+    """A file that has the entries of wav2vec2-base whose sizes the plan compares."""
+    entries = {
+        "feature_projection.projection.weight": (hidden, 512),
+        "encoder.layers.0.feed_forward.intermediate_dense.weight": (3072, hidden),
+        **{f"encoder.layers.{number}.final_layer_norm.weight": (hidden,) for number in range(layers)},
+    }
+    save_file({f"wav2vec2.{name}": np.zeros(shape, np.float16) for name, shape in entries.items()}, path)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "message"),
+    [
+        (
+            {"hidden": 1024},
+            r"projection.weight' has the shape \(1024, 512\), needs \(768, 512\); give another file, or",
+        ),
+        ({"layers": 11}, r"'encoder.layers.11.final_layer_norm.weight' is missing"),
+        ({"layers": 24}, "has more than 12 layers"),
+    ],
+)
+def test_weights_of_another_size_are_refused(tmp_path: Path, sizes: dict[str, int], message: str) -> None:
+    path = tmp_path / "model.safetensors"
+    settings = configured({"preset": "published", "wav2vec2": {"weights": str(path)}})
+    write_wav2vec2(path)
+    assert wav2vec2_inputs(settings) == [str(path)]
+    write_wav2vec2(path, **sizes)
+    with pytest.raises(ConfigError, match=rf"denoiser.wav2vec2.weights: .*{message}"):
+        wav2vec2_inputs(settings)
+    path.write_bytes(b"no weights")
+    with pytest.raises(ConfigError, match="is not a safetensors file"):
+        wav2vec2_inputs(settings)
 
 
 def test_only_the_published_preset_needs_weights() -> None:
@@ -45,7 +81,7 @@ def test_a_file_or_a_folder_or_the_fetched_asset(tmp_path: Path, monkeypatch: py
     file = tmp_path / "pytorch_model.bin"
     file.touch()
     assert of(file) == of(tmp_path) == [str(file)]
-    (tmp_path / "model.safetensors").touch()
+    write_wav2vec2(tmp_path / "model.safetensors")
     assert of(tmp_path) == [str(tmp_path / "model.safetensors")]
     index = ["resources/licensed/wav2vec2/index.csv"]
     asset_file = "resources/licensed/wav2vec2/model.safetensors"
