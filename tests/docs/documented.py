@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import yaml
 from snakemake.utils import update_config
+from wav2vec2_stand_in import write_wav2vec2
 
 from occlufacediff.config.split import MEAD_TEST_SUBJECTS, MEAD_TRAIN_SUBJECTS
 
@@ -111,7 +112,7 @@ def prepare(folder: Path) -> None:
         for network in ("motion_prior", "denoiser")
         for name in ("model.safetensors", "config.yaml")
     ]
-    files += ["models/wav2vec2-base-960h/model.safetensors", "FILE", "VIDEO", "FOLDER/talk.mp4"]
+    files += ["FILE", "VIDEO", "FOLDER/talk.mp4"]
     files += ["results/readers/open-a4c5f09f/model.safetensors"]
     files += [f"VIDEOS/{speaker}/talk.mp4" for speaker in ("anna", "ben", "carl", "dora")]
     files += [f"exchange/{system}/.keep" for system in ("emoca", "ours")]
@@ -126,6 +127,14 @@ def prepare(folder: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         # The description of a network names its kind.
         path.write_text(f"kind: {path.parent.name}\n" if path.name == "config.yaml" else "")
+    # Converted networks name their head model, which the plan compares with the one in use.
+    published = {"head_name": "flame2020", "expression_names": [f"exp_{n}" for n in range(100)]}
+    for network, model in (("motion_prior", {"latent_dim": 128}), ("denoiser", {})):
+        described = {"kind": network, **published, "model": model}
+        (folder / "models" / network / "config.yaml").write_text(yaml.safe_dump(described))
+    wav2vec2 = folder / "models/wav2vec2-base-960h/model.safetensors"
+    wav2vec2.parent.mkdir()
+    write_wav2vec2(wav2vec2)
     # Checks of the head model read its number of expressions.
     np.savez(folder / "models/flame2020.npz", expdirs=np.zeros((1, 3, 100), np.float32))
     (folder / "mead_files.csv").write_text(

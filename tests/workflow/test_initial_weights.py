@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
-from safetensors.numpy import save_file
 from snakemake.utils import update_config
+from wav2vec2_stand_in import write_wav2vec2
 
 from occlufacediff.acquire.sources import asset
 from occlufacediff.acquire.terms import TERMS
@@ -26,16 +25,6 @@ def configured(denoiser: dict[str, Any], **other: Any) -> Config:
     config = yaml.safe_load((ROOT / "config" / "default.yaml").read_text())
     update_config(config, {"denoiser": denoiser} | other)
     return load_config(config)
-
-
-def write_wav2vec2(path: Path, *, layers: int = 12, hidden: int = 768) -> None:
-    """A file that has the entries of wav2vec2-base whose sizes the plan compares."""
-    entries = {
-        "feature_projection.projection.weight": (hidden, 512),
-        "encoder.layers.0.feed_forward.intermediate_dense.weight": (3072, hidden),
-        **{f"encoder.layers.{number}.final_layer_norm.weight": (hidden,) for number in range(layers)},
-    }
-    save_file({f"wav2vec2.{name}": np.zeros(shape, np.float16) for name, shape in entries.items()}, path)
 
 
 @pytest.mark.parametrize(
