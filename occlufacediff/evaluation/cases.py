@@ -120,8 +120,14 @@ def _painted_case(clip_id: str, clip: Clip, kind: str, painted: PaintedClip) -> 
 
 
 def unknown_frames(case: Case) -> NDArray[np.bool_]:
-    """Frames (T,) in which something is occluded, as methods know it, or whose motion the recording does not show."""
-    occluded = case.occlusion.frames if case.true is None else ~(case.visible > 0).all(axis=1)
+    """Frames (T,) whose motion baselines do not receive: something is occluded, or the recording does not show it.
+
+    Where the program finds the occlusions, these are also the frames in which it finds one without reason. In frames
+    whose occlusion it misses, baselines do not receive the true motion either, because nothing shows it.
+    """
+    occluded = case.occlusion.frames
+    if case.true is not None:
+        occluded = occluded | ~(case.visible > 0).all(axis=1)
     return occluded if case.clip.known is None else occluded | ~case.clip.known
 
 

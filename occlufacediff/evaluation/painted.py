@@ -1,8 +1,9 @@
 """Files of clips with painted occluders: what the detector and the search for occlusions see, and what is true.
 
 Layout: ``<clip>`` with ``landmarks`` (T, 468, 2) of the detector under the occluder, coordinates of its own crops
-``crop_boxes`` (T, 3); ``lmk_found`` (T, 468) 1 where the program takes a landmark for visible; ``lmk_true`` (T, 468) 1
-where no occluder covers it, and ``detected`` (T,) 1 where a face was detected. ``object`` (H, W, 4) RGBA and ``path``
+``crop_boxes`` (T, 3); ``lmk_found`` (T, 468) 1 where the program takes a landmark for visible, ``lmk_certain`` (T, 468)
+1 where it is certain of that; ``lmk_true`` (T, 468) 1 where no occluder covers it, and ``detected`` (T,) 1 where a face
+was detected. ``object`` (H, W, 4) RGBA and ``path``
 (T, 4) are the occluder in pixels of the crops without it; the attribute ``occluder`` is its kind.
 """
 
@@ -18,6 +19,7 @@ from numpy.typing import NDArray
 from occlufacediff.errors import AssetError, ClipError
 from occlufacediff.occlusion.moving_picture import MovingPicture
 from occlufacediff.occlusion.occlude import Occlusion, empty_boxes
+from occlufacediff.visibility.margin import within_margin
 
 Float = NDArray[np.float32]
 Bool = NDArray[np.bool_]
@@ -34,6 +36,7 @@ class PaintedClip:
             frames without a face.
         boxes: (T, 3) crop boxes of these landmarks, ``(x0, y0, size)`` in source pixels.
         found: (T, 468) True where the program takes a landmark for visible.
+        certain: (T, 468) True where it is certain of that; False where ``found`` is.
         true: (T, 468) True where the landmark is visible: the occluder does not cover its place in the clear clip.
         detected: (T,) True in frames in which a face was detected.
     """
@@ -43,6 +46,7 @@ class PaintedClip:
     lmk_2d: Float
     boxes: Float
     found: Bool
+    certain: Bool
     true: Bool
     detected: Bool
 
@@ -53,7 +57,12 @@ class PaintedClip:
         group["crop_boxes"] = self.boxes.astype(np.float32)
         group["detected"] = self.detected.astype(np.uint8)
         group["path"] = self.moving.path
-        packed = {"lmk_found": self.found, "lmk_true": self.true, "object": self.moving.picture}
+        packed = {
+            "lmk_found": self.found,
+            "lmk_certain": self.certain,
+            "lmk_true": self.true,
+            "object": self.moving.picture,
+        }
         for name, values in packed.items():
             group.create_dataset(name, data=values.astype(np.uint8), compression="gzip", compression_opts=4)
 
@@ -65,10 +74,11 @@ class PaintedClip:
     def visible(self, kind: str) -> Float:
         """Landmarks (T, 468) that count as visible for methods: found for the kind ``natural``, else the true ones.
 
-        In a frame without a detected face, none is visible.
+        As in ``predict``, those beside hidden ones are left out, because the detector misplaces them. In a frame
+        without a detected face, none is visible.
         """
-        chosen = self.found if kind == "natural" else self.true
-        return (chosen & self.detected[:, None]).astype(np.float32)
+        chosen = self.certain if kind == "natural" else self.true
+        return (~within_margin(~(chosen & self.detected[:, None]), self.lmk_2d)).astype(np.float32)
 
 
 class PaintedClips:
@@ -107,6 +117,7 @@ class PaintedClips:
             lmk_2d=group["landmarks"][()],
             boxes=group["crop_boxes"][()],
             found=group["lmk_found"][()] > 0,
+            certain=group["lmk_certain"][()] > 0,
             true=group["lmk_true"][()] > 0,
             detected=group["detected"][()] > 0,
         )

@@ -30,6 +30,7 @@ from occlufacediff.live.speech import SpeechThread
 from occlufacediff.live.visibility import VisibilityThread
 from occlufacediff.media.rates import FPS
 from occlufacediff.visibility.finder import OcclusionFinder
+from occlufacediff.visibility.margin import within_margin
 
 Float = NDArray[np.float32]
 
@@ -174,12 +175,14 @@ class LiveFace:
         if self._seeing is not None:
             self._seeing.offer(picture, box, to_crop(landmarks[:MESH_POINTS], box).astype(np.float32))
             hidden = self._seeing.hidden
-        self._identity.add(landmarks, ~hidden, box, seconds)
+        # Visible landmarks beside an occluder are misplaced.
+        unused = within_margin(hidden[None], to_crop(landmarks[None, :MESH_POINTS], box[None]))[0]
+        self._identity.add(landmarks, ~unused, box, seconds)
         identity = self._identity.take()
         if identity is not None:
             self._fit.set_identity(identity)
-        pose = self._fit.step(landmarks, ~hidden, box, seconds)
-        return pose, float(hidden.mean()), self._gaze.step(landmarks, ~hidden, pose, seconds)
+        pose = self._fit.step(landmarks, ~unused, box, seconds)
+        return pose, float(hidden.mean()), self._gaze.step(landmarks, ~unused, pose, seconds)
 
     def _spoken(self, pose: Pose, captured: float, seconds: float) -> Pose:
         """The pose with the motion of speech in coefficients that are hidden."""

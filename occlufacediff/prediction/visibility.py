@@ -20,6 +20,7 @@ from occlufacediff.occlusion.visibility_source import MaskVisibility
 from occlufacediff.prediction.crop_masks import CropMasks, packed
 from occlufacediff.prediction.observation import Observation
 from occlufacediff.visibility.joining import drawn
+from occlufacediff.visibility.margin import within_margin
 
 Float = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -31,7 +32,8 @@ class Visibility:
     """Visible landmarks and occluded pixels of T frames.
 
     Attributes:
-        lmk_mask: (T, 468) float32, 1 where the landmark is given to the network.
+        lmk_mask: (T, 468) float32, 1 where the landmark is given to the network. Visible landmarks beside an occluder
+            that the program found are not (`visibility.margin`).
         lmk_mask_video: (T, 468) float32, 1 where the video itself shows the landmark; without simulated occlusion.
         occlusion: the simulated occlusion.
         masks: occluded pixels of the video itself; None if there is no source of visibility.
@@ -89,12 +91,14 @@ def find_visibility(
     except ClipError as error:
         raise ClipError(error.reason, f"{video}: {error}") from error
     lmk_mask_video = _visible_landmarks(observation, given)
-    probability = lmk_mask_video
+    probability = used = lmk_mask_video
     if observation.seen is not None:
         probability = lmk_mask_video * observation.seen.probability
+        uncertain = within_margin((lmk_mask_video == 0) | observation.seen.uncertain, observation.lmk_2d)
+        used = (~uncertain).astype(np.float32)
         lmk_mask_video = lmk_mask_video * ~observation.seen.hidden
     return Visibility(
-        lmk_mask=occlusion.lmk_mask(observation.lmk_2d) * lmk_mask_video,
+        lmk_mask=occlusion.lmk_mask(observation.lmk_2d) * used,
         lmk_mask_video=lmk_mask_video,
         occlusion=occlusion,
         masks=_with_found(observation, given),

@@ -153,18 +153,20 @@ def _paint(
     filled, _ = fill_missing(track.landmarks)
     boxes = crop_boxes(filled, crop_scale)
     recorded = np.ones(points.shape[:2], bool) if stored.lmk_visible is None else stored.lmk_visible > 0
+    visibility = watching.of_faces(track.face_index)
     painted = PaintedClip(
         occluder=occluder.kind,
         moving=with_path(occluder.moving, stored.crop_boxes),
         lmk_2d=to_crop(filled[:, :MESH_POINTS], boxes).astype(np.float32),
         boxes=boxes.astype(np.float32),
-        found=~watching.of_faces(track.face_index).hidden,
+        found=~visibility.hidden,
+        certain=~visibility.uncertain,
         true=~occluder.covers(points),
         detected=track.found,
     )
     with new_hdf5(part) as file:
         painted.write(file["/"])
-    return {"occluder": occluder.kind} | counts(painted.visible("natural") > 0, painted.true & recorded)
+    return {"occluder": occluder.kind} | counts(painted.found & track.found[:, None], painted.true & recorded)
 
 
 def _occluder(

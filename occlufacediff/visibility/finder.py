@@ -14,7 +14,15 @@ from numpy.typing import NDArray
 from occlufacediff.landmarks.crop import crop_image
 from occlufacediff.visibility.hands import HandFinder, draw_hands
 from occlufacediff.visibility.inputs import INPUT_PX, draw_mesh, network_input
-from occlufacediff.visibility.joining import UNDER_HAND, between, calibrated, hidden_landmarks, sampled, smoothed
+from occlufacediff.visibility.joining import (
+    UNCERTAIN,
+    UNDER_HAND,
+    between,
+    calibrated,
+    hidden_landmarks,
+    sampled,
+    smoothed,
+)
 from occlufacediff.weights import occlusion_weights
 
 Float = NDArray[np.float32]
@@ -37,10 +45,12 @@ class FoundVisibility:
     Attributes:
         probability: (T, 468) that the landmark is visible, relative to the clip and smoothed over mesh and time.
         hidden: (T, 468) True where it counts as hidden.
+        uncertain: (T, 468) True where it is hidden, or about to become hidden or visible; these are not used.
     """
 
     probability: Float
     hidden: NDArray[np.bool_]
+    uncertain: NDArray[np.bool_]
 
 
 class OcclusionFinder:
@@ -121,7 +131,7 @@ def join(evidence: dict[int, Float], frames: int) -> FoundVisibility:
     at = np.array(sorted(evidence), np.int64)
     values = np.stack([evidence[number] for number in at]) if len(at) else np.ones((0, 468), np.float32)
     probability = between(smoothed(calibrated(np.asarray(values, np.float32))), at, frames)
-    return FoundVisibility(probability, hidden_landmarks(probability))
+    return FoundVisibility(probability, hidden_landmarks(probability), hidden_landmarks(probability, UNCERTAIN))
 
 
 @cache

@@ -26,6 +26,8 @@ Mask = NDArray[np.bool_]
 #: A landmark becomes hidden if its probability falls below `ENTER`, and visible again if it rises above `LEAVE`. Both
 #: are at least one half: what is uncertain counts as hidden.
 ENTER, LEAVE = 0.6, 0.75
+#: Before and after it is hidden, a landmark is not used for the motion as long as its probability is below this.
+UNCERTAIN = 0.9
 #: Looks of the median filter over time; what is seen in a single look is ignored.
 MEDIAN_LOOKS = 3
 #: Smallest number of connected hidden landmarks.
@@ -86,13 +88,14 @@ def smoothed(probability: Float) -> Float:
     return np.asarray(median_filter(spread, size=(MEDIAN_LOOKS, 1), mode="nearest"), np.float32)
 
 
-def hidden_landmarks(probability: Float) -> Mask:
+def hidden_landmarks(probability: Float, leave: float = LEAVE) -> Mask:
     """(T, 468) True where a landmark is hidden.
 
     Args:
         probability: (T, 468) smoothed probabilities that landmarks are visible.
+        leave: a landmark is hidden as long as its probability is below this, if it falls below `ENTER` meanwhile.
     """
-    hidden = _hysteresis(probability < ENTER, probability < LEAVE)
+    hidden = _hysteresis(probability < ENTER, probability < leave)
     for row in hidden:
         if row.any():
             row &= large_groups(row)

@@ -35,6 +35,7 @@ from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
 from occlufacediff.occlusion.moving_picture import MovingPicture
 from occlufacediff.reporting.visibility_tables import visibility_tables
 from occlufacediff.stages.sample_motions import Checkpoints, sample_subject
+from occlufacediff.visibility.margin import MARGIN
 from occlufacediff.workflow.shards import write_index
 
 DEFAULT = Path(__file__).resolve().parents[2] / "config" / "default.yaml"
@@ -57,17 +58,18 @@ def store_of(files: Files) -> ClipStore:
 
 
 def painted_clip(landmarks: np.ndarray) -> PaintedClip:
-    """A square before the lower half of the crop; the program misses the upper half of it; a frame has no face."""
+    """A square before the lower half of the crop; the program misses its upper part, or is not certain; a frame has no
+    face."""
     frames = len(landmarks)
     picture = np.full((224, 224, 4), 255, np.uint8)
     path = np.tile(np.array([112, 224, 1, 0], np.float32), (frames, 1))
     pixels = (landmarks + 1) * 112
-    true, found = pixels[..., 1] < 112, pixels[..., 1] < 140
+    true, found, certain = (pixels[..., 1] < edge for edge in (112, 140, 130))
     detected = np.ones(frames, bool)
     detected[LOST] = False
     boxes = np.tile(np.array([100, 50, 200], np.float32), (frames, 1))
     moved = (landmarks + np.float32(0.01)).astype(np.float32)
-    return PaintedClip("hand", MovingPicture(picture, path), moved, boxes, found, true, detected)
+    return PaintedClip("hand", MovingPicture(picture, path), moved, boxes, found, certain, true, detected)
 
 
 def painted_of(store: ClipStore, number: int) -> PaintedClip:
@@ -94,8 +96,13 @@ def test_methods_receive_what_is_found_and_scores_use_the_truth(files: Files) ->
     clip, painted = store[0], painted_of(store, 0)
     assert clip.lmk_2d is not None
     found, given = (make_case(CLIP, clip, kind, WITH_PAINTED, 1, painted) for kind in ("natural", "natural_true"))
-    np.testing.assert_array_equal(found.visible[:LOST], painted.found[:LOST])
-    np.testing.assert_array_equal(given.visible[:LOST], painted.true[:LOST])
+    for case, chosen in ((found, painted.certain), (given, painted.true)):
+        received = case.visible[:LOST] > 0
+        assert not (received & ~chosen[:LOST]).any() and received.any()
+        # What lies beside a hidden landmark is left out, what lies far from all of them is not.
+        low = np.where(~chosen, painted.lmk_2d[..., 1], np.inf).min(axis=1)[:LOST, None]
+        assert received[painted.lmk_2d[:LOST, :, 1] < low - 1.1 * MARGIN].all()
+        assert (chosen[:LOST] & ~received).any()
     assert not found.visible[LOST].any() and not given.visible[LOST].any()
     for case in (found, given):
         np.testing.assert_array_equal(case.scored, painted.true)
@@ -103,10 +110,17 @@ def test_methods_receive_what_is_found_and_scores_use_the_truth(files: Files) ->
         np.testing.assert_array_equal(case.seen.boxes, painted.boxes)
         assert case.occlusion.frames.all() and case.occlusion.occluder(3).shape == (224, 224, 4)
     assert unknown_frames(found).all()
-    # Baselines know what is found, not the truth.
-    everything = replace(painted, found=np.ones_like(painted.found))
-    missed = make_case(CLIP, clip, "natural", WITH_PAINTED, 1, everything)
-    assert unknown_frames(missed).sum() == 1
+    # Methods do not know of a missed occlusion, but baselines do not receive the true motion under it.
+    nothing = np.ones_like(painted.found)
+    part = replace(
+        painted, found=nothing, certain=nothing, true=np.where(np.arange(len(clip))[:, None] < 5, painted.true, True)
+    )
+    missed = make_case(CLIP, clip, "natural", WITH_PAINTED, 1, part)
+    assert (missed.visible[:LOST] > 0).all()
+    np.testing.assert_array_equal(np.flatnonzero(unknown_frames(missed)), [*range(5), LOST])
+    # Nor in frames in which the program finds an occlusion without reason.
+    clear = replace(painted, true=nothing)
+    assert unknown_frames(make_case(CLIP, clip, "natural", WITH_PAINTED, 1, clear)).all()
 
 
 def test_an_estimated_head_uses_the_painted_landmarks(files: Files) -> None:
@@ -135,7 +149,7 @@ def test_painted_clips_are_kept_in_a_file(files: Files, tmp_path: Path) -> None:
         painted.write(file.create_group(NAME))
     clips = PaintedClips(tmp_path / "C1.h5", {"sad/level_1/001": ("no_face", "v.mp4: no face")})
     kept = clips[NAME]
-    for name in ("lmk_2d", "boxes", "found", "true", "detected", "occluder"):
+    for name in ("lmk_2d", "boxes", "found", "certain", "true", "detected", "occluder"):
         np.testing.assert_array_equal(getattr(kept, name), getattr(painted, name))
     with pytest.raises(ClipError, match=r"v\.mp4: no face"):
         clips["sad/level_1/001"]
