@@ -131,7 +131,8 @@ def join(evidence: dict[int, Float], frames: int) -> FoundVisibility:
     at = np.array(sorted(evidence), np.int64)
     values = np.stack([evidence[number] for number in at]) if len(at) else np.ones((0, 468), np.float32)
     probability = between(smoothed(calibrated(np.asarray(values, np.float32))), at, frames)
-    return FoundVisibility(probability, hidden_landmarks(probability), hidden_landmarks(probability, UNCERTAIN))
+    hidden = hidden_landmarks(probability)
+    return FoundVisibility(probability, hidden, hidden | hidden_landmarks(probability, UNCERTAIN))
 
 
 @cache

@@ -16,9 +16,10 @@ from scipy.ndimage import median_filter
 from scipy.sparse.csgraph import connected_components
 from scipy.special import expit, logit
 
-from occlufacediff.face_mesh import LEFT_EYE, LIPS_INNER, MESH_POINTS, RIGHT_EYE
+from occlufacediff.face_mesh import LEFT_EYE, LIPS, LIPS_INNER, MESH_POINTS, RIGHT_EYE
 from occlufacediff.landmarks.normalise import CROP_PX
 from occlufacediff.landmarks.topology import mesh_edges
+from occlufacediff.media.rates import FPS
 
 Float = NDArray[np.float32]
 Mask = NDArray[np.bool_]
@@ -30,6 +31,9 @@ ENTER, LEAVE = 0.6, 0.75
 UNCERTAIN = 0.9
 #: Looks of the median filter over time; what is seen in a single look is ignored.
 MEDIAN_LOOKS = 3
+#: Something is worn if it hides at least this part of the mouth for at least this number of frames. Landmarks that it
+#: hides in at least `WORN_SHARE` of these frames are hidden in all of them.
+WORN_MOUTH, WORN_FRAMES, WORN_SHARE = 0.9, FPS, 0.67
 #: Smallest number of connected hidden landmarks.
 MIN_POINTS = 16
 #: Landmarks are looked up closer to the middle of the face, because those at its edge lie on the background.
@@ -99,7 +103,18 @@ def hidden_landmarks(probability: Float, leave: float = LEAVE) -> Mask:
     for row in hidden:
         if row.any():
             row &= large_groups(row)
-    return hidden
+    return _worn(hidden)
+
+
+def _worn(hidden: Mask) -> Mask:
+    """Hidden landmarks (T, 468), steady while something is worn, as a face mask is: it does not change its place."""
+    covered = hidden[:, LIPS].mean(axis=1) >= WORN_MOUTH
+    edges = np.flatnonzero(np.diff(np.r_[False, covered, False].astype(np.int8))).reshape(-1, 2)
+    out = hidden.copy()
+    for start, end in edges:
+        if end - start >= WORN_FRAMES:
+            out[start:end] |= hidden[start:end].mean(axis=0) >= WORN_SHARE
+    return out
 
 
 def _hysteresis(strong: Mask, weak: Mask) -> Mask:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from occlufacediff.face_mesh import LEFT_EYE
+from occlufacediff.landmarks.topology import mesh_edges
 from occlufacediff.visibility.finder import join
 from occlufacediff.visibility.joining import (
     ENTER,
@@ -44,6 +45,28 @@ def test_an_occlusion_has_one_beginning_and_one_end():
     assert 9 <= np.flatnonzero(mouth)[0] <= 11 and 24 <= np.flatnonzero(mouth)[-1] <= 26
     assert (np.diff(mouth.astype(int)) != 0).sum() == 2
     assert not hidden_regions(found.hidden)["left_eye"].any()
+
+
+def with_neighbours(points):
+    """Points of the mesh and those connected with them."""
+    edges = mesh_edges()
+    return np.unique(np.r_[np.array(points), edges[np.isin(edges, points).any(axis=1)].ravel()])
+
+
+def test_a_face_mask_keeps_its_place():
+    nose = with_neighbours(REGIONS["nose"])
+    mask = with_neighbours(with_neighbours(MOUTH_AND_CHIN + REGIONS["nose"]))
+    seen = evidence(0, FRAMES, points=mask)
+    # The network takes the nose for visible in some frames, but the mask does not move.
+    for frame in range(20, 28, 2):
+        seen[frame][nose] = 0.97
+    assert hidden_regions(join(seen, FRAMES).hidden)["nose"].all()
+    # Something that hides the mouth for less than a second may move.
+    short = evidence(2, 20, points=mask)
+    for frame in range(12, 22, 2):
+        short[frame][nose] = 0.97
+    found = hidden_regions(join(short, FRAMES).hidden)
+    assert found["mouth"][4:20].all() and found["nose"][4:9].all() and not found["nose"][14:].any()
 
 
 def test_a_single_frame_does_not_flicker():
