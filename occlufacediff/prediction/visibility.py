@@ -94,8 +94,8 @@ def find_visibility(
     probability = used = lmk_mask_video
     if observation.seen is not None:
         probability = lmk_mask_video * observation.seen.probability
-        uncertain = within_margin((lmk_mask_video == 0) | observation.seen.uncertain, observation.lmk_2d)
-        used = (~uncertain).astype(np.float32)
+        detected = missing_to_nan(observation.lmk_2d, observation.known)
+        used = lmk_mask_video * ~within_margin(observation.seen.uncertain, detected)
         lmk_mask_video = lmk_mask_video * ~observation.seen.hidden
     return Visibility(
         lmk_mask=occlusion.lmk_mask(observation.lmk_2d) * used,

@@ -14,7 +14,6 @@ from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.fit import fit_clip, well_seen
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.stages.coefficients import COEFFICIENTS, ERRORS, read_clip, store_coefficients, write_part
-from occlufacediff.visibility.margin import within_margin
 from occlufacediff.workflow.fingerprint import fingerprint
 from occlufacediff.workflow.shards import Row, key
 
@@ -81,8 +80,7 @@ def _fit(clips_h5: Path, head: Path, settings: ReconstructionSettings, clip: str
     visible[valid] = True
     with_visibility = "lmk_visible" in values
     if with_visibility:
-        # Visible landmarks beside an occluder are misplaced.
-        visible &= ~within_margin(values["lmk_visible"] == 0, landmarks)
+        visible &= values["lmk_visible"] != 0
     basis = _basis(head)
     try:
         fit = fit_clip(basis, landmarks, settings=settings, boxes=boxes, visible=visible)
