@@ -39,7 +39,7 @@ GREY = 110
 
 def drawn_face(crop: Picture, landmarks: NDArray[np.floating], colours: NDArray[np.integer]) -> Picture:
     """The crop (224, 224, 3) with its landmarks (468, 2), each in its colour (468, 3)."""
-    out = np.ascontiguousarray(crop)
+    out = crop.copy()
     for point, colour in zip((landmarks + 1) * (CROP_PX / 2), colours, strict=True):
         cv2.circle(out, (round(float(point[0])), round(float(point[1]))), 1, tuple(map(int, colour)), -1, cv2.LINE_AA)
     return out

@@ -28,6 +28,7 @@ import painted_recordings
 import visibility_sheets
 
 FRAMES = 40
+NAMES = ("browInnerUp", "eyeBlinkLeft", "mouthFunnel", "mouthPucker", "mouthSmileLeft", "mouthRollUpper")
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +51,7 @@ def test_the_summary_weighs_frames() -> None:
 
 @pytest.mark.slow
 def test_a_hand_is_painted_over_the_mouth_and_the_motion_is_predicted_twice(video: Path, tmp_path: Path) -> None:
-    head = small_head()
+    head = replace(small_head(), expression_names=NAMES)
     head.save(tmp_path / "head.npz")
     torch.manual_seed(0)
     prior = MotionPrior(MotionPriorConfig.compact(N_EXP + 3))
@@ -58,7 +59,7 @@ def test_a_hand_is_painted_over_the_mouth_and_the_motion_is_predicted_twice(vide
         ("motion_prior", prior),
         ("denoiser", Denoiser(DenoiserConfig.compact(prior.config.latent_dim))),
     ):
-        save_checkpoint(tmp_path / name, network, head_name=head.name, head_digest=head.digest)
+        save_checkpoint(tmp_path / name, network, head_name=head.name, head_digest=head.digest, expression_names=NAMES)
     predictor = Predictor(
         tmp_path,
         tmp_path / "head.npz",

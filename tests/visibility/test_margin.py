@@ -5,30 +5,38 @@ from __future__ import annotations
 import numpy as np
 
 from occlufacediff.visibility.finder import join
-from occlufacediff.visibility.margin import MARGIN, within_margin
+from occlufacediff.visibility.margin import EYE_MARGIN, MARGIN, within_margin
 from occlufacediff.visibility.regions import REGIONS
 
-LINE = np.stack([np.linspace(-0.9, 0.9, 10), np.zeros(10)], axis=1)  # 0.2 apart
 MOUTH_AND_CHIN = list(REGIONS["mouth"] + REGIONS["chin_cheeks"])
+NOSE_TIP, EYE = 4, 33
+
+
+def scattered(*near: int) -> np.ndarray:
+    """Landmarks (468, 2) that are far from each other; those of ``near`` are 0.12 from the tip of the nose."""
+    points = np.stack(np.meshgrid(np.arange(26), np.arange(18)), axis=-1).reshape(468, 2) * 1.0
+    points[list(near)] = points[NOSE_TIP] + np.array([0.12, 0])
+    return points
 
 
 def test_neighbours_in_the_picture_are_left_out() -> None:
-    hidden = np.zeros((3, 10), bool)
-    hidden[1, 4] = hidden[2, :] = True
-    out = within_margin(hidden, np.stack([LINE] * 3), margin=0.3)
+    hidden = np.zeros((3, 468), bool)
+    hidden[1, NOSE_TIP] = hidden[2, :] = True
+    points = np.stack([scattered(100, EYE)] * 3)
+    out = within_margin(hidden, points)
+    assert EYE_MARGIN < 0.12 < MARGIN
     assert not out[0].any() and out[2].all()
-    np.testing.assert_array_equal(np.flatnonzero(out[1]), [3, 4, 5])
-    assert not hidden[1, 3], "the argument is not changed"
-    np.testing.assert_array_equal(within_margin(hidden, np.stack([LINE] * 3)), hidden)
-    assert MARGIN < 0.2
+    # The margin of the eyes is narrower: a face mask ends below them.
+    np.testing.assert_array_equal(np.flatnonzero(out[1]), [NOSE_TIP, 100])
+    assert not hidden[1, 100], "the argument is not changed"
 
 
 def test_points_that_are_not_known_have_no_margin() -> None:
-    points = np.stack([LINE])
-    points[0, [4, 7]] = np.nan
-    hidden = np.zeros((1, 10), bool)
-    hidden[0, 4] = True
-    np.testing.assert_array_equal(within_margin(hidden, points, margin=0.3), hidden)
+    points = scattered(100)[None]
+    points[0, [NOSE_TIP, 7]] = np.nan
+    hidden = np.zeros((1, 468), bool)
+    hidden[0, NOSE_TIP] = True
+    np.testing.assert_array_equal(within_margin(hidden, points), hidden)
 
 
 def test_frames_beside_an_occlusion_are_uncertain() -> None:
