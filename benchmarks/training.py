@@ -8,7 +8,8 @@ in loops over frames, float32, no loader processes, and a bare loop. Ours is the
 (`occlufacediff.training.loop.train`: Lightning Fabric, EMA, check of finite losses, gradient norm) on packed and mapped
 clips, with vectorised masks, the chosen precision and loader processes. Both train the same networks on the same clips
 in a visual phase, each in a process of its own; the first step, validation and saving are not counted. The last line is
-one JSON object: windows per second of the loader alone and of the whole training, peak memory, and ratios.
+one JSON object: windows per second of the loader alone and of the whole training, the same per second of the measuring
+process' processor time (for busy machines; not of a GPU or of loader processes), peak memory, and ratios.
 """
 
 from __future__ import annotations
@@ -115,13 +116,13 @@ class Clock:
 
     def __init__(self, device: torch.device, first: int = 1) -> None:
         self.device, self.first = device, first
-        self.begun = self.ended = 0.0
+        self.begun = self.ended = (0.0, 0.0)
 
-    def now(self) -> float:
-        """The time after all work on the device."""
+    def now(self) -> tuple[float, float]:
+        """The time, and the processor time of this process, after all work on the device."""
         if self.device.type == "cuda":
             torch.cuda.synchronize()
-        return time.perf_counter()
+        return time.perf_counter(), time.process_time()
 
     def watched(self, batches: Iterable[Batch]) -> Iterator[Batch]:
         """The batches; the clock starts before the second step asks for its first one."""
@@ -146,14 +147,17 @@ class TimedTask(PublishedDenoiserTask):
         return {"loss": torch.zeros(())}
 
 
-def loading(batches: Iterator[Batch], options: dict[str, Any]) -> float:
-    """Windows per second of a loader alone, after the batches that loader processes make while they start."""
+def loading(batches: Iterator[Batch], options: dict[str, Any]) -> tuple[float, float]:
+    """Windows per second of a loader alone, after the batches that loader processes make while they start.
+
+    The second figure is per second of this process' processor time; it says nothing about loader processes.
+    """
     warm_up, count = 1 + 2 * options["workers"], options["loader_batches"]
     for _ in islice(batches, warm_up):
         pass
-    begun = time.perf_counter()
-    taken = sum(1 for _ in islice(batches, count))
-    return taken * options["batch"] / (time.perf_counter() - begun)
+    begun, processor = time.perf_counter(), time.process_time()
+    taken = options["batch"] * sum(1 for _ in islice(batches, count))
+    return taken / (time.perf_counter() - begun), taken / (time.process_time() - processor)
 
 
 def measure(folder: Path, kind: str, options: dict[str, Any], queue: Any) -> None:
@@ -185,9 +189,12 @@ def measure(folder: Path, kind: str, options: dict[str, Any], queue: Any) -> Non
             batches = plain_batches(folder / "plain", len(clips), count)
             Steps(plain, "visual").run(clock.watched(batches), steps + 1)
             clock.ended = clock.now()
+    seconds, processor = (end - begin for begin, end in zip(clock.begun, clock.ended, strict=True))
     result = {
-        "loader_windows_per_s": round(speed, 1),
-        "windows_per_s": round(steps * count / (clock.ended - clock.begun), 3),
+        "loader_windows_per_s": round(speed[0], 1),
+        "loader_windows_per_cpu_s": round(speed[1], 1),
+        "windows_per_s": round(steps * count / seconds, 3),
+        "windows_per_cpu_s": round(steps * count / processor, 3),
         "peak_memory_mib": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024),
     }
     if device.type == "cuda":
