@@ -2,7 +2,8 @@
 
 Each expression is a node whose translation along x is its weight. ARKit's 52 are custom expressions of avatars that
 have them ("perfect sync"). Presets drive all other VRM avatars; they are sums of weights, cut off at 1. The head's
-rotation is the humanoid bone ``head``.
+rotation is the humanoid bone ``head``. The gaze is the rotation of the node ``lookAt``, one direction for both eyes;
+avatars apply it to bones or expressions of their eyes.
 
 Specification: VRMC_vrm_animation 1.0 of the VRM Consortium.
 """
@@ -31,6 +32,8 @@ PRESETS: dict[str, dict[str, float]] = {
     "blinkLeft": {"eyeBlinkLeft": 1.0},
     "blinkRight": {"eyeBlinkRight": 1.0},
 }
+#: Position of the middle between the eyes relative to the bone ``head``, metres: the specification's example.
+EYES_FROM_HEAD = (0.0, 0.06, 0.0)
 
 
 def vrm_animation(motion: ArkitMotion, name: str) -> GlbBuilder:
@@ -48,16 +51,19 @@ def vrm_animation(motion: ArkitMotion, name: str) -> GlbBuilder:
     }
     customs = {arkit: motion.weight(arkit) for arkit in ARKIT_NAMES}
     weights = [*presets.items(), *customs.items()]
-    # Node 0 holds all others: hips and head, which the humanoid needs, then one node per expression.
-    names = ["root", "hips", "head", *(expression for expression, _ in weights)]
+    # Node 0 holds all others: hips and head, which the humanoid needs, the gaze, then one node per expression.
+    names = ["root", "hips", "head", "lookAt", *(expression for expression, _ in weights)]
     document["nodes"] = [{"name": node} for node in names]
     document["nodes"][0]["children"] = [1, *range(3, len(names))]
     document["nodes"][1]["children"] = [2]
     document |= {"scene": 0, "scenes": [{"nodes": [0]}]}
     times = builder.array((np.arange(len(motion)) / motion.fps).astype(np.float32), limits=True)
     turned = Rotation.from_euler("YXZ", motion.head.astype(np.float64)).as_quat().astype(np.float32)
-    outputs = [(2, "rotation", turned)]
-    for number, (_, values) in enumerate(weights, start=3):
+    yaw, pitch = motion.eyes.mean(axis=1).astype(np.float64).T
+    # A positive rotation about x, which points to the subject's left, turns the gaze down.
+    gaze = Rotation.from_euler("YX", np.stack([yaw, -pitch], axis=1)).as_quat().astype(np.float32)
+    outputs = [(2, "rotation", turned), (3, "rotation", gaze)]
+    for number, (_, values) in enumerate(weights, start=4):
         place = np.zeros((len(motion), 3), np.float32)
         place[:, 0] = values
         outputs.append((number, "translation", place))
@@ -71,7 +77,7 @@ def vrm_animation(motion: ArkitMotion, name: str) -> GlbBuilder:
             ],
         }
     ]
-    nodes = {expression: {"node": number} for number, (expression, _) in enumerate(weights, start=3)}
+    nodes = {expression: {"node": number} for number, (expression, _) in enumerate(weights, start=4)}
     document["extensionsUsed"] = ["VRMC_vrm_animation"]
     document["extensions"] = {
         "VRMC_vrm_animation": {
@@ -81,6 +87,7 @@ def vrm_animation(motion: ArkitMotion, name: str) -> GlbBuilder:
                 "preset": {preset: nodes[preset] for preset in presets},
                 "custom": {custom: nodes[custom] for custom in customs},
             },
+            "lookAt": {"node": 3, "offsetFromHeadBone": list(EYES_FROM_HEAD)},
         }
     }
     return builder

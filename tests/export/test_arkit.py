@@ -23,11 +23,12 @@ from test_export import FRAMES, arkit_head, run, write_motion
 from occlufacediff.cli import main
 from occlufacediff.config.names import EXPORT_FORMATS
 from occlufacediff.errors import ConfigError
-from occlufacediff.export.arkit import ARKIT_NAMES, JAW_OPEN, JAW_SIDE, LOOK_SIDE, LOOK_UP, arkit_motion
+from occlufacediff.export.arkit import ARKIT_NAMES, JAW_OPEN, JAW_SIDE, LOOK_SIDE, LOOK_UP, ArkitMotion, arkit_motion
 from occlufacediff.export.formats import FORMATS
 from occlufacediff.export.livelink import HEADER, time_code
 from occlufacediff.export.motion import PosedMotion, posed_motion, read_motion
 from occlufacediff.export.resampling import resampled
+from occlufacediff.export.vrma import write_vrma
 from occlufacediff.head.arkit import EXPRESSION_NAMES
 from occlufacediff.head.skinning import vertices_numpy
 
@@ -167,6 +168,26 @@ def test_vrm_animations_hold_weights_as_translations(tmp_path: Path) -> None:
     )
     wanted = Rotation.from_rotvec(posed.global_pose).as_matrix()
     np.testing.assert_allclose(Rotation.from_quat(turned).as_matrix(), wanted, atol=1e-5)
+
+
+def test_vrm_animations_hold_the_gaze_as_a_rotation(tmp_path: Path) -> None:
+    """Its local z axis, seen from the head, points where the eyes look (VRMC_vrm_animation 1.0, section LookAt)."""
+    yaw, pitch = np.deg2rad([0.0, 20.0, -30.0, 0.0, 10.0]), np.deg2rad([0.0, 0.0, 0.0, 15.0, -20.0])
+    eyes = np.stack([np.stack([yaw + 0.1, pitch], 1), np.stack([yaw - 0.1, pitch], 1)], axis=1).astype(np.float32)
+    still = np.zeros((5, 3), np.float32)
+    path = tmp_path / "gaze.vrma"
+    write_vrma(path, ArkitMotion(np.zeros((5, 52), np.float32), still, eyes, 25.0), "gaze")
+    (report,) = run_node("export/validate_gltf.cjs", str(path))
+    assert (report["issues"]["numErrors"], report["issues"]["numWarnings"]) == (0, 0), report["issues"]["messages"]
+    file = Glb(path)
+    look_at = file.document["extensions"]["VRMC_vrm_animation"]["lookAt"]
+    assert file.document["nodes"][look_at["node"]]["name"] == "lookAt"
+    assert look_at["offsetFromHeadBone"] == [0.0, 0.06, 0.0]
+    forward = Rotation.from_quat(file.channels(0)[look_at["node"], "rotation"]).apply([0, 0, 1])
+    # The head frame of VRM: x to the subject's left, y up, z forward.
+    left, up = np.arctan2(forward[:, 0], forward[:, 2]), np.arcsin(forward[:, 1])
+    np.testing.assert_allclose(left, yaw, atol=1e-6)
+    np.testing.assert_allclose(up, pitch, atol=1e-6)
 
 
 def test_obj_files_have_the_posed_vertices(tmp_path: Path) -> None:
