@@ -23,7 +23,7 @@ from occlufacediff.visibility.finder import OcclusionFinder
 from occlufacediff.visibility.fitting import Pictures
 from occlufacediff.visibility.hand_shapes import HandRenderer, load_hand
 from occlufacediff.visibility.hands import draw_hands
-from occlufacediff.visibility.network import load_segmentation
+from occlufacediff.visibility.network import frozen, load_segmentation
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("visibility_found")]
 
@@ -61,6 +61,15 @@ def test_visible_and_hidden_face_are_separated(examples: list[Example]):
     found = measure(network, pictures(examples), seed=0)
     # A network that calls all of the face visible has a hidden IoU of 0.
     assert found.visible_iou > 0.8 and found.hidden_iou > 0.25
+
+
+def test_the_frozen_network_gives_the_same_logits():
+    network = load_segmentation(weights.occlusion_weights())
+    values = torch.randn(1, 5, 112, 112, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected, found = network(values), frozen(network)(values.to(memory_format=torch.channels_last))
+    assert expected.std() > 0.1
+    torch.testing.assert_close(found, expected, rtol=0, atol=1e-5)
 
 
 def test_hidden_landmarks_of_a_frame(examples: list[Example]):
