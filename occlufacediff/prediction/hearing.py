@@ -1,4 +1,4 @@
-"""Step 4, speech, as far as it needs no network: audio, transcripts and features; in another process if wanted.
+"""Step 4, speech, as far as it needs no network: audio, transcripts and features; in other processes if wanted.
 
 This module does not import torch, so that a worker process starts fast.
 """
@@ -6,8 +6,9 @@ This module does not import torch, so that a worker process starts fast.
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,19 +90,33 @@ def hear(info: MediaInfo, frames: int, listening: Listening) -> Heard:
     Raises:
         ClipError: see `read_audio`.
     """
-    audio = read_audio(info, frames, silence_db=listening.silence_db)
-    used = audio.audible and not (listening.only_speech and not is_speech(audio, silence_db=listening.silence_db))
-    # Phones of audio that is not used are not recognised: the networks get silence.
-    waveform = audio.waveform if used else np.zeros_like(audio.waveform)
+    audio, used, waveform = _read(info, frames, listening)
     if not listening.phones:
         return Heard(audio, used, waveform, (), None)
     return Heard(audio, used, waveform, *transcribe(waveform, audio.log_mel, words=listening.words))
 
 
-def hear_ahead(pool: ProcessPoolExecutor | None, info: MediaInfo, listening: Listening) -> Callable[[int], Heard]:
-    """Start `hear` in another process before the number of frames is known from the frames themselves.
+def hear_words(info: MediaInfo, frames: int, listening: Listening) -> Phones:
+    """The phones of words that `hear` gives as its second transcript; reads the audio itself.
 
-    The packets' time stamps nearly always give the number. If they do not, `hear` is repeated.
+    Raises:
+        ClipError: see `read_audio`.
+    """
+    return recognise_words(_read(info, frames, listening)[2])
+
+
+def _read(info: MediaInfo, frames: int, listening: Listening) -> tuple[Audio, bool, Float]:
+    """Audio, whether it is used, and its waveform (640 T,), which is zero if it is not: the networks get silence."""
+    audio = read_audio(info, frames, silence_db=listening.silence_db)
+    used = audio.audible and not (listening.only_speech and not is_speech(audio, silence_db=listening.silence_db))
+    return audio, used, audio.waveform if used else np.zeros_like(audio.waveform)
+
+
+def hear_ahead(pool: ProcessPoolExecutor | None, info: MediaInfo, listening: Listening) -> Callable[[int], Heard]:
+    """Start `hear` in other processes before the number of frames is known from the frames themselves.
+
+    Words are recognised beside the phones. The packets' time stamps nearly always give the number of frames. If they do
+    not, `hear` is repeated.
 
     Args:
         pool: the processes; None: nothing is done ahead.
@@ -111,27 +126,24 @@ def hear_ahead(pool: ProcessPoolExecutor | None, info: MediaInfo, listening: Lis
     Returns:
         Function that waits for the result for a number of frames; it raises what `hear` raises.
     """
-    expected, future = _started(pool, info, listening)
-
-    def result(frames: int) -> Heard:
-        if future is None or frames != expected:
-            return hear(info, frames, listening)
-        return future.result()
-
-    return result
-
-
-def _started(
-    pool: ProcessPoolExecutor | None, info: MediaInfo, listening: Listening
-) -> tuple[int, Future[Heard] | None]:
     if pool is None or info.audio is None:
-        return 0, None
+        return partial(hear, info, listening=listening)
     try:
         expected = count_at_25_fps(info.path)
     except ClipError:
         # Decoding the video reports what is wrong with it.
-        return 0, None
-    return expected, pool.submit(hear, info, expected, listening)
+        return partial(hear, info, listening=listening)
+    # Words take longer than all else.
+    words = pool.submit(hear_words, info, expected, listening) if listening.phones and listening.words else None
+    heard = pool.submit(hear, info, expected, replace(listening, words=False))
+
+    def result(frames: int) -> Heard:
+        if frames != expected:
+            return hear(info, frames, listening)
+        without = heard.result()
+        return without if words is None else replace(without, transcripts=(*without.transcripts, words.result()))
+
+    return result
 
 
 def load_libraries() -> None:

@@ -202,8 +202,9 @@ class Predictor:
         check_overlay(self.head, settings.mesh_region, self.drawing_device)
         if workers > 1:
             self.workers = Workers(worker_pool(workers), workers, head)
-            # One of them is ready for the audio when it is needed.
-            self.workers.pool.submit(load_libraries)
+            # Two of them are ready for the audio when it is needed: one for phones, one for words.
+            for _ in range(2):
+                self.workers.pool.submit(load_libraries)
 
     def __enter__(self) -> Self:
         return self

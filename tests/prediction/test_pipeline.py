@@ -179,6 +179,19 @@ def test_a_wrong_number_of_frames_repeats_the_work(folder: Path, monkeypatch: py
     np.testing.assert_array_equal(heard.features, hearing.hear(info, FRAMES, listening).features)
 
 
+def test_words_are_recognised_beside_the_phones(folder: Path) -> None:
+    info = media_probe.probe(folder / "talk.mp4")
+    listening = Listening(silence_db=-60, only_speech=False, phones=True, words=True)
+    alone = hearing.hear(info, FRAMES, listening)
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        heard = hearing.hear_ahead(pool, info, listening)(FRAMES)
+    assert len(heard.transcripts) == 2
+    for mine, theirs in zip(heard.transcripts, alone.transcripts, strict=True):
+        assert mine.names == theirs.names
+        np.testing.assert_array_equal(mine.starts, theirs.starts)
+    np.testing.assert_array_equal(heard.features, alone.features)
+
+
 def test_a_killed_worker_is_named(folder: Path) -> None:
     models, head = folder / "models", folder / "head.npz"
     with Predictor(models, head, settings=PredictionSettings(), device="cpu", workers=2) as predictor:
