@@ -130,10 +130,10 @@ def test_the_checkpoint_records_what_it_was_trained_on(prior: Path, denoiser: Pa
 def killed_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
     real = training_loop.learning_rate
 
-    def rate(now: int, settings: LoopSettings) -> float:
+    def rate(now: int, settings: LoopSettings, epoch_steps: float) -> float:
         if now == step:
             raise KeyboardInterrupt
-        return real(now, settings)
+        return real(now, settings, epoch_steps)
 
     monkeypatch.setattr(training_loop, "learning_rate", rate)
 
