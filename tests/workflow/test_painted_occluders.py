@@ -33,7 +33,7 @@ def test_the_evaluation_paints_finds_and_scores(tree):
     assert face["clips"] == 1 and face["hidden"] > 0 and face["iou_visible"] > 0.6
     assert set(REGIONS) < set(table.loc["all"].index)
     page = (tree.main_run / "report.html").read_text()
-    assert "Visibility found, by region" in page and "Visibility found, by occluder" in page
+    assert "Found visibility, by region of the face" in page and "Found visibility, by occluder" in page
     # In chunks, the clips of a subject are painted by several jobs.
     painted = next((folder / "painted").glob("*.h5"))
     target = str(painted.relative_to(tree.folder))
