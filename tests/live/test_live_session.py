@@ -136,6 +136,8 @@ def test_ctrl_c_ends_with_one_line(
         env={**os.environ, "PYTHONPATH": str(ROOT)},
         stderr=subprocess.PIPE,
         text=True,
+        # Where a shell started the tests in the background, they ignore SIGINT, and so would the program.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     begun = time.monotonic()
     while not receiver.packets and time.monotonic() - begun < 90:
