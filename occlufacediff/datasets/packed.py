@@ -28,7 +28,7 @@ AUDIO = {
 }
 #: Clips read between two calls of `MappedFile.forget`.
 _READ_BEFORE_FORGETTING = 256
-#: Clips of at most so many frames (10 s) are read from the disk as a whole, longer ones page by page where used.
+#: Clips of at most this number of frames (10 s) are read from the disk in one go, longer ones page by page where used.
 _READ_AHEAD = 250
 
 
