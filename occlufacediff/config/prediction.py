@@ -11,7 +11,7 @@ from occlufacediff.config.occlusion import OcclusionKind, OcclusionSettings, dem
 
 #: As `config.names.SMOOTHING`.
 Smoothing = Literal["off", "light", "medium", "strong"]
-#: As `config.names.EXPORT_FORMATS`.
+#: As `config.names.EXPORT_SUFFIXES`.
 ExportName = Literal["glb", "usd", "livelink", "audio2face", "vrma", "obj", "fbx", "alembic"]
 
 

@@ -171,12 +171,13 @@ class LiveFace:
 
     def _fitted(self, picture: Picture, landmarks: Float, seconds: float) -> tuple[Pose, float, Float]:
         box = crop_boxes(landmarks).astype(np.float32)
-        hidden = np.zeros(MESH_POINTS, bool)
+        hidden = unused = np.zeros(MESH_POINTS, bool)
         if self._seeing is not None:
-            self._seeing.offer(picture, box, to_crop(landmarks[:MESH_POINTS], box).astype(np.float32))
+            points = to_crop(landmarks[:MESH_POINTS], box).astype(np.float32)
+            self._seeing.offer(picture, box, points)
             hidden = self._seeing.hidden
-        # Visible landmarks beside an occluder are misplaced.
-        unused = within_margin(hidden[None], to_crop(landmarks[None, :MESH_POINTS], box[None]))[0]
+            # Visible landmarks beside an occluder are misplaced.
+            unused = within_margin(hidden[None], points[None])[0]
         self._identity.add(landmarks, ~unused, box, seconds)
         identity = self._identity.take()
         if identity is not None:

@@ -12,7 +12,7 @@ from typing import Any, Self
 class WorkerThread(ABC):
     """Works on what it gets, until it is closed. A context manager.
 
-    Subclasses change what they share under ``changed`` and call `notify` on it when there is work.
+    Subclasses change what they share under ``changed`` and notify it when there is work.
 
     Args:
         name: of the thread.

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from occlufacediff.rendering.mesh import Bytes, Float, alpha_over
+from occlufacediff.rendering.mesh import Bytes, Float
 
 #: Points are rounded to this part of a pixel, so that neighbouring triangles share their edges exactly.
 _SUBPIXELS = 256
@@ -21,7 +21,7 @@ _FARTHEST = 1e6
 
 
 class Rasteriser:
-    """`Renderer` without a window; samples the middle of each pixel.
+    """Renders one mesh at one size; samples the middle of each pixel.
 
     Args:
         width: pixels.
@@ -42,15 +42,6 @@ class Rasteriser:
         self._faces, self._n_vertices = faces, int(faces.max()) + 1
         self._depth = np.empty((height, width), np.float32)
         self._front = np.empty((height, width), np.int32)
-
-    def rgba(self, points: Float, colors: Bytes) -> Bytes:
-        """See `Renderer.rgba`.
-
-        Raises:
-            ValueError: ``points`` or ``colors`` have the wrong shape for the mesh.
-        """
-        image: Bytes = self.layers(points, colors)
-        return image
 
     def layers(self, points: Float, values: Bytes) -> Bytes:
         """Render any number of channels: (H, W, C + 1) uint8; the last one is 255 in the mesh and 0 outside.
@@ -76,10 +67,6 @@ class Rasteriser:
         image = np.zeros((self.height, self.width, values.shape[1] + 1), np.uint8)
         _fill(image, self._front, fixed, self._faces, np.ascontiguousarray(values), rows == len(points))
         return image
-
-    def render(self, points: Float, colors: Bytes, background: Bytes | tuple[int, int, int] = (0, 0, 0)) -> Bytes:
-        """See `Renderer.render`."""
-        return alpha_over(self.rgba(points, colors), background)
 
 
 @njit(cache=True, nogil=True, error_model="numpy")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from pathlib import Path
@@ -121,31 +121,38 @@ def _require_equal_clips(first: Evaluation, second: Evaluation, tables: list[pd.
 
 def compare_with(folder: Path, others: Sequence[Path]) -> tuple[pd.DataFrame, list[str]]:
     """Comparisons of a run with other runs, and a note for each that cannot be compared."""
-    frames, notes = [], []
-    for other in others:
-        try:
-            frames.append(compare(read_evaluation(folder), read_evaluation(other)))
-        except ConfigError as error:
-            notes.append(str(error))
-    return _joined(frames), notes
+    if not others:
+        return _compared([])
+    first = read_evaluation(folder)
+    evaluations, notes = _read_all(others)
+    compared, refused = _compared([(first, second) for second in evaluations])
+    return compared, notes + refused
 
 
 def compare_all(folders: list[Path]) -> tuple[pd.DataFrame, list[str]]:
     """Comparisons of all pairs of runs, and a note for each pair that cannot be compared."""
-    frames, notes = [], []
-    evaluations: list[Evaluation] = []
+    evaluations, notes = _read_all(folders)
+    compared, refused = _compared(combinations(evaluations, 2))
+    return compared, notes + refused
+
+
+def _read_all(folders: Iterable[Path]) -> tuple[list[Evaluation], list[str]]:
+    """The evaluations that can be read, and a note for each other folder."""
+    evaluations, notes = [], []
     for folder in folders:
         try:
             evaluations.append(read_evaluation(folder))
         except ConfigError as error:
             notes.append(str(error))
-    for first, second in combinations(evaluations, 2):
+    return evaluations, notes
+
+
+def _compared(pairs: Iterable[tuple[Evaluation, Evaluation]]) -> tuple[pd.DataFrame, list[str]]:
+    """Comparisons of pairs in one table, and a note for each pair that cannot be compared."""
+    frames, notes = [], []
+    for first, second in pairs:
         try:
             frames.append(compare(first, second))
         except ConfigError as error:
             notes.append(str(error))
-    return _joined(frames), notes
-
-
-def _joined(frames: list[pd.DataFrame]) -> pd.DataFrame:
-    return pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COMPARED_COLUMNS)
+    return (pd.concat(frames, ignore_index=True) if frames else pd.DataFrame(columns=COMPARED_COLUMNS)), notes

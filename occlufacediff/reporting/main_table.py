@@ -12,12 +12,12 @@ from occlufacediff.reporting.names import method_name, metric_name, occlusion_na
 from occlufacediff.reporting.protocol_notes import lacking_note, protocol_note
 from occlufacediff.reporting.tables import (
     best_values,
-    cell_text,
     count_texts,
     digits_of,
     headline_metric,
     identity_note,
     interval_note,
+    interval_text,
     intervals,
     pivot,
     unit_of,
@@ -150,8 +150,8 @@ def _cells(
         row = [escape(method_name(str(method)))]
         for occlusion in means.columns:
             value, count = means.loc[method, occlusion], counts.loc[method, occlusion]
-            text = cell_text(value, lows.loc[method, occlusion], highs.loc[method, occlusion], digits)
-            mean, _, interval = text.partition(" ")
+            mean = "" if pd.isna(value) else f"{value:.{digits}f}"
+            interval = interval_text(lows.loc[method, occlusion], highs.loc[method, occlusion], digits) if mean else ""
             row.append(cell(mean, interval, count, not count and method != TRUTH and value == best.get(occlusion)))
         rows.append(row)
     return [escape(occlusion_name(str(name))) for name in means.columns], rows

@@ -18,7 +18,15 @@ from occlufacediff.reporting.names import (
     occlusion_name,
 )
 from occlufacediff.reporting.plots import differences_plot
-from occlufacediff.reporting.tables import cell_text, digits_of, headline_metric, in_order, interval_note, unit_of
+from occlufacediff.reporting.tables import (
+    cell_text,
+    digits_of,
+    headline_metric,
+    in_order,
+    interval_note,
+    interval_text,
+    unit_of,
+)
 
 #: Prefix of the metrics of regions of the face.
 REGION = "mvpe_"
@@ -26,8 +34,8 @@ REGION = "mvpe_"
 
 def table_cell(value: float, low: float, high: float, digits: int, best: bool = False) -> dict[str, Any]:
     """A cell of a table of methods: its text, whether it is the best, and its interval if it has one."""
-    text = cell_text(value, float("nan"), float("nan"), digits)
-    limits = cell_text(value, low, high, digits).removeprefix(text).strip()
+    text = "" if np.isnan(value) else f"{value:.{digits}f}"
+    limits = interval_text(low, high, digits) if text else ""
     return {"text": text, "best": bool(best), **({"interval": limits} if limits else {})}
 
 

@@ -139,8 +139,12 @@ def cell_text(value: float, low: float, high: float, digits: int) -> str:
     """A value with its interval, such as ``2.31 [2.10, 2.50]``; empty for NaN."""
     if np.isnan(value):
         return ""
-    limits = "" if np.isnan(low) or np.isnan(high) else f" [{low:.{digits}f}, {high:.{digits}f}]"
-    return f"{value:.{digits}f}{limits}"
+    return f"{value:.{digits}f} {interval_text(low, high, digits)}".rstrip()
+
+
+def interval_text(low: float, high: float, digits: int) -> str:
+    """An interval, such as ``[2.10, 2.50]``; empty if a limit is NaN."""
+    return "" if np.isnan(low) or np.isnan(high) else f"[{low:.{digits}f}, {high:.{digits}f}]"
 
 
 def unit_of(metrics: pd.DataFrame, metric: str) -> str:

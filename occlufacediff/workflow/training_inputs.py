@@ -10,7 +10,7 @@ from typing import Any
 
 from occlufacediff.config.schema import Config
 from occlufacediff.errors import ConfigError
-from occlufacediff.workflow.checkpoints import check_networks, description_of, initial_checkpoint
+from occlufacediff.workflow.checkpoints import KEPT, check_networks, description_of, initial_checkpoint
 
 #: Expressions of the head model that the published networks need.
 PUBLISHED_EXPRESSIONS = 100
@@ -96,14 +96,13 @@ def _check_head_of(key: str, folder: str, described: dict[str, Any], config: Con
 
 def _check_kept(config: Config, folder: Path) -> None:
     """The motion prior that is used must fit the head model and the denoiser's preset."""
-    key = "run.motion_prior"
-    described = description_of(key, folder, "motion_prior")
-    _check_head_of(key, str(folder), described, config)
+    described = description_of(KEPT, folder, "motion_prior")
+    _check_head_of(KEPT, str(folder), described, config)
     latents = (described.get("model") or {}).get("latent_dim")
     if config.denoiser.preset == "published" and latents != PUBLISHED_LATENTS:
         raise ConfigError(
             f"Configuration, denoiser.preset: 'published' needs latents of {PUBLISHED_LATENTS} values, but the motion "
-            f"prior of {key} ({folder}) has {latents}; use the preset 'open' or 'compact', or another motion prior."
+            f"prior of {KEPT} ({folder}) has {latents}; use the preset 'open' or 'compact', or another motion prior."
         )
 
 

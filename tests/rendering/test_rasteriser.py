@@ -30,7 +30,8 @@ def bumpy_grid(seed: int, cells: int = 14) -> tuple[np.ndarray, np.ndarray, np.n
 @pytest.mark.parametrize("seed", range(5))
 def test_it_draws_what_vtk_draws(seed: int) -> None:
     points, faces, colours = bumpy_grid(seed)
-    ours, vtk = (kind(SIZE, SIZE, faces).rgba(points, colours) for kind in (Rasteriser, VtkRenderer))
+    ours = Rasteriser(SIZE, SIZE, faces).layers(points, colours)
+    vtk = VtkRenderer(SIZE, SIZE, faces).rgba(points, colours)
     differing = np.abs(ours.astype(int) - vtk).max(axis=2) > 2
     assert 0 < (vtk[..., 3] == 0).sum() < 0.3 * SIZE**2
     # Where surfaces cross within a pixel, rounding decides which one is in front.
@@ -46,7 +47,7 @@ def test_neighbouring_triangles_share_every_pixel_once(middle: np.ndarray) -> No
     points = np.column_stack([np.concatenate([corners, middle[:1]]), np.zeros(5)]).astype(np.float32)
     fan = np.array([[0, 1, 4], [1, 3, 4], [3, 2, 4], [2, 0, 4]])
     covered = sum(
-        (Rasteriser(30, 30, face[None]).rgba(points, points[:, :3].astype(np.uint8))[..., 3] > 0).astype(int)
+        (Rasteriser(30, 30, face[None]).layers(points, points[:, :3].astype(np.uint8))[..., 3] > 0).astype(int)
         for face in fan
     )
     assert (covered == 1).all()
@@ -56,10 +57,10 @@ def test_more_channels_and_flat_values() -> None:
     points, faces, colours = bumpy_grid(1)
     values = np.concatenate([colours, np.full((len(points), 1), 77, np.uint8)], axis=1)
     renderer = Rasteriser(SIZE, SIZE, faces)
-    layers, image = renderer.layers(points, values), renderer.rgba(points, colours)
+    layers, image = renderer.layers(points, values), renderer.layers(points, colours)
     assert np.array_equal(layers[..., [0, 1, 2, 4]], image)
     assert set(np.unique(layers[..., 3])) == {0, 77}
-    flat = renderer.rgba(points, np.tile(np.array([[9, 8, 7]], np.uint8), (len(faces), 1)))
+    flat = renderer.layers(points, np.tile(np.array([[9, 8, 7]], np.uint8), (len(faces), 1)))
     assert {tuple(one) for one in flat.reshape(-1, 4)} == {(9, 8, 7, 255), (0, 0, 0, 0)}
 
 
@@ -67,12 +68,12 @@ def test_points_far_outside_and_wrong_shapes() -> None:
     renderer = Rasteriser(20, 20, np.array([[0, 1, 2]]))
     red = np.tile(np.array([[200, 10, 20]], np.uint8), (3, 1))
     far = np.array([[-1e9, -1e9, 0], [1e9, -1e9, 0], [0, 1e9, 0]], np.float32)
-    assert (renderer.rgba(far, red) == (200, 10, 20, 255)).all()
-    assert not renderer.rgba(far[:, [1, 1, 2]], red).any()
+    assert (renderer.layers(far, red) == (200, 10, 20, 255)).all()
+    assert not renderer.layers(far[:, [1, 1, 2]], red).any()
     with pytest.raises(ValueError, match=r"points: got shape \(2, 3\), needs \(3, 3\)"):
-        renderer.rgba(far[:2], red)
+        renderer.layers(far[:2], red)
     with pytest.raises(ValueError, match="values: got shape"):
-        renderer.rgba(far, red[:2])
+        renderer.layers(far, red[:2])
     with pytest.raises(ValueError, match="faces"):
         Rasteriser(20, 20, np.zeros((0, 3), int))
     with pytest.raises(ValueError, match="width, height: got 0 x 20"):
