@@ -73,6 +73,16 @@ def visible_coefficients(visible: Float, names: tuple[str, ...]) -> NDArray[np.b
     return np.where(upper_columns(names), eyes[:, None], mouth[:, None])
 
 
+def mouth_is_hidden(visible: Float, names: tuple[str, ...]) -> bool:
+    """Whether visible landmarks do not determine the mouth in some frame.
+
+    Args:
+        visible: (T, 468) 1 where a landmark is visible.
+        names: names of the E expression coefficients.
+    """
+    return not visible_coefficients(visible, names)[:, ~upper_columns(names)].all()
+
+
 def _frames_that_show(visible: NDArray[np.bool_]) -> NDArray[np.bool_]:
     """Frames (T,) that show nearly all of the landmarks (T, N) that are visible in any frame."""
     ever = visible.any(axis=0)

@@ -5,10 +5,10 @@ This module does not import torch, so that a worker process starts fast.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from threading import Event
 
 import numpy as np
 from numpy.typing import NDArray
@@ -96,15 +96,6 @@ def hear(info: MediaInfo, frames: int, listening: Listening) -> Heard:
     return Heard(audio, used, waveform, *transcribe(waveform, audio.log_mel, words=listening.words))
 
 
-def hear_words(info: MediaInfo, frames: int, listening: Listening) -> Phones:
-    """The phones of words that `hear` gives as its second transcript; reads the audio itself.
-
-    Raises:
-        ClipError: see `read_audio`.
-    """
-    return recognise_words(_read(info, frames, listening)[2])
-
-
 def _read(info: MediaInfo, frames: int, listening: Listening) -> tuple[Audio, bool, Float]:
     """Audio, whether it is used, and its waveform (640 T,), which is zero if it is not: the networks get silence."""
     audio = read_audio(info, frames, silence_db=listening.silence_db)
@@ -112,38 +103,75 @@ def _read(info: MediaInfo, frames: int, listening: Listening) -> tuple[Audio, bo
     return audio, used, audio.waveform if used else np.zeros_like(audio.waveform)
 
 
-def hear_ahead(pool: ProcessPoolExecutor | None, info: MediaInfo, listening: Listening) -> Callable[[int], Heard]:
-    """Start `hear` in other processes before the number of frames is known from the frames themselves.
+class HearingAhead:
+    """`hear` in other processes, begun before the number of frames is known from the frames themselves.
 
-    Words are recognised beside the phones. The packets' time stamps nearly always give the number of frames. If they do
-    not, `hear` is repeated.
+    The packets' time stamps nearly always give the number of frames. If they do not, `hear` is repeated. Words are
+    recognised beside the other steps, from the audio that was read for the phones.
 
     Args:
         pool: the processes; None: nothing is done ahead.
         info: the probed video.
-        listening: what is wanted.
-
-    Returns:
-        Function that waits for the result for a number of frames; it raises what `hear` raises.
+        listening: what can be wanted.
     """
-    if pool is None or info.audio is None:
-        return partial(hear, info, listening=listening)
-    try:
-        expected = count_at_25_fps(info.path)
-    except ClipError:
-        # Decoding the video reports what is wrong with it.
-        return partial(hear, info, listening=listening)
-    # Words take longer than all else.
-    words = pool.submit(hear_words, info, expected, listening) if listening.phones and listening.words else None
-    heard = pool.submit(hear, info, expected, replace(listening, words=False))
 
-    def result(frames: int) -> Heard:
-        if frames != expected:
-            return hear(info, frames, listening)
-        without = heard.result()
-        return without if words is None else replace(without, transcripts=(*without.transcripts, words.result()))
+    def __init__(self, pool: ProcessPoolExecutor | None, info: MediaInfo, listening: Listening) -> None:
+        self._info, self._listening = info, listening
+        self._pool = pool
+        self._heard: Future[Heard] | None = None
+        self._words: Future[Phones] | None = None
+        self._words_wanted, self._words_submitted = False, Event()
+        if pool is not None and info.audio is not None:
+            # If the packets give no number, decoding the video reports what is wrong with it.
+            with suppress(ClipError):
+                self._expected = count_at_25_fps(info.path)
+                self._heard = pool.submit(hear, info, self._expected, replace(listening, words=False))
 
-    return result
+    def start_words(self) -> None:
+        """Recognise words as soon as the audio is read, because they will probably be wanted."""
+        if self._heard is not None and self._uses_words and not self._words_wanted:
+            self._words_wanted = True
+            self._heard.add_done_callback(self._submit_words)
+
+    def result(self, frames: int, *, words: bool) -> Heard:
+        """Wait for what `hear` gives for this number of frames.
+
+        Args:
+            frames: number of frames T.
+            words: whether words are wanted, if they can be.
+
+        Raises:
+            ClipError: see `read_audio`.
+        """
+        words = words and self._uses_words
+        if self._heard is None or frames != self._expected:
+            return hear(self._info, frames, replace(self._listening, words=words))
+        if words:
+            self.start_words()
+        heard = self._heard.result()
+        if not words:
+            return heard
+        self._words_submitted.wait()
+        if self._words is None:
+            self._words = self._submitted_words(heard)
+        return replace(heard, transcripts=(*heard.transcripts, self._words.result()))
+
+    @property
+    def _uses_words(self) -> bool:
+        return self._listening.phones and self._listening.words
+
+    def _submit_words(self, heard: Future[Heard]) -> None:
+        try:
+            # After an error there is nothing to recognise, and a pool that has ended takes no more work.
+            with suppress(RuntimeError):
+                if not heard.cancelled() and heard.exception() is None:
+                    self._words = self._submitted_words(heard.result())
+        finally:
+            self._words_submitted.set()
+
+    def _submitted_words(self, heard: Heard) -> Future[Phones]:
+        assert self._pool is not None
+        return self._pool.submit(recognise_words, heard.waveform)
 
 
 def load_libraries() -> None:

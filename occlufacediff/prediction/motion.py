@@ -205,6 +205,10 @@ def predict_motion(
             visemes = adaptation.viseme_sd * viseme_shares(speech.transcripts, len(shown))
             by_rules = offset.at_video(by_rules)
             columns = offset.at_video(np.concatenate([columns, visemes], axis=1))
+    if adapts and known.all():
+        # The fit shows all of the motion, so samples would not change it.
+        shown_motion = adapt(shown, shown, known, None, mean=mean, spread=spread, settings=adaptation)
+        return replace(shown_motion, offset=offset.reported)
     samples = sample_motion(
         networks.denoiser,
         networks.prior,

@@ -6,7 +6,9 @@ Frames are decoded one at a time and not kept, so memory does not depend on the 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Generic, Self, TypeVar
@@ -17,7 +19,7 @@ from numpy.typing import NDArray
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.errors import ClipError
-from occlufacediff.face_mesh import LEFT_IRIS, RIGHT_IRIS
+from occlufacediff.face_mesh import LEFT_IRIS, LIPS, RIGHT_IRIS
 from occlufacediff.landmarks.crop import crop_image
 from occlufacediff.landmarks.detect import Detector, make_detector
 from occlufacediff.landmarks.interpolate import fill_missing
@@ -31,6 +33,12 @@ from occlufacediff.occlusion.visibility_source import SegmentationVisibility
 from occlufacediff.prediction.crop_masks import CropMasks, packed
 from occlufacediff.prediction.progress import Progress
 from occlufacediff.visibility.finder import FoundVisibility, OcclusionFinder, join
+from occlufacediff.visibility.joining import ENTER
+
+#: Frames that wait for a look of the occlusion network while landmarks of later frames are detected.
+_LOOKS_AHEAD = 4
+#: The mouth seems hidden if at least this part of its landmarks does.
+_SEEMS_HIDDEN = 0.1
 
 Kept = TypeVar("Kept")
 
@@ -128,27 +136,64 @@ class _FaceSegmentation(_EveryFace[bytes]):
 
 
 class FaceWatching(_EveryFace[NDArray[np.float32]]):
-    """Looks for occlusions of every detected face."""
+    """Looks for occlusions of every detected face.
 
-    def __init__(self, detector: Detector, finder: OcclusionFinder, scale: float) -> None:
+    Args:
+        detector: finds the faces.
+        finder: looks at them.
+        scale: edge of the crop in mean edges of the landmarks' bounding box.
+        beside: look in a thread, while the caller detects faces in the next frames. Results are the same. The end of
+            the ``with`` block waits for the last look.
+
+    Attributes:
+        mouth_seems_hidden: a mouth seemed hidden, or a frame showed no face; by single looks, so it is only a hint.
+    """
+
+    def __init__(self, detector: Detector, finder: OcclusionFinder, scale: float, *, beside: bool = False) -> None:
         super().__init__(detector, scale)
         self._finder = finder
+        self._thread = ThreadPoolExecutor(1, "occlusions") if beside else None
+        self._waiting: deque[Future[None]] = deque()
+        self.mouth_seems_hidden = False
+
+    def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Faces (n, 478, 2) of a frame; see `Detector`."""
+        faces = super().detect(frame)
+        self.mouth_seems_hidden |= not len(faces)
+        return faces
 
     def _look(self, number: int, frame: NDArray[np.uint8], faces: NDArray[np.float32]) -> list[NDArray[np.float32]]:
+        seen: list[NDArray[np.float32]] = []
         if not self._finder.is_due(number):
-            return []
+            return seen
+        if self._thread is None:
+            self._look_at(frame, faces, seen)
+            return seen
+        self._waiting.append(self._thread.submit(self._look_at, frame, faces, seen))
+        if len(self._waiting) > _LOOKS_AHEAD:
+            self._waiting.popleft().result()
+        return seen
+
+    def _look_at(self, frame: NDArray[np.uint8], faces: NDArray[np.float32], seen: list[NDArray[np.float32]]) -> None:
+        """Append the probabilities (468,) of each face to ``seen``."""
         boxes = crop_boxes(faces, self._scale).astype(np.float32)
         points = np.nan_to_num(to_crop(faces[:, :MESH_POINTS], boxes)).astype(np.float32)
-        return [self._finder.look(frame, box, landmarks) for box, landmarks in zip(boxes, points, strict=True)]
+        for box, landmarks in zip(boxes, points, strict=True):
+            seen.append(self._finder.look(frame, box, landmarks))
+            self.mouth_seems_hidden |= bool((seen[-1][list(LIPS)] < ENTER).mean() >= _SEEMS_HIDDEN)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._thread is not None:
+            self._thread.shutdown(cancel_futures=error is not None)
         self._finder.close()
         super().__exit__(kind, error, trace)
 
     def of_faces(self, face_index: NDArray[np.int32]) -> FoundVisibility:
         """Visibility of one face per frame (T,); -1 where it was not found."""
+        for look in self._waiting:
+            look.result()
         chosen = zip(self._kept, face_index, strict=True)
         evidence = {number: seen[face] for number, (seen, face) in enumerate(chosen) if face >= 0 and seen}
         return join(evidence, len(face_index))
@@ -163,6 +208,7 @@ def observe(
     progress: Progress,
     segmentation: SegmentationVisibility | None = None,
     finder: OcclusionFinder | None = None,
+    on_hidden: Callable[[], object] = lambda: None,
 ) -> Observation:
     """Find the face in every frame of a video and follow the largest one.
 
@@ -174,6 +220,7 @@ def observe(
         progress: called after every frame with the step ``observation``.
         segmentation: model that decides which pixels of the crop are occluded.
         finder: finds hidden landmarks; not together with ``segmentation``.
+        on_hidden: called after every frame from the first one on in which ``finder`` saw that the mouth may be hidden.
 
     Raises:
         ClipError: ``no_video``, ``broken_video``, ``too_short`` or ``no_face``; the message names the file.
@@ -186,10 +233,12 @@ def observe(
         for number, frame in enumerate(read_frames(video, damage=lambda: damaged.append(None))):
             yield frame
             progress("observation", number + 1, expected)
+            if watching is not None and watching.mouth_seems_hidden:
+                on_hidden()
 
     detector = make_detector(landmarks)
     segmenting = None if segmentation is None else _FaceSegmentation(detector, segmentation, crop.scale)
-    watching = None if finder is None else FaceWatching(detector, finder, crop.scale)
+    watching = None if finder is None else FaceWatching(detector, finder, crop.scale, beside=True)
     with segmenting or watching or detector as active:
         face = track_face(frames(), active)
     count = len(face.landmarks)

@@ -43,11 +43,12 @@ from occlufacediff.occlusion.visibility_source import (
     check_source,
     visibility_source,
 )
+from occlufacediff.prediction.adaptation import mouth_is_hidden
 from occlufacediff.prediction.animation import AnimatedMotion, Workers, write_animation
 from occlufacediff.prediction.audio import Audio
 from occlufacediff.prediction.gaze import Gaze, find_gaze
 from occlufacediff.prediction.head_fit import HeadFit, fit_head
-from occlufacediff.prediction.hearing import Listening, hear_ahead, load_libraries
+from occlufacediff.prediction.hearing import HearingAhead, Listening, load_libraries
 from occlufacediff.prediction.motion import Motion, reconstruct_motion
 from occlufacediff.prediction.networks import Networks
 from occlufacediff.prediction.notes import (
@@ -252,7 +253,9 @@ class Predictor:
                 phones=self.networks.uses_phones,
                 words=needs_words(self.networks, settings.adaptation),
             )
-            heard_ahead = hear_ahead(None if self.workers is None else self.workers.pool, info, listening)
+            hearing = HearingAhead(None if self.workers is None else self.workers.pool, info, listening)
+            if given_masks is not None or settings.occlusion != "none" or self.visibility.source == "masks":
+                hearing.start_words()
             segmented = self.visibility.source == "segmentation"
             observation = observe(
                 info,
@@ -262,6 +265,7 @@ class Predictor:
                 progress=progress,
                 segmentation=SegmentationVisibility(self.visibility) if segmented else None,
                 finder=OcclusionFinder() if self.visibility.source == "auto" else None,
+                on_hidden=hearing.start_words,
             )
         with timer.step("visibility"):
             masks: list[MaskSource] = []
@@ -282,7 +286,9 @@ class Predictor:
         with timer.step("speech"):
             progress("speech", 0, 1)
             with worker_faults("--workers"):
-                heard = heard_ahead(observation.frames)
+                # Words matter only where the video does not show the mouth.
+                words = mouth_is_hidden(visibility.lmk_mask, self.basis.expression_names)
+                heard = hearing.result(observation.frames, words=words)
             audio = heard.audio
             speech = Speech(heard.waveform, audio.log_mel, heard.transcripts, heard.features)
             progress("speech", 1, 1)

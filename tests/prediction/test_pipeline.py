@@ -174,7 +174,7 @@ def test_a_wrong_number_of_frames_repeats_the_work(folder: Path, monkeypatch: py
     listening = Listening(silence_db=-60, only_speech=False, phones=True, words=False)
     monkeypatch.setattr(hearing, "count_at_25_fps", lambda path: FRAMES + 3)
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-        heard = hearing.hear_ahead(pool, info, listening)(FRAMES)
+        heard = hearing.HearingAhead(pool, info, listening).result(FRAMES, words=False)
     assert len(heard.audio.waveform) == 640 * FRAMES
     np.testing.assert_array_equal(heard.features, hearing.hear(info, FRAMES, listening).features)
 
@@ -184,8 +184,12 @@ def test_words_are_recognised_beside_the_phones(folder: Path) -> None:
     listening = Listening(silence_db=-60, only_speech=False, phones=True, words=True)
     alone = hearing.hear(info, FRAMES, listening)
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        heard = hearing.hear_ahead(pool, info, listening)(FRAMES)
+        ahead = hearing.HearingAhead(pool, info, listening)
+        ahead.start_words()
+        heard = ahead.result(FRAMES, words=True)
+        without = ahead.result(FRAMES, words=False)
     assert len(heard.transcripts) == 2
+    assert len(without.transcripts) == 1
     for mine, theirs in zip(heard.transcripts, alone.transcripts, strict=True):
         assert mine.names == theirs.names
         np.testing.assert_array_equal(mine.starts, theirs.starts)
@@ -196,15 +200,14 @@ def test_a_killed_worker_is_named(folder: Path) -> None:
     models, head = folder / "models", folder / "head.npz"
     with Predictor(models, head, settings=PredictionSettings(), device="cpu", workers=2) as predictor:
         assert predictor.workers is not None
-        heard_ahead = hearing.hear_ahead
 
         def hear_ahead_and_kill(pool: ProcessPoolExecutor, *arguments: Any) -> Any:
-            result = heard_ahead(pool, *arguments)
+            result = hearing.HearingAhead(pool, *arguments)
             for process in list(pool._processes.values()):
                 process.kill()
             return result
 
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(pipeline, "hear_ahead", hear_ahead_and_kill)
+            patch.setattr(pipeline, "HearingAhead", hear_ahead_and_kill)
             with pytest.raises(OccluFaceError, match=r"a worker process was killed.*run again with fewer processes"):
                 predictor.predict(folder / "talk.mp4")
