@@ -217,6 +217,12 @@ def export(
     show_default=True,
     help="Hidden parts follow the speech of SOURCE this many seconds later; 0: they approach their average.",
 )
+@click.option(
+    "--microphone",
+    metavar="FORMAT:DEVICE",
+    help="With --look-ahead: follow the speech of this microphone instead. FORMAT is one of ffmpeg's input formats: "
+    "pulse:default, alsa:hw:0, avfoundation::0, dshow:audio=NAME.",
+)
 @click.option("--mirror", is_flag=True, help="Exchange left and right, as in a mirror.")
 @click.option(
     "--presets", is_flag=True, help="vmc: send VRM's presets for vowels and blinks instead of ARKit's weights."
@@ -239,6 +245,7 @@ def live(
     head: Path | None,
     visibility: str,
     look_ahead: float,
+    microphone: str | None,
     mirror: bool,
     presets: bool,
     subject: str,
@@ -261,6 +268,7 @@ def live(
         head=head,
         find_hidden=visibility == "auto",
         look_ahead=look_ahead,
+        microphone=microphone,
         mirror=mirror,
         presets=presets,
         subject=subject,

@@ -17,6 +17,7 @@ from occlufacediff.live.capture import Capture
 from occlufacediff.live.face import LiveFace
 from occlufacediff.live.livelink_udp import LiveLinkFormat
 from occlufacediff.live.message import Format
+from occlufacediff.live.microphone import Microphone, parse_microphone
 from occlufacediff.live.sender import UdpSender, parse_receiver
 from occlufacediff.live.session import Figures, run_session
 from occlufacediff.live.source import parse_source
@@ -34,6 +35,7 @@ def run(
     head: Path | None,
     find_hidden: bool,
     look_ahead: float,
+    microphone: str | None,
     mirror: bool,
     presets: bool,
     subject: str,
@@ -51,6 +53,7 @@ def run(
         head: head model; None for the open head.
         find_hidden: search for hidden landmarks.
         look_ahead: seconds by which the motion of hidden parts follows the audio; 0: they do not use the audio.
+        microphone: FORMAT:DEVICE, see `live.microphone.parse_microphone`; None for the audio of the source.
         mirror: exchange left and right.
         presets: VRM's presets instead of ARKit's weights (``vmc``).
         subject: name of the subject (``livelink``).
@@ -61,7 +64,7 @@ def run(
 
     Raises:
         ConfigError: source or receiver cannot be understood, or the head model has no ARKit actions.
-        ClipError: the source cannot be opened, or is gone.
+        ClipError: source or microphone cannot be opened, or the source is gone.
         StorageError: the log cannot be written.
     """
     errors = Console(stderr=True, highlight=False)
@@ -71,10 +74,15 @@ def run(
 
     where, (host, port) = parse_source(source), parse_receiver(to)
     form: Format = VmcFormat(presets=presets) if send == "vmc" else LiveLinkFormat(subject)
-    if look_ahead > 0 and where.kind == "camera":
+    heard_from = None if microphone is None else parse_microphone(microphone)
+    if heard_from is not None and look_ahead == 0:
+        raise ConfigError(
+            f"--microphone {microphone}: hidden parts follow speech only with a look-ahead; add --look-ahead 0.3"
+        )
+    if look_ahead > 0 and where.kind == "camera" and heard_from is None:
         raise ConfigError(
             f"--look-ahead {look_ahead:g}: {source} gives no audio, which the motion of hidden parts would follow; "
-            "leave the option out, or give a stream with audio"
+            "give --microphone FORMAT:DEVICE, or leave the option out"
         )
     figures = Figures()
     with ExitStack() as stack:
@@ -88,9 +96,11 @@ def run(
             file = None if log is None else stack.enter_context(log.open("w", newline="", encoding="utf-8"))
         except OSError as error:
             raise StorageError(f"--log {log}: cannot be written ({error.strerror}); choose another file") from error
-        capture = stack.enter_context(
-            Capture(where, wait_s=wait, say=say, hear=None if speech is None else speech.hear)
-        )
+        hear = None if speech is None else speech.hear
+        if heard_from is not None and hear is not None:
+            stack.enter_context(Microphone(heard_from, hear, say))
+            hear = None
+        capture = stack.enter_context(Capture(where, wait_s=wait, say=say, hear=hear))
         say(f"{source}: sending {send} to {to}; Ctrl-C ends")
         stack.enter_context(_ended_by_sigterm())
         try:
