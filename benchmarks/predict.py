@@ -1,10 +1,12 @@
 """Time of `occlufacediff predict`: one process for all steps against worker processes, in one run.
 
-``python benchmarks/predict.py VIDEO [--workers 2] [--repeat 1]``
+``python benchmarks/predict.py VIDEO [--workers 2] [--repeat 1] [--occlusion mouth]``
 
 Both ways load their networks first and predict the first two seconds, so that no library is imported in the measured
 part. Results must be equal to the byte. Seconds of a step with workers are the seconds that the main process waits for
-it: speech is recognised beside the landmarks. The last line is one JSON object.
+it: speech is recognised beside the landmarks. Words are recognised and the networks are sampled only for what is
+hidden, so ``--occlusion mouth``, which hides the mouth in a part of the video, takes longer. The last line is one JSON
+object.
 """
 
 from __future__ import annotations
@@ -22,6 +24,7 @@ from typing import Any
 from rich.console import Console
 
 from occlufacediff.commands.model import find_model
+from occlufacediff.config.occlusion import KINDS_WITH_IMAGES, OCCLUSION_KINDS
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.media.ffmpeg import ffmpeg_binary
@@ -46,11 +49,11 @@ def cpu_seconds() -> float:
     return times.user + times.system + times.children_user + times.children_system
 
 
-def measure(video: Path, short: Path, workers: int, folder: Path) -> dict[str, Any]:
+def measure(video: Path, short: Path, workers: int, occlusion: Any, folder: Path) -> dict[str, Any]:
     """Predict and animate; seconds of each step, and digests of the results."""
     checkpoint, head = find_model(None, None, Console(stderr=True))
     begun = cpu_seconds()
-    settings, visibility = PredictionSettings(), VisibilitySettings(source="auto")
+    settings, visibility = PredictionSettings(occlusion=occlusion), VisibilitySettings(source="auto")
     timer, animation = StepTimer(), folder / f"{workers}.mp4"
     with Predictor(checkpoint, head, settings=settings, visibility=visibility, workers=workers) as predictor:
         predictor.animate(predictor.predict(short), folder / "short.mp4")
@@ -89,13 +92,17 @@ def main() -> None:
     parser.add_argument("video", type=Path)
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--repeat", type=int, default=1, help="number of runs; the fastest is kept")
+    kinds = [kind for kind in OCCLUSION_KINDS if kind not in KINDS_WITH_IMAGES]
+    parser.add_argument("--occlusion", choices=kinds, default="none", help="simulated occlusion")
     arguments = parser.parse_args()
     with TemporaryDirectory() as name:
         folder = Path(name)
         short = first_seconds(arguments.video, folder)
         ways = []
         for workers in (1, arguments.workers):
-            runs = [measure(arguments.video, short, workers, folder) for _ in range(arguments.repeat)]
+            runs = [
+                measure(arguments.video, short, workers, arguments.occlusion, folder) for _ in range(arguments.repeat)
+            ]
             ways.append(min(runs, key=lambda run: run["wall_s"]))
     one, many = ways
     if one["results"] != many["results"]:

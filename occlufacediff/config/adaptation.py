@@ -24,7 +24,7 @@ class AdaptationSettings(Section):
     #: Number of samples; their mean is adapted.
     samples: Annotated[int, Limits(1, 64)] = 4
     #: Recognise English words too, for networks with phones as input. The mean of phones and words predicts the lips
-    #: better than either; words take a third of the audio's duration.
+    #: better than either; words take a quarter of the audio's duration.
     words: bool = True
     #: Weight of the viseme rules in the motion to adapt, for networks with phones as input.
     rules_share: Fraction = 0.65

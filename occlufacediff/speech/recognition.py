@@ -37,8 +37,9 @@ _PHONE_LANGUAGE_WEIGHT = 2.0
 #: this happened in one of 20 recordings. The search is then repeated with wider beams.
 _PHONE_BEAMS = ((1e-20, 1e-12), (1e-60, 1e-40))
 _MAX_PHONE_S = 1.0
-#: A narrower beam doubles the speed, but word recognition then adds little to phone recognition.
-_WORD_BEAM = 1e-48
+#: Beam widths of states and phones, of the last phones of words, and of word ends. With wider beams, the phones are
+#: others, but the lips are no better (docs/results/speech.md).
+_WORD_BEAM, _LAST_PHONE_BEAM, _WORD_END_BEAM = 1e-40, 1e-25, 1e-20
 
 #: Decodes 16-bit samples to (name, start in seconds) of each segment.
 Decode = Callable[[bytes], Sequence[tuple[str, float]]]
@@ -146,6 +147,9 @@ def word_decoder() -> pocketsphinx.Decoder:
         loglevel="FATAL",
         beam=_WORD_BEAM,
         pbeam=_WORD_BEAM,
+        lpbeam=_LAST_PHONE_BEAM,
+        lponlybeam=_WORD_END_BEAM,
+        wbeam=_WORD_END_BEAM,
     )
 
 
