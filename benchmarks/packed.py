@@ -34,7 +34,6 @@ from occlufacediff.config.training import AugmentSettings
 from occlufacediff.datasets.packed import AUDIO, PackedClips
 from occlufacediff.datasets.packed_files import Column, write_packed
 from occlufacediff.training.published_windows import Drawing, PublishedWindows
-from occlufacediff.training.resampling import window_of
 from occlufacediff.training.windows import WindowDataset, collate
 
 SUBJECTS = 47
@@ -102,25 +101,17 @@ def memory_mib(field: str) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith(f"{field}:")) / 1024
 
 
-def cut_out(dataset: WindowDataset, index: int) -> dict[str, NDArray[Any]]:
-    """A window as it is stored, copied out of the mapped files: reading and cutting alone."""
-    rng = np.random.default_rng([dataset.seed, index])
-    clip = dataset.store[dataset.drawing.clip_of(index, len(dataset.store))]
-    start, tempo = dataset.drawing.start_of(len(clip), dataset.length, rng)
-    return {name: np.array(value) for name, value in window_of(clip, start, tempo, dataset.length).items()}
-
-
 def measure(dataset: Any, windows: int, *, batched: bool = True) -> dict[str, float]:
     """Read windows, in batches or (``batched`` false) only cut out; largest memory while doing so."""
     opened = len(list(Path("/proc/self/fd").iterdir()))
     own, files = 0.0, 0.0
     wall, cpu = time.perf_counter(), time.process_time()
     for begin in range(0, windows, BATCH):
+        # As torch's loader asks for the items of a batch.
         if batched:
-            collate([dataset[index] for index in range(begin, begin + BATCH)])
+            collate(dataset.__getitems__(range(begin, begin + BATCH)))
         else:
-            for index in range(begin, begin + BATCH):
-                cut_out(dataset, index)
+            dataset.cut_out(range(begin, begin + BATCH))
         if begin % (40 * BATCH) == 0:
             own, files = max(own, memory_mib("RssAnon")), max(files, memory_mib("RssFile"))
     wall, cpu = time.perf_counter() - wall, time.process_time() - cpu

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from typing import Protocol
 
@@ -60,6 +61,12 @@ class Clip:
         return sum(value.nbytes for value in values if value is not None)
 
 
+class Readable(Protocol):
+    """Clips by number. It may have a method ``parts``, see `parts_of`."""
+
+    def __getitem__(self, index: int) -> Clip: ...
+
+
 class Clips(Protocol):
     """The usable clips of a split."""
 
@@ -116,6 +123,17 @@ def cut(clip: Clip, run: slice) -> Clip:
         values = getattr(clip, name)
         parts[name] = None if values is None else values[each * run.start : each * run.stop]
     return Clip(shape=clip.shape, **parts)
+
+
+def parts_of(store: Readable, places: Sequence[tuple[int, slice | None]]) -> list[Clip]:
+    """Parts of clips, each given as the clip's number and its frames; None: the whole clip.
+
+    A store with a method ``parts`` reads them together, see `datasets.packed.PackedClips`.
+    """
+    if hasattr(store, "parts"):
+        parts: list[Clip] = store.parts(places)
+        return parts
+    return [store[number] if frames is None else cut(store[number], frames) for number, frames in places]
 
 
 def normalised_waveform(waveform: Float) -> Float:

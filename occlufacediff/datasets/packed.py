@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from occlufacediff.datasets.clips import LEAST_KNOWN, Clip, cut, known_runs
+from occlufacediff.datasets.buffers import Buffers
+from occlufacediff.datasets.clips import LEAST_KNOWN, Clip, known_runs
 from occlufacediff.datasets.manifest_rows import SplitRows, clip_id
-from occlufacediff.datasets.packed_files import MappedFile, PackedFile
+from occlufacediff.datasets.packed_files import ALIGNMENT, MappedFile, PackedFile
 from occlufacediff.datasets.shard_values import COEFFICIENTS
 from occlufacediff.errors import AssetError
 from occlufacediff.head.asset import HeadAsset
@@ -28,15 +30,34 @@ AUDIO = {
 }
 #: Clips read between two calls of `MappedFile.forget`.
 _READ_BEFORE_FORGETTING = 256
-#: Clips of at most this number of frames (10 s) are read from the disk in one go, longer ones page by page where used.
+#: Whole clips of at most this number of frames (10 s) are read from the disk in one go, longer ones page by page where
+#: used.
 _READ_AHEAD = 250
+
+
+@dataclass(frozen=True)
+class _Field:
+    """An array of a clip in the files of its subject.
+
+    Attributes:
+        kind: ``face`` or ``audio``.
+        array: name in the file.
+        rate: rows per frame; 0: one row per clip.
+        name: of the clip's field.
+    """
+
+    kind: str
+    array: str
+    rate: int
+    name: str
 
 
 class PackedClips:
     """The usable clips of a split; each run of known frames counts as a clip, all other frames are left out.
 
-    Arrays of a clip are views of mapped files: only what is used of them is read. Each process maps the files itself
-    when it reads its first clip, so loader processes share nothing that was opened before they started.
+    `__getitem__` gives a clip as views of mapped files: only what is used of them is read. `parts` copies parts of
+    clips into memory, which is faster. Each process opens the files itself when it reads its first clip, so loader
+    processes share nothing that was opened before they started.
 
     Args:
         manifest: the manifest; rows of the split with ``status`` ``ok`` are taken, in its order.
@@ -69,18 +90,18 @@ class PackedClips:
             kind: {subject: PackedFile(path) for subject, path in self._split.files(kind, files).items()}
             for kind, files in given.items()
         }
-        self._fields = [("face", name, 1, name) for name in (*COEFFICIENTS[:-1], "known")]
-        if landmarks:
-            self._fields += [("face", name, 1, name) for name in ("lmk_2d", "lmk_visible")]
+        names = (*COEFFICIENTS[:-1], "known", *(("lmk_2d", "lmk_visible") if landmarks else ()))
+        self._fields = [_Field("face", "shape", 0, "shape"), *(_Field("face", name, 1, name) for name in names)]
         if audio is not None:
             rate, field = AUDIO[audio_as]
-            self._fields.append(("audio", audio_as, rate, field))
+            self._fields.append(_Field("audio", audio_as, rate, field))
             for file in self._files["audio"].values():
                 if audio_as not in file:
                     raise AssetError(f"{file.path}: holds no {audio_as}, which the denoiser reads; pack this kind")
-        self._mapped: dict[tuple[str, str], MappedFile] = {}
+        self._opened: dict[tuple[str, str], MappedFile] = {}
         self._process = os.getpid()
         self._reads = 0
+        self._buffers = Buffers()
         if head is not None:
             for file in self._files["face"].values():
                 require_head(file.path, file.attributes, head, "fit the coefficients again with this head model")
@@ -88,32 +109,54 @@ class PackedClips:
             for subject, clip in self._split.rows:
                 files[subject].rows(clip, 1)
         self.rows, self._runs = self._known_rows()
+        self._places = self._places_of_clips()
+        self._lengths = [
+            run.stop - run.start if run else self._files["face"][subject].frames_of(clip)
+            for (subject, clip), run in zip(self.rows, self._runs, strict=True)
+        ]
+        self._fields_of = {
+            subject: [field for field in self._fields if field.array in self._files[field.kind][subject]]
+            for subject in self._files["face"]
+        }
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Clip:
-        subject, name = self.rows[index]
-        values: dict[str, NDArray[Any]] = {"shape": self._array("face", subject, "shape", name, 0)[0]}
-        for kind, array, rate, field in self._fields:
-            if array in self._files[kind][subject]:
-                values[field] = self._array(kind, subject, array, name, rate)
-        clip, run = Clip(**values), self._runs[index]
+        frames = slice(0, self.frames_of(index))
+        if frames.stop <= _READ_AHEAD:
+            self._read_ahead(index, frames)
+        values: dict[str, NDArray[Any]] = {}
+        for field, file, rows in self._pieces(index, frames):
+            values[field.name] = file.arrays[field.array][rows] if field.rate else file.arrays[field.array][rows.start]
         self._reads += 1
         if self._reads % _READ_BEFORE_FORGETTING == 0:
-            for file in self._mapped.values():
+            for file in self._opened.values():
                 file.forget()
-        return clip if run is None else cut(clip, run)
+        return Clip(**values)
+
+    def parts(self, places: Sequence[tuple[int, slice | None]]) -> list[Clip]:
+        """Parts of clips, in memory of their own. The disk is asked for all of them before the first is read.
+
+        Args:
+            places: number of each clip and its frames, a slice from a first to a last frame (excluded) that the clip
+                has; None: the whole clip, as `__getitem__` gives it.
+
+        Raises:
+            AssetError: a file was replaced or is cut off, or its disk reports an error.
+        """
+        for index, frames in places:
+            if frames is not None:
+                self._read_ahead(index, frames)
+        return [self[index] if frames is None else self._part(index, frames) for index, frames in places]
 
     def __getstate__(self) -> dict[str, Any]:
-        """Maps stay in their process."""
-        return self.__dict__ | {"_mapped": {}}
+        """Open files and memory stay in their process."""
+        return self.__dict__ | {"_opened": {}, "_buffers": Buffers()}
 
     def frames_of(self, index: int) -> int:
         """Number of frames of a clip, read without its arrays."""
-        (subject, clip), run = self.rows[index], self._runs[index]
-        rows = self._files["face"][subject].rows(clip, 1) if run is None else run
-        return rows.stop - rows.start
+        return self._lengths[index]
 
     def clip_id(self, index: int) -> str:
         """`<subject>/<clip>`."""
@@ -125,30 +168,62 @@ class PackedClips:
 
     def digest(self) -> str:
         """Digest of the clips, their runs of known frames and the content of all arrays that are read."""
-        names = {"face": ["shape"], "audio": []}
-        for kind, array, _, _ in self._fields:
-            names[kind].append(array)
         contents = [
-            (kind, subject, name, file.digests[name])
-            for kind, files in self._files.items()
-            for subject, file in files.items()
-            for name in names[kind]
-            if name in file
+            (field.kind, subject, field.array, file.digests[field.array])
+            for field in self._fields
+            for subject, file in self._files[field.kind].items()
+            if field.array in file
         ]
         return hashlib.sha256(repr((self.rows, self._runs, sorted(contents))).encode()).hexdigest()[:16]
 
-    def _array(self, kind: str, subject: str, array: str, clip: str, rate: int) -> NDArray[Any]:
-        """Rows of a clip in an array of its subject's file."""
+    def _file(self, kind: str, subject: str) -> MappedFile:
+        """A subject's file, opened by this process."""
         if self._process != os.getpid():
-            # A process that was forked maps the files itself.
-            self._mapped, self._process = {}, os.getpid()
-        file = self._files[kind][subject]
-        if (kind, subject) not in self._mapped:
-            self._mapped[kind, subject] = file.open()
-        rows, mapped = file.rows(clip, rate), self._mapped[kind, subject]
-        if 0 < rows.stop - rows.start <= rate * _READ_AHEAD:
-            mapped.read_ahead(array, rows)
-        return mapped.arrays[array][rows]
+            # A process that was forked opens the files itself.
+            self._opened, self._process, self._buffers = {}, os.getpid(), Buffers()
+        if (kind, subject) not in self._opened:
+            self._opened[kind, subject] = self._files[kind][subject].open()
+        return self._opened[kind, subject]
+
+    def _pieces(self, index: int, frames: slice) -> Iterator[tuple[_Field, MappedFile, slice]]:
+        """The arrays of a clip: each with its file and the rows of some frames in it."""
+        subject = self.rows[index][0]
+        for field in self._fields_of[subject]:
+            number, first = self._places[field.kind][index]
+            rate = field.rate
+            rows = slice(rate * (first + frames.start), rate * (first + frames.stop))
+            yield field, self._file(field.kind, subject), rows if rate else slice(number, number + 1)
+
+    def _read_ahead(self, index: int, frames: slice) -> None:
+        """Ask the system to read frames of a clip from the disk."""
+        for field, file, rows in self._pieces(index, frames):
+            file.read_ahead(field.array, rows)
+
+    def _part(self, index: int, frames: slice) -> Clip:
+        """Frames of a clip in one piece of memory."""
+        pieces = [
+            (field, file, rows, file.size(field.array, rows)) for field, file, rows in self._pieces(index, frames)
+        ]
+        memory = self._buffers.take(sum(size + -size % ALIGNMENT for *_, size in pieces))
+        values: dict[str, NDArray[Any]] = {}
+        begin = 0
+        for field, file, rows, size in pieces:
+            part = memory[begin : begin + size]
+            file.read(field.array, rows.start, part)
+            dtype, width = file.row(field.array)
+            value = part.view(dtype).reshape(-1, *width)
+            values[field.name] = value if field.rate else value[0]
+            begin += size + -size % ALIGNMENT
+        return Clip(**values)
+
+    def _places_of_clips(self) -> dict[str, list[tuple[int, int]]]:
+        """Per kind of file: number of each clip in its file, and number of its first frame there."""
+        places: dict[str, list[tuple[int, int]]] = {kind: [] for kind in self._files}
+        for (subject, clip), run in zip(self.rows, self._runs, strict=True):
+            for kind, files in self._files.items():
+                number = files[subject].places[clip]
+                places[kind].append((number, int(files[subject].first[number]) + (run.start if run else 0)))
+        return places
 
     def _known_rows(self) -> tuple[list[tuple[str, str]], list[slice | None]]:
         """Rows and runs: a clip whose frames are all known has the run None."""
@@ -158,7 +233,7 @@ class PackedClips:
             found: list[slice | None] = [None]
             file = self._files["face"][row[0]]
             if "visibility" in file.attributes:
-                known = np.asarray(self._array("face", row[0], "known", row[1], 1))
+                known = np.asarray(self._file("face", row[0]).arrays["known"][file.rows(row[1], 1)])
                 found = [None] if known.all() else [*known_runs(known)]
             rows += [row] * len(found)
             runs += found

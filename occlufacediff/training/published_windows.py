@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch.utils.data import Dataset
 
 from occlufacediff.config.published_recipe import PublishedMaskOdds
-from occlufacediff.datasets.clips import Clip, Float, fit_rows, full_precision
+from occlufacediff.datasets.clips import Clip, Float, fit_rows, full_precision, parts_of
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.face_mesh import IBUG_68
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
@@ -111,10 +111,25 @@ class PublishedWindows(Dataset[dict[str, Float]]):
         return int(rng.integers(0, last if self.drawing.skip_last_start else last + 1))
 
     def __getitem__(self, index: int) -> dict[str, Float]:
-        rng = np.random.default_rng([self.drawing.seed, index])
-        epoch, number = self.place(index)
-        clip = self.store[number]
-        sample = plain_window(clip, self.start(len(clip), rng), self.drawing.length)
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Float]]:
+        """The items of a batch; their clips are read together."""
+        places: list[tuple[int, slice | None]] = []
+        drawn = []
+        for index in indices:
+            rng = np.random.default_rng([self.drawing.seed, index])
+            epoch, number = self.place(index)
+            frames = _frames(self.store, number)
+            start = self.start(frames, rng)
+            places.append((number, slice(start, min(start + self.drawing.length, frames))))
+            drawn.append((index, epoch, rng))
+        clips = parts_of(self.store, places)
+        return [self._sample(clip, *draw) for clip, draw in zip(clips, drawn, strict=True)]
+
+    def _sample(self, clip: Clip, index: int, epoch: int, rng: np.random.Generator) -> dict[str, Float]:
+        """An item, from the part of a clip that its window shows."""
+        sample = plain_window(clip, 0, self.drawing.length)
         if "lmk_2d" in sample and self.odds is not None:
             sample["lmk_mask"] = _mask(sample, rng, self.odds(epoch, index))
         if self.spec_augment is not None:

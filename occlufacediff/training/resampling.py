@@ -24,13 +24,18 @@ def resample(values: Float, positions: Float) -> Float:
     return start + part * (end - start)
 
 
+def is_cut(start: float, tempo: float, length: int, frames: int) -> bool:
+    """Whether a window of ``length`` frames has only whole frames of a clip of ``frames`` frames, at its own tempo."""
+    return tempo == 1 and float(start).is_integer() and 0 <= start <= frames - length
+
+
 def window_of(clip: Clip, start: float, tempo: float, length: int = WINDOW) -> dict[str, Float]:
     """A window of ``length`` frames from ``start``, ``tempo`` times as fast.
 
     The pitch of a waveform rises with the tempo. After the end of the clip the last frame is held and the audio is
     silence.
     """
-    if tempo == 1 and float(start).is_integer() and 0 <= start <= len(clip) - length:
+    if is_cut(start, tempo, length, len(clip)):
         return _cut(clip, int(start), length)
     frames = start + tempo * np.arange(length)
     result = {key: resample(getattr(clip, key), frames) for key in ("exp", "jaw", "global_pose", "cam")}

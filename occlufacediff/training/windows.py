@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from occlufacediff.config.occlusion import MaskSettings
 from occlufacediff.config.training import AugmentSettings
-from occlufacediff.datasets.clips import Clips, Float
+from occlufacediff.datasets.clips import Clips, Float, parts_of
 from occlufacediff.errors import ConfigError
 from occlufacediff.face_mesh import IBUG_68
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME
@@ -19,7 +19,7 @@ from occlufacediff.occlusion.random_masks import training_mask
 from occlufacediff.occlusion.regions import missing_to_nan
 from occlufacediff.training.augmentation import augment_audio, augment_landmarks
 from occlufacediff.training.drawing import RandomOrder, WindowDrawing
-from occlufacediff.training.resampling import WINDOW, resample, window_of
+from occlufacediff.training.resampling import WINDOW, is_cut, resample, window_of
 
 Batch = dict[str, Tensor]
 
@@ -58,10 +58,32 @@ class WindowDataset(Dataset[dict[str, Float]]):
         self.drawing = drawing or RandomOrder(seed, tempo)
 
     def __getitem__(self, index: int) -> dict[str, Float]:
-        rng = np.random.default_rng([self.seed, index])
-        clip = self.store[self.drawing.clip_of(index, len(self.store))]
-        start, tempo = self.drawing.start_of(len(clip), self.length, rng)
-        sample = window_of(clip, start, tempo, self.length)
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[dict[str, Float]]:
+        """The items of a batch; their clips are read together."""
+        return [self._sample(window, rng) for window, rng in self.cut_out(indices)]
+
+    def cut_out(self, indices: Sequence[int]) -> list[tuple[dict[str, Float], np.random.Generator]]:
+        """The windows of a batch as they are stored, each with its item's generator for further draws."""
+        places: list[tuple[int, slice | None]] = []
+        cuts, generators = [], []
+        for index in indices:
+            rng = np.random.default_rng([self.seed, index])
+            number = self.drawing.clip_of(index, len(self.store))
+            frames = self.store.frames_of(number)
+            start, tempo = self.drawing.start_of(frames, self.length, rng)
+            # A window of whole frames is read alone; another one is made from its clip.
+            alone = is_cut(start, tempo, self.length, frames)
+            places.append((number, slice(int(start), int(start) + self.length) if alone else None))
+            cuts.append((0.0 if alone else start, tempo))
+            generators.append(rng)
+        clips = parts_of(self.store, places)
+        windows = (window_of(clip, *cut, self.length) for clip, cut in zip(clips, cuts, strict=True))
+        return list(zip(windows, generators, strict=True))
+
+    def _sample(self, sample: dict[str, Float], rng: np.random.Generator) -> dict[str, Float]:
+        """An item: its window, augmented and masked."""
         if "lmk_2d" in sample:
             # A detector with fewer points leaves the others unknown (NaN): they count as occluded.
             finite = np.isfinite(sample["lmk_2d"])
@@ -161,4 +183,4 @@ def batches(
 def fixed_windows(store: Clips, count: int, masks: MaskSettings | None, seed: int) -> Batch:
     """At most ``count`` windows for validation, always the same: masked, not augmented."""
     dataset = WindowDataset(store, seed=seed, masks=masks)
-    return collate([dataset[index] for index in range(min(count, 4 * len(store)))])
+    return collate(dataset.__getitems__(range(min(count, 4 * len(store)))))

@@ -19,15 +19,20 @@ sys.path += [str(Path(__file__).resolve().parent.parent)]
 
 from small_data import Files, write_small_data
 
+from occlufacediff.config.occlusion import MaskSettings
+from occlufacediff.config.published_recipe import PublishedMaskOdds
+from occlufacediff.config.training import AugmentSettings
 from occlufacediff.datasets.audio_kinds import AUDIO_OF_PRESET
+from occlufacediff.datasets.clips import cut
 from occlufacediff.datasets.packed import AUDIO, PackedClips
 from occlufacediff.datasets.packed_files import Column, PackedFile, write_packed
 from occlufacediff.datasets.store import ClipStore
 from occlufacediff.errors import AssetError
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.stages.pack import pack_audio, pack_face
-from occlufacediff.training.published_windows import plain_window
+from occlufacediff.training.published_windows import Drawing, PublishedWindows, plain_window
 from occlufacediff.training.resampling import window_of
+from occlufacediff.training.windows import WindowDataset
 
 
 @pytest.fixture(scope="module")
@@ -119,36 +124,79 @@ def test_the_digest_follows_the_content_that_is_read(files: Files, tmp_path: Pat
 
 
 def _sums(clips: PackedClips, queue: object) -> None:
-    mapped_before = len(clips._mapped) if clips._process == os.getpid() else 0
-    queue.put((mapped_before, [float(clips[index].exp.sum()) for index in range(len(clips))]))
+    opened_before = len(clips._opened) if clips._process == os.getpid() else 0
+    queue.put((opened_before, [float(clips[index].exp.sum()) for index in range(len(clips))]))
 
 
 @pytest.mark.parametrize("start", ["fork", "spawn"])
-def test_each_process_maps_the_files_itself(files: Files, start: str) -> None:
+def test_each_process_opens_the_files_itself(files: Files, start: str) -> None:
     clips = packed_clips(files)
     expected = [float(clips[index].exp.sum()) for index in range(len(clips))]
-    assert clips._mapped
+    assert clips._opened
     context = get_context(start)
     queue = context.Queue()
     process = context.Process(target=_sums, args=(clips, queue))
     process.start()
-    mapped_before, sums = queue.get(timeout=60)
+    opened_before, sums = queue.get(timeout=60)
     process.join()
-    assert mapped_before == 0
+    assert opened_before == 0
     assert sums == expected
+
+
+@pytest.mark.parametrize("kind", sorted(set(AUDIO_OF_PRESET.values())))
+def test_parts_of_clips_have_the_numbers_of_whole_clips(files: Files, kind: str) -> None:
+    clips = packed_clips(files, kind)
+    places = [(4, slice(3, 40)), (0, None), (1, slice(0, clips.frames_of(1))), (4, slice(7, 8)), (2, slice(5, 5))]
+    # The memory of parts that are still in use is not given again.
+    parts = [*clips.parts(places), *clips.parts(places)]
+    for part, (index, frames) in zip(parts, 2 * places, strict=True):
+        whole = clips[index] if frames is None else cut(clips[index], frames)
+        for field in fields(whole):
+            mine, theirs = getattr(part, field.name), getattr(whole, field.name)
+            np.testing.assert_array_equal(mine, theirs)
+            assert mine is None or mine.dtype == theirs.dtype
+    begin = parts[0].exp.ctypes.data
+    del part, parts, mine
+    assert clips.parts(places)[0].exp.ctypes.data == begin
+
+
+def test_batches_have_the_windows_that_are_read_alone(files: Files) -> None:
+    clips = packed_clips(files)
+    drawing = Drawing(seed=1, length=20, per_clip=2, batch_size=4)
+    odds = PublishedMaskOdds()
+    datasets = [
+        WindowDataset(clips, seed=1, masks=MaskSettings(), augment=AugmentSettings(), tempo=tempo, length=20)
+        for tempo in (0.0, 0.1)
+    ] + [PublishedWindows(clips, drawing, odds=lambda epoch, item: odds)]
+    for dataset in datasets:
+        together = dataset.__getitems__(range(8))
+        for index, sample in enumerate(together):
+            for name, value in dataset[index].items():
+                np.testing.assert_array_equal(sample[name], value)
+
+
+def test_a_file_that_is_cut_off_while_it_is_read_is_named(files: Files, tmp_path: Path) -> None:
+    file = tmp_path / "A1.h5"
+    file.write_bytes(files.packed()[0].read_bytes())
+    opened = PackedFile(file).open()
+    os.truncate(file, 4096)
+    with pytest.raises(AssetError, match=r"A1\.h5: is cut off; pack the training data again"):
+        opened.read("lmk_2d", 40, np.empty(468 * 2 * 4, np.uint8))
 
 
 def test_no_file_is_opened_for_a_window(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
     clips = packed_clips(files)
     for index in range(len(clips)):
-        clips[index]
+        clips.parts([(index, slice(0, 1)), (index, None)])
 
     def refuse(*arguments: object, **named: object) -> None:
         raise AssertionError("a file is opened")
 
     monkeypatch.setattr(h5py, "File", refuse)
     monkeypatch.setattr(Path, "open", refuse)
+    monkeypatch.setattr(os, "open", refuse)
     assert sum(float(clips[index].exp.sum()) for index in range(len(clips))) != 0
+    assert all(len(part) == 9 for part in clips.parts([(index, slice(1, 10)) for index in range(len(clips))]))
 
 
 def memory_of_files() -> int:

@@ -1,0 +1,37 @@
+"""Memory that is used again."""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+from numpy.typing import NDArray
+
+#: Sizes are rounded up to a multiple of this number of bytes, so that a buffer serves clips of other lengths too.
+_STEP = 1 << 16
+
+
+class Buffers:
+    """Memory for arrays; memory to which no array refers any more is given again.
+
+    Fresh memory costs as much time as reading from the system's cache, because the system clears each page at its
+    first use.
+
+    Args:
+        most: number of buffers that are kept; further ones are fresh memory.
+    """
+
+    def __init__(self, most: int = 64) -> None:
+        self._most = most
+        self._buffers: list[NDArray[np.uint8]] = []
+
+    def take(self, size: int) -> NDArray[np.uint8]:
+        """At least ``size`` bytes of any content. They are in use as long as a view of them exists."""
+        for buffer in self._buffers:
+            # Three references are those of the list, of the name `buffer` and of this call. Each view is another one.
+            if len(buffer) >= size and sys.getrefcount(buffer) == 3:
+                return buffer
+        buffer = np.empty(size + -size % _STEP, np.uint8)
+        if len(self._buffers) < self._most:
+            self._buffers.append(buffer)
+        return buffer
