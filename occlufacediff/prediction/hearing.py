@@ -121,7 +121,7 @@ class HearingAhead:
         self._heard: Future[Heard] | None = None
         self._words: Future[Phones] | None = None
         self._words_wanted, self._words_submitted = False, Event()
-        if pool is not None and info.audio is not None:
+        if pool is not None:
             # If the packets give no number, decoding the video reports what is wrong with it.
             with suppress(ClipError):
                 self._expected = count_at_25_fps(info.path)
