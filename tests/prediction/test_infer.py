@@ -18,7 +18,7 @@ from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior, MotionPriorConfig
 from occlufacediff.prediction import hearing
 from occlufacediff.prediction import motion as motion_step
-from occlufacediff.prediction.adaptation import AdaptedMotion
+from occlufacediff.prediction.adaptation import AdaptedMotion, mouth_is_hidden
 from occlufacediff.prediction.motion import Sampling, predict_motion
 from occlufacediff.prediction.networks import Networks
 from occlufacediff.prediction.speech import Speech, recognise_speech
@@ -112,6 +112,25 @@ def test_the_spread_follows_the_disagreement_of_rules_and_samples(inferred: Any,
     expected = np.where(moved, 0.2 + 0.8 * apart / apart.mean(axis=0), 1.0)
     np.testing.assert_allclose((uneven / even) ** 2, expected, rtol=1e-3)
     assert np.ptp(expected, axis=0)[moved].min() > 0.5
+
+
+def test_networks_are_not_sampled_where_nothing_is_hidden(inferred: Any) -> None:
+    motion = np.random.default_rng(3).normal(0, 0.1, (FRAMES, VALUES)).astype(np.float32)
+    found = inferred(motion=motion, hidden=slice(0, 0))
+    np.testing.assert_array_equal(found.motion, motion)
+    np.testing.assert_allclose(found.spread, SETTINGS.noise_sd * 0.1, rtol=1e-6)
+    assert not hasattr(inferred, "audio"), "the networks were sampled"
+    one_frame = inferred(motion=motion, hidden=slice(40, 41))
+    assert hasattr(inferred, "audio")
+    np.testing.assert_array_equal(np.delete(one_frame.motion, 40, axis=0), np.delete(motion, 40, axis=0))
+
+
+def test_the_mouth_is_hidden_if_one_frame_does_not_show_it() -> None:
+    visible = np.ones((FRAMES, 468), np.float32)
+    visible[:, list(EYES_AND_BROWS)] = 0
+    assert not mouth_is_hidden(visible, NAMES)
+    visible[7, list(LIPS)] = 0
+    assert mouth_is_hidden(visible, NAMES)
 
 
 def test_without_audio_the_rules_have_no_effect(inferred: Any) -> None:
