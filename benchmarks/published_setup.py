@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from itertools import cycle
 from math import prod
 from pathlib import Path
 from typing import Any, TypeVar
@@ -134,15 +133,12 @@ class Steps:
     Args:
         task: what is trained.
         phase: which parts of the audio encoder are frozen.
-        compiler: backend of `torch.compile` for the denoiser; None: not compiled.
     """
 
-    def __init__(self, task: PublishedDenoiserTask, phase: Phase, *, compiler: str | None = None) -> None:
+    def __init__(self, task: PublishedDenoiserTask, phase: Phase) -> None:
         self.task, self.phase = task, phase
         self.denoiser = task.denoiser
         self.optimizer = make_optimizer(self.denoiser, task.settings.loop)
-        if compiler is not None:
-            self.denoiser.compile(backend=compiler)
 
     def micro_batch(self, batch: Batch) -> Tensor:
         """Loss and gradients of a micro-batch."""
@@ -159,11 +155,6 @@ class Steps:
             for _ in range(self.task.settings.loop.accumulate):
                 self.micro_batch(to(next(batches), self.task.device))
             self.optimizer.step()
-
-
-def repeated(batch: Batch) -> Iterator[Batch]:
-    """The same batch without end."""
-    return cycle([batch])
 
 
 def convolution_backward_flops(*shapes: Any, out_shape: Any = None, **_: Any) -> int:

@@ -9,6 +9,7 @@ from pathlib import Path
 import yaml
 
 from snakemake.exceptions import WorkflowError
+from snakemake.logging import logger
 from snakemake.utils import update_config
 
 # The package beside this workflow is the one that runs and is fingerprinted, in scripts too. The variable is set here,
@@ -58,19 +59,35 @@ from occlufacediff.workflow.inputs import (
     video_archive,
     videos_to_predict,
 )
-from occlufacediff.workflow.resources import check_batch, check_devices, gpus_here, training_tasks
+from occlufacediff.workflow.resources import (
+    check_batch,
+    check_devices,
+    check_trackers,
+    gpus_here,
+    training_tasks,
+)
 from occlufacediff.workflow.training_inputs import check_training
 
 
+def stop(error):
+    """End Snakemake with an error meant for users.
+
+    An exception would be shown with its place in the workflow's files, and one of an input function with its rule and
+    wildcards too.
+    """
+    logger.error(str(error))
+    sys.exit(1)
+
+
 def one_line_errors(function):
-    """Decorate an input or params function: an error meant for users is shown without a traceback."""
+    """Decorate an input or params function: an error meant for users is shown alone and ends Snakemake."""
 
     @wraps(function)
     def reporting(*arguments):
         try:
             return function(*arguments)
         except OccluFaceError as error:
-            raise WorkflowError(str(error)) from None
+            stop(error)
 
     return reporting
 
@@ -95,7 +112,7 @@ try:
     # Archives in the shared folder: (subject, file) -> its location.
     REMOTE = archives(cfg.download) if cfg.source == "download" else {}
 except OccluFaceError as error:
-    raise WorkflowError(str(error)) from None
+    stop(error)
 
 # Paths of the user's files are marked with local(): a `module` with `prefix` must not change them.
 RESULTS = f"results/{cfg.dataset}"
@@ -126,7 +143,8 @@ NETWORK = ["model.safetensors", "config.yaml"]
 
 
 # Private interfaces of Snakemake (requirements allow the versions that were tested):
-# workflow.remote_exec, workflow.resource_settings and workflow.dag are used in cores, require_writable and training.
+# workflow.remote_exec, workflow.resource_settings, workflow.deployment_settings and workflow.dag are used in cores,
+# require_writable and training.
 def cores(of_a_node):
     """Cores for one job: those of this run; on a cluster, where a run has no number of cores, ``of_a_node``."""
     return of_a_node if workflow.remote_exec or workflow.resource_settings.cores is None else workflow.cores
@@ -224,6 +242,9 @@ def training(section, key):
     settings = workflow.resource_settings
     on_cluster = workflow.remote_exec or settings.cores is None or settings.nodes is not None
     check_batch(section.loop, f"{key}.loop")
+    # With --software-deployment-method conda, trainings run in an environment of their own.
+    if not workflow.deployment_settings.deployment_method:
+        check_trackers(section.loop, f"{key}.loop")
     if not on_cluster:
         check_devices(section.loop, f"{key}.loop", cfg.device, gpus_here())
     return training_tasks(section.loop, int(cfg.device != "cpu") if on_cluster else gpus())

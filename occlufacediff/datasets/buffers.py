@@ -11,6 +11,15 @@ from numpy.typing import NDArray
 _STEP = 1 << 16
 
 
+def _references(buffers: list[NDArray[np.uint8]]) -> list[int]:
+    """Number of references to each of the arrays; each view of an array is one."""
+    return [sys.getrefcount(buffer) for buffer in buffers]
+
+
+#: References to an array that only a list holds. The number depends on the version of Python.
+_UNUSED = _references([np.empty(0, np.uint8)])[0]
+
+
 class Buffers:
     """Memory for arrays; memory to which no array refers any more is given again.
 
@@ -27,10 +36,9 @@ class Buffers:
 
     def take(self, size: int) -> NDArray[np.uint8]:
         """At least ``size`` bytes of any content. They are in use as long as a view of them exists."""
-        for buffer in self._buffers:
-            # Three references are those of the list, of the name `buffer` and of this call. Each view is another one.
-            if len(buffer) >= size and sys.getrefcount(buffer) == 3:
-                return buffer
+        for number, count in enumerate(_references(self._buffers)):
+            if count == _UNUSED and len(self._buffers[number]) >= size:
+                return self._buffers[number]
         buffer = np.empty(size + -size % _STEP, np.uint8)
         if len(self._buffers) < self._most:
             self._buffers.append(buffer)

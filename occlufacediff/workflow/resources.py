@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from occlufacediff.config.loop import LoopSettings
 from occlufacediff.errors import ConfigError
+
+#: How to install a tracker.
+TRACKERS = {"tensorboard": "pip install tensorboard", "wandb": "pip install wandb 'protobuf<5'"}
 
 
 def check_batch(loop: LoopSettings, key: str) -> None:
@@ -41,6 +45,17 @@ def check_devices(loop: LoopSettings, key: str, device: str, gpus: int) -> None:
         raise ConfigError(
             f"{key}.devices: got {loop.devices}, but this machine has {gpus} GPU(s); {remedy}, or use SLURM"
         )
+
+
+def check_trackers(loop: LoopSettings, key: str) -> None:
+    """Check when the workflow starts that the trackers of a training are installed.
+
+    Raises:
+        ConfigError: one is not.
+    """
+    for name in loop.trackers:
+        if find_spec(name) is None:
+            raise ConfigError(f"{key}.trackers: {name} is not installed; run {TRACKERS[name]}, or remove it")
 
 
 def gpus_here() -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
@@ -46,6 +47,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("workflow")]
         (["fetch"], ["download.assets", "[flame2020]"]),
         (["resources/licensed/unknown/index.csv"], ["download.assets", "'unknown'", "flame2020"]),
         (["--config", "run={name: a/b}"], ["run.name", "'a/b'", "letters"]),
+        (["--config", "denoiser={preset: published}"], ["denoiser.preset", "needs the published motion prior"]),
     ],
 )
 def test_message_names_key_value_and_remedy(bare, arguments, words):
@@ -56,6 +58,19 @@ def test_message_names_key_value_and_remedy(bare, arguments, words):
         assert word in message, result.stdout
     assert "most recent call last" not in result.stdout
     assert result.stdout.count("Configuration, ") == 1
+    # The message stands alone: without the place in the workflow's files, the rule and its wildcards.
+    assert message.count("\n") == 1
+    assert "common.smk" not in result.stdout and "Exception" not in result.stdout
+
+
+def test_a_tracker_that_is_not_installed_is_refused_when_the_run_starts(bare):
+    assert find_spec("wandb") is None
+    for network in ("motion_prior", "denoiser"):
+        result = bare.run("--dry-run", "--config", f"{network}={{loop: {{trackers: [tensorboard, wandb]}}}}")
+        assert result.returncode != 0
+        assert f"{network}.loop.trackers: wandb is not installed; run pip install wandb" in result.stdout
+        assert "common.smk" not in result.stdout
+    assert bare.run("--dry-run", "--config", "denoiser={loop: {trackers: [tensorboard]}}").returncode == 0
 
 
 @pytest.mark.parametrize(
