@@ -101,13 +101,13 @@ class MeasuredTask(PublishedDenoiserTask):
         phase: which parts of the audio encoder are frozen.
         repeated: number of micro-batches that are the same one.
         marks: numbers of micro-batches before which the time is taken.
-        times: the times, after all work on the device.
+        times: the time before each of them, after all work on the device.
     """
 
     phase: Phase
     repeated: int
     marks: tuple[int, ...]
-    times: list[float]
+    times: dict[int, float]
 
     def first_batch(self) -> Batch:
         """The first micro-batch, on the device."""
@@ -118,7 +118,7 @@ class MeasuredTask(PublishedDenoiserTask):
         source = iter(chain(repeat(self.first_batch(), self.repeated), super().batches(0, last - self.repeated)))
         for number in range(first, last):
             if number in self.marks:
-                self.times.append(synchronised(self.device))
+                self.times[number] = synchronised(self.device)
             yield next(source)
 
     def prepare(self, micro_batch: int) -> None:
@@ -183,7 +183,7 @@ class Check:
         if compiled and self.dry_run:
             # Without code generation, which takes minutes on a CPU.
             task.denoiser.compile = partial(task.denoiser.compile, backend="eager")  # type: ignore[method-assign]
-        task.phase, task.times = phase, []
+        task.phase, task.times = phase, {}
         task.repeated = loop.accumulate * (warm_up + steps)
         ends = (warm_up, warm_up + steps, 2 * warm_up + steps, 2 * (warm_up + steps))
         task.marks = tuple(loop.accumulate * end for end in ends)
@@ -193,7 +193,7 @@ class Check:
         train(task, settings=loop, out_dir=run, course=Course({}, {}), seed=1, device=self.device)
         shutil.rmtree(run)
         memory = torch.cuda.max_memory_allocated() / 2**20 if self.device.type == "cuda" else None
-        windows, times = steps * loop.accumulate * loop.batch_size, task.times
+        windows, times = steps * loop.accumulate * loop.batch_size, [task.times[mark] for mark in task.marks]
         alone, real = windows / (times[1] - times[0]), windows / (times[3] - times[2])
         if phase not in self.flops:
             self.flops[phase] = flops_per_window(task, task.first_batch(), phase)

@@ -175,5 +175,5 @@ def test_the_refusal_comes_first_in_a_dry_run(bare: Tree):
     result = bare.run("--dry-run", "--config", "motion_prior={preset: published}")
     assert result.returncode == 1
     assert "needs a head model with 100 expressions" in result.stdout
-    # Snakemake adds a line with the place in the rules; Python's own traceback must not appear.
-    assert "Traceback (most recent call last)" not in result.stdout
+    # Snakemake's own frame of an error in an input function does not appear.
+    assert "Traceback" not in result.stdout and "in rule" not in result.stdout
