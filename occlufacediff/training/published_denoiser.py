@@ -28,6 +28,9 @@ from occlufacediff.training.windows import collate
 
 #: Windows of each clip in an epoch of random validation, as published.
 VALIDATION_WINDOWS_PER_CLIP = 10
+#: Fixed validation windows of at most this number of bytes (512 MiB, about 650 windows with waveforms) stay in memory;
+#: more are read and masked at each validation.
+KEPT_VALIDATION = 1 << 29
 
 
 @dataclass(frozen=True)
@@ -131,6 +134,7 @@ class PublishedDenoiserTask:
             spec_augment=spans if self.audio == "waveform" and spans[0] else None,
         )
         self.validation = validation
+        self._kept: list[Batch] = []
         self._last = 0
 
     @property
@@ -183,19 +187,31 @@ class PublishedDenoiserTask:
         """
         random = self.published.random_validation
         windows, items = self._validation_windows(self.epoch_of(self._last) if random else 1)
+        rows_of = validation_rows(len(items))
         if random:
             torch.manual_seed(step_seed(self.seed, self._last))
             index = (torch.rand(len(items), device=self.device) * self.schedule.steps).long()
         else:
             index = torch.linspace(0, self.schedule.steps - 1, len(items), device=self.device).round().long()
 
-        def terms(rows: slice) -> tuple[int, Losses]:
-            samples = collate([windows[item] for item in items[rows]])
+        def terms(rows: slice, samples: Batch) -> tuple[int, Losses]:
             batch = {name: value.to(self.device) for name, value in samples.items()}
             sampled = random and self.published.sampled_targets
             return len(samples["exp"]), self._terms(batch, index[rows], batch["lmk_mask"], None, None, sampled=sampled)
 
-        return mean_terms(terms(rows) for rows in validation_rows(len(items)))
+        if self._kept:
+            return mean_terms(terms(rows, batch) for rows, batch in zip(rows_of, self._kept, strict=True))
+        batches = (collate(windows.__getitems__(items[rows])) for rows in rows_of)
+        return mean_terms(
+            terms(rows, self._keep(batch, len(items), random)) for rows, batch in zip(rows_of, batches, strict=True)
+        )
+
+    def _keep(self, batch: Batch, windows: int, random: bool) -> Batch:
+        """Keep a batch of fixed validation windows in memory, if all ``windows`` of them are small enough."""
+        size = sum(value.nbytes for value in batch.values()) // len(batch["exp"])
+        if not random and windows * size <= KEPT_VALIDATION:
+            self._kept.append(batch)
+        return batch
 
     def _terms(
         self,

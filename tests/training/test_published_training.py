@@ -26,7 +26,6 @@ from occlufacediff.config.published_recipe import (
 from occlufacediff.config.training import DenoiserSettings, LoopSettings, MotionPriorSettings
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.head.model import HeadModel
-from occlufacediff.head.skinning import vertices_numpy
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior
@@ -36,7 +35,7 @@ from occlufacediff.training.denoiser import denoiser_config
 from occlufacediff.training.losses import MotionLoss, MotionTruth
 from occlufacediff.training.motion_prior import prior_config
 from occlufacediff.training.published_denoiser import PublishedDenoiserTask
-from occlufacediff.training.published_prior import PublishedPriorTask, prior_terms, start_at_zero
+from occlufacediff.training.published_prior import PublishedPriorTask, start_at_zero
 from occlufacediff.training.published_windows import PublishedWindows
 from occlufacediff.training.share import Share
 from occlufacediff.training.windows import batches
@@ -79,38 +78,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Files:
 
 
 # Losses
-
-
-def test_the_loss_of_the_motion_prior_on_given_tensors() -> None:
-    asset, rng = small_head(), np.random.default_rng(2)
-    mean, logvar = (torch.from_numpy(rng.normal(size=(2, 4, 5)).astype(np.float32)) for _ in range(2))
-    batch = {
-        "exp": torch.from_numpy(rng.normal(size=(2, 32, 6)).astype(np.float32)),
-        "jaw": torch.from_numpy(0.1 * rng.normal(size=(2, 32, 3)).astype(np.float32)),
-        "shape": torch.from_numpy(rng.normal(size=(2, 4)).astype(np.float32)),
-    }
-    decoded = torch.from_numpy(0.1 * rng.normal(size=(2, 32, 9)).astype(np.float32))
-    terms = prior_terms(
-        HeadModel(asset),
-        decoded=decoded,
-        mean=mean,
-        logvar=logvar,
-        batch=batch,
-        vertex_weight=1e6,
-        kl_weight=0.001,
-    )
-    errors = []
-    for row in range(2):
-        straight = np.zeros((32, 3), np.float32)
-        shape = batch["shape"][row].numpy()
-        moved = vertices_numpy(asset, shape, decoded[row, :, :-3].numpy(), straight, decoded[row, :, -3:].numpy())
-        still = vertices_numpy(asset, shape, batch["exp"][row].numpy(), straight, batch["jaw"][row].numpy())
-        errors.append((moved.astype(np.float64) - still) ** 2)
-    m, v = mean.double().numpy(), logvar.double().numpy()
-    kl = (-0.5 * (1 + v - m**2 - np.exp(v)).sum(-1)).mean()
-    assert terms["vertices"].item() == pytest.approx(np.mean(errors), rel=1e-4)
-    assert terms["kl"].item() == pytest.approx(kl, rel=1e-5)
-    assert terms["loss"].item() == pytest.approx(1e6 * np.mean(errors) + 0.001 * kl, rel=1e-4)
 
 
 def truth_of(batch: dict[str, Tensor], lmk_2d: Tensor) -> MotionTruth:
@@ -332,6 +299,24 @@ def test_validation_goes_through_the_network_in_batches(
             found.append({name: float(value) for name, value in task.validate().items()})
     assert sizes == [7, 3, 3, 1]
     assert found[0] == pytest.approx(found[1], rel=1e-4)
+
+
+@pytest.mark.parametrize(("random", "most", "reads"), [(False, 1 << 29, 1), (False, 0, 3), (True, 1 << 29, 3)])
+def test_small_fixed_validation_windows_are_read_once(
+    files: Files, prior: MotionPrior, random: bool, most: int, reads: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("occlufacediff.training.published_denoiser.KEPT_VALIDATION", most)
+    task = task_of(files, prior, with_published(random_validation=random, vertices="landmarks"))
+    read, calls = PublishedWindows.__getitems__, []
+    monkeypatch.setattr(PublishedWindows, "__getitems__", lambda self, items: calls.append(items) or read(self, items))
+    task.denoiser.eval()
+    found = []
+    for _ in range(3):
+        torch.manual_seed(1)
+        with torch.no_grad():
+            found.append(task.validate())
+    assert len(calls) == reads
+    assert all(terms == found[0] for terms in found[1:])
 
 
 def denoiser_of(
