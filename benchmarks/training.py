@@ -5,7 +5,7 @@
 
 The plain loop is the reference procedure: one HDF5 file per clip that is opened for each window and read whole, masks
 in loops over frames, float32, no loader processes, and a bare loop. Ours is the project's training loop
-(`occlufacediff.training.loop.train`: Lightning Fabric, EMA, check of finite losses, gradient norm) on packed and mapped
+(`occlufacediff.training.loop.train`: Lightning Fabric, EMA, check of finite losses, gradient norm) on packed
 clips, with vectorised masks, the chosen precision and loader processes. Both train the same networks on the same clips
 in a visual phase, each in a process of its own; the first step, validation and saving are not counted. The last line is
 one JSON object: windows per second of the loader alone and of the whole training, the same per second of the measuring

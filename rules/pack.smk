@@ -1,5 +1,5 @@
-# Phones of each subject's clips, only for networks that use them, and flat files that trainings map into memory
-# (docs/decisions/020-packed-training-set.md).
+# Phones of each subject's clips, only for networks that use them, and flat files from which trainings read
+# windows (docs/decisions/020-packed-training-set.md).
 PACKED = f"{RESULTS}/packed"
 
 

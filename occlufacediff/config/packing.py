@@ -12,7 +12,7 @@ Precision = Literal["float32", "float16"]
 
 @dataclass(frozen=True)
 class PackingSettings(Section):
-    """Packed files, which trainings map into memory."""
+    """Packed files, from which trainings read windows."""
 
     #: Precision of landmarks and audio in them; ``float16`` halves these, for data sets that the memory cannot cache.
     #: Landmarks move by at most 0.03 crop pixels. Coefficients are always float32.
