@@ -13,11 +13,11 @@ class OcclusionPictures(Section):
     """Rendered heads under rendered and drawn occluders."""
 
     #: Number of rendered faces.
-    faces: Annotated[int, Limits(ge=8)] = 2000
+    faces: Annotated[int, Limits(ge=8)] = 6400
     #: Pictures per face, each with other occluders, hair, glasses and background.
-    pictures_per_face: Count = 4
+    pictures_per_face: Count = 5
     #: Rendered hands per shard.
-    hands: Count = 300
+    hands: Count = 600
     #: Number of shards; each is one job with its own faces and hands. The last one is for validation.
     shards: Annotated[int, Limits(ge=2)] = 8
 
@@ -27,13 +27,13 @@ class OcclusionTraining(Section):
     """Training of the network."""
 
     #: Optimizer steps.
-    steps: Count = 560
+    steps: Count = 3000
     #: Pictures per step.
     batch_size: Count = 32
     #: Highest learning rate.
     learning_rate: Positive = 3e-3
     #: Decay of the average of the weights.
-    ema_decay: Annotated[float, Limits(ge=0, lt=1)] = 0.99
+    ema_decay: Annotated[float, Limits(ge=0, lt=1)] = 0.995
 
 
 @dataclass(frozen=True)
