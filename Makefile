@@ -106,6 +106,7 @@ $(STAMP): requirements.lock pyproject.toml
 	  $(BIN)/uv pip uninstall --quiet --python $(BIN)/python opencv-python opencv-contrib-python; fi
 	@$(BIN)/uv pip sync --compile-bytecode --python $(BIN)/python --require-hashes requirements.lock
 	@$(BIN)/uv pip install --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@$(BIN)/python -m compileall -q occlufacediff
 	@touch $@
 
 # The package index is the machine's choice, so it is not written to the lock.
