@@ -14,6 +14,9 @@ from occlufacediff.visibility.painting import Float, Picture, blob, lighting, no
 
 _WRINKLES = ((129, 203, 206, 216), (358, 423, 426, 436), (70, 105, 336, 300), (54, 104, 333, 284), (111, 117, 119, 120),
              (340, 346, 348, 349), (61, 210, 170), (291, 430, 395), (33, 226, 35), (263, 446, 265))  # fmt: skip
+#: Parts of the face that stand out: nose, brow ridges, cheekbones, and the forehead's middle.
+_RIDGES = ((168, 6, 197, 195, 5, 4), (70, 63, 105, 66), (300, 293, 334, 296), (50, 117, 123), (280, 346, 352),
+           (10, 151, 9))  # fmt: skip
 
 
 def background(rng: np.random.Generator, picture: Picture, coverage: Float, points: NDArray[Any]) -> Picture:
@@ -51,6 +54,8 @@ def decorate(rng: np.random.Generator, image: Picture, regions: Float, points: N
     if rng.random() < 0.4:
         image = image * (1 + skin * rng.uniform(0, 0.12) * noise(rng, rng.uniform(6, 20), 1.0, 3))
     _mouth(rng, image, points)
+    if rng.random() < 0.4:
+        image = _ridges(rng, image, points, skin)
     if rng.random() < 0.6:
         _wrinkles(rng, image, points, skin)
     tone = float(rng.uniform(5, 200))
@@ -134,6 +139,20 @@ def _wrinkles(rng: np.random.Generator, image: Picture, points: NDArray[Any], sk
                 lines, [fixed], False, (float(rng.uniform(0.45, 0.95)),), int(rng.integers(1, 3)), cv2.LINE_AA, 3
             )
     image *= 1 + skin * (cv2.GaussianBlur(lines, (0, 0), rng.uniform(0.4, 1.6)) - 1)[..., None]
+
+
+def _ridges(rng: np.random.Generator, image: Picture, points: NDArray[Any], skin: Float) -> Picture:
+    """Highlights along nose, brows and cheekbones, with darker sides: rendered skin reflects less than real skin."""
+    span = float(np.linalg.norm(points[33] - points[263]))
+    light = np.zeros(image.shape[:2], np.float32)
+    for chain in _RIDGES:
+        if rng.random() < 0.6:
+            path = points[list(chain)] + rng.normal(0, 0.02 * span, (1, 2))
+            strokes(light, rng, path, np.array([1.0]), max(1, round(rng.uniform(0.06, 0.16) * span)))
+    soft = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.02, 0.06) * span)
+    wide = cv2.GaussianBlur(light, (0, 0), rng.uniform(0.08, 0.2) * span)
+    change = rng.uniform(0.05, 0.6) * soft - rng.uniform(0, 0.5) * wide
+    return np.asarray(image * (1 + skin * change[..., None]), np.float32)
 
 
 def _beard(rng: np.random.Generator, image: Picture, area: Float, hair: NDArray[Any], points: NDArray[Any]) -> Picture:

@@ -56,7 +56,9 @@ class FaceRenderer:
         exp = np.stack([self._expression(rng), self._expression(rng)])
         jaw = np.zeros((2, 3), np.float32)
         jaw[:, 0] = [max(0.0, value) for value in rng.choice([0.0, 0.0, 0.08, 0.18, 0.33], 2) * rng.uniform(0.6, 1.2)]
-        turn = np.radians([rng.normal(0, 10), rng.normal(0, 20), rng.normal(0, 7)]).astype(np.float32)
+        # Speakers on a stage often turn aside.
+        yaw = rng.uniform(-55, 55) if rng.random() < 0.3 else rng.normal(0, 18)
+        turn = np.radians([rng.normal(0, 12), yaw, rng.normal(0, 7)]).astype(np.float32)
         vertices = vertices_numpy(asset, shape, exp, np.stack([turn, turn]), jaw)
         points = landmarks_numpy(asset, vertices)
         low, high = points[0, :, :2].min(axis=0), points[0, :, :2].max(axis=0)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -13,6 +12,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from occlufacediff.config.occlusion_weights import OcclusionTraining
 from occlufacediff.visibility.inputs import INPUT_PX, network_input
@@ -56,8 +56,9 @@ def fit_network(pictures: Pictures, settings: OcclusionTraining, seed: int) -> F
     average = {name: value.detach().clone() for name, value in network.state_dict().items()}
     optimizer = torch.optim.AdamW(network.parameters(), lr=settings.learning_rate, weight_decay=1e-3)
     rng = np.random.default_rng(seed)
-    start, recent = time.monotonic(), 0.0
-    for step, numbers in enumerate(_batches(len(pictures), settings, rng)):
+    recent = 0.0
+    batches = tqdm(_batches(len(pictures), settings, rng), total=settings.steps, desc="occlusion network", unit="step")
+    for step, numbers in enumerate(batches):
         share = (step + 1) / settings.steps
         rate = settings.learning_rate * min(1.0, share / 0.1) * 0.5 * (1 + np.cos(np.pi * share))
         for group in optimizer.param_groups:
@@ -76,7 +77,7 @@ def fit_network(pictures: Pictures, settings: OcclusionTraining, seed: int) -> F
                 average[name].copy_(value)
         recent += loss.item() / _REPORT
         if (step + 1) % _REPORT == 0:
-            log.info("step %d of %d: loss %.4f, %.0f s", step + 1, settings.steps, recent, time.monotonic() - start)
+            log.info("step %d of %d: loss %.4f", step + 1, settings.steps, recent)
             recent = 0.0
     network.load_state_dict(average)
     return network.eval()

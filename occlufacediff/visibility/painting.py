@@ -133,9 +133,10 @@ def degrade(image: Picture, rng: np.random.Generator) -> NDArray[np.uint8]:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.4, 1.6))
     elif chance < 0.65:
         image = motion_blur(image, rng, 7)
-    elif chance < 0.75:
-        soft = cv2.GaussianBlur(image, (0, 0), 1.0)
-        image = image + np.float32(rng.uniform(0.3, 1.2)) * (image - soft)
+    elif chance < 0.8:
+        # Broadcast and phone cameras sharpen.
+        soft = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.8, 2.0))
+        image = image + np.float32(rng.uniform(0.3, 1.5)) * (image - soft)
     if rng.random() < 0.1:
         y, x = np.mgrid[0:INPUT_PX, 0:INPUT_PX]
         image = image + np.float32(rng.uniform(3, 12)) * ((x + y) % 2 * 2 - 1)[..., None]
