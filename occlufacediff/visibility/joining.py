@@ -26,7 +26,7 @@ Mask = NDArray[np.bool_]
 
 #: A landmark becomes hidden if its probability falls below `ENTER`, and visible again if it rises above `LEAVE`. Both
 #: are at least one half: what is uncertain counts as hidden.
-ENTER, LEAVE = 0.5, 0.75
+ENTER, LEAVE = 0.6, 0.75
 #: Before and after it is hidden, a landmark is not used for the motion as long as its probability is below this.
 UNCERTAIN = 0.9
 #: Looks of the median filter over time; what is seen in a single look is ignored.
@@ -35,7 +35,7 @@ MEDIAN_LOOKS = 3
 #: hides in at least `WORN_SHARE` of these frames are hidden in all of them.
 WORN_MOUTH, WORN_FRAMES, WORN_SHARE = 0.9, FPS, 0.67
 #: Smallest number of connected hidden landmarks.
-MIN_POINTS = 24
+MIN_POINTS = 16
 #: Landmarks are looked up closer to the middle of the face, because those at its edge lie on the background.
 SHRINK = 0.94
 #: Logit of a landmark that is clearly visible, and percentile over the frames of a clip that counts as usual.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from occlufacediff.face_mesh import LIPS
+from occlufacediff.face_mesh import LEFT_EYE
 from occlufacediff.landmarks.topology import mesh_edges
 from occlufacediff.visibility.finder import join
 from occlufacediff.visibility.joining import (
@@ -25,17 +25,7 @@ FRAMES = 40
 MOUTH_AND_CHIN = REGIONS["mouth"] + REGIONS["chin_cheeks"]
 
 
-def with_neighbours(points):
-    """Points of the mesh and those connected with them."""
-    edges = mesh_edges()
-    return np.unique(np.r_[np.array(points), edges[np.isin(edges, points).any(axis=1)].ravel()])
-
-
-#: An occluder covers an area: the landmarks of mouth and chin, and those between them.
-LOWER_FACE = with_neighbours(MOUTH_AND_CHIN)
-
-
-def evidence(first: int, last: int, points=LOWER_FACE, every: int = 2) -> dict[int, np.ndarray]:
+def evidence(first: int, last: int, points=MOUTH_AND_CHIN, every: int = 2) -> dict[int, np.ndarray]:
     """Every second frame; some points are hidden from frame ``first`` to ``last``."""
     seen = {}
     for frame in range(0, FRAMES, every):
@@ -49,12 +39,18 @@ def evidence(first: int, last: int, points=LOWER_FACE, every: int = 2) -> dict[i
 def test_an_occlusion_has_one_beginning_and_one_end():
     seen = evidence(10, 25)
     # Two frames in between are unsure.
-    seen[16][LOWER_FACE] = seen[18][LOWER_FACE] = 0.5
+    seen[16][list(MOUTH_AND_CHIN)] = seen[18][list(MOUTH_AND_CHIN)] = 0.5
     found = join(seen, FRAMES)
     mouth = hidden_regions(found.hidden)["mouth"]
     assert 9 <= np.flatnonzero(mouth)[0] <= 11 and 24 <= np.flatnonzero(mouth)[-1] <= 26
     assert (np.diff(mouth.astype(int)) != 0).sum() == 2
     assert not hidden_regions(found.hidden)["left_eye"].any()
+
+
+def with_neighbours(points):
+    """Points of the mesh and those connected with them."""
+    edges = mesh_edges()
+    return np.unique(np.r_[np.array(points), edges[np.isin(edges, points).any(axis=1)].ravel()])
 
 
 def test_a_face_mask_keeps_its_place():
@@ -75,7 +71,7 @@ def test_a_face_mask_keeps_its_place():
 
 def test_a_single_frame_does_not_flicker():
     seen = evidence(FRAMES, FRAMES)
-    seen[20][LOWER_FACE] = 0.0
+    seen[20][list(MOUTH_AND_CHIN)] = 0.0
     assert not join(seen, FRAMES).hidden.any()
 
 
@@ -105,10 +101,10 @@ def test_hysteresis_needs_strong_evidence_to_begin():
 
 def test_groups_smaller_than_the_limit_are_dropped():
     probability = np.ones((1, 468), np.float32)
-    probability[:, list(LIPS)[: MIN_POINTS - 1]] = 0
+    probability[:, list(LEFT_EYE)[: MIN_POINTS - 1]] = 0
     assert not hidden_landmarks(probability).any()
-    probability[:, list(LIPS)] = 0
-    assert hidden_landmarks(probability).sum() == len(LIPS)
+    probability[:, list(LEFT_EYE)] = 0
+    assert hidden_landmarks(probability).sum() == len(LEFT_EYE)
 
 
 def test_smoothing_keeps_a_constant():
