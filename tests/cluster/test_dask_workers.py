@@ -131,10 +131,21 @@ def test_a_killed_worker_costs_the_clip_it_was_doing(tmp_path: Path) -> None:
         # Both have finished something and both are in the middle of something.
         finished = lambda: [path for path in parts.rglob("*.json") if path.name[0] != "."]  # noqa: E731
         _until(lambda: len(finished()) >= 3 and len(log.read_text().splitlines()) >= 5)
-        begun = [line.split() for line in log.read_text().splitlines()]
-        done = {path.relative_to(parts).with_suffix("").as_posix() for path in finished()}
         victim = dask.workers[0]
-        open_ = {clip for clip, pid in begun if int(pid) == victim.pid} - done
+        open_: set[str] = set()
+
+        def stopped_within_a_clip() -> bool:
+            """Stop the worker; a clip that it has just finished reaches the shard meanwhile."""
+            os.kill(victim.pid, signal.SIGSTOP)
+            time.sleep(0.3)
+            begun = [line.split() for line in log.read_text().splitlines()]
+            done = {path.relative_to(parts).with_suffix("").as_posix() for path in finished()}
+            open_.update({clip for clip, pid in begun if int(pid) == victim.pid} - done)
+            if not open_:
+                os.kill(victim.pid, signal.SIGCONT)
+            return bool(open_)
+
+        _until(stopped_within_a_clip)
         os.kill(victim.pid, signal.SIGKILL)
         shard.join(60)
         assert not shard.is_alive()
