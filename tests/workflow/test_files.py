@@ -99,5 +99,10 @@ def test_private_interfaces_of_snakemake_are_used_in_one_place():
     own = {f"workflow.{path.stem}" for path in (ROOT / "occlufacediff" / "workflow").glob("*.py")}
     used = {name: names - own for name, names in found.items()}
     assert {name: names for name, names in used.items() if names} == {
-        "common.smk": {"workflow.remote_exec", "workflow.resource_settings", "workflow.dag"}
+        "common.smk": {
+            "workflow.dag",
+            "workflow.deployment_settings",
+            "workflow.remote_exec",
+            "workflow.resource_settings",
+        }
     }
