@@ -146,7 +146,7 @@ def main() -> None:
         else:
             seen = observe(
                 probe(video), landmarks=LandmarkSettings(), crop=CropSettings(), min_seconds=0.2, progress=no_progress,
-                finder=finder,
+                finder=finder, beside=False,
             )  # fmt: skip
             assert seen.seen is not None
             # A frame without a face shows none of it.

@@ -209,6 +209,7 @@ def observe(
     segmentation: SegmentationVisibility | None = None,
     finder: OcclusionFinder | None = None,
     on_hidden: Callable[[], object] = lambda: None,
+    beside: bool = True,
 ) -> Observation:
     """Find the face in every frame of a video and follow the largest one.
 
@@ -221,6 +222,7 @@ def observe(
         segmentation: model that decides which pixels of the crop are occluded.
         finder: finds hidden landmarks; not together with ``segmentation``.
         on_hidden: called after every frame from the first one on in which ``finder`` saw that the mouth may be hidden.
+        beside: let ``finder`` look in a thread, while faces in the next frames are detected.
 
     Raises:
         ClipError: ``no_video``, ``broken_video``, ``too_short`` or ``no_face``; the message names the file.
@@ -238,7 +240,7 @@ def observe(
 
     detector = make_detector(landmarks)
     segmenting = None if segmentation is None else _FaceSegmentation(detector, segmentation, crop.scale)
-    watching = None if finder is None else FaceWatching(detector, finder, crop.scale, beside=True)
+    watching = None if finder is None else FaceWatching(detector, finder, crop.scale, beside=beside)
     with segmenting or watching or detector as active:
         face = track_face(frames(), active)
     count = len(face.landmarks)
