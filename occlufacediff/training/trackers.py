@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
+from occlufacediff.config.names import TRACKER_INSTALLS
 from occlufacediff.errors import ConfigError
 from occlufacediff.files import written_aside
 from occlufacediff.training.hooks import Openings
@@ -66,7 +67,7 @@ class Trackers:
         if "tensorboard" in names:
             if find_spec("tensorboard") is None:
                 raise ConfigError(
-                    "loop.trackers: tensorboard is not installed; run pip install tensorboard, or remove it"
+                    f"loop.trackers: tensorboard is not installed; run {TRACKER_INSTALLS['tensorboard']}, or remove it"
                 )
             from torch.utils.tensorboard.writer import SummaryWriter
 
@@ -77,7 +78,7 @@ class Trackers:
                 wandb = importlib.import_module("wandb")
             except ImportError as error:
                 raise ConfigError(
-                    f"loop.trackers: wandb is not installed ({error}); run pip install wandb 'protobuf<5', or remove it"
+                    f"loop.trackers: wandb is not installed ({error}); run {TRACKER_INSTALLS['wandb']}, or remove it"
                 ) from error
             self._run = wandb.init(
                 project="occlufacediff",

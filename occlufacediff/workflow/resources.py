@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from occlufacediff.config.loop import LoopSettings
+from occlufacediff.config.names import TRACKER_INSTALLS
 from occlufacediff.errors import ConfigError
-
-#: How to install a tracker.
-TRACKERS = {"tensorboard": "pip install tensorboard", "wandb": "pip install wandb 'protobuf<5'"}
 
 
 def check_batch(loop: LoopSettings, key: str) -> None:
@@ -55,7 +53,7 @@ def check_trackers(loop: LoopSettings, key: str) -> None:
     """
     for name in loop.trackers:
         if find_spec(name) is None:
-            raise ConfigError(f"{key}.trackers: {name} is not installed; run {TRACKERS[name]}, or remove it")
+            raise ConfigError(f"{key}.trackers: {name} is not installed; run {TRACKER_INSTALLS[name]}, or remove it")
 
 
 def gpus_here() -> int:

@@ -18,6 +18,7 @@ sys.path += [str(Path(__file__).resolve().parent), str(Path(__file__).resolve().
 from small_data import Files, write_small_data
 from small_head import small_head
 from small_published import FEW, SMALL, drawing, store_of
+from small_training import denoiser_of, prior_of
 
 from occlufacediff.config.published_recipe import (
     PublishedDenoiserSettings,
@@ -29,8 +30,6 @@ from occlufacediff.head.model import HeadModel
 from occlufacediff.models.checkpoint import load_denoiser, load_motion_prior
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.motion_prior import MotionPrior
-from occlufacediff.models.provenance import TrainingOrigin
-from occlufacediff.stages.train import train_denoiser, train_motion_prior
 from occlufacediff.training.denoiser import denoiser_config
 from occlufacediff.training.losses import MotionLoss, MotionTruth
 from occlufacediff.training.motion_prior import prior_config
@@ -43,7 +42,6 @@ from occlufacediff.training.windows import batches
 pytestmark = pytest.mark.xdist_group("published_training")
 
 CPU = torch.device("cpu")
-ORIGIN = TrainingOrigin(dataset="small", split_rule="lists", run="main")
 LOOP = LoopSettings(
     max_steps=2,
     batch_size=2,
@@ -105,12 +103,6 @@ def test_landmarks_that_the_recording_does_not_show_are_no_target(files: Files) 
 
 
 # The motion prior
-
-
-def prior_of(files: Files, out: Path, settings: MotionPriorSettings = PRIOR) -> None:
-    train_motion_prior(
-        files.manifest, files.packed(), files.head, out, settings=settings, origin=ORIGIN, seed=1, device="cpu"
-    )
 
 
 @pytest.fixture(scope="module")
@@ -319,23 +311,6 @@ def test_small_fixed_validation_windows_are_read_once(
     assert all(terms == found[0] for terms in found[1:])
 
 
-def denoiser_of(
-    files: Files, prior: Path, out: Path, settings: DenoiserSettings = DENOISER, audio: str = "waveform"
-) -> None:
-    train_denoiser(
-        files.manifest,
-        files.packed(),
-        files.packed(audio),
-        files.head,
-        prior,
-        out,
-        settings=settings,
-        origin=ORIGIN,
-        seed=1,
-        device="cpu",
-    )
-
-
 def wav2vec2_state(folder: Path) -> dict[str, Tensor]:
     state = load_denoiser(folder)[0].state_dict()
     return {name: value for name, value in state.items() if name.startswith("audio_encoder.")}
@@ -371,5 +346,5 @@ def test_training_without_weights_is_refused(files: Files, prior_folder: Path, t
 def test_our_small_networks_can_be_trained_by_the_published_recipe(files: Files, tmp_path: Path) -> None:
     prior_of(files, tmp_path / "prior", MotionPriorSettings(recipe="published", loop=LOOP))
     settings = DenoiserSettings(recipe="published", loop=LOOP)
-    denoiser_of(files, tmp_path / "prior", tmp_path / "denoiser", settings, "log_mel")
+    denoiser_of(files, tmp_path / "prior", tmp_path / "denoiser", settings)
     assert load_denoiser(tmp_path / "denoiser")[0].config.audio == "log_mel"
