@@ -33,6 +33,7 @@ from occlufacediff.config.published_recipe import PublishedMaskOdds
 from occlufacediff.config.training import AugmentSettings
 from occlufacediff.datasets.packed import AUDIO, PackedClips
 from occlufacediff.datasets.packed_files import Column, write_packed
+from occlufacediff.stages.pack import MOTION_TABLE
 from occlufacediff.training.published_windows import Drawing, PublishedWindows
 from occlufacediff.training.windows import WindowDataset, collate
 
@@ -50,8 +51,8 @@ def write_data(folder: Path, clips: int, frames: int, audio: str, precision: str
     each = [clips // SUBJECTS + (number < clips % SUBJECTS) for number in range(SUBJECTS)]
     most, rate = frames + 5, AUDIO[audio][0]
     face = [
-        Column("exp", (N_EXP,)),
-        *(Column(name, (3,)) for name in ("jaw", "global_pose", "cam")),
+        Column("exp", (N_EXP,), table=MOTION_TABLE),
+        *(Column(name, (3,), table=MOTION_TABLE) for name in ("jaw", "global_pose", "cam")),
         Column("shape", (N_SHAPE,), rate=0),
         Column("lmk_2d", (468, 2), np.dtype(precision)),
     ]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -41,23 +41,37 @@ class _Field:
 
     Attributes:
         kind: ``face`` or ``audio``.
-        array: name in the file.
+        column: name in the file.
         rate: rows per frame; 0: one row per clip.
         name: of the clip's field.
     """
 
     kind: str
-    array: str
+    column: str
     rate: int
     name: str
+
+
+@dataclass
+class _Source:
+    """A table that is read for each clip of a subject, with the fields in it."""
+
+    kind: str
+    name: str
+    rate: int
+    fields: list[_Field]
+
+
+#: A table, the file that holds it, and rows of it.
+_Piece = tuple[_Source, MappedFile, slice]
 
 
 class PackedClips:
     """The usable clips of a split; each run of known frames counts as a clip, all other frames are left out.
 
     `__getitem__` gives a clip as views of mapped files: only what is used of them is read. `parts` copies parts of
-    clips into memory, which is faster. Each process opens the files itself when it reads its first clip, so loader
-    processes share nothing that was opened before they started.
+    clips into memory, which is faster. Tables with one row per clip stay in memory. Each process opens the files
+    itself when it reads its first clip, so loader processes share nothing that was opened before they started.
 
     Args:
         manifest: the manifest; rows of the split with ``status`` ``ok`` are taken, in its order.
@@ -114,21 +128,22 @@ class PackedClips:
             run.stop - run.start if run else self._files["face"][subject].frames_of(clip)
             for (subject, clip), run in zip(self.rows, self._runs, strict=True)
         ]
-        self._fields_of = {
-            subject: [field for field in self._fields if field.array in self._files[field.kind][subject]]
-            for subject in self._files["face"]
-        }
+        self._sources = {subject: self._sources_of(subject) for subject in self._files["face"]}
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def __getitem__(self, index: int) -> Clip:
         frames = slice(0, self.frames_of(index))
+        pieces = self._pieces(index, frames)
         if frames.stop <= _READ_AHEAD:
-            self._read_ahead(index, frames)
+            for source, file, rows in pieces:
+                file.read_ahead(source.name, rows)
         values: dict[str, NDArray[Any]] = {}
-        for field, file, rows in self._pieces(index, frames):
-            values[field.name] = file.arrays[field.array][rows] if field.rate else file.arrays[field.array][rows.start]
+        for source, file, rows in pieces:
+            for field in source.fields:
+                column = file.arrays[field.column]
+                values[field.name] = column[rows] if field.rate else column[rows.start]
         self._reads += 1
         if self._reads % _READ_BEFORE_FORGETTING == 0:
             for file in self._opened.values():
@@ -145,10 +160,14 @@ class PackedClips:
         Raises:
             AssetError: a file was replaced or is cut off, or its disk reports an error.
         """
-        for index, frames in places:
-            if frames is not None:
-                self._read_ahead(index, frames)
-        return [self[index] if frames is None else self._part(index, frames) for index, frames in places]
+        pieces = [None if frames is None else self._pieces(index, frames) for index, frames in places]
+        for part in pieces:
+            for source, file, rows in part or []:
+                if source.rate:
+                    file.read_ahead(source.name, rows)
+        return [
+            self[index] if part is None else self._part(part) for (index, _), part in zip(places, pieces, strict=True)
+        ]
 
     def __getstate__(self) -> dict[str, Any]:
         """Open files and memory stay in their process."""
@@ -169,10 +188,10 @@ class PackedClips:
     def digest(self) -> str:
         """Digest of the clips, their runs of known frames and the content of all arrays that are read."""
         contents = [
-            (field.kind, subject, field.array, file.digests[field.array])
+            (field.kind, subject, field.column, file.digests[field.column])
             for field in self._fields
             for subject, file in self._files[field.kind].items()
-            if field.array in file
+            if field.column in file
         ]
         return hashlib.sha256(repr((self.rows, self._runs, sorted(contents))).encode()).hexdigest()[:16]
 
@@ -185,34 +204,41 @@ class PackedClips:
             self._opened[kind, subject] = self._files[kind][subject].open()
         return self._opened[kind, subject]
 
-    def _pieces(self, index: int, frames: slice) -> Iterator[tuple[_Field, MappedFile, slice]]:
-        """The arrays of a clip: each with its file and the rows of some frames in it."""
+    def _sources_of(self, subject: str) -> list[_Source]:
+        """The tables to read for a clip of a subject."""
+        sources: dict[tuple[str, str], _Source] = {}
+        for field in self._fields:
+            file = self._files[field.kind][subject]
+            if field.column in file:
+                name = file.table_of(field.column)
+                source = sources.setdefault((field.kind, name), _Source(field.kind, name, field.rate, []))
+                source.fields.append(field)
+        return [*sources.values()]
+
+    def _pieces(self, index: int, frames: slice) -> list[_Piece]:
+        """The tables of a clip: each with its file and the rows of some frames in it."""
         subject = self.rows[index][0]
-        for field in self._fields_of[subject]:
-            number, first = self._places[field.kind][index]
-            rate = field.rate
+        pieces = []
+        for source in self._sources[subject]:
+            number, first = self._places[source.kind][index]
+            rate = source.rate
             rows = slice(rate * (first + frames.start), rate * (first + frames.stop))
-            yield field, self._file(field.kind, subject), rows if rate else slice(number, number + 1)
+            pieces.append((source, self._file(source.kind, subject), rows if rate else slice(number, number + 1)))
+        return pieces
 
-    def _read_ahead(self, index: int, frames: slice) -> None:
-        """Ask the system to read frames of a clip from the disk."""
-        for field, file, rows in self._pieces(index, frames):
-            file.read_ahead(field.array, rows)
-
-    def _part(self, index: int, frames: slice) -> Clip:
+    def _part(self, pieces: list[_Piece]) -> Clip:
         """Frames of a clip in one piece of memory."""
-        pieces = [
-            (field, file, rows, file.size(field.array, rows)) for field, file, rows in self._pieces(index, frames)
-        ]
-        memory = self._buffers.take(sum(size + -size % ALIGNMENT for *_, size in pieces))
+        sizes = [file.size(source.name, rows) if source.rate else 0 for source, file, rows in pieces]
+        memory = self._buffers.take(sum(size + -size % ALIGNMENT for size in sizes))
         values: dict[str, NDArray[Any]] = {}
         begin = 0
-        for field, file, rows, size in pieces:
-            part = memory[begin : begin + size]
-            file.read(field.array, rows.start, part)
-            dtype, width = file.row(field.array)
-            value = part.view(dtype).reshape(-1, *width)
-            values[field.name] = value if field.rate else value[0]
+        for (source, file, rows), size in zip(pieces, sizes, strict=True):
+            if source.rate:
+                columns = file.read(source.name, rows, memory[begin : begin + size])
+                values |= {field.name: columns[field.column] for field in source.fields}
+            else:
+                columns = file.whole(source.name)
+                values |= {field.name: columns[field.column][rows.start] for field in source.fields}
             begin += size + -size % ALIGNMENT
         return Clip(**values)
 

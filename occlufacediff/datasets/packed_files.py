@@ -1,9 +1,10 @@
 """Packed files: the arrays of all clips of a subject, one after the other, in an HDF5 file that can be mapped.
 
-A packed file has ``clip`` (N,) names, ``first`` (N + 1,) frame numbers at which the clips begin, and arrays whose rows
-are the clips' rows in this order. An array with k rows per frame has k * ``first[-1]`` rows; ``shape`` has one row per
-clip. Arrays are contiguous and not compressed: any part of them is a part of the file. The attribute ``sha256`` of an
-array is the digest of its content.
+A packed file has ``clip`` (N,) names, ``first`` (N + 1,) frame numbers at which the clips begin, and tables whose rows
+are the clips' rows in this order. A table with k rows per frame has k * ``first[-1]`` rows; ``shape`` has one row per
+clip. A table is an HDF5 dataset: a plain one holds the column of its name, one of a compound type several columns, so
+that a frame's small values lie together and are read together. Tables are contiguous and not compressed: any part of
+them is a part of the file. The attribute ``sha256:<column>`` of a table is the digest of the column's content.
 """
 
 from __future__ import annotations
@@ -28,6 +29,8 @@ from occlufacediff.files import file_version, new_hdf5
 
 #: Arrays begin at multiples of this many bytes, so that their values are aligned in memory.
 ALIGNMENT = 64
+#: Name of the attribute that holds a column's digest, without the column's name.
+_DIGEST = "sha256:"
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,14 @@ class Column:
         width: shape of a row.
         dtype: of the values.
         rate: rows per frame; 0: one row per clip.
+        table: the table that it shares with other columns of this rate; empty: a table of its own.
     """
 
     name: str
     width: tuple[int, ...]
     dtype: DTypeLike = np.float32
     rate: int = 1
+    table: str = ""
 
 
 def write_packed(
@@ -68,31 +73,84 @@ def write_packed(
         StorageError: the file cannot be written.
     """
     first = np.concatenate([[0], np.cumsum(list(clips.values()), dtype=np.int64)]).astype(np.int64)
+    tables: dict[str, list[Column]] = {}
+    for column in columns:
+        tables.setdefault(column.table or column.name, []).append(column)
     with new_hdf5(path, alignment=ALIGNMENT) as file:
         for name, value in {**attributes, "version": __version__}.items():
             file.attrs[name] = value
         file["clip"] = np.array([clip.encode() for clip in clips], dtype=np.bytes_)
         file["first"] = first
-        arrays, digests = {}, {column.name: hashlib.sha256() for column in columns}
-        for column in columns:
-            rows = column.rate * int(first[-1]) if column.rate else len(clips)
-            arrays[column.name] = file.create_dataset(column.name, (rows, *column.width), column.dtype)
+        digests = {column.name: hashlib.sha256() for column in columns}
+        for name, parts in tables.items():
+            rows = parts[0].rate * int(first[-1]) if parts[0].rate else len(clips)
+            if parts[0].table:
+                dtype = np.dtype([(part.name, part.dtype, part.width) for part in parts], align=True)
+                file.create_dataset(name, (rows,), dtype)
+            else:
+                file.create_dataset(name, (rows, *parts[0].width), parts[0].dtype)
         for number, (clip, frames) in enumerate(clips.items()):
             values = read(clip)
-            for column in columns:
-                begin, rows = (column.rate * first[number], column.rate * frames) if column.rate else (number, 1)
-                value = np.ascontiguousarray(values[column.name], column.dtype)
-                if column.rate == 0:
-                    value = value[None]
-                if value.shape != (rows, *column.width):
-                    raise AssetError(
-                        f"{path}: {clip}: {column.name} has the shape {value.shape}, needs {(rows, *column.width)} "
-                        "as the subject's other clips; run the stage that made it again"
-                    )
-                arrays[column.name][begin : begin + rows] = value
-                digests[column.name].update(value.data)
-        for name, digest in digests.items():
-            arrays[name].attrs["sha256"] = digest.hexdigest()
+            for name, parts in tables.items():
+                rate = parts[0].rate
+                begin, rows = (rate * first[number], rate * frames) if rate else (number, 1)
+                packed = np.zeros(rows, file[name].dtype) if parts[0].table else None
+                for column in parts:
+                    value = np.ascontiguousarray(values[column.name], column.dtype)
+                    value = value if rate else value[None]
+                    if value.shape != (rows, *column.width):
+                        raise AssetError(
+                            f"{path}: {clip}: {column.name} has the shape {value.shape}, needs "
+                            f"{(rows, *column.width)} as the subject's other clips; run the stage that made it again"
+                        )
+                    digests[column.name].update(value.data)
+                    if packed is None:
+                        file[name][begin : begin + rows] = value
+                    else:
+                        packed[column.name] = value
+                if packed is not None:
+                    file[name][begin : begin + rows] = packed
+        for column in columns:
+            file[column.table or column.name].attrs[_DIGEST + column.name] = digests[column.name].hexdigest()
+
+
+@dataclass(frozen=True)
+class _Table:
+    """A table of a packed file.
+
+    Attributes:
+        name: of the table.
+        offset: in the file, bytes.
+        rows: number of rows.
+        width: shape of a row; empty for a table of several columns.
+        dtype: of the values; compound for a table of several columns.
+        size: bytes of a row.
+    """
+
+    name: str
+    offset: int
+    rows: int
+    width: tuple[int, ...]
+    dtype: np.dtype[Any]
+    size: int
+
+    @staticmethod
+    def of(name: str, dataset: h5py.Dataset) -> _Table:
+        size = int(np.prod(dataset.shape[1:])) * dataset.dtype.itemsize
+        offset = dataset.id.get_offset() or 0
+        return _Table(name, offset, dataset.shape[0], dataset.shape[1:], dataset.dtype, size)
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns."""
+        return self.dtype.names or (self.name,)
+
+    def values(self, rows: NDArray[Any]) -> dict[str, NDArray[Any]]:
+        """The columns of rows, given as flat bytes; arrays (rows, ...) without a copy."""
+        typed = rows.view(self.dtype)
+        if self.dtype.names is not None:
+            return {name: typed[name] for name in self.dtype.names}
+        return {self.name: typed.reshape(-1, *self.width)}
 
 
 class PackedFile:
@@ -113,11 +171,11 @@ class PackedFile:
                 self.attributes: dict[str, Any] = dict(file.attrs)
                 self.places = {name.decode(): number for number, name in enumerate(file["clip"][()])}
                 self.first: NDArray[np.int64] = file["first"][()]
-                self.digests: dict[str, str] = {
-                    name: str(file[name].attrs["sha256"]) for name in sorted(file) if "sha256" in file[name].attrs
-                }
-                self._layout = {
-                    name: (file[name].id.get_offset() or 0, file[name].shape, file[name].dtype) for name in self.digests
+                self._tables = {name: _Table.of(name, file[name]) for name in sorted(set(file) - {"clip", "first"})}
+                self.digests = {
+                    column: str(file[name].attrs[_DIGEST + column])
+                    for name, table in self._tables.items()
+                    for column in table.columns
                 }
         except FileNotFoundError as error:
             raise AssetError(f"{path}: does not exist; run the stage that packs the training data") from error
@@ -125,7 +183,11 @@ class PackedFile:
             raise AssetError(f"{path}: not a packed file ({error}); delete it and pack the data again") from error
 
     def __contains__(self, name: str) -> bool:
-        return name in self._layout
+        return name in self.digests
+
+    def table_of(self, column: str) -> str:
+        """Name of the table that holds a column of the file."""
+        return next(name for name, table in self._tables.items() if column in table.columns)
 
     def open(self) -> MappedFile:
         """Map the file into this process.
@@ -138,7 +200,7 @@ class PackedFile:
                 f"{self.path}: was replaced or deleted while it was used; start the training again, it resumes if its "
                 "data are the same"
             )
-        return MappedFile(self.path, self._layout)
+        return MappedFile(self.path, self._tables)
 
     def frames_of(self, clip: str) -> int:
         """Number of frames of a clip that is in the file."""
@@ -169,14 +231,11 @@ class MappedFile:
         AssetError: the file cannot be opened.
     """
 
-    def __init__(self, path: Path, layout: Mapping[str, tuple[int, tuple[int, ...], np.dtype[Any]]]) -> None:
+    def __init__(self, path: Path, tables: Mapping[str, _Table]) -> None:
         self.path = path
-        self._layout = layout
+        self._tables = tables
         self._map: mmap.mmap | None = None
-        # Offset, and bytes of a row.
-        self._places = {
-            name: (offset, int(np.prod(shape[1:])) * dtype.itemsize) for name, (offset, shape, dtype) in layout.items()
-        }
+        self._kept: dict[str, dict[str, NDArray[Any]]] = {}
         try:
             self._file = os.open(path, os.O_RDONLY)
         except OSError as error:
@@ -190,47 +249,55 @@ class MappedFile:
         Raises:
             AssetError: the file cannot be mapped, or is cut off.
         """
-        if not any(np.prod(shape) for _, shape, _ in self._layout.values()):
-            return {name: np.empty(shape, dtype) for name, (_, shape, dtype) in self._layout.items()}
         try:
-            self._map = mmap.mmap(self._file, 0, access=mmap.ACCESS_READ)
-            return {
-                name: np.frombuffer(self._map, dtype, int(np.prod(shape)), offset).reshape(shape)
-                for name, (offset, shape, dtype) in self._layout.items()
-            }
+            content = np.empty(0, np.uint8)
+            if any(table.rows * table.size for table in self._tables.values()):
+                self._map = mmap.mmap(self._file, 0, access=mmap.ACCESS_READ)
+                content = np.frombuffer(self._map, np.uint8)
+            values: dict[str, NDArray[Any]] = {}
+            for table in self._tables.values():
+                values |= table.values(content[table.offset : table.offset + table.rows * table.size])
+            return values
         except (OSError, ValueError) as error:
             raise AssetError(f"{self.path}: cannot be mapped ({error}); pack the training data again") from error
 
-    def row(self, name: str) -> tuple[np.dtype[Any], tuple[int, ...]]:
-        """Type of the values, and shape of a row, of an array."""
-        _, shape, dtype = self._layout[name]
-        return dtype, shape[1:]
-
-    def read_ahead(self, name: str, rows: slice) -> None:
-        """Ask the system to read rows of an array from the disk in one go; does not wait for them."""
-        offset, width = self._places[name]
-        size = (rows.stop - rows.start) * width
+    def read_ahead(self, table: str, rows: slice) -> None:
+        """Ask the system to read rows of a table from the disk in one go; does not wait for them."""
+        place = self._tables[table]
+        size = (rows.stop - rows.start) * place.size
         # A size of 0 would mean the rest of the file.
         if size:
-            os.posix_fadvise(self._file, offset + rows.start * width, size, os.POSIX_FADV_WILLNEED)
+            os.posix_fadvise(self._file, place.offset + rows.start * place.size, size, os.POSIX_FADV_WILLNEED)
 
-    def size(self, name: str, rows: slice) -> int:
-        """Bytes of rows of an array."""
-        return (rows.stop - rows.start) * self._places[name][1]
+    def size(self, table: str, rows: slice) -> int:
+        """Bytes of rows of a table."""
+        return (rows.stop - rows.start) * self._tables[table].size
 
-    def read(self, name: str, begin: int, into: NDArray[np.uint8]) -> None:
-        """Copy rows of an array, from row ``begin`` on, until ``into`` is full.
+    def read(self, table: str, rows: slice, into: NDArray[np.uint8]) -> dict[str, NDArray[Any]]:
+        """Copy rows of a table into ``into``, which has their size. Returns the columns, which are views of it.
 
         Raises:
-            AssetError: the file is shorter than its arrays, or its disk reports an error.
+            AssetError: the file is shorter than its tables, or its disk reports an error.
         """
-        offset, width = self._places[name]
+        place = self._tables[table]
         try:
-            count = os.preadv(self._file, [into.data], offset + begin * width)
+            count = os.preadv(self._file, [into.data], place.offset + rows.start * place.size)
         except OSError as error:
             raise AssetError(f"{self.path}: cannot be read ({error}); check its disk or network mount") from error
         if count != len(into):
             raise AssetError(f"{self.path}: is cut off; pack the training data again")
+        return place.values(into)
+
+    def whole(self, table: str) -> dict[str, NDArray[Any]]:
+        """The columns of a small table, which is read at the first call and stays in memory.
+
+        Raises:
+            AssetError: as `read`.
+        """
+        if table not in self._kept:
+            rows = slice(0, self._tables[table].rows)
+            self._kept[table] = self.read(table, rows, np.empty(self.size(table, rows), np.uint8))
+        return self._kept[table]
 
     def forget(self) -> None:
         """Take the pages read so far out of this process' memory; the system keeps them in its cache if it can.

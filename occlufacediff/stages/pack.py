@@ -16,6 +16,10 @@ from occlufacediff.datasets.shard_values import audio_values, face_values, open_
 from occlufacediff.errors import AssetError
 from occlufacediff.workflow.shards import clips_with
 
+#: Columns of a few values per frame that each training reads: one table, so that a window takes one read from the disk.
+MOTION = ("exp", "jaw", "global_pose", "cam", "known")
+MOTION_TABLE = "motion"
+
 log = logging.getLogger(__name__)
 
 
@@ -24,9 +28,9 @@ def pack_face(
 ) -> None:
     """Pack coefficients, landmarks and visibility of all clips that have coefficients.
 
-    The file (see `datasets.packed_files`) has ``exp``, ``jaw``, ``global_pose``, ``cam``, ``shape``, ``lmk_2d``
-    (F, 468, 2) and, with a source of visibility, ``lmk_visible`` (F, 468) and ``known`` (F,). Attributes are those of
-    the coefficients.
+    The file (see `datasets.packed_files`) has ``exp``, ``jaw``, ``global_pose`` and ``cam`` (in the table ``motion``),
+    ``shape``, ``lmk_2d`` (F, 468, 2) and, with a source of visibility, ``known`` (F,; in ``motion``) and
+    ``lmk_visible`` (F, 468). Attributes are those of the coefficients.
 
     Args:
         subject: its name.
@@ -57,6 +61,7 @@ def pack_face(
                 value.shape if name == "shape" else value.shape[1:],
                 np.dtype(precision) if name == "lmk_2d" else value.dtype,
                 int(name != "shape"),
+                MOTION_TABLE if name in MOTION else "",
             )
             for name, value in first.items()
         ]

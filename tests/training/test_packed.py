@@ -181,7 +181,7 @@ def test_a_file_that_is_cut_off_while_it_is_read_is_named(files: Files, tmp_path
     opened = PackedFile(file).open()
     os.truncate(file, 4096)
     with pytest.raises(AssetError, match=r"A1\.h5: is cut off; pack the training data again"):
-        opened.read("lmk_2d", 40, np.empty(468 * 2 * 4, np.uint8))
+        opened.read("lmk_2d", slice(40, 41), np.empty(468 * 2 * 4, np.uint8))
 
 
 def test_no_file_is_opened_for_a_window(files: Files, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,6 +197,43 @@ def test_no_file_is_opened_for_a_window(files: Files, monkeypatch: pytest.Monkey
     monkeypatch.setattr(os, "open", refuse)
     assert sum(float(clips[index].exp.sum()) for index in range(len(clips))) != 0
     assert all(len(part) == 9 for part in clips.parts([(index, slice(1, 10)) for index in range(len(clips))]))
+
+
+def test_columns_of_a_table_lie_together_and_are_read_as_they_were_written(tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    arrays = {
+        "exp": rng.standard_normal((7, 5)).astype(np.float32),
+        "known": rng.random(7) > 0.5,
+        "jaw": rng.standard_normal((7, 3)).astype(np.float16),
+        "shape": rng.standard_normal(4).astype(np.float32),
+    }
+    columns = [
+        Column("exp", (5,), table="motion"),
+        Column("known", (), np.dtype(bool), table="motion"),
+        Column("jaw", (3,), np.dtype(np.float16), table="motion"),
+        Column("shape", (4,), rate=0),
+    ]
+    write_packed(tmp_path / "A.h5", {"c1": 7}, columns, lambda clip: arrays, {})
+    with h5py.File(tmp_path / "A.h5") as file:
+        assert file["motion"].dtype.names == ("exp", "known", "jaw")
+    packed = PackedFile(tmp_path / "A.h5")
+    assert [packed.table_of(name) for name in arrays] == ["motion", "motion", "motion", "shape"]
+    opened = packed.open()
+    memory = np.empty(opened.size("motion", slice(2, 6)), np.uint8)
+    part = opened.read("motion", slice(2, 6), memory)
+    for name, value in part.items():
+        assert value.dtype == arrays[name].dtype == opened.arrays[name].dtype
+        np.testing.assert_array_equal(value, arrays[name][2:6])
+        np.testing.assert_array_equal(opened.arrays[name], arrays[name])
+
+
+def test_a_file_of_an_earlier_version_is_refused(files: Files, tmp_path: Path) -> None:
+    old = tmp_path / "A1.h5"
+    old.write_bytes(files.packed()[0].read_bytes())
+    with h5py.File(old, "r+") as file:
+        del file["shape"].attrs["sha256:shape"]
+    with pytest.raises(AssetError, match=r"not a packed file .* delete it and pack the data again"):
+        PackedFile(old)
 
 
 def memory_of_files() -> int:
