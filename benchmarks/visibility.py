@@ -94,6 +94,7 @@ def seen_live(video: Path, finder: OcclusionFinder) -> np.ndarray:
             rows.append(hidden if len(faces) else np.ones(468, bool))
             if len(faces) and finder.is_due(number):
                 box = crop_boxes(faces[0]).astype(np.float32)
+                finder.next_turn()
                 hidden = causal.add(finder.look(frame, box, to_crop(faces[0][:468], box).astype(np.float32)))
     finder.close()
     return np.stack(rows)

@@ -107,6 +107,7 @@ class VisibilityThread(WorkerThread):
 
     def work(self, taken: tuple[Picture, Float, Float]) -> None:
         """Look at the frame."""
+        self._finder.next_turn()
         hidden = self._causal.add(self._finder.look(*taken))
         with self.changed:
             self.hidden = hidden

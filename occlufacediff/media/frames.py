@@ -163,7 +163,9 @@ def shown_picture(frame: VideoFrame, stream: VideoStream, longest: int | None = 
     if longest is not None and max(width, height) > longest:
         scale = longest / max(width, height)
         width, height = max(1, round(width * scale)), max(1, round(height * scale))
-    turned = np.rot90(frame.to_ndarray(format="rgb24", width=width, height=height), round(frame.rotation / 90) % 4)
+    # One thread: each frame would start its own threads, which takes ten times as long as the conversion.
+    pixels = frame.to_ndarray(format="rgb24", width=width, height=height, threads=1)
+    turned = np.rot90(pixels, round(frame.rotation / 90) % 4)
     picture: NDArray[np.uint8] = np.ascontiguousarray(turned, dtype=np.uint8)
     picture.flags.writeable = False
     return picture

@@ -10,8 +10,9 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Any, Generic, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -32,6 +33,7 @@ from occlufacediff.media.rates import FPS
 from occlufacediff.occlusion.visibility_source import SegmentationVisibility
 from occlufacediff.prediction.crop_masks import CropMasks, packed
 from occlufacediff.prediction.progress import Progress
+from occlufacediff.visibility.attention import Attention
 from occlufacediff.visibility.finder import FoundVisibility, OcclusionFinder, join
 from occlufacediff.visibility.joining import ENTER
 
@@ -154,33 +156,53 @@ class FaceWatching(_EveryFace[NDArray[np.float32]]):
         self._finder = finder
         self._thread = ThreadPoolExecutor(1, "occlusions") if beside else None
         self._waiting: deque[Future[None]] = deque()
+        self._attention = Attention()
         self.mouth_seems_hidden = False
 
     def detect(self, frame: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Faces (n, 478, 2) of a frame; see `Detector`."""
         faces = super().detect(frame)
-        self.mouth_seems_hidden |= not len(faces)
+        if not len(faces):
+            self.mouth_seems_hidden = True
+            self._run(self._attention.no_face)
         return faces
+
+    def reset(self) -> None:
+        """Start another clip."""
+        super().reset()
+        self._attention = Attention()
 
     def _look(self, number: int, frame: NDArray[np.uint8], faces: NDArray[np.float32]) -> list[NDArray[np.float32]]:
         seen: list[NDArray[np.float32]] = []
         if not self._finder.is_due(number):
             return seen
-        if self._thread is None:
-            self._look_at(frame, faces, seen)
-            return seen
-        self._waiting.append(self._thread.submit(self._look_at, frame, faces, seen))
-        if len(self._waiting) > _LOOKS_AHEAD:
-            self._waiting.popleft().result()
+        self._run(self._turn, partial(self._look_at, frame, faces, seen))
         return seen
 
-    def _look_at(self, frame: NDArray[np.uint8], faces: NDArray[np.float32], seen: list[NDArray[np.float32]]) -> None:
-        """Append the probabilities (468,) of each face to ``seen``."""
+    def _run(self, work: Callable[..., None], *arguments: Any) -> None:
+        """Do work that depends on looks: in the thread, where there is one, after the work before."""
+        if self._thread is None:
+            work(*arguments)
+            return
+        self._waiting.append(self._thread.submit(work, *arguments))
+        if len(self._waiting) > _LOOKS_AHEAD:
+            self._waiting.popleft().result()
+
+    def _turn(self, look: Callable[[], bool]) -> None:
+        """The turn of a frame with faces."""
+        self._finder.next_turn()
+        self._attention.due(look)
+
+    def _look_at(self, frame: NDArray[np.uint8], faces: NDArray[np.float32], seen: list[NDArray[np.float32]]) -> bool:
+        """Append the probabilities (468,) of each face to ``seen``; True if all faces seem clear."""
+        clear = True
         boxes = crop_boxes(faces, self._scale).astype(np.float32)
         points = np.nan_to_num(to_crop(faces[:, :MESH_POINTS], boxes)).astype(np.float32)
         for box, landmarks in zip(boxes, points, strict=True):
             seen.append(self._finder.look(frame, box, landmarks))
+            clear &= self._finder.clear
             self.mouth_seems_hidden |= bool((seen[-1][list(LIPS)] < ENTER).mean() >= _SEEMS_HIDDEN)
+        return clear
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

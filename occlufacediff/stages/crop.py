@@ -24,6 +24,7 @@ from occlufacediff.landmarks.visibility import visible_landmarks
 from occlufacediff.media.frames import read_frames
 from occlufacediff.occlusion.known_frames import known_frames
 from occlufacediff.occlusion.visibility_source import check_source, source_digest, visibility_source
+from occlufacediff.visibility.attention import Attention
 from occlufacediff.visibility.finder import OcclusionFinder, join
 from occlufacediff.weights import occlusion_weights
 from occlufacediff.workflow.chunks import of_chunk
@@ -132,11 +133,19 @@ def _crop(
     jpegs = []
     evidence: dict[int, NDArray[np.float32]] = {}
     finder = OcclusionFinder() if visibility.source == "auto" else None
+    attention = Attention()
+
+    def look(finder: OcclusionFinder, number: int, frame: NDArray[np.uint8]) -> bool:
+        evidence[number] = finder.look(frame, boxes[number], np.nan_to_num(points[number, :MESH_POINTS]))
+        return finder.clear
+
     for number, (frame, crop) in enumerate(_crops(videos[clip], boxes)):
         jpegs.append(encode_crop(crop, settings.jpeg_quality))
-        if finder is not None and finder.is_due(number) and visible[number].any():
-            looked = np.nan_to_num(points[number, :MESH_POINTS])
-            evidence[number] = finder.look(frame, boxes[number], looked)
+        if finder is not None and not visible[number].any():
+            attention.no_face()
+        elif finder is not None and finder.is_due(number):
+            finder.next_turn()
+            attention.due(partial(look, finder, number, frame))
         if cover is not None:
             hidden = cover.occluded_pixels(number, boxes[number], crop)
             visible[number] *= visible_landmarks(points[number, :MESH_POINTS], ~hidden)

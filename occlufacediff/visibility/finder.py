@@ -27,9 +27,10 @@ from occlufacediff.weights import occlusion_weights
 
 Float = NDArray[np.float32]
 
-#: The network looks at every n-th frame; frames between are interpolated.
+#: Turns of the network: every n-th frame. Some are skipped, see `attention`; frames between looks are interpolated.
 EVERY = 2
-#: Hands are searched in every n-th look, while one is before the face, and while something seems to be there.
+#: Hands are searched at every n-th turn of the network, while one is before the face, and while something seems to be
+#: there.
 HANDS_EVERY = 4
 #: Something seems to be there if more than this part of the face seems hidden, or if the mean probability is by this
 #: much lower than usual.
@@ -59,6 +60,9 @@ class OcclusionFinder:
     Args:
         weights: weights of the network; None for those of the package.
 
+    Attributes:
+        clear: nothing seemed to be before the face in the last look.
+
     Raises:
         AssetError: the weights are missing or damaged.
     """
@@ -66,14 +70,22 @@ class OcclusionFinder:
     def __init__(self, weights: Path | None = None) -> None:
         self._network = _network(weights or occlusion_weights())
         self._hands = HandFinder()
-        self._looks = 0
-        self._usual = 1.0
+        self.clear = False
+        self._usual: float | None = None
+        self._suspicious = False
         self._hand_before = False
+        self._turns_without_search = HANDS_EVERY - 1
+        self._searched = False
 
     @staticmethod
     def is_due(frame: int) -> bool:
-        """Whether to look at a frame."""
+        """Whether it is the turn of a frame."""
         return frame % EVERY == 0
+
+    def next_turn(self) -> None:
+        """Begin the turn of another frame, whether its faces will be looked at or not."""
+        self._turns_without_search = 0 if self._searched else self._turns_without_search + 1
+        self._searched = False
 
     def look(self, frame: NDArray[np.uint8], box: NDArray[np.floating], landmarks: NDArray[np.floating]) -> Float:
         """Probabilities (468,) that landmarks are visible, from this frame alone.
@@ -92,18 +104,20 @@ class OcclusionFinder:
             under = sampled(hands[None].astype(np.float32), np.asarray(landmarks)[None])[0] > 0.5
             found = np.where(under, np.minimum(found, UNDER_HAND), found)
             self._hand_before = bool(under.any())
+            self._searched = True
+        self.clear = not (self._suspicious or self._hand_before)
         return np.asarray(found, np.float32)
 
     def _hand_is_possible(self, visible: Float) -> bool:
         """Whether to search for hands, from the probabilities of the face's pixels."""
-        due = self._looks % HANDS_EVERY == 0
-        self._looks += 1
         if not len(visible):
             return False
         mean = float(visible.mean())
-        seems = (visible < 0.5).mean() > SUSPICIOUS or mean < self._usual - DROP
-        self._usual = mean if self._looks == 1 else self._usual + _SHARE * (mean - self._usual)
-        return bool(due or seems or self._hand_before)
+        if self._usual is None:
+            self._usual = mean
+        self._suspicious = bool((visible < 0.5).mean() > SUSPICIOUS or mean < self._usual - DROP)
+        self._usual += _SHARE * (mean - self._usual)
+        return self._turns_without_search >= HANDS_EVERY or self._suspicious or self._hand_before
 
     def close(self) -> None:
         """Free the hand detector."""
@@ -130,9 +144,20 @@ def join(evidence: dict[int, Float], frames: int) -> FoundVisibility:
     """
     at = np.array(sorted(evidence), np.int64)
     values = np.stack([evidence[number] for number in at]) if len(at) else np.ones((0, 468), np.float32)
+    at, values = _with_skipped(at, np.asarray(values, np.float32))
     probability = between(smoothed(calibrated(np.asarray(values, np.float32))), at, frames)
     hidden = hidden_landmarks(probability)
     return FoundVisibility(probability, hidden, hidden | hidden_landmarks(probability, UNCERTAIN))
+
+
+def _with_skipped(at: NDArray[np.int64], values: Float) -> tuple[NDArray[np.int64], Float]:
+    """Frames (K,) and probabilities (K, 468) of looks, with the mean of its neighbours for each single skipped look.
+
+    So filters over looks count all frames alike.
+    """
+    after = np.flatnonzero(np.diff(at) == 2 * EVERY) + 1
+    means = (values[after - 1] + values[after]) / 2
+    return np.insert(at, after, at[after] - EVERY), np.insert(values, after, means, axis=0)
 
 
 @cache

@@ -46,6 +46,10 @@ class Finder:
         self.hidden, self.broken = hidden, broken
         self.threads: set[int] = set()
         self.closed = False
+        self.clear = False
+        self.looked: list[int] = []
+
+    def next_turn(self) -> None: ...
 
     @staticmethod
     def is_due(frame: int) -> bool:
@@ -57,6 +61,8 @@ class Finder:
         if number == self.broken:
             raise RuntimeError("broken look")
         self.threads.add(threading.get_ident())
+        self.looked.append(number)
+        self.clear = number < self.hidden
         seen = np.clip(0.95 + 0.01 * landmarks[:, 0], 0, 1).astype(np.float32)
         seen[list(LIPS)] *= 0.1 if number >= self.hidden else 1
         return seen
@@ -83,6 +89,25 @@ def test_a_thread_sees_what_the_caller_would_see() -> None:
     assert one.of_faces(face_index).hidden[-1].any()
     assert alone.threads == {threading.get_ident()} and threading.get_ident() not in other.threads
     assert len(other.threads) == 1
+
+
+@pytest.mark.parametrize("beside", [True, False])
+@pytest.mark.parametrize("hidden", [16, 18, 20, 22])
+def test_looks_are_skipped_until_something_is_seen(hidden: int, beside: bool) -> None:
+    """From there on nothing is skipped, and the frame that was skipped before is looked at too."""
+    finder = Finder(hidden=hidden)
+    watching = watched(finder, beside=beside)
+    first_seen = -(-hidden // 4) * 4
+    expected = [*range(0, first_seen, 4), *range(first_seen - 2, FRAMES, 2)]
+    assert sorted(finder.looked) == expected
+    found = watching.of_faces(np.zeros(FRAMES, np.int32)).hidden[:, list(LIPS)].any(axis=1)
+    assert np.flatnonzero(found)[0] in range(hidden - 2, hidden + 1)
+
+
+def test_looks_beside_a_missing_face_are_not_skipped() -> None:
+    finder = Finder()
+    watched(finder, beside=False, away=11)
+    assert sorted(finder.looked) == [0, 4, 8, 10, 12, 16, 20, 24, 28]
 
 
 def test_a_hidden_mouth_is_announced() -> None:
