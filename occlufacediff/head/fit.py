@@ -73,7 +73,7 @@ class FitResult:
     opening_correlation: float
 
 
-# The matrix products are small, so threads do not help; with one thread the order of sums is the same everywhere.
+# The matrix products are small, so threads within them do not help; without, the order of sums is the same everywhere.
 @threadpool_limits.wrap(limits=1)
 def fit_clip(
     basis: LandmarkBasis,
@@ -84,6 +84,7 @@ def fit_clip(
     visible: NDArray[np.generic] | None = None,
     shape: NDArray[np.floating] | None = None,
     expected: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
+    threads: int = 1,
 ) -> FitResult:
     """Fit the head model to the landmarks of a clip.
 
@@ -98,6 +99,7 @@ def fit_clip(
         shape: (S,) known identity; None solves it.
         expected: mean of the prior: expression (T, E) and jaw (T, 3); None for a neutral face. Ridge and smoothness
             apply to the difference from it.
+        threads: threads that share the frames; the result does not depend on them.
 
     Raises:
         ValueError: an array has a wrong shape, or no frame has `LEAST_VISIBLE` visible landmarks.
@@ -141,7 +143,7 @@ def fit_clip(
     for outer, inner in pieces:
         if not placed[outer].any():
             continue
-        problem = Problem(basis, targets[outer], weights[outer], priors, mean[outer])
+        problem = Problem(basis, targets[outer], weights[outer], priors, mean[outer], threads)
         guess = first_guess(problem, identity, state[outer])
         # With a given identity no frame is solved yet, so one more step is needed.
         for _ in range(settings.motion_iterations + (shape is not None)):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +18,8 @@ Float32 = NDArray[np.float32]
 
 # Added to every diagonal, so that unknowns without any information do not move.
 _TINY = 1e-6
+# Fewer frames are not given to a thread.
+_LEAST_FRAMES = 24
 # Rounds of the active set within one step.
 _BOUND_ROUNDS = 4
 
@@ -108,15 +112,22 @@ class Problem:
         weights: (T, L) weight of each landmark, 0 where occluded.
         priors: quadratic terms and bounds.
         mean: (T, N) mean of the priors.
+        threads: threads that share the frames of `normal_equations`.
     """
 
-    def __init__(self, basis: LandmarkBasis, targets: Array, weights: Array, priors: Priors, mean: Array) -> None:
+    def __init__(
+        self, basis: LandmarkBasis, targets: Array, weights: Array, priors: Priors, mean: Array, threads: int = 1
+    ) -> None:
         self.basis = basis
         self.mean = mean
         self.targets = targets
         self.weights = weights
         self.priors = priors
         self.layout = Layout(basis.n_exp)
+        count = min(threads, len(mean) // _LEAST_FRAMES)
+        bounds = np.linspace(0, len(mean), count + 1).round().astype(int)
+        frames = [slice(*pair) for pair in pairwise(bounds.tolist())] if count > 1 else []
+        self._parts = [(at, Problem(basis, targets[at], weights[at], priors, mean[at])) for at in frames]
         # Rows c = 0..2 are of the points, 3..5 of the levers: (6, E L) and (6, L S).
         stacked = np.concatenate([basis.points.exp, basis.levers.exp], axis=1).transpose(1, 2, 0)
         self._exp_rows = np.ascontiguousarray(stacked.reshape(6, -1), dtype=np.float32)
@@ -169,6 +180,11 @@ class Problem:
 
     def normal_equations(self, shape: Array, state: Array) -> tuple[Array, Array]:
         """Hessian blocks (T, N, N) and gradients (T, N) of the landmark term with robust weights."""
+        if self._parts:
+            with ThreadPoolExecutor(len(self._parts)) as pool:
+                work = [pool.submit(part.normal_equations, shape, state[at]) for at, part in self._parts]
+                blocks, gradients = zip(*(one.result() for one in work), strict=True)
+            return np.concatenate(blocks), np.concatenate(gradients)
         residuals, jacobian, _ = self.derivatives(shape, state)
         root = np.sqrt(self._robust_weights(residuals))
         return _blocks(residuals, jacobian, root)

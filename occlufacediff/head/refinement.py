@@ -22,6 +22,7 @@ def refine_motion(
     settings: ReconstructionSettings,
     boxes: NDArray[np.floating] | None = None,
     adapted: bool = False,
+    threads: int = 1,
 ) -> NDArray[np.float32]:
     """Fit expression and jaw to the visible landmarks with the predicted motion as the mean of the prior.
 
@@ -38,6 +39,7 @@ def refine_motion(
         boxes: (T, 3) crop boxes, as in `fit_clip`.
         adapted: coefficients of the mouth stay unchanged in frames in which hardly any of the mouth is visible, because
             the motion already passes into visible frames without a jump, or landmarks near the occluder are wrong.
+        threads: as in `fit_clip`.
 
     Returns:
         (T, E + 3) motion within the bounds of the fit. Occluded frames pass smoothly from their visible neighbours to
@@ -53,6 +55,7 @@ def refine_motion(
         visible=visible,
         shape=shape,
         expected=(motion[:, :-3], motion[:, -3:]),
+        threads=threads,
     )
     refined = np.concatenate([fit.exp, fit.jaw], axis=1)
     if adapted:

@@ -30,13 +30,25 @@ class HeadFit:
 
 
 def fit_head(
-    basis: LandmarkBasis, observation: Observation, visibility: Visibility, *, settings: ReconstructionSettings
+    basis: LandmarkBasis,
+    observation: Observation,
+    visibility: Visibility,
+    *,
+    settings: ReconstructionSettings,
+    threads: int = 1,
 ) -> HeadFit:
     """Fit the head model to visible landmarks, or to the next best ones if no frame shows enough of them."""
 
     def fitted(visible: np.ndarray, shape: np.ndarray | None = None) -> FitResult:
-        boxes = observation.boxes
-        return fit_clip(basis, observation.lmk_2d, settings=settings, boxes=boxes, visible=visible, shape=shape)
+        return fit_clip(
+            basis,
+            observation.lmk_2d,
+            settings=settings,
+            boxes=observation.boxes,
+            visible=visible,
+            shape=shape,
+            threads=threads,
+        )
 
     if well_seen(basis, visibility.lmk_mask).any():
         return HeadFit(fitted(visibility.lmk_mask), "visible")

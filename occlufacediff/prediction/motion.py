@@ -88,6 +88,7 @@ def reconstruct_motion(
     seed: int,
     settings: PredictionSettings,
     reconstruction: ReconstructionSettings,
+    threads: int = 1,
 ) -> Motion:
     """Sample, adapt and refine the motion of a video, and rate its confidence.
 
@@ -103,6 +104,7 @@ def reconstruct_motion(
         seed: seed of the noise.
         settings: sampling, adaptation and refinement.
         reconstruction: settings of the fit, used by the refinement.
+        threads: threads of the refinement.
     """
     lmk_2d, lmk_mask = observation.lmk_2d, visibility.lmk_mask
     adapted = predict_motion(
@@ -129,6 +131,7 @@ def reconstruct_motion(
             settings=reconstruction,
             boxes=observation.boxes,
             adapted=adapted.adapted,
+            threads=threads,
         )
     reliable = confidence(
         lmk_mask,

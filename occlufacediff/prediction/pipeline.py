@@ -193,6 +193,7 @@ class Predictor:
         check_source(self.visibility)
         torch_device = pick_device(device)
         self.workers: Workers | None = None
+        self._threads = max(workers, 1)
         self.head = HeadAsset.load(head)
         self.basis = LandmarkBasis.of(self.head)
         (prior, _), (denoiser, _) = load_networks(
@@ -281,7 +282,7 @@ class Predictor:
             )
         with timer.step("fit"):
             progress("fit", 0, 1)
-            fit = fit_head(self.basis, observation, visibility, settings=self.reconstruction)
+            fit = fit_head(self.basis, observation, visibility, settings=self.reconstruction, threads=self._threads)
             progress("fit", 1, 1)
         with timer.step("speech"):
             progress("speech", 0, 1)
@@ -306,6 +307,7 @@ class Predictor:
                 seed=seed,
                 settings=settings,
                 reconstruction=self.reconstruction,
+                threads=self._threads,
             )
             progress("motion", 1, 1)
         notes = [*audio.notes, *notes_of_faces(observation), *notes_of_speech(audio.audible, heard.used)]

@@ -264,6 +264,16 @@ def test_same_input_same_bytes(small_head: HeadAsset, basis: LandmarkBasis) -> N
     assert first.shape.tobytes() == second.shape.tobytes()
 
 
+@pytest.mark.parametrize("frames", [1, 2, 31, 150])
+def test_threads_do_not_change_the_result(small_head: HeadAsset, basis: LandmarkBasis, frames: int) -> None:
+    landmarks = moving(small_head, frames).landmarks
+    settings = replace(SETTINGS, piece_frames=100)
+    one, *others = (fit_clip(basis, landmarks, settings=settings, threads=threads) for threads in (1, 2, 5))
+    for other in others:
+        assert other.exp.tobytes() == one.exp.tobytes()
+        assert other.cam.tobytes() == one.cam.tobytes()
+
+
 def test_wrong_input_is_named(basis: LandmarkBasis) -> None:
     with pytest.raises(ValueError, match="landmarks: got shape"):
         fit_clip(basis, np.zeros((5, 68, 2)), settings=SETTINGS)
