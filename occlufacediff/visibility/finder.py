@@ -10,13 +10,13 @@ from typing import Any
 import cv2
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import expit, logit
 
 from occlufacediff.landmarks.crop import crop_image
 from occlufacediff.visibility.hands import HandFinder, draw_hands
 from occlufacediff.visibility.inputs import INPUT_PX, draw_mesh, network_input
 from occlufacediff.visibility.joining import (
     UNCERTAIN,
-    UNDER_HAND,
     between,
     calibrated,
     hidden_landmarks,
@@ -35,6 +35,9 @@ HANDS_EVERY = 4
 #: Something seems to be there if more than this part of the face seems hidden, or if the mean probability is by this
 #: much lower than usual.
 SUSPICIOUS, DROP = 0.03, 0.015
+#: Probability of a landmark that a detected hand covers. Logit that is added for landmarks beside hands which cover at
+#: least a part of the landmarks.
+UNDER_HAND, BESIDE_HAND, HAND_SHARE = 0.05, 1.0, 0.02
 #: Share of a new look in the usual mean probability.
 _SHARE = 0.05
 
@@ -102,7 +105,7 @@ class OcclusionFinder:
         if self._hand_is_possible(visible[contour]):
             hands = draw_hands(self._hands.find(frame, box))
             under = sampled(hands[None].astype(np.float32), np.asarray(landmarks)[None])[0] > 0.5
-            found = np.where(under, np.minimum(found, UNDER_HAND), found)
+            found = with_hands(found, under)
             self._hand_before = bool(under.any())
             self._searched = True
         self.clear = not (self._suspicious or self._hand_before)
@@ -133,6 +136,19 @@ class OcclusionFinder:
         with one_thread(), torch.inference_mode():
             out: Float = torch.sigmoid(self._network(values)[0, 0]).numpy()
         return out
+
+
+def with_hands(probability: Float, under: NDArray[np.bool_]) -> Float:
+    """Probabilities (468,) of being visible, given the landmarks (468,) that detected hands cover.
+
+    A hand that covers a part of the face explains what seems to be before it. So landmarks beside its outline, which
+    its shadow makes doubtful, are more probably visible than the network says.
+    """
+    out = np.where(under, np.minimum(probability, UNDER_HAND), probability)
+    if under.mean() >= HAND_SHARE:
+        beside = expit(logit(np.clip(probability, 0.003, 0.997)) + BESIDE_HAND)
+        out = np.where(under, out, beside)
+    return np.asarray(out, np.float32)
 
 
 def join(evidence: dict[int, Float], frames: int) -> FoundVisibility:

@@ -40,8 +40,6 @@ MIN_POINTS = 16
 SHRINK = 0.94
 #: Logit of a landmark that is clearly visible, and percentile over the frames of a clip that counts as usual.
 USUAL_LOGIT, USUAL_PERCENTILE = 3.0, 75
-#: Probability of a landmark that a detected hand covers.
-UNDER_HAND = 0.05
 
 
 def sampled(maps: Float, landmarks: NDArray[np.floating]) -> Float:

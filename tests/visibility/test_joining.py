@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from occlufacediff.face_mesh import LEFT_EYE
 from occlufacediff.landmarks.topology import mesh_edges
-from occlufacediff.visibility.finder import join
+from occlufacediff.visibility.finder import BESIDE_HAND, UNDER_HAND, join, with_hands
 from occlufacediff.visibility.joining import (
     ENTER,
     LEAVE,
@@ -136,3 +137,19 @@ def test_what_is_uncertain_in_all_frames_is_not_hidden_but_a_mask_is():
     clear = np.full((9, 468), 0.98, np.float32)
     clear[4] = 0.5
     np.testing.assert_allclose(calibrated(clear), clear, atol=1e-6)
+
+
+def test_a_hand_hides_what_it_covers_and_explains_what_is_beside_it() -> None:
+    probability = np.full(468, 0.4, np.float32)
+    under = np.zeros(468, bool)
+    under[:60] = True
+    joined = with_hands(probability, under)
+    assert (joined[under] <= UNDER_HAND).all()
+    np.testing.assert_allclose(joined[~under], 1 / (1 + np.exp(-BESIDE_HAND) * 0.6 / 0.4), rtol=1e-5)
+
+
+@pytest.mark.parametrize("covered", [0, 5])
+def test_a_hand_beside_the_face_changes_nothing_else(covered: int) -> None:
+    probability = np.linspace(0, 1, 468, dtype=np.float32)
+    under = np.arange(468) < covered
+    np.testing.assert_array_equal(with_hands(probability, under)[~under], probability[~under])
