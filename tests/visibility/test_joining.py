@@ -153,3 +153,12 @@ def test_a_hand_beside_the_face_changes_nothing_else(covered: int) -> None:
     probability = np.linspace(0, 1, 468, dtype=np.float32)
     under = np.arange(468) < covered
     np.testing.assert_array_equal(with_hands(probability, under)[~under], probability[~under])
+
+
+def test_looks_that_were_skipped_count_as_their_neighbours() -> None:
+    whole = evidence(16, 28)
+    sparse = {frame: seen for frame, seen in whole.items() if frame % 4 == 0 or 12 < frame < 32}
+    assert len(sparse) < len(whole)
+    joined, expected = join(sparse, FRAMES), join(whole, FRAMES)
+    np.testing.assert_allclose(joined.probability, expected.probability, atol=1e-6)
+    np.testing.assert_array_equal(joined.hidden, expected.hidden)
