@@ -48,8 +48,10 @@ class Hooks:
         sampled: gives the error of sampled lips, in millimetres, and the openings to be drawn; None: no sampling.
         snapshot: writes the network as a checkpoint; None: there are no snapshots.
         has_snapshot: whether the snapshot of a step exists.
+        set_aside: moves snapshots of another training out of the way; called where this one starts from step 0.
     """
 
     sampled: Callable[[], tuple[float, Openings]] | None = None
     snapshot: Callable[[TrainingRecord], None] | None = None
     has_snapshot: Callable[[int], bool] = lambda step: True
+    set_aside: Callable[[], object] = lambda: None

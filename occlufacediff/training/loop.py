@@ -38,6 +38,7 @@ from occlufacediff.training.state import (
     keep_replaced,
     load_best,
     load_state,
+    remove_other_best,
     save_best,
     save_state,
     state_path,
@@ -147,7 +148,8 @@ class _Training:
         state = load_state(state_path(self.out_dir), self.course, most, self.device)
         if state is None:
             if self.first_process:
-                keep_replaced(state_path(self.out_dir))
+                keep_replaced(self.out_dir)
+                self.hooks.set_aside()
             return
         self.model.load_state_dict(state.model)
         self.ema.load(state.ema)
@@ -207,9 +209,10 @@ class _Training:
         record = TrainingRecord(progress.rows, progress.schedule, progress.step)
         self.model.load_state_dict(self.ema.values)
         if self.settings.keep == "best" and best is not None:
-            values = load_best(best_path(self.out_dir), int(best["step"]), self.device)
+            step = int(best["step"])
+            values = load_best(best_path(self.out_dir, step), step, self.device)
             self.model.load_state_dict(values)
-            record = replace(record, step=int(best["step"]), best=best)
+            record = replace(record, step=step, best=best)
             print(
                 f"{self.task.label}: keeps the weights of step {best['step']}, {best['by']} {best['value']:.4f}",
                 file=sys.stderr,
@@ -358,7 +361,7 @@ class _Training:
         if math.isfinite(row[by]) and (best is None or best["by"] != by or row[by] < best["value"]):
             self.progress.best = {"step": self.progress.step, "by": by, "value": row[by]}
             if self.first_process:
-                save_best(best_path(self.out_dir), self.progress.step, self.ema.values)
+                save_best(best_path(self.out_dir, self.progress.step), self.progress.step, self.ema.values)
 
     def _save(self) -> None:
         """Save the state, from which a killed training resumes."""
@@ -367,3 +370,4 @@ class _Training:
         if self.first_process:
             state = State(progress, self.model.state_dict(), self.ema.values, self.optimizer.state_dict())
             save_state(state_path(self.out_dir), self.course, state)
+            remove_other_best(self.out_dir, None if progress.best is None else int(progress.best["step"]))

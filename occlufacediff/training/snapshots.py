@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import shutil
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from torch import nn
 from occlufacediff.files import written_aside
 from occlufacediff.models.checkpoint import checkpoint_files
 from occlufacediff.training.hooks import Hooks, TrainingRecord
+from occlufacediff.training.state import set_aside
 
 Network = TypeVar("Network", bound=nn.Module)
 
@@ -54,7 +56,17 @@ class Snapshots:
                         shutil.copyfile(path, aside)
             self.save(folder / self.name, finished(copy.deepcopy(network)) if finished else network, record)
 
-        return Hooks(snapshot=snapshot, has_snapshot=self.exists)
+        return Hooks(snapshot=snapshot, has_snapshot=self.exists, set_aside=self.set_aside)
+
+    def set_aside(self) -> None:
+        """Move the snapshots of another training to a subfolder, so that none of them counts as one of this training.
+
+        Raises:
+            StorageError: they cannot be moved.
+        """
+        kept = set_aside(self.folder.glob(f"{self.name}_step_*"))
+        if kept is not None:
+            print(f"{kept}: keeps the snapshots of that training", file=sys.stderr, flush=True)
 
     def exists(self, step: int) -> bool:
         """Whether the snapshot of a step is complete; its configuration is written last."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pickle
 import sys
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,10 @@ from occlufacediff.training.meter import Row
 
 #: Folder of the state in a checkpoint's folder.
 RESUME = "resume"
-#: Settings of the loop that leave the course of the weights unchanged, or change it by rounding only. ``max_steps`` is
-#: compared separately.
+#: Subfolder for files of another training.
+REPLACED = "replaced"
+#: Settings of the loop that leave the course of the weights unchanged, or change it only by rounding and by the dropout
+#: that each process draws for itself. ``max_steps`` is compared separately.
 FREE_SETTINGS = (
     "max_steps",
     "epochs",
@@ -121,15 +123,26 @@ def save_state(path: Path, course: Course, state: State) -> None:
         torch.save(content, aside)
 
 
-def best_path(out_dir: Path) -> Path:
-    """File of the weights of the best validation."""
-    return out_dir / RESUME / "best.pt"
+def best_path(out_dir: Path, step: int) -> Path:
+    """File of the weights of the best validation, at ``step``."""
+    return out_dir / RESUME / f"best_{step:06d}.pt"
 
 
 def save_best(path: Path, step: int, values: dict[str, Tensor]) -> None:
-    """Write the weights of the best validation, at ``step``."""
+    """Write the weights of the best validation, at ``step``; those before stay until `remove_other_best`."""
     with written_aside(path) as aside:
         torch.save({"step": step, "values": values}, aside)
+
+
+def remove_other_best(out_dir: Path, step: int | None) -> None:
+    """Remove weights of validations that were the best until ``step``; call it when the saved state names ``step``.
+
+    A training that is killed before resumes from a state that needs the earlier weights.
+    """
+    for path in (out_dir / RESUME).glob("best_*.pt"):
+        if step is None or path != best_path(out_dir, step):
+            with faults_named(path):
+                path.unlink(missing_ok=True)
 
 
 def load_best(path: Path, step: int, device: torch.device) -> dict[str, Tensor]:
@@ -151,14 +164,41 @@ def load_best(path: Path, step: int, device: torch.device) -> dict[str, Tensor]:
     )
 
 
-def keep_replaced(path: Path) -> None:
-    """Keep a state that another training left, where this training will write its own, as ``replaced.pt``."""
-    if path.is_file():
-        with faults_named(path):
-            path.replace(path.with_name("replaced.pt"))
+def set_aside(paths: Iterable[Path]) -> Path | None:
+    """Move files or folders to the subfolder ``replaced`` beside them, or ``replaced_2``, ... if it has one of them.
+
+    Returns the subfolder, or None if there is nothing to move.
+
+    Raises:
+        StorageError: they cannot be moved.
+    """
+    found = sorted(paths)
+    if not found:
+        return None
+    parent, number = found[0].parent, 1
+    while any((_numbered(parent, number) / path.name).exists() for path in found):
+        number += 1
+    target = _numbered(parent, number)
+    with faults_named(target):
+        target.mkdir(exist_ok=True)
+        for path in found:
+            path.rename(target / path.name)
+    return target
+
+
+def _numbered(parent: Path, number: int) -> Path:
+    return parent / (REPLACED if number == 1 else f"{REPLACED}_{number}")
+
+
+def keep_replaced(out_dir: Path) -> None:
+    """Set aside the state and the best weights that another training left, where this one will write its own."""
+    state = state_path(out_dir)
+    if state.is_file():
+        folder = state.parent
+        kept = set_aside(path for path in folder.glob("*") if path.is_file() and not path.name.startswith("."))
         print(
-            f"{path.with_name('replaced.pt')}: keeps that state; to continue it, set the settings back and rename it "
-            f"to {path.name}",
+            f"{kept}: keeps the state of that training; to continue it, set the settings back and move these files to "
+            f"{folder}",
             file=sys.stderr,
             flush=True,
         )

@@ -245,6 +245,17 @@ class Worsening(ToyTask):
         return {"loss": torch.tensor([3.0, 2.0, 2.5, 2.6, 2.7, 2.8][self.calls - 1])}
 
 
+class Improving(ToyTask):
+    """Each of its validations is better than the one before."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__(size)
+        self.values = [5.0, 4.0, 3.0, 2.0, 1.0, 0.0]
+
+    def validate(self) -> Losses:
+        return {"loss": torch.tensor(self.values.pop(0))}
+
+
 def follow(task: ToyTask, out: Path, **change: object) -> dict[str, Tensor]:
     settings = LoopSettings(max_steps=12, batch_size=4, validate_every=2, save_every=100, ema_decay=0.9)
     settings = replace(settings, **change)  # type: ignore[arg-type]
@@ -259,7 +270,8 @@ def test_a_training_stops_early_and_is_extended(tmp_path: Path) -> None:
     for name, value in early.items():
         # The learning rate of four steps falls faster, so only what does not depend on it is compared exactly.
         assert value.shape == best[name].shape
-    stored = torch.load(tmp_path / "early" / "resume" / "best.pt", weights_only=True)
+    assert [path.name for path in (tmp_path / "early" / "resume").glob("best*")] == ["best_000004.pt"]
+    stored = torch.load(tmp_path / "early" / "resume" / "best_000004.pt", weights_only=True)
     assert stored["step"] == 4
     assert all(torch.equal(value, stored["values"][name]) for name, value in early.items())
     # The same settings train no further; more patience does.
@@ -325,11 +337,61 @@ def test_a_loader_process_that_ends_while_it_hands_over_a_batch(error: Exception
 
 
 def test_the_state_of_another_run_is_kept_aside(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    follow(ToyTask(4), tmp_path)
-    state = (tmp_path / "resume" / "state.pt").read_bytes()
-    settings = LoopSettings(max_steps=12, batch_size=4, validate_every=2, save_every=100, ema_decay=0.9)
-    train(ToyTask(4), settings=settings, out_dir=tmp_path, course=Course({}, {"seed": "2"}), seed=2, device=CPU)
-    assert (tmp_path / "resume" / "replaced.pt").read_bytes() == state
-    printed = capsys.readouterr().err
+    resume = tmp_path / "resume"
+
+    def trained(seed: str) -> str:
+        settings = LoopSettings(max_steps=12, batch_size=4, validate_every=2, save_every=100, keep="best", early_stop=9)
+        course = Course({}, {"seed": seed})
+        train(ToyTask(4), settings=settings, out_dir=tmp_path, course=course, seed=int(seed), device=CPU)
+        return capsys.readouterr().err
+
+    def content(folder: Path) -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()}
+
+    trained("1")
+    first = content(resume)
+    assert len(first) == 2
+    printed = trained("2")
     assert "training starts from the beginning: other seed\n" in printed
-    assert "replaced.pt: keeps that state; to continue it" in printed
+    assert "resume/replaced: keeps the state of that training; to continue it" in printed
+    assert content(resume / "replaced") == first
+    # Set back without moving the files: the first state is not lost by the second mistake.
+    second = content(resume)
+    assert "resume/replaced_2: keeps the state" in trained("1")
+    assert content(resume / "replaced") == first
+    assert content(resume / "replaced_2") == second
+    for path in (resume / "replaced_2").iterdir():
+        path.replace(resume / path.name)
+    for path in set(resume.glob("best_*.pt")) - {resume / name for name in second}:
+        path.unlink()
+    assert "resumes from step 12 of 12" in trained("2")
+
+
+def test_a_killed_training_finds_the_best_weights_of_its_state(tmp_path: Path) -> None:
+    """Killed after a better validation that the state does not know; the next start validates less often."""
+
+    class Killed(Improving):
+        def prepare(self, micro_batch: int) -> None:
+            if micro_batch == 7:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        follow(Killed(4), tmp_path, save_every=4, keep="best")
+    names = sorted(path.name for path in (tmp_path / "resume").glob("best*"))
+    assert names == ["best_000004.pt", "best_000006.pt"]
+    later = Improving(4)
+    later.values = [9.0]
+    kept = follow(later, tmp_path, save_every=4, keep="best", validate_every=12)
+    stored = torch.load(tmp_path / "resume" / "best_000004.pt", weights_only=True)["values"]
+    assert all(torch.equal(value, stored[name]) for name, value in kept.items())
+    assert [path.name for path in (tmp_path / "resume").glob("best*")] == ["best_000004.pt"]
+
+
+def test_snapshots_of_another_training_are_not_taken_for_its_own(files: Files, tmp_path: Path) -> None:
+    loop = replace(QUICK, snapshots=2)
+    train_prior(files, tmp_path / "motion_prior", loop)
+    name = Path("motion_prior_step_000002") / "motion_prior" / "model.safetensors"
+    first = (tmp_path / "snapshots" / name).read_bytes()
+    train_prior(files, tmp_path / "motion_prior", replace(loop, learning_rate=2e-3))
+    assert (tmp_path / "snapshots" / name).read_bytes() != first
+    assert (tmp_path / "snapshots" / "replaced" / name).read_bytes() == first
