@@ -37,8 +37,14 @@ LOOP = LoopSettings(
 
 
 @pytest.mark.slow
-def test_two_processes_train_by_the_published_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both processes hold the same weights to the bit, the curve is that of one process but for dropout (5 %)."""
+@pytest.mark.parametrize(("dropout", "tolerance"), [(True, 0.05), (False, 1e-4)])
+def test_two_processes_train_by_the_published_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dropout: bool, tolerance: float
+) -> None:
+    """Both processes hold the same weights to the bit; the curve is that of one process.
+
+    With dropout, which each process draws for its windows, the losses differ by up to 5 %; without it by rounding.
+    """
     folders = [str(Path(__file__).parent), str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(folders))
     files = write_small_data(tmp_path / "data", frames=(70, 64))
@@ -61,6 +67,7 @@ def test_two_processes_train_by_the_published_recipe(tmp_path: Path, monkeypatch
         "audio": files.packed("waveform"),
         "head": files.head,
         "motion_prior_dir": prior,
+        "dropout": dropout,
     }
     settings = DenoiserSettings(preset="published", recipe="published", wav2vec2=SMALL, loop=LOOP)
     train_small_published(tmp_path / "one", settings=settings, **given)
@@ -79,4 +86,5 @@ def test_two_processes_train_by_the_published_recipe(tmp_path: Path, monkeypatch
     for folder in ("one", "two"):
         with (tmp_path / folder / "history.csv").open() as file:
             curves.append([float(row["loss"]) for row in csv.DictReader(file)])
-    assert curves[0] == pytest.approx(curves[1], rel=0.05)
+    assert curves[0] == pytest.approx(curves[1], rel=tolerance)
+    assert (curves[0] == pytest.approx(curves[1], rel=1e-4)) == (not dropout)
