@@ -33,6 +33,8 @@ UNSEEN = 0.1
 LEAST_SIDE = 4
 #: Frames that a piece of a long clip shares with its neighbour, on each side of the seam.
 MARGIN = 16
+#: Frames whose fitted landmarks are computed at once; bounds the memory of long clips.
+_PROJECTED = 1024
 
 
 def well_seen(basis: LandmarkBasis, visible: NDArray[np.generic]) -> NDArray[np.bool_]:
@@ -113,8 +115,7 @@ def fit_clip(
         raise ValueError(f"boxes: got shape {boxes.shape}, needs ({frames}, 3)")
     priors = fit_priors(basis, settings)
     mean = _expected_state(basis, frames, expected, priors)
-    points = np.asarray(landmarks[:, basis.indices], dtype=np.float64)
-    seen = np.isfinite(points).all(-1)
+    seen = np.isfinite(landmarks).all(-1)[:, basis.indices]
     if visible is not None:
         seen &= np.asarray(visible[:, basis.indices]) > 0
     placed = seen.sum(1) >= LEAST_VISIBLE
@@ -122,14 +123,20 @@ def fit_clip(
         raise ValueError(f"landmarks: no frame of {frames} has {LEAST_VISIBLE} visible landmarks")
     zoom, shift = _steady_frame(frames, boxes)
     unit, shift = zoom * (PX / settings.noise_px), shift * np.array([1, -1]) * (PX / settings.noise_px)
-    targets = np.where(seen[..., None], points, 0) * np.array([1, -1]) * unit[:, None, None] + shift[:, None]
-    weights = seen * landmark_weights(basis, settings) / zoom[:, None] ** 2
+    importance = landmark_weights(basis, settings)
+
+    def problem(part: slice | NDArray[np.int64], priors: Priors, threads: int = 1) -> Problem:
+        points = np.where(seen[part][..., None], _points(basis, landmarks[part]), 0) * np.array([1, -1])
+        targets = points * unit[part][:, None, None] + shift[part][:, None]
+        weights = seen[part] * importance / zoom[part][:, None] ** 2
+        return Problem(basis, targets, weights, priors, mean[part], threads)
+
     chosen = _select_evenly(np.flatnonzero(placed), settings.shape_frames)
     state = mean.copy()
     if shape is None:
         unseen = 1 - seen[chosen][:, np.isin(basis.indices, IBUG_68)].any(axis=0).mean()
         cautious = replace(priors, shape=settings.shape_sd_unseen**-2) if unseen >= UNSEEN else priors
-        few = Problem(basis, targets[chosen], weights[chosen], cautious, mean[chosen])
+        few = problem(chosen, cautious)
         identity = np.zeros(basis.n_shape)
         solved = first_guess(few, identity, state[chosen])
         for _ in range(settings.shape_iterations):
@@ -143,15 +150,20 @@ def fit_clip(
     for outer, inner in pieces:
         if not placed[outer].any():
             continue
-        problem = Problem(basis, targets[outer], weights[outer], priors, mean[outer], threads)
-        guess = first_guess(problem, identity, state[outer])
+        piece = problem(outer, priors, threads)
+        guess = first_guess(piece, identity, state[outer])
         # With a given identity no frame is solved yet, so one more step is needed.
         for _ in range(settings.motion_iterations + (shape is not None)):
-            guess = problem.step_in_time(identity, guess)
+            guess = piece.step_in_time(identity, guess)
         state[inner] = guess[inner.start - outer.start : inner.stop - outer.start]
     for gap in _gaps_over_seams(placed, [inner.start for _, inner in pieces[1:]]):
         state[gap] = fill_gap(state, gap, mean, priors)
-    return _result(basis, identity, state, points, seen, unit, shift)
+    return _result(basis, identity, state, landmarks, seen, unit, shift)
+
+
+def _points(basis: LandmarkBasis, landmarks: NDArray[np.floating]) -> Array:
+    """The head's landmarks (T, L, 2) of the detector's (T, 468 or 478, 2)."""
+    return np.asarray(landmarks[:, basis.indices], dtype=np.float64)
 
 
 def _expected_state(
@@ -293,7 +305,13 @@ def _unwrapped(matrices: Array) -> Array:
 
 
 def _result(
-    basis: LandmarkBasis, shape: Array, state: Array, points: Array, seen: NDArray[np.bool_], unit: Array, shift: Array
+    basis: LandmarkBasis,
+    shape: Array,
+    state: Array,
+    landmarks: NDArray[np.floating],
+    seen: NDArray[np.bool_],
+    unit: Array,
+    shift: Array,
 ) -> FitResult:
     """Convert unknowns (T, N) to coefficients with a camera in crop coordinates, and measure the errors.
 
@@ -301,7 +319,7 @@ def _result(
         basis: the head model at its landmarks.
         shape: (S,) identity.
         state: (T, N) unknowns.
-        points: (T, L, 2) landmarks, crop coordinates.
+        landmarks: (T, 468 or 478, 2) crop coordinates.
         seen: (T, L) True where they are visible.
         unit: (T,) length of a unit of crop coordinates in the unit of the problem.
         shift: (T, 2) origin of the crop in the problem's coordinates, y up.
@@ -315,37 +333,54 @@ def _result(
     matrix = rotation_matrices(turn)
     swing = np.einsum("tij,tj->ti", matrix[:, :2], root) - root[:, :2]
     cam = np.column_stack([scale, offset / scale[:, None] + swing])
-    local = basis.local(shape, exp, jaw)
-    fitted = scale[:, None, None] * (local @ matrix[:, :2].transpose(0, 2, 1)) + offset[:, None]
-    fitted *= np.array([1, -1])
-    error, lips, correlation = fit_errors(basis, fitted, points, seen)
-    shape_, exp_, jaw_, turn_, cam_, fitted_ = (
-        value.astype(np.float32) for value in (shape, exp, jaw, turn, cam, fitted)
-    )
-    return FitResult(shape_, exp_, jaw_, turn_, cam_, fitted_, error, lips, correlation)
+    fitted = np.empty((len(exp), len(basis.indices), 2), np.float32)
+    errors = FitErrors(basis)
+    for start in range(0, len(exp), _PROJECTED):
+        part = slice(start, start + _PROJECTED)
+        local = basis.local(shape, exp[part], jaw[part])
+        points = scale[part, None, None] * (local @ matrix[part, :2].transpose(0, 2, 1)) + offset[part, None]
+        points *= np.array([1, -1])
+        errors.add(points, _points(basis, landmarks[part]), seen[part])
+        fitted[part] = points
+    error, lips, correlation = errors.result()
+    shape_, exp_, jaw_, turn_, cam_ = (value.astype(np.float32) for value in (shape, exp, jaw, turn, cam))
+    return FitResult(shape_, exp_, jaw_, turn_, cam_, fitted, error, lips, correlation)
 
 
-def fit_errors(
-    basis: LandmarkBasis, fitted: Array, landmarks: Array, seen: NDArray[np.bool_]
-) -> tuple[float, float, float]:
-    """Mean distance of all landmarks and of the lips, px of the crop, and the correlation of the lip opening.
+class FitErrors:
+    """Errors of fitted landmarks over the frames of a clip, which are added piece by piece."""
 
-    Args:
-        basis: the head model at its landmarks.
-        fitted, landmarks: (T, L, 2) crop coordinates.
-        seen: (T, L) True where a landmark is visible.
-    """
-    distance = np.linalg.norm(np.where(seen[..., None], fitted - landmarks, 0), axis=-1) * PX
-    lips = basis.rows_of(LIPS)
-    upper, lower = (basis.place[point] for point in (INNER_LIP_TOP, INNER_LIP_BOTTOM))
-    correlation = float("nan")
-    frames = np.flatnonzero(seen[:, upper] & seen[:, lower]) if min(upper, lower) >= 0 else np.empty(0, np.int64)
-    if len(frames) > 1:
-        gaps = [np.linalg.norm(at[frames, upper] - at[frames, lower], axis=-1) for at in (fitted, landmarks)]
-        if min(gap.std() for gap in gaps) > 1e-9:
-            correlation = float(np.corrcoef(gaps)[0, 1])
-    return _mean(distance, seen), _mean(distance[:, lips], seen[:, lips]), correlation
+    def __init__(self, basis: LandmarkBasis) -> None:
+        self._lips = basis.rows_of(LIPS)
+        self._inner = [basis.place[point] for point in (INNER_LIP_TOP, INNER_LIP_BOTTOM)]
+        self._sums, self._counts = np.zeros(2), np.zeros(2)
+        self._gaps: list[Array] = []
 
+    def add(self, fitted: Array, landmarks: Array, seen: NDArray[np.bool_]) -> None:
+        """Add frames.
 
-def _mean(values: Array, where: NDArray[np.bool_]) -> float:
-    return float(values[where].mean()) if where.any() else float("nan")
+        Args:
+            fitted, landmarks: (T, L, 2) crop coordinates.
+            seen: (T, L) True where a landmark is visible.
+        """
+        distance = np.linalg.norm(np.where(seen[..., None], fitted - landmarks, 0), axis=-1) * PX
+        self._sums += distance.sum(), distance[:, self._lips].sum()
+        self._counts += seen.sum(), seen[:, self._lips].sum()
+        upper, lower = self._inner
+        if min(upper, lower) >= 0:
+            frames = np.flatnonzero(seen[:, upper] & seen[:, lower])
+            gaps = [np.linalg.norm(at[frames, upper] - at[frames, lower], axis=-1) for at in (fitted, landmarks)]
+            self._gaps.append(np.stack(gaps))
+
+    def result(self) -> tuple[float, float, float]:
+        """Mean distance of all landmarks and of the lips, px of the crop, and the correlation of the lip opening.
+
+        NaN where nothing is visible, or an opening is constant.
+        """
+        error, lips = (
+            float(total / count) if count else float("nan")
+            for total, count in zip(self._sums, self._counts, strict=True)
+        )
+        gaps = np.concatenate(self._gaps, axis=1) if self._gaps else np.empty((2, 0))
+        known = gaps.shape[1] > 1 and gaps.std(axis=1).min() > 1e-9
+        return error, lips, float(np.corrcoef(gaps)[0, 1]) if known else float("nan")

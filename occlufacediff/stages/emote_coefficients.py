@@ -19,7 +19,7 @@ from occlufacediff.head.emote_coefficients import (
     has_emote_coefficients,
     read_emote_coefficients,
 )
-from occlufacediff.head.fit import fit_errors
+from occlufacediff.head.fit import FitErrors
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
 from occlufacediff.stages.coefficients import FIGURES, read_clip, store_coefficients, write_part
@@ -152,4 +152,6 @@ def _errors(
     valid_points &= np.isin(np.arange(len(landmarks)), valid)[:, None]
     if visible is not None:
         valid_points &= visible[:, basis.indices] != 0
-    return fit_errors(basis, fitted, points, valid_points)
+    errors = FitErrors(basis)
+    errors.add(fitted, points, valid_points)
+    return errors.result()
