@@ -10,7 +10,7 @@ from rich.markup import escape
 
 from occlufacediff.config.prediction import Smoothing
 from occlufacediff.export.audio import AUDIO_SUFFIX, write_wav
-from occlufacediff.export.formats import export_formats, export_rate, in_range, write_export
+from occlufacediff.export.formats import check_exports, export_formats, export_rate, in_range, write_export
 from occlufacediff.export.motion import head_digest_of, posed_motion, read_motion, video_rate_of
 from occlufacediff.export.smoothing import smoothed
 from occlufacediff.head.asset import HeadAsset
@@ -46,7 +46,7 @@ def run(
         blender: Blender's program, for FBX and Alembic.
 
     Raises:
-        ConfigError: a format is unknown or needs Blender, or the motion cannot be read.
+        ConfigError: a format is unknown, needs Blender, or cannot hold this motion, or the motion cannot be read.
         AssetError: the motion belongs to another head model, or this cannot be read.
         StorageError: the folder is not writable.
     """
@@ -58,13 +58,15 @@ def run(
         head = None if digest is None else head_with_digest(digest)
         head = head or open_head(lambda line: errors.print(line, soft_wrap=True, markup=False))
     asset = HeadAsset.load(head)
-    posed = smoothed(posed_motion(motion, entries, asset), asset, smoothing)
+    posed = posed_motion(motion, entries, asset)
+    rate = export_rate(fps, video_rate_of(entries), motion)
+    check_exports(wanted, rate, posed.fps, asset)
+    posed = smoothed(posed, asset, smoothing)
     if not unbounded:
         posed, note = in_range(posed, asset)
         errors.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
     folder = motion.parent if out is None else out
     paths = []
-    rate = export_rate(fps, video_rate_of(entries), motion)
     for one in wanted:
         paths.append(folder / f"{motion.stem}{one.suffix}")
         write_export(one, paths[-1], posed, asset, fps=rate)

@@ -83,6 +83,19 @@ def _exchanged(name: str) -> str:
     return name
 
 
+def require_actions(head: HeadAsset) -> None:
+    """Refuse head models that give no ARKit weights.
+
+    Raises:
+        ConfigError: the head model has other coefficients (FLAME).
+    """
+    if not has_actions(head):
+        raise ConfigError(
+            f"export: the coefficients of the head model {head.name!r} are not ARKit actions, so they give no ARKit "
+            "weights; predict with the open head, or export glb"
+        )
+
+
 def arkit_motion(motion: PosedMotion, head: HeadAsset) -> ArkitMotion:
     """ARKit weights of a motion whose expression coefficients are ARKit actions.
 
@@ -91,13 +104,9 @@ def arkit_motion(motion: PosedMotion, head: HeadAsset) -> ArkitMotion:
         head: the head model.
 
     Raises:
-        ConfigError: the head model has other coefficients (FLAME), so there are no such weights.
+        ConfigError: see `require_actions`.
     """
-    if not has_actions(head):
-        raise ConfigError(
-            f"export: the coefficients of the head model {head.name!r} are not ARKit actions, so they give no ARKit "
-            "weights; predict with the open head, or export glb"
-        )
+    require_actions(head)
     jaw = motion.jaw
     columns = dict(zip(head.expression_names, motion.exp.T, strict=True))
     columns |= {"jawOpen": jaw[:, 0] / JAW_OPEN, "jawLeft": jaw[:, 1] / JAW_SIDE, "jawRight": -jaw[:, 1] / JAW_SIDE}

@@ -28,12 +28,14 @@ class ExportFormat:
         title: name for people.
         write: writes a motion of a head model to a path.
         fps: frames a second of the file by default; None: those of the motion.
+        check: refuses frames a second and a head model that the file cannot hold, and a package that is not installed.
     """
 
     name: str
     title: str
     write: Callable[[Path, PosedMotion, HeadAsset], None]
     fps: float | None = None
+    check: Callable[[float, HeadAsset], None] | None = None
 
     @property
     def suffix(self) -> str:
@@ -47,15 +49,29 @@ def _write_glb(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
     head_glb(head, [GltfScene(head.name, [motion])]).write(path)
 
 
+def _check_arkit(fps: float, head: HeadAsset) -> None:
+    from occlufacediff.export.arkit import require_actions
+
+    require_actions(head)
+
+
+def _check_livelink(fps: float, head: HeadAsset) -> None:
+    from occlufacediff.export.livelink import require_rate
+
+    require_rate(fps)
+    _check_arkit(fps, head)
+
+
+def _check_usd(fps: float, head: HeadAsset) -> None:
+    from occlufacediff.export.usd import require_usd
+
+    require_usd()
+
+
 def _write_livelink(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
     from occlufacediff.export.arkit import arkit_motion
-    from occlufacediff.export.livelink import CODE_RATE, write_livelink
+    from occlufacediff.export.livelink import write_livelink
 
-    if CODE_RATE % motion.fps:
-        raise ConfigError(
-            f"export livelink: got {motion.fps:g} frames a second, needs a rate that divides {CODE_RATE}, because time "
-            "codes count sixtieths of a second; give --fps 30 or 60"
-        )
     write_livelink(path, arkit_motion(motion, head))
 
 
@@ -89,15 +105,18 @@ FORMATS = {
     one.name: one
     for one in (
         ExportFormat(name="glb", title="binary glTF 2.0 (morph targets)", write=_write_glb),
-        ExportFormat(name="usd", title="USD (UsdSkel blend shapes)", write=_write_usd),
+        ExportFormat(name="usd", title="USD (UsdSkel blend shapes)", write=_write_usd, check=_check_usd),
         ExportFormat(
             name="livelink",
             title="Live Link Face CSV (ARKit weights, Unreal)",
             write=_write_livelink,
             fps=60,
+            check=_check_livelink,
         ),
-        ExportFormat(name="audio2face", title="Audio2Face JSON (ARKit weights)", write=_write_audio2face),
-        ExportFormat(name="vrma", title="VRM animation (ARKit expressions)", write=_write_vrma),
+        ExportFormat(
+            name="audio2face", title="Audio2Face JSON (ARKit weights)", write=_write_audio2face, check=_check_arkit
+        ),
+        ExportFormat(name="vrma", title="VRM animation (ARKit expressions)", write=_write_vrma, check=_check_arkit),
         ExportFormat(name="obj", title="OBJ sequence (one file a frame)", write=_write_obj),
     )
 }
@@ -149,6 +168,24 @@ def export_rate(wanted: float | Literal["video"] | None, video_fps: float, sourc
     if not (np.isfinite(video_fps) and video_fps > 0):
         raise ConfigError(f"export {source}: the frame rate of its video is not known; give a number with --fps")
     return float(video_fps)
+
+
+def check_exports(formats: Iterable[ExportFormat], fps: float | None, motion_fps: float, head: HeadAsset) -> None:
+    """Refuse what `write_export` would refuse, before a motion is computed or a file is written.
+
+    Args:
+        formats: see `export_formats`.
+        fps: frames a second of the files; None: each format's own.
+        motion_fps: frames a second of the motion.
+        head: the head model.
+
+    Raises:
+        ConfigError: a format cannot hold the head model's coefficients or this rate.
+        AssetError: a package that a format needs is not installed.
+    """
+    for one in formats:
+        if one.check is not None:
+            one.check(fps or one.fps or motion_fps, head)
 
 
 def write_export(

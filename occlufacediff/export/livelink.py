@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from occlufacediff.errors import ConfigError
 from occlufacediff.export.arkit import ARKIT_NAMES, ArkitMotion
 from occlufacediff.files import written_aside
 
@@ -20,6 +21,19 @@ from occlufacediff.files import written_aside
 CODE_RATE = 60
 ANGLES = tuple(f"{part}{angle}" for part in ("Head", "LeftEye", "RightEye") for angle in ("Yaw", "Pitch", "Roll"))
 HEADER = ("Timecode", "BlendShapeCount", *(name[0].upper() + name[1:] for name in ARKIT_NAMES), *ANGLES)
+
+
+def require_rate(fps: float) -> None:
+    """Refuse rates at which rows do not lie at whole frames of the time code.
+
+    Raises:
+        ConfigError: ``fps`` does not divide `CODE_RATE`.
+    """
+    if CODE_RATE % fps:
+        raise ConfigError(
+            f"export livelink: got {fps:g} frames a second, needs a rate that divides {CODE_RATE}, because time "
+            "codes count sixtieths of a second; give --fps 30 or 60"
+        )
 
 
 def time_code(seconds: float) -> str:
@@ -43,8 +57,10 @@ def write_livelink(path: Path, motion: ArkitMotion) -> None:
     """Write a motion; importers place frames by their time codes, so 30 and 60 frames a second are the usual rates.
 
     Raises:
+        ConfigError: see `require_rate`.
         StorageError: see `files.written_aside`.
     """
+    require_rate(motion.fps)
     angles = livelink_angles(motion)
     with written_aside(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")

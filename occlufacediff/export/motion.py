@@ -51,7 +51,8 @@ def read_motion(path: Path) -> dict[str, NDArray[np.generic]]:
         ConfigError: there is no such file, or it is no readable npz without pickles.
     """
     if not path.is_file():
-        raise ConfigError(f"motion {path}: there is no such file; give the motion.npz that `predict` wrote")
+        found = "is a folder" if path.is_dir() else "there is no such file"
+        raise ConfigError(f"motion {path}: {found}; give the motion.npz that `predict` wrote")
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}

@@ -31,6 +31,20 @@ from occlufacediff.rendering.overlay import surface_colours
 Float = NDArray[np.float32]
 
 
+def require_usd() -> None:
+    """Refuse USD where its library is not installed.
+
+    Raises:
+        AssetError: usd-core is not installed.
+    """
+    try:
+        import pxr  # noqa: F401
+    except ImportError as error:
+        raise AssetError(
+            f"export usd: usd-core is not installed ({error}); install it with pip install usd-core"
+        ) from error
+
+
 def write_usd(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
     """Write a motion; the suffix of ``path`` is ``.usdc`` (binary) or ``.usda`` (text).
 
@@ -43,12 +57,9 @@ def write_usd(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
         AssetError: usd-core is not installed.
         StorageError: see `files.written_aside`.
     """
-    try:
-        from pxr import Gf, Usd, UsdGeom, UsdSkel, Vt
-    except ImportError as error:
-        raise AssetError(
-            f"export usd: usd-core is not installed ({error}); install it with pip install 'occlufacediff[usd]'"
-        ) from error
+    require_usd()
+    from pxr import Gf, Usd, UsdGeom, UsdSkel, Vt
+
     with written_aside(path) as aside:
         aside.unlink()
         stage = Usd.Stage.CreateNew(str(aside))

@@ -60,6 +60,11 @@ class MediaInfo:
     video: VideoTrack | None
     audio: AudioTrack | None
 
+    @property
+    def video_fps(self) -> float:
+        """Frames a second of the video track, on average; NaN if the file does not say it."""
+        return float("nan") if self.video is None or not self.video.fps else float(self.video.fps)
+
     def require_video(self) -> VideoTrack:
         """The video track; raises ClipError ``no_video`` without one."""
         if self.video is None:

@@ -116,8 +116,7 @@ class Prediction:
     @property
     def video_fps(self) -> float:
         """Frames a second of the video, on average; NaN if the file does not say it."""
-        track = self.info.video
-        return float(track.fps) if track is not None and track.fps else float("nan")
+        return self.info.video_fps
 
     @property
     def confidence(self) -> Floats:

@@ -18,9 +18,11 @@ from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.export.audio import AUDIO_SUFFIX, write_wav
-from occlufacediff.export.formats import export_formats, export_rate, in_range, write_export
+from occlufacediff.export.formats import check_exports, export_formats, export_rate, in_range, write_export
 from occlufacediff.export.smoothing import smoothed
 from occlufacediff.files import written_aside
+from occlufacediff.media.probe import probe
+from occlufacediff.media.rates import FPS
 from occlufacediff.prediction.pipeline import Prediction, Predictor
 from occlufacediff.prediction.progress import Progress, StepTimer, no_progress
 from occlufacediff.prediction.source import SOURCE_DIGEST, SOURCE_NAME, Source
@@ -154,6 +156,8 @@ def predict_video(
             reconstruction=reconstruction,
             visibility=visibility,
         )
+    fps = export_rate(settings.export_fps, probe(video).video_fps, video) if exported else None
+    check_exports(formats, fps, FPS, predictor.head)
     prediction = predictor.predict(video, mask=mask, seed=seed, progress=progress, timer=timer)
     arrays = prediction.arrays() | {
         SOURCE_NAME: np.asarray(source.name),
@@ -170,7 +174,6 @@ def predict_video(
             predictor.animate(prediction, paths[ANIMATION], progress=progress, timer=timer)
             if exported:
                 with timer.step("export"):
-                    fps = export_rate(settings.export_fps, prediction.video_fps, video)
                     given = posed_motion_of(prediction, video.stem)
                     motion, note = in_range(smoothed(given, predictor.head, settings.export_smoothing), predictor.head)
                     for name, one in exported.items():

@@ -118,9 +118,10 @@ def test_live_link_face_as_its_importers_read_it(tmp_path: Path) -> None:
 
 def test_live_link_face_needs_a_rate_of_its_time_code(tmp_path: Path) -> None:
     motion = write_motion(tmp_path, arkit_head())
-    status, output = run(motion, "--to", "livelink", "--fps", "25")
+    status, output = run(motion, "--to", "glb,livelink", "--fps", "25")
     assert status == 2
     assert "divides 60" in output
+    assert sorted(path.name for path in motion.parent.iterdir()) == ["motion.npz"]
     assert run(motion, "--to", "livelink", "--fps", "30")[0] == 0
     codes = [line.split(",")[0] for line in motion.with_name("motion.livelink.csv").read_text().splitlines()[1:]]
     assert codes[:3] == ["00:00:00:00.000", "00:00:00:02.000", "00:00:00:04.000"]

@@ -132,6 +132,7 @@ def test_wrong_files_and_formats_are_named(tmp_path: Path):
         status, output = run(motion, *options)
         assert (status, words in output) == (2, True), output
     assert run(tmp_path / "talk" / "none.npz", "--to", "glb")[1].count("there is no such file") == 1
+    assert run(tmp_path / "talk", "--to", "glb")[1].count("talk: is a folder; give the motion.npz") == 1
     (motion.parent / "text.npz").write_text("no npz")
     status, output = run(motion.parent / "text.npz", "--to", "glb")
     assert (status, "is not a readable .npz file" in output) == (2, True)

@@ -62,6 +62,7 @@ def test_a_region_without_landmarks_is_rejected_in_one_line(
         ("talk.mp4", ("--export", "maya"), "export: got the unknown format 'maya', needs one or more of glb"),
         ("talk.mp4", ("--export", "glb,fbx"), "export fbx: needs Blender, which writes this format; give --blender"),
         ("talk.mp4", ("--export", "abc", "--blender", "nowhere"), "--blender nowhere: is no program that can be run"),
+        ("talk.mp4", ("--export", "glb,livelink", "--fps", "25"), "export livelink: got 25 frames a second"),
         ("talk.mp4", ("--guidance-all", "nan"), "--guidance-all: got nan, needs a finite number"),
         ("talk.mp4", ("--guidance-audio", "1e30"), "--guidance-audio: got 1e+30, needs at most 20"),
     ],
