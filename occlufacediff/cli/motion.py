@@ -180,6 +180,11 @@ def predict(
 )
 @smoothing_option
 @blender_option
+@click.option(
+    "--arkit-mapping",
+    type=click.Path(path_type=Path),
+    help="Mapping (.npz) of the coefficients of another head model, such as FLAME, to ARKit weights.",
+)
 def export(
     motion: Path,
     formats: tuple[str, ...],
@@ -189,11 +194,22 @@ def export(
     fps: Any,
     smoothing: Any,
     blender: Path | None,
+    arkit_mapping: Path | None,
 ) -> None:
     """Write MOTION (a motion.npz of `predict`) for other programs."""
     from occlufacediff.commands.export import run
 
-    run(motion, formats, out=out, head=head, unbounded=unbounded, fps=fps, smoothing=smoothing, blender=blender)
+    run(
+        motion,
+        formats,
+        out=out,
+        head=head,
+        unbounded=unbounded,
+        fps=fps,
+        smoothing=smoothing,
+        blender=blender,
+        arkit_mapping=arkit_mapping,
+    )
 
 
 @main.command()

@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from occlufacediff.config.prediction import Smoothing
+from occlufacediff.export.arkit_mapping import mapped, read_mapping
 from occlufacediff.export.audio import AUDIO_SUFFIX, write_wav
 from occlufacediff.export.formats import check_exports, export_formats, export_rate, in_range, write_export
 from occlufacediff.export.motion import head_digest_of, posed_motion, read_motion, video_rate_of
@@ -31,6 +32,7 @@ def run(
     fps: float | Literal["video"] | None = None,
     smoothing: Smoothing = "off",
     blender: Path | None = None,
+    arkit_mapping: Path | None = None,
 ) -> None:
     """Write a motion in some formats, and the audio of the animation beside it as WAV. Paths go to stdout.
 
@@ -44,6 +46,7 @@ def run(
             the motion.
         smoothing: strength of smoothing.
         blender: Blender's program, for FBX and Alembic.
+        arkit_mapping: file that maps coefficients of other head models to ARKit weights.
 
     Raises:
         ConfigError: a format is unknown, needs Blender, or cannot hold this motion, or the motion cannot be read.
@@ -60,10 +63,14 @@ def run(
     asset = HeadAsset.load(head)
     posed = posed_motion(motion, entries, asset)
     rate = export_rate(fps, video_rate_of(entries), motion)
-    check_exports(wanted, rate, posed.fps, asset)
+    mapping = None if arkit_mapping is None else read_mapping(arkit_mapping, asset)
+    check_exports(wanted, rate, posed.fps, None if mapping else asset)
     posed = smoothed(posed, asset, smoothing)
     if not unbounded:
         posed, note = in_range(posed, asset)
+        errors.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
+    if mapping is not None:
+        posed, note = mapped(posed, asset, mapping)
         errors.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
     folder = motion.parent if out is None else out
     paths = []

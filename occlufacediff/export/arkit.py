@@ -92,12 +92,12 @@ def require_actions(head: HeadAsset) -> None:
     if not has_actions(head):
         raise ConfigError(
             f"export: the coefficients of the head model {head.name!r} are not ARKit actions, so they give no ARKit "
-            "weights; predict with the open head, or export glb"
+            "weights; predict with the open head, export glb, or use `occlufacediff export --arkit-mapping FILE`"
         )
 
 
 def arkit_motion(motion: PosedMotion, head: HeadAsset) -> ArkitMotion:
-    """ARKit weights of a motion whose expression coefficients are ARKit actions.
+    """ARKit weights of a motion that has them, or whose expression coefficients are ARKit actions.
 
     Args:
         motion: its coefficients should be fitted to [0, 1] (`export.refit`); others are clipped.
@@ -106,10 +106,13 @@ def arkit_motion(motion: PosedMotion, head: HeadAsset) -> ArkitMotion:
     Raises:
         ConfigError: see `require_actions`.
     """
-    require_actions(head)
-    jaw = motion.jaw
-    columns = dict(zip(head.expression_names, motion.exp.T, strict=True))
-    columns |= {"jawOpen": jaw[:, 0] / JAW_OPEN, "jawLeft": jaw[:, 1] / JAW_SIDE, "jawRight": -jaw[:, 1] / JAW_SIDE}
+    if motion.weights is not None:
+        columns = dict(zip(ARKIT_NAMES, motion.weights.T, strict=True))
+    else:
+        require_actions(head)
+        jaw = motion.jaw
+        columns = dict(zip(head.expression_names, motion.exp.T, strict=True))
+        columns |= {"jawOpen": jaw[:, 0] / JAW_OPEN, "jawLeft": jaw[:, 1] / JAW_SIDE, "jawRight": -jaw[:, 1] / JAW_SIDE}
     eyes = np.zeros((motion.frames, 2, 2), np.float32) if motion.gaze is None else motion.gaze
     for side, (yaw, pitch), outwards in (("Left", eyes[:, 0].T, 1), ("Right", eyes[:, 1].T, -1)):
         columns |= {

@@ -28,14 +28,15 @@ class ExportFormat:
         title: name for people.
         write: writes a motion of a head model to a path.
         fps: frames a second of the file by default; None: those of the motion.
-        check: refuses frames a second and a head model that the file cannot hold, and a package that is not installed.
+        check: refuses frames a second and a head model that the file cannot hold, and a package that is not installed;
+            without a head model, ARKit weights come from a mapping.
     """
 
     name: str
     title: str
     write: Callable[[Path, PosedMotion, HeadAsset], None]
     fps: float | None = None
-    check: Callable[[float, HeadAsset], None] | None = None
+    check: Callable[[float, HeadAsset | None], None] | None = None
 
     @property
     def suffix(self) -> str:
@@ -49,20 +50,21 @@ def _write_glb(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
     head_glb(head, [GltfScene(head.name, [motion])]).write(path)
 
 
-def _check_arkit(fps: float, head: HeadAsset) -> None:
+def _check_arkit(fps: float, head: HeadAsset | None) -> None:
     from occlufacediff.export.arkit import require_actions
 
-    require_actions(head)
+    if head is not None:
+        require_actions(head)
 
 
-def _check_livelink(fps: float, head: HeadAsset) -> None:
+def _check_livelink(fps: float, head: HeadAsset | None) -> None:
     from occlufacediff.export.livelink import require_rate
 
     require_rate(fps)
     _check_arkit(fps, head)
 
 
-def _check_usd(fps: float, head: HeadAsset) -> None:
+def _check_usd(fps: float, head: HeadAsset | None) -> None:
     from occlufacediff.export.usd import require_usd
 
     require_usd()
@@ -170,14 +172,16 @@ def export_rate(wanted: float | Literal["video"] | None, video_fps: float, sourc
     return float(video_fps)
 
 
-def check_exports(formats: Iterable[ExportFormat], fps: float | None, motion_fps: float, head: HeadAsset) -> None:
+def check_exports(
+    formats: Iterable[ExportFormat], fps: float | None, motion_fps: float, head: HeadAsset | None
+) -> None:
     """Refuse what `write_export` would refuse, before a motion is computed or a file is written.
 
     Args:
         formats: see `export_formats`.
         fps: frames a second of the files; None: each format's own.
         motion_fps: frames a second of the motion.
-        head: the head model.
+        head: the head model; None: ARKit weights come from a mapping.
 
     Raises:
         ConfigError: a format cannot hold the head model's coefficients or this rate.

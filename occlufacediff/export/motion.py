@@ -28,6 +28,7 @@ class PosedMotion:
         shape: (S,) identity coefficients.
         fps: frames a second.
         gaze: (T, 2, 2) yaw and pitch of the subject's left and right eye, radians (`export.arkit`); None if unknown.
+        weights: (T, 52) ARKit weights by a mapping (`export.arkit_mapping`); None: they follow from the others.
     """
 
     name: str
@@ -37,6 +38,7 @@ class PosedMotion:
     shape: Float
     fps: float
     gaze: Float | None = None
+    weights: Float | None = None
 
     @property
     def frames(self) -> int:
@@ -50,16 +52,28 @@ def read_motion(path: Path) -> dict[str, NDArray[np.generic]]:
     Raises:
         ConfigError: there is no such file, or it is no readable npz without pickles.
     """
+    return read_arrays(path, f"motion {path}", "give the motion.npz that `predict` wrote")
+
+
+def read_arrays(path: Path, about: str, remedy: str) -> dict[str, NDArray[np.generic]]:
+    """All entries of an .npz file.
+
+    Args:
+        path: the file.
+        about: beginning of messages.
+        remedy: end of messages.
+
+    Raises:
+        ConfigError: there is no such file, or it is no readable npz without pickles.
+    """
     if not path.is_file():
         found = "is a folder" if path.is_dir() else "there is no such file"
-        raise ConfigError(f"motion {path}: {found}; give the motion.npz that `predict` wrote")
+        raise ConfigError(f"{about}: {found}; {remedy}")
     try:
         with np.load(path, allow_pickle=False) as file:
             return {name: file[name] for name in file.files}
     except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile) as error:
-        raise ConfigError(
-            f"motion {path}: is not a readable .npz file ({error}); give the motion.npz that `predict` wrote"
-        ) from error
+        raise ConfigError(f"{about}: is not a readable .npz file ({error}); {remedy}") from error
 
 
 def posed_motion(path: Path, entries: dict[str, NDArray[np.generic]], head: HeadAsset) -> PosedMotion:

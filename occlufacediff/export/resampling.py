@@ -47,5 +47,6 @@ def resampled(motion: PosedMotion, fps: float) -> PosedMotion:
         jaw=rotations(motion.jaw),
         global_pose=rotations(motion.global_pose),
         gaze=None if motion.gaze is None else values(motion.gaze),
+        weights=None if motion.weights is None else values(motion.weights),
         fps=fps,
     )
