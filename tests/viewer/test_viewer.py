@@ -107,7 +107,10 @@ def test_it_loads_plays_seeks_and_shows_the_motion(tmp_path: Path):
 def test_a_clip_can_be_chosen_and_one_without_audio_plays(tmp_path: Path):
     silent = ViewerClip("silent", [motion_of(5, "ours", 30), motion_of(6, "truth", 30)], shown=1)
     page = tmp_path / "viewer.html"
-    page.write_text(viewer_page(content_of(spoken(), silent), "two"), encoding="utf-8")
+    files = [
+        f"motion.{suffix}" for suffix in ("npz", "glb", "usdc", "livelink.csv", "a2f.json", "vrma", "obj.zip", "wav")
+    ]
+    page.write_text(viewer_page(content_of(spoken(), silent, files=files), "two"), encoding="utf-8")
     shown = look(page, frames=[3, 29], clip=1, width=390, height=700)
     assert (shown["clips"], shown["requests"], shown["problems"]) == (2, [], [])
     for frame in (3, 29):
