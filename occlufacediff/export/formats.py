@@ -72,8 +72,9 @@ def _check_usd(fps: float, head: HeadAsset | None) -> None:
 
 def _write_livelink(path: Path, motion: PosedMotion, head: HeadAsset) -> None:
     from occlufacediff.export.arkit import arkit_motion
-    from occlufacediff.export.livelink import write_livelink
+    from occlufacediff.export.livelink import require_rate, write_livelink
 
+    require_rate(motion.fps)
     write_livelink(path, arkit_motion(motion, head))
 
 

@@ -57,10 +57,8 @@ def write_livelink(path: Path, motion: ArkitMotion) -> None:
     """Write a motion; importers place frames by their time codes, so 30 and 60 frames a second are the usual rates.
 
     Raises:
-        ConfigError: see `require_rate`.
         StorageError: see `files.written_aside`.
     """
-    require_rate(motion.fps)
     angles = livelink_angles(motion)
     with written_aside(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
