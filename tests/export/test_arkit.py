@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 from glb_reader import Glb
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from node_tools import run_node
 from scipy.spatial.transform import Rotation
@@ -127,6 +127,7 @@ def test_live_link_face_needs_a_rate_of_its_time_code(tmp_path: Path) -> None:
     assert codes[:3] == ["00:00:00:00.000", "00:00:00:02.000", "00:00:00:04.000"]
 
 
+@settings(deadline=None)
 @given(st.integers(0, 60 * 60 * 60 * 24 - 1))
 def test_time_codes_count_sixtieths(frame: int) -> None:
     hours, minutes, seconds, frames = re.fullmatch(r"(\d\d):(\d\d):(\d\d):(\d\d)\.000", time_code(frame / 60)).groups()
