@@ -24,21 +24,38 @@ def fill_missing(
     Raises:
         ClipError: ``no_face`` if no frame has a face.
     """
-    points = np.array(landmarks[..., :2], dtype=np.float64)
-    frames = np.arange(len(points))
+    points = np.array(landmarks[..., :2], dtype=np.float32)
+    finite = np.isfinite(points).all(axis=2)
     if valid is None:
-        valid = np.flatnonzero(np.isfinite(points).all(axis=2).any(axis=1))
+        valid = np.flatnonzero(finite.any(axis=1))
     if len(valid) == 0:
         raise ClipError("no_face", f"no face was found in any of {len(points)} frames; use a clip that shows a face")
-    found = points[valid]
-    known = np.isfinite(found).all(axis=2)
+    known = finite[valid]
     everywhere = known.all(axis=0)
-    if everywhere.any():
-        points[:, everywhere] = _linear(frames, valid, found[:, everywhere])
+    # Only the gaps are computed: of a long clip, no copy in double precision is made.
+    missing = np.setdiff1d(np.arange(len(points)), valid)
+    if everywhere.any() and len(missing):
+        at = valid[_beside(missing, valid)]
+        chosen = np.flatnonzero(everywhere)
+        points[np.ix_(missing, chosen)] = _linear(missing, at, _doubles(landmarks, at, chosen))
     for point in np.flatnonzero(~everywhere & known.any(axis=0)):
-        at = known[:, point]
-        points[:, point] = _linear(frames, valid[at], found[at, point])
-    return points.astype(np.float32), valid
+        at = valid[known[:, point]]
+        gaps = np.setdiff1d(np.arange(len(points)), at)
+        points[gaps, point] = _linear(gaps, at, _doubles(landmarks, at, np.array([point])))[:, 0]
+    return points, valid
+
+
+def _doubles(
+    landmarks: NDArray[np.floating], frames: NDArray[np.intp], points: NDArray[np.intp]
+) -> NDArray[np.float64]:
+    """Some points (P) in some frames (K) of landmarks, (K, P, 2), in double precision."""
+    return np.asarray(landmarks[np.ix_(frames, points)][..., :2], dtype=np.float64)
+
+
+def _beside(missing: NDArray[np.intp], valid: NDArray[np.intp]) -> NDArray[np.intp]:
+    """Places in ``valid`` of the frames before and after the missing frames."""
+    after = np.searchsorted(valid, missing)
+    return np.unique(np.clip(np.concatenate([after - 1, after]), 0, len(valid) - 1))
 
 
 def _linear(frames: NDArray[np.intp], at: NDArray[np.intp], values: NDArray[np.float64]) -> NDArray[np.float64]:
