@@ -29,8 +29,8 @@ Float = NDArray[np.float32]
 
 #: Turns of the network: every n-th frame. Some are skipped, see `attention`; frames between looks are interpolated.
 EVERY = 2
-#: Hands are searched at every n-th turn of the network, while one is before the face, and while something seems to be
-#: there.
+#: Hands are searched when this number of turns had no search, while one is before the face, and while something seems
+#: to be there.
 HANDS_EVERY = 4
 #: Something seems to be there if more than this part of the face seems hidden, or if the mean probability is by this
 #: much lower than usual.
@@ -106,7 +106,8 @@ class OcclusionFinder:
             hands = draw_hands(self._hands.find(frame, box))
             under = sampled(hands[None].astype(np.float32), np.asarray(landmarks)[None])[0] > 0.5
             found = with_hands(found, under)
-            self._hand_before = bool(under.any())
+            # Another face, or a skipped frame, without a hand does not end the search in the next turn.
+            self._hand_before = bool(under.any()) or (self._searched and self._hand_before)
             self._searched = True
         self.clear = not (self._suspicious or self._hand_before)
         return np.asarray(found, np.float32)
