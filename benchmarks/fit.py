@@ -21,7 +21,8 @@ import numpy as np
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.schema import Config
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.head.fit import PX, FitResult, fit_clip
+from occlufacediff.head.fit import FitResult, fit_clip
+from occlufacediff.head.fit_errors import PX
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
 from occlufacediff.landmarks.normalise import crop_boxes, to_crop

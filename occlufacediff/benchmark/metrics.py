@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from occlufacediff.benchmark.recording import to_mesh_points
 from occlufacediff.face_mesh import INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.head.fit import PX, FitResult
+from occlufacediff.head.fit import FitResult
+from occlufacediff.head.fit_errors import PX
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
 

@@ -17,13 +17,12 @@ from scipy.spatial.transform import Rotation
 from threadpoolctl import threadpool_limits
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
-from occlufacediff.face_mesh import CONTOUR, IBUG_68, INNER_LIP_BOTTOM, INNER_LIP_TOP, LIPS
+from occlufacediff.face_mesh import CONTOUR, IBUG_68, LIPS
+from occlufacediff.head.fit_errors import PX, FitErrors
 from occlufacediff.head.fit_solver import Layout, Priors, Problem, fill_gap
 from occlufacediff.head.landmark_basis import EYELIDS, Array, LandmarkBasis
 from occlufacediff.head.skinning import rotation_matrices
 
-#: Half the side of the crop: pixels in one unit of crop coordinates.
-PX = 112.0
 #: Frames with fewer visible landmarks do not determine a camera; their pose follows from the frames around.
 LEAST_VISIBLE = 12
 #: If this share of the 68 landmarks common to all detectors is occluded in all frames of the first phase, the identity
@@ -86,6 +85,7 @@ def fit_clip(
     visible: NDArray[np.generic] | None = None,
     shape: NDArray[np.floating] | None = None,
     expected: tuple[NDArray[np.floating], NDArray[np.floating]] | None = None,
+    start: FitResult | None = None,
     threads: int = 1,
 ) -> FitResult:
     """Fit the head model to the landmarks of a clip.
@@ -101,6 +101,7 @@ def fit_clip(
         shape: (S,) known identity; None solves it.
         expected: mean of the prior: expression (T, E) and jaw (T, 3); None for a neutral face. Ridge and smoothness
             apply to the difference from it.
+        start: a fit of the same ``shape`` to the same frames and crops; the solution starts from its pose and camera.
         threads: threads that share the frames; the result does not depend on them.
 
     Raises:
@@ -146,14 +147,17 @@ def fit_clip(
     else:
         identity = np.asarray(shape, dtype=np.float64)
     identity = identity.astype(np.float32).astype(np.float64)
+    if start is not None:
+        state[:, Layout(basis.n_exp).jaw.stop :] = _pose_and_camera(basis, identity, start, unit, shift)
+    # With a given identity no frame is solved yet, so one more step is needed.
+    steps = settings.motion_iterations + (shape is not None and start is None)
     pieces = _pieces(frames, settings.piece_frames)
     for outer, inner in pieces:
         if not placed[outer].any():
             continue
         piece = problem(outer, priors, threads)
-        guess = first_guess(piece, identity, state[outer])
-        # With a given identity no frame is solved yet, so one more step is needed.
-        for _ in range(settings.motion_iterations + (shape is not None)):
+        guess = first_guess(piece, identity, state[outer]) if start is None else state[outer]
+        for _ in range(steps):
             guess = piece.step_in_time(identity, guess)
         state[inner] = guess[inner.start - outer.start : inner.stop - outer.start]
     for gap in _gaps_over_seams(placed, [inner.start for _, inner in pieces[1:]]):
@@ -304,6 +308,23 @@ def _unwrapped(matrices: Array) -> Array:
     return vectors
 
 
+def _pose_and_camera(basis: LandmarkBasis, shape: Array, fit: FitResult, unit: Array, shift: Array) -> Array:
+    """Rotation, log of the scale and offset (T, 6) in the problem's coordinates: the inverse of `_result`."""
+    turn, cam = fit.global_pose.astype(np.float64), fit.cam.astype(np.float64)
+    swing = _swing(basis, shape, fit.exp.astype(np.float64), rotation_matrices(turn))
+    offset = cam[:, :1] * (cam[:, 1:] - swing)
+    return np.column_stack([turn, np.log(cam[:, 0] * unit), offset * unit[:, None] + shift])
+
+
+def _swing(basis: LandmarkBasis, shape: Array, exp: Array, matrix: Array) -> Array:
+    """Offset (T, 2) by which rotation about the head's root joint and about the origin differ.
+
+    The head model rotates about its root joint, the problem about the origin: X = R (Y - c) + c.
+    """
+    root = basis.root.at(shape, exp, np.zeros((len(exp), 3, 3)))
+    return np.asarray(np.einsum("tij,tj->ti", matrix[:, :2], root) - root[:, :2])
+
+
 def _result(
     basis: LandmarkBasis,
     shape: Array,
@@ -328,11 +349,8 @@ def _result(
     exp, jaw, turn = state[:, at.exp], state[:, at.jaw], state[:, at.turn]
     scale = np.exp(state[:, at.scale]) / unit
     offset = (state[:, at.place] - shift) / unit[:, None]
-    # The head model rotates about its root joint, the problem about the origin: X = R (Y - c) + c.
-    root = basis.root.at(shape, exp, np.zeros((len(exp), 3, 3)))
     matrix = rotation_matrices(turn)
-    swing = np.einsum("tij,tj->ti", matrix[:, :2], root) - root[:, :2]
-    cam = np.column_stack([scale, offset / scale[:, None] + swing])
+    cam = np.column_stack([scale, offset / scale[:, None] + _swing(basis, shape, exp, matrix)])
     fitted = np.empty((len(exp), len(basis.indices), 2), np.float32)
     errors = FitErrors(basis)
     for start in range(0, len(exp), _PROJECTED):
@@ -345,42 +363,3 @@ def _result(
     error, lips, correlation = errors.result()
     shape_, exp_, jaw_, turn_, cam_ = (value.astype(np.float32) for value in (shape, exp, jaw, turn, cam))
     return FitResult(shape_, exp_, jaw_, turn_, cam_, fitted, error, lips, correlation)
-
-
-class FitErrors:
-    """Errors of fitted landmarks over the frames of a clip, which are added piece by piece."""
-
-    def __init__(self, basis: LandmarkBasis) -> None:
-        self._lips = basis.rows_of(LIPS)
-        self._inner = [basis.place[point] for point in (INNER_LIP_TOP, INNER_LIP_BOTTOM)]
-        self._sums, self._counts = np.zeros(2), np.zeros(2)
-        self._gaps: list[Array] = []
-
-    def add(self, fitted: Array, landmarks: Array, seen: NDArray[np.bool_]) -> None:
-        """Add frames.
-
-        Args:
-            fitted, landmarks: (T, L, 2) crop coordinates.
-            seen: (T, L) True where a landmark is visible.
-        """
-        distance = np.linalg.norm(np.where(seen[..., None], fitted - landmarks, 0), axis=-1) * PX
-        self._sums += distance.sum(), distance[:, self._lips].sum()
-        self._counts += seen.sum(), seen[:, self._lips].sum()
-        upper, lower = self._inner
-        if min(upper, lower) >= 0:
-            frames = np.flatnonzero(seen[:, upper] & seen[:, lower])
-            gaps = [np.linalg.norm(at[frames, upper] - at[frames, lower], axis=-1) for at in (fitted, landmarks)]
-            self._gaps.append(np.stack(gaps))
-
-    def result(self) -> tuple[float, float, float]:
-        """Mean distance of all landmarks and of the lips, px of the crop, and the correlation of the lip opening.
-
-        NaN where nothing is visible, or an opening is constant.
-        """
-        error, lips = (
-            float(total / count) if count else float("nan")
-            for total, count in zip(self._sums, self._counts, strict=True)
-        )
-        gaps = np.concatenate(self._gaps, axis=1) if self._gaps else np.empty((2, 0))
-        known = gaps.shape[1] > 1 and gaps.std(axis=1).min() > 1e-9
-        return error, lips, float(np.corrcoef(gaps)[0, 1]) if known else float("nan")

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.face_mesh import LIPS
 from occlufacediff.head.coefficient_groups import LEAST_VISIBLE_SHARE, mouth_columns
-from occlufacediff.head.fit import fit_clip, well_seen
+from occlufacediff.head.fit import FitResult, fit_clip, well_seen
 from occlufacediff.head.landmark_basis import LandmarkBasis
 
 
@@ -19,6 +19,7 @@ def refine_motion(
     visible: NDArray[np.generic],
     shape: NDArray[np.float32],
     *,
+    start: FitResult | None = None,
     settings: ReconstructionSettings,
     boxes: NDArray[np.floating] | None = None,
     adapted: bool = False,
@@ -35,6 +36,7 @@ def refine_motion(
         landmarks: (T, 468 or 478, 2) crop coordinates, y down.
         visible: (T, 468) 1 where a landmark is visible.
         shape: (S,) identity.
+        start: the fit to the same landmarks, with the same identity; it saves a step.
         settings: settings of the fit.
         boxes: (T, 3) crop boxes, as in `fit_clip`.
         adapted: coefficients of the mouth stay unchanged in frames in which hardly any of the mouth is visible, because
@@ -55,6 +57,7 @@ def refine_motion(
         visible=visible,
         shape=shape,
         expected=(motion[:, :-3], motion[:, -3:]),
+        start=start,
         threads=threads,
     )
     refined = np.concatenate([fit.exp, fit.jaw], axis=1)

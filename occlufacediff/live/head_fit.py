@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.config.reconstruction import ReconstructionSettings
-from occlufacediff.head.fit import LEAST_VISIBLE, PX, first_guess, fit_priors, landmark_weights
+from occlufacediff.head.fit import LEAST_VISIBLE, first_guess, fit_priors, landmark_weights
+from occlufacediff.head.fit_errors import PX
 from occlufacediff.head.fit_solver import Layout, Problem
 from occlufacediff.head.landmark_basis import Array, LandmarkBasis
 from occlufacediff.landmarks.normalise import CROP_PX, to_crop

@@ -128,6 +128,7 @@ def reconstruct_motion(
             lmk_2d,
             lmk_mask,
             fit.shape,
+            start=fit,
             settings=reconstruction,
             boxes=observation.boxes,
             adapted=adapted.adapted,

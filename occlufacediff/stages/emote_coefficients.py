@@ -19,7 +19,7 @@ from occlufacediff.head.emote_coefficients import (
     has_emote_coefficients,
     read_emote_coefficients,
 )
-from occlufacediff.head.fit import FitErrors
+from occlufacediff.head.fit_errors import FitErrors
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, vertices_numpy
 from occlufacediff.stages.coefficients import FIGURES, read_clip, store_coefficients, write_part

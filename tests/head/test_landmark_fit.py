@@ -15,7 +15,8 @@ from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.errors import ConfigError
 from occlufacediff.face_mesh import IBUG_68, LIPS
 from occlufacediff.head.asset import HeadAsset
-from occlufacediff.head.fit import PX, fit_clip
+from occlufacediff.head.fit import fit_clip
+from occlufacediff.head.fit_errors import PX
 from occlufacediff.head.fit_solver import Priors, Problem, left_jacobians
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.head.skinning import landmarks_numpy, project_numpy, rotation_matrices, vertices_numpy

@@ -47,6 +47,23 @@ def test_visible_landmarks_determine_the_motion(basis, clip):
     assert np.abs(found - truth).mean() < 0.25 * np.abs(wrong - truth).mean()
 
 
+def test_the_earlier_fit_is_a_start_that_saves_a_step(basis, clip):
+    _, truth, lmk = clip
+    boxes = np.tile([10.0, 20.0, 200.0], (FRAMES, 1)) + np.arange(FRAMES)[:, None] * [1.0, -0.5, 0.3]
+    visible = np.ones((FRAMES, 468))
+    visible[8:22, LIPS] = 0
+    fit = fit_clip(basis, lmk, settings=SETTINGS, boxes=boxes, visible=visible)
+    arguments = basis, 0.5 * truth, lmk, visible, fit.shape
+    long = replace(SETTINGS, motion_iterations=12)
+    converged = refine_motion(*arguments, settings=long, boxes=boxes)
+    without, with_start = (
+        refine_motion(*arguments, settings=SETTINGS, boxes=boxes, start=start) for start in (None, fit)
+    )
+    error, usual = (np.sqrt(((found - converged) ** 2).mean()) for found in (with_start, without))
+    assert error < max(2 * usual, 1e-4)
+    np.testing.assert_allclose(refine_motion(*arguments, settings=long, boxes=boxes, start=fit), converged, atol=1e-4)
+
+
 def test_occluded_frames_return_to_the_prediction_without_a_jump(basis, clip):
     shape, truth, lmk = clip
     visible = np.ones((FRAMES, 468))
