@@ -207,6 +207,8 @@ class FaceWatching(_EveryFace[NDArray[np.float32]]):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if error is None:
+            self._run(self._attention.end)
         if self._thread is not None:
             self._thread.shutdown(cancel_futures=error is not None)
         self._finder.close()

@@ -150,6 +150,7 @@ def _crop(
             hidden = cover.occluded_pixels(number, boxes[number], crop)
             visible[number] *= visible_landmarks(points[number, :MESH_POINTS], ~hidden)
     if finder is not None:
+        attention.end()
         finder.close()
         visible *= ~join(evidence, len(visible)).hidden
     known = known_frames(visible, detected, visibility.known_part)

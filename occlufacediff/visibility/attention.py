@@ -37,6 +37,10 @@ class Attention:
         self._clear = False
         self._look_at_skipped()
 
+    def end(self) -> None:
+        """The clip ends: look at the last frame if it was skipped."""
+        self._look_at_skipped()
+
     def _look_at_skipped(self) -> None:
         if self._skipped is not None:
             self._skipped()

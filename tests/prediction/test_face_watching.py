@@ -104,6 +104,15 @@ def test_looks_are_skipped_until_something_is_seen(hidden: int, beside: bool) ->
     assert np.flatnonzero(found)[0] in range(hidden - 2, hidden + 1)
 
 
+@pytest.mark.parametrize("beside", [True, False])
+def test_the_last_look_of_a_clip_is_not_skipped(beside: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(f"{__name__}.FRAMES", 31)
+    finder = Finder(hidden=30, broken=99)
+    found = watched(finder, beside=beside).of_faces(np.zeros(31, np.int32)).hidden[:, list(LIPS)].any(axis=1)
+    assert finder.looked[-1] == 30
+    assert np.flatnonzero(found).tolist() == [29, 30]
+
+
 def test_looks_beside_a_missing_face_are_not_skipped() -> None:
     finder = Finder()
     watched(finder, beside=False, away=11)
