@@ -20,17 +20,16 @@ class Attention:
         self._clear = False
         self._skipped: Look | None = None
 
-    def due(self, look: Look) -> bool:
-        """Look at a frame whose turn has come, or keep it for later. Returns False if it is kept."""
+    def due(self, look: Look) -> None:
+        """Look at a frame whose turn has come, or keep it for later."""
         if self._clear and self._skipped is None:
             self._skipped = look
-            return False
+            return
         self._clear = look()
         if self._clear:
             self._skipped = None
         else:
             self._look_at_skipped()
-        return True
 
     def no_face(self) -> None:
         """A frame shows no face, because something may hide it: do not skip the frames before and after it."""
