@@ -25,6 +25,7 @@ from occlufacediff.media.encode import VideoWriter
 from occlufacediff.stages.crop import crop_subject
 from occlufacediff.stages.landmarks import detect_subject
 from occlufacediff.stages.reconstruct import reconstruct_subject
+from occlufacediff.visibility.finder import OcclusionFinder
 from occlufacediff.workflow.file_states import masks_state
 from occlufacediff.workflow.shards import read_index, write_index
 
@@ -127,6 +128,37 @@ def test_masks_decide_what_is_visible(root: Path, masked: Path) -> None:
     assert float(rows["happy/level_1/002"]["landmarks_hidden"]) == pytest.approx(1 - pictures.mean(), abs=1e-4)
     assert free.lmk_visible is not None
     assert free.lmk_visible.all()
+
+
+def test_the_program_finds_a_cover_over_the_mouth(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A light cover from frame 13 to the end; looks at the clear frames before it are skipped, and made up for."""
+    looked: list[int] = []
+    look = OcclusionFinder.look
+
+    def counted(finder: OcclusionFinder, frame: np.ndarray, *others: np.ndarray) -> np.ndarray:
+        looked.append(len(looked))
+        return look(finder, frame, *others)
+
+    monkeypatch.setattr(OcclusionFinder, "look", counted)
+    (tmp_path / "video/happy/level_1").mkdir(parents=True)
+    with VideoWriter(tmp_path / "video/happy/level_1/001.mp4", 25, (SIZE, SIZE), preset="ultrafast") as writer:
+        for number in range(FRAMES):
+            frame = face_frame(0).copy()
+            if number >= 13:
+                frame[MOUTH, 60:200] = (170, 205, 225)
+            writer.write(frame)
+    row = {"clip": "happy/level_1/001", "status": "ok", "reason": "", "message": "", "video": "happy/level_1/001.mp4"}
+    write_index(tmp_path / "video/index.csv", [row], ["video"])
+    inputs = "S1", tmp_path / "video", tmp_path / "video/index.csv", tmp_path / "l.h5", tmp_path / "l.csv"
+    detect_subject(*inputs, settings=LandmarkSettings())
+    store = crop(tmp_path, tmp_path, VisibilitySettings(source="auto"))
+    with h5py.File(store) as file:
+        visible = read_clip(file["happy/level_1/001"]).lmk_visible
+    assert visible is not None
+    lips = visible[:, list(LIPS)].mean(axis=1)
+    assert (lips[:12] == 1).all() and (lips[14:] < 0.2).all()
+    # Of 13 turns of the network, at least two of the six before the cover are skipped.
+    assert 7 <= len(looked) <= 11
 
 
 def test_without_visibility_nothing_is_told_and_bytes_stay(root: Path, masked: Path, tmp_path: Path) -> None:
