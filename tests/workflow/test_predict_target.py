@@ -33,7 +33,7 @@ def test_a_folder_has_a_job_for_each_video(bare: Tree, tmp_path: Path) -> None:
 @pytest.mark.long
 def test_failures_are_rows_of_the_summary(tree: Tree, tmp_path: Path) -> None:
     shown = next((tree.results / "raw" / "M101" / "video").rglob("*.mp4"))
-    with VideoWriter(tmp_path / "nobody.mp4", 25, (240, 240)) as writer:
+    with VideoWriter(tmp_path / "nobody.mp4", 30, (240, 240)) as writer:
         for _ in range(30):
             writer.write(np.full((240, 240, 3), 90, np.uint8))
     table = tmp_path / "videos.csv"
