@@ -59,6 +59,7 @@ from occlufacediff.workflow.inputs import (
     video_archive,
     videos_to_predict,
 )
+from occlufacediff.workflow.mapping_input import check_mapping
 from occlufacediff.workflow.resources import (
     check_batch,
     check_devices,
@@ -101,6 +102,7 @@ try:
     cfg = load_config(config)
     SUBJECTS = subjects(cfg)
     check_inputs(cfg)
+    check_mapping(cfg)
     # Result folders and videos of the target predict, if it has several.
     PREDICTED = videos_to_predict(cfg)
     # Subjects of the evaluated split.

@@ -4,6 +4,8 @@ rule predict_video:
         video=video_to_predict,
         model=VISIBILITY_MODEL,
         head=OPEN_HEAD if cfg.prediction.weights == "open" else HEAD,
+        # The exports are written again when the mapping changes.
+        arkit_mapping=[local(cfg.prediction.arkit_mapping)] if cfg.prediction.arkit_mapping else [],
         motion_prior=predicting("motion_prior"),
         denoiser=predicting("denoiser"),
     output:

@@ -10,7 +10,14 @@ from typing import Any
 import click
 
 from occlufacediff.cli.group import main
-from occlufacediff.cli.options import EXPORTS, RateOption, blender_option, model_options, smoothing_option
+from occlufacediff.cli.options import (
+    EXPORTS,
+    RateOption,
+    blender_option,
+    mapping_option,
+    model_options,
+    smoothing_option,
+)
 from occlufacediff.config.occlusion import KINDS_WITH_IMAGES, OCCLUSION_KINDS
 
 
@@ -70,6 +77,7 @@ from occlufacediff.config.occlusion import KINDS_WITH_IMAGES, OCCLUSION_KINDS
     help="Published sampling: DDIM, 100 steps, no overlap of windows, any audio, no adaptation or refinement.",
 )
 @click.option("--export", multiple=True, metavar="FORMAT", help=f"Also write the motion for other programs: {EXPORTS}.")
+@mapping_option
 @blender_option
 @click.option(
     "--fps",
@@ -105,6 +113,7 @@ def predict(
     guidance_audio: float | None,
     as_published: bool,
     export: tuple[str, ...],
+    arkit_mapping: Path | None,
     blender: Path | None,
     fps: Any,
     smoothing: Any,
@@ -138,6 +147,7 @@ def predict(
         as_published=as_published,
         viewer=not no_viewer,
         export=export,
+        arkit_mapping=arkit_mapping,
         blender=blender,
         fps=fps,
         smoothing=smoothing,
@@ -180,11 +190,7 @@ def predict(
 )
 @smoothing_option
 @blender_option
-@click.option(
-    "--arkit-mapping",
-    type=click.Path(path_type=Path),
-    help="Mapping (.npz) of the coefficients of another head model, such as FLAME, to ARKit weights.",
-)
+@mapping_option
 def export(
     motion: Path,
     formats: tuple[str, ...],

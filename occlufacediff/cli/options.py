@@ -70,6 +70,12 @@ def smoothing_option(command: Command) -> Command:
     )(command)
 
 
+mapping_option = click.option(
+    "--arkit-mapping",
+    type=click.Path(path_type=Path),
+    help="Mapping (.npz) of the coefficients of another head model, such as FLAME, to ARKit weights, for exports.",
+)
+
 blender_option = click.option(
     "--blender",
     type=click.Path(path_type=Path),

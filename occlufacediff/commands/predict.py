@@ -21,7 +21,9 @@ from occlufacediff.config.prediction import PredictionSettings, Smoothing
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.device import pick_device
 from occlufacediff.errors import ConfigError
+from occlufacediff.export.arkit_mapping import read_mapping
 from occlufacediff.export.formats import export_formats
+from occlufacediff.head.asset import HeadAsset
 from occlufacediff.prediction.pipeline import Prediction
 from occlufacediff.prediction.progress import StepTimer
 from occlufacediff.prediction.videos import SUMMARY, is_list, list_videos
@@ -123,6 +125,7 @@ def run(
     as_published: bool,
     viewer: bool,
     export: tuple[str, ...],
+    arkit_mapping: Path | None,
     blender: Path | None,
     fps: float | Literal["video"] | None,
     smoothing: Smoothing,
@@ -147,6 +150,7 @@ def run(
         sampling["steps"] = steps
     sampling |= {"export": tuple(one.name for one in exports), "export_fps": fps, "export_smoothing": smoothing}
     sampling["blender"] = None if blender is None else str(blender)
+    sampling["arkit_mapping"] = None if arkit_mapping is None else str(arkit_mapping)
     settings = check_settings(PredictionSettings(occlusion=occlusion, **sampling), options=True)
     if occluder is not None:
         if occlusion != "none":
@@ -164,6 +168,9 @@ def run(
     # A device that does not exist concerns all videos.
     pick_device(device)
     checkpoint, head = find_model(checkpoint, head, errors)
+    if arkit_mapping is not None:
+        # A wrong mapping concerns all videos too.
+        read_mapping(arkit_mapping, HeadAsset.load(head))
     load, timer = load_once(workers), StepTimer()
 
     def predict(video: Path) -> Prediction:

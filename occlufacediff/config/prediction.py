@@ -61,6 +61,9 @@ class PredictionSettings(Section):
     export: Annotated[tuple[ExportName, ...], DISTINCT] = ()
     #: Frames a second of these files; ``video``: those of the video; null: 60 for ``livelink``, else 25.
     export_fps: Annotated[float, Limits(1, 240)] | Literal["video"] | None = None
+    #: Mapping file (``.npz``) of FLAME's coefficients to ARKit weights, for the formats with such weights
+    #: (docs/export.md); null for the open head, whose coefficients are ARKit weights.
+    arkit_mapping: str | None = None
     #: Blender's program, or a Python with the module ``bpy``; the formats ``fbx`` and ``alembic`` need it.
     blender: str | None = None
     #: Smoothing of the motion in these files; blinks and lip closures are kept. ``motion.npz`` and the animation are

@@ -92,7 +92,8 @@ def require_actions(head: HeadAsset) -> None:
     if not has_actions(head):
         raise ConfigError(
             f"export: the coefficients of the head model {head.name!r} are not ARKit actions, so they give no ARKit "
-            "weights; predict with the open head, export glb, or use `occlufacediff export --arkit-mapping FILE`"
+            "weights; predict with the open head, export glb, or give a mapping with --arkit-mapping FILE (in the "
+            "workflow prediction.arkit_mapping; docs/export.md)"
         )
 
 

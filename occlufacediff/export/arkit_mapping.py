@@ -15,9 +15,11 @@ from scipy.optimize import lsq_linear
 
 from occlufacediff.errors import ConfigError
 from occlufacediff.export.arkit import ARKIT_NAMES
+from occlufacediff.export.limits import require_plausible
 from occlufacediff.export.motion import PosedMotion, read_arrays
 from occlufacediff.export.refit import LIP_WEIGHT, has_actions
 from occlufacediff.head.asset import HeadAsset
+from occlufacediff.head.digest import HEAD_DIGEST, HEAD_NAME, require_head
 from occlufacediff.head.skinning import vertices_numpy
 
 Float = NDArray[np.float32]
@@ -41,16 +43,24 @@ class ArkitMapping:
     jaw: NDArray[np.float64]
 
 
-def read_mapping(path: Path, head: HeadAsset) -> ArkitMapping:
+def read_mapping(path: Path, head: HeadAsset, about: str | None = None) -> ArkitMapping:
     """Read a mapping file (.npz with ``names``, ``exp`` and ``jaw``) for a head model.
 
+    Args:
+        path: the file.
+        head: the head model.
+        about: beginning of messages; None: the option and the file.
+
     Raises:
-        ConfigError: it is missing or unreadable, names no ARKit action, does not fit the head model, or the head model
-            needs none.
+        ConfigError: it is missing or unreadable, names no ARKit action, has values beyond `export.limits`, does not
+            fit the head model, or the head model needs none.
+        AssetError: it names another head model.
     """
-    about = f"--arkit-mapping {path}"
+    about = about or f"--arkit-mapping {path}"
     if has_actions(head):
-        raise ConfigError(f"{about}: the coefficients of {head.name!r} are ARKit actions already; leave the option out")
+        raise ConfigError(
+            f"{about}: the coefficients of the head model {head.name!r} are ARKit actions already; leave it out"
+        )
     entries = read_arrays(path, about, "give an .npz file with names, exp and jaw (docs/export.md)")
     missing = [name for name in ("names", "exp", "jaw") if name not in entries]
     if missing:
@@ -60,13 +70,17 @@ def read_mapping(path: Path, head: HeadAsset) -> ArkitMapping:
     if unknown or not names or len(set(names)) < len(names):
         found = f"{unknown[0]!r}, which is no ARKit action" if unknown else "no action, or one of them twice"
         raise ConfigError(f"{about}: names: got {found}; needs names such as {ARKIT_NAMES[17]}, each once")
+    identity = {name: str(entries[name]) for name in (HEAD_NAME, HEAD_DIGEST) if name in entries}
+    remedy = "give a mapping that was made for this head model (docs/export.md)"
+    require_head(about, identity, head, remedy)
     for name, shape in (("exp", (len(names), head.n_exp)), ("jaw", (len(names), 3))):
         one = entries[name]
-        if one.shape != shape or one.dtype.kind not in "fiu" or not np.isfinite(one).all():
+        if one.shape != shape or one.dtype.kind not in "fiu":
             raise ConfigError(
-                f"{about}: {name} is {one.dtype} of shape {one.shape}; the head model {head.name!r} needs finite "
-                f"numbers of shape {shape}"
+                f"{about}: {name} is {one.dtype} of shape {one.shape}; the head model {head.name!r} needs numbers of "
+                f"shape {shape}; {remedy}"
             )
+        require_plausible(about, name, one, remedy, item="row")
     return ArkitMapping(names, entries["exp"].astype(np.float64), entries["jaw"].astype(np.float64))
 
 

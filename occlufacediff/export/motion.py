@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.errors import ConfigError
+from occlufacediff.export.limits import require_plausible
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.digest import HEAD_DIGEST, HEAD_NAME, require_head
 
@@ -86,7 +87,8 @@ def posed_motion(path: Path, entries: dict[str, NDArray[np.generic]], head: Head
 
     Raises:
         AssetError: the motion belongs to another head model.
-        ConfigError: an entry is missing, has a wrong shape or holds values that are not finite.
+        ConfigError: an entry is missing, has a wrong shape or holds values that are not finite or beyond
+            `export.limits`.
     """
     identity = {name: str(entries[name]) for name in (HEAD_NAME, HEAD_DIGEST) if name in entries}
     require_head(path, identity, head, "give the head model of the motion with --head")
@@ -110,9 +112,12 @@ def posed_motion(path: Path, entries: dict[str, NDArray[np.generic]], head: Head
         if entries[name].shape != shape or entries[name].dtype.kind not in "fiu":
             found = f"{entries[name].dtype} of shape {entries[name].shape}"
             raise ConfigError(f"motion {path}: entry {name!r} is {found}, needs numbers of shape {shape}; {remedy}")
+        # Before the conversion, which turns large doubles into infinity.
+        require_plausible(f"motion {path}", name, entries[name], remedy)
         arrays[name] = entries[name].astype(np.float32)
-        if not np.isfinite(arrays[name]).all():
-            raise ConfigError(f"motion {path}: entry {name!r} holds values that are not finite; {remedy}")
+    # The camera is not exported, but a file in which it is absurd is damaged.
+    if "cam" in entries and entries["cam"].dtype.kind in "fiu":
+        require_plausible(f"motion {path}", "cam", entries["cam"], remedy)
     fps = float(arrays.pop("fps"))
     if frames == 0 or fps <= 0:
         raise ConfigError(f"motion {path}: has {frames} frames at {fps:g} a second, needs one or more; {remedy}")

@@ -25,6 +25,8 @@ JOINT_LAYOUTS: dict[int, tuple[str, ...]] = {
     3: ("root", "neck", "jaw"),
     5: ("root", "neck", "jaw", "left_eye", "right_eye"),
 }
+#: Largest magnitude of any entry; lengths are in metres.
+LARGEST_M = 1000.0
 REGION_PREFIX = "region_"
 DIGEST = "digest"
 
@@ -245,6 +247,8 @@ class HeadAsset:
             return f"entry 'n_principal' is {self.n_principal}, needs 1 to {self.n_shape}"
         for key in _FLOATS:
             value = getattr(self, key)
-            if value is not None and not np.isfinite(value).all():
-                return f"entry {key!r} holds values that are not finite"
+            # NaN fails this comparison too.
+            wrong = [] if value is None else value[~(np.abs(value) <= LARGEST_M)].tolist()
+            if wrong:
+                return f"entry {key!r} holds {wrong[0]:g}, needs finite values up to {LARGEST_M:g} (metres)"
         return None

@@ -46,4 +46,5 @@ def require_head(source: Path | str, stored: Mapping[str, Any], head: HeadAsset,
 
 def described(name: str | None, digest: str | None) -> str:
     """Name and digest of a head model in a message."""
-    return f"'{name}' (digest {str(digest)[:_SHOWN] if digest else 'not recorded'})"
+    shown = "without a name" if name is None else f"'{name}'"
+    return f"{shown} (digest {str(digest)[:_SHOWN] if digest else 'not recorded'})"

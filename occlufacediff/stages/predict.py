@@ -17,6 +17,7 @@ from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import AssetError, ConfigError
+from occlufacediff.export.arkit_mapping import mapped, read_mapping
 from occlufacediff.export.audio import AUDIO_SUFFIX, write_wav
 from occlufacediff.export.formats import check_exports, export_formats, export_rate, in_range, write_export
 from occlufacediff.export.smoothing import smoothed
@@ -157,7 +158,8 @@ def predict_video(
             visibility=visibility,
         )
     fps = export_rate(settings.export_fps, probe(video).video_fps, video) if exported else None
-    check_exports(formats, fps, FPS, predictor.head)
+    mapping = None if settings.arkit_mapping is None else read_mapping(Path(settings.arkit_mapping), predictor.head)
+    check_exports(formats, fps, FPS, predictor.head if mapping is None else None)
     prediction = predictor.predict(video, mask=mask, seed=seed, progress=progress, timer=timer)
     arrays = prediction.arrays() | {
         SOURCE_NAME: np.asarray(source.name),
@@ -176,11 +178,14 @@ def predict_video(
                 with timer.step("export"):
                     given = posed_motion_of(prediction, video.stem)
                     motion, note = in_range(smoothed(given, predictor.head, settings.export_smoothing), predictor.head)
+                    notes = (*prediction.notes, f"export: {note}")
+                    if mapping is not None:
+                        motion, note = mapped(motion, predictor.head, mapping)
+                        notes = (*notes, f"export: {note}")
                     for name, one in exported.items():
                         write_export(one, paths[name], motion, predictor.head, fps=fps)
                     if prediction.audio.has_track:
                         write_wav(paths[f"motion{AUDIO_SUFFIX}"], prediction.audio.waveform)
-                    notes = (*prediction.notes, f"export: {note}")
                     prediction = replace(prediction, notes=notes, exports=settings.export)
             if viewer:
                 with timer.step("viewer"):

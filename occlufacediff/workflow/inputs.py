@@ -133,6 +133,7 @@ def check_inputs(config: Config) -> None:
         "video": config.video,
         "benchmark_videos": config.benchmark_videos,
         "emote.folder": config.emote.folder,
+        "prediction.arkit_mapping": config.prediction.arkit_mapping,
         "visibility.model": config.visibility.model,
         **{f"evaluation.checkpoints.{name}": path for name, path in config.evaluation.checkpoints.items()},
         "split.sentence_table": config.split.sentence_table,

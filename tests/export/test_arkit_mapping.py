@@ -72,8 +72,9 @@ def test_what_the_actions_cannot_make_is_reported(tmp_path: Path) -> None:
         ({"jaw": None}, "has no entry 'jaw'"),
         ({"names": np.asarray(["smile", *NAMES[1:]])}, "got 'smile', which is no ARKit action"),
         ({"names": np.asarray([NAMES[0]] * 5)}, "one of them twice"),
-        ({"exp": np.zeros((5, N_EXP + 1))}, "needs finite numbers of shape (5, 6)"),
-        ({"jaw": np.full((5, 3), np.nan)}, "jaw is float64 of shape (5, 3); the head model 'small' needs finite"),
+        ({"exp": np.zeros((5, N_EXP + 1))}, "needs numbers of shape (5, 6)"),
+        ({"jaw": np.full((5, 3), np.nan)}, "entry 'jaw' is nan in row 0, needs finite values"),
+        ({"head_digest": np.asarray("0" * 64)}, "belongs to the head model without a name (digest 000000000000)"),
     ],
 )
 def test_a_wrong_mapping_is_named(tmp_path: Path, changes: dict[str, Any], words: str) -> None:

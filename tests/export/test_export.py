@@ -59,6 +59,12 @@ def run(motion: Path, *options: str) -> tuple[int, str]:
     return result.exit_code, result.output
 
 
+def with_value(shape: tuple[int, ...], place: tuple[int, ...], value: float) -> np.ndarray:
+    values = np.zeros(shape)
+    values[place] = value
+    return values
+
+
 def weights_of(path: Path) -> np.ndarray:
     file = Glb(path)
     values = next(values for (_, name), values in file.channels(0).items() if name == "weights")
@@ -107,7 +113,11 @@ def test_the_audio_of_the_animation_is_beside_the_file(tmp_path: Path):
     [
         ({"exp": None}, "has no entry 'exp'"),
         ({"jaw": np.zeros((FRAMES - 1, 3), np.float32)}, r"entry 'jaw' is float32 of shape \(11, 3\), needs numbers"),
-        ({"exp": np.full((FRAMES, N_EXP), np.nan, np.float32)}, "entry 'exp' holds values that are not finite"),
+        ({"exp": with_value((FRAMES, N_EXP), (7, 2), np.nan)}, "entry 'exp' is nan in frame 7, needs finite values"),
+        ({"exp": with_value((FRAMES, N_EXP), (5, 1), 3e38)}, r"'exp' is 3e\+38 in frame 5, needs .* -1000 to 1000; "),
+        ({"global_pose": with_value((FRAMES, 3), (3, 0), -1e300)}, r"is -1e\+300 in frame 3, .* to 100 radians; "),
+        ({"cam": with_value((FRAMES, 3), (2, 1), 3e38)}, r"entry 'cam' is 3e\+38 in frame 2"),
+        ({"shape": with_value((N_SHAPE,), (1,), np.inf)}, "entry 'shape' is inf at place 1"),
         ({"shape": np.array(["a"] * N_SHAPE)}, "entry 'shape' is <U1"),
         ({"head_digest": np.asarray("0" * 64)}, "belongs to the head model 'small'"),
         ({"exp": np.zeros((0, N_EXP)), "jaw": np.zeros((0, 3)), "global_pose": np.zeros((0, 3))}, "has 0 frames"),

@@ -122,6 +122,23 @@ def test_blender_writes_exports_too(predict: Callable[..., tuple[int, str]], tmp
         assert f"mute/{name}" in output
 
 
+def test_a_mapping_gives_arkit_weights(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
+    mapping = tmp_path / "mapping.npz"
+    exp = np.random.default_rng(2).uniform(-1, 1, (2, N_EXP))
+    np.savez(mapping, names=np.asarray(["jawOpen", "mouthFunnel"]), exp=exp, jaw=np.zeros((2, 3)))
+    options = ("--export", "audio2face", "--arkit-mapping", str(mapping), "--no-viewer")
+    status, output = predict("mute.mp4", tmp_path / "out", *options)
+    assert status == 0, output
+    assert "mapped to 2 ARKit weights" in output
+    content = json.loads((tmp_path / "out" / "mute" / "motion.a2f.json").read_text())
+    used = np.asarray(content["weightMat"]).any(axis=0)
+    assert {content["facsNames"][number] for number in np.flatnonzero(used)} <= {"jawOpen", "mouthFunnel"}
+    # A wrong mapping stops several videos before the first.
+    options = ("--export", "livelink", "--arkit-mapping", str(tmp_path / "none.npz"))
+    status, output = predict(".", tmp_path / "none", *options)
+    assert (status, "none.npz: there is no such file" in output, (tmp_path / "none").exists()) == (2, True, False)
+
+
 def test_the_viewer_and_exports_have_the_motion(predict: Callable[..., tuple[int, str]], tmp_path: Path) -> None:
     status, output = predict("talk.mp4", tmp_path, "--export", "glb", "--smoothing", "off", "--profile")
     assert status == 0, output

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_head import N_EXP, small_head
 from tiny_tree import Tree
 
 from occlufacediff.media.encode import VideoWriter
@@ -28,6 +29,35 @@ def test_a_folder_has_a_job_for_each_video(bare: Tree, tmp_path: Path) -> None:
     assert result.returncode != 0
     assert "have the same result folder 'a b'; rename one of them" in result.stdout
     assert "most recent call last" not in result.stdout
+
+
+def test_the_mapping_is_checked_and_is_an_input(bare: Tree, tmp_path: Path) -> None:
+    """Four errors of a mapping, each one line that names the key, and a rule that has the file as input."""
+    (tmp_path / "talk.mp4").touch()
+    small_head().save(tmp_path / "head.npz")
+    for name, size in (("mapping.npz", N_EXP), ("other.npz", N_EXP + 1)):
+        np.savez(tmp_path / name, names=np.asarray(["jawOpen"]), exp=np.ones((1, size)), jaw=np.zeros((1, 3)))
+    (tmp_path / "text.npz").write_text("no npz")
+
+    def plan(mapping: str, *more: str, show: str = "--dry-run") -> tuple[int, str]:
+        settings = f"prediction={{export: [livelink], arkit_mapping: {tmp_path / mapping}}}"
+        result = bare.run(show, "predict", "--config", f"video={tmp_path / 'talk.mp4'}", settings, *more)
+        return result.returncode, result.stdout
+
+    head = f"head={tmp_path / 'head.npz'}"
+    for mapping, words, more in (
+        ("none.npz", "there is no such file; give an .npz file with names, exp and jaw", [head]),
+        ("text.npz", "is not a readable .npz file", [head]),
+        ("other.npz", "shape (1, 6); give a mapping that was made for this head model", [head]),
+        ("mapping.npz", "head is null, so the open head predicts, and its coefficients are ARKit weights already", []),
+    ):
+        status, output = plan(mapping, *more)
+        (line,) = [line for line in output.splitlines() if "Configuration, prediction.arkit_mapping" in line]
+        assert status != 0 and words in line and str(tmp_path / mapping) in line, output
+    status, output = plan("mapping.npz", head, show="--filegraph")
+    assert status == 0, output
+    (node,) = [node for node in output.split("<table") if "motion.livelink.csv" in node]
+    assert f">{tmp_path / 'mapping.npz'}<" in node, node
 
 
 @pytest.mark.long
