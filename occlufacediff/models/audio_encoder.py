@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from occlufacediff.models.dropout import ALONE, attend
+
+#: Name of `_wav2vec2_attention` in transformers.
+_ATTENTION = "occlufacediff"
 
 
 @dataclass(frozen=True)
@@ -45,8 +51,9 @@ class Wav2Vec2Encoder(nn.Module):
     def __init__(self, sizes: Wav2Vec2Sizes) -> None:
         super().__init__()
         # transformers takes seconds to import, and only this encoder needs it.
-        from transformers import Wav2Vec2Config, Wav2Vec2Model
+        from transformers import AttentionInterface, Wav2Vec2Config, Wav2Vec2Model
 
+        AttentionInterface.register(_ATTENTION, _wav2vec2_attention)
         self.width = sizes.hidden_size
         config = Wav2Vec2Config(
             hidden_size=sizes.hidden_size,
@@ -57,8 +64,11 @@ class Wav2Vec2Encoder(nn.Module):
             num_conv_pos_embeddings=sizes.num_conv_pos_embeddings,
             num_conv_pos_embedding_groups=sizes.num_conv_pos_embedding_groups,
             feat_proj_dropout=0.1,
+            attn_implementation=_ATTENTION,
         )
         self.model = Wav2Vec2Model(config)
+        for layer in self.model.encoder.layers:
+            layer.attention.place = ALONE
         self.model.freeze_feature_encoder()
 
     @torch.no_grad()
@@ -81,6 +91,21 @@ class Wav2Vec2Encoder(nn.Module):
             embedding = self.model.masked_spec_embed.to(hidden.dtype)
             hidden = torch.where(masked[..., None], embedding, hidden)
         return self.model.encoder(hidden).last_hidden_state
+
+
+def _wav2vec2_attention(
+    module: nn.Module,
+    queries: Tensor,
+    keys: Tensor,
+    values: Tensor,
+    mask: Tensor | None,
+    *,
+    dropout: float = 0.0,
+    **_: Any,
+) -> tuple[Tensor, None]:
+    """`attend` as a function of transformers: (B, heads, T, C) to (B, T, heads, C)."""
+    attended = attend(queries, keys, values, mask, dropout=dropout, place=module.place)  # type: ignore[arg-type]
+    return attended.transpose(1, 2), None
 
 
 class _DilatedBlock(nn.Module):

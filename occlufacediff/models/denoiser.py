@@ -14,12 +14,12 @@ from torch.nn import functional
 
 from occlufacediff.media.rates import MEL_ROWS_PER_FRAME, SAMPLES_PER_FRAME
 from occlufacediff.models.audio_encoder import LogMelEncoder, Wav2Vec2Encoder, Wav2Vec2Sizes
+from occlufacediff.models.dropout import WindowDropout
 from occlufacediff.models.film_layers import DecoderLayer, LayerFilm
 from occlufacediff.models.layers import (
     ConvDownsample,
     EncoderLayer,
     FoldDownsample,
-    WindowDropout,
     causal_bias,
     check_frames,
     sinusoids,

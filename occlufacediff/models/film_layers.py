@@ -6,7 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from occlufacediff.models.layers import Attention, WindowDropout
+from occlufacediff.models.dropout import WindowDropout
+from occlufacediff.models.layers import Attention
 
 
 class _Film(nn.Module):

@@ -1,4 +1,4 @@
-"""Layers shared by motion prior and denoiser: positions, attention, dropout, down- and upsampling over time.
+"""Layers shared by motion prior and denoiser: positions, attention, down- and upsampling over time.
 
 All tensors are batch-first, ``(B, T, C)``. Names of parameters (``grow``, ``squash``, ...) are the names of entries in
 checkpoints and must not change.
@@ -11,6 +11,8 @@ import math
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
+
+from occlufacediff.models.dropout import ALONE, WindowDropout, attend
 
 #: Frames per latent, in all models.
 FRAMES_PER_LATENT = 8
@@ -49,6 +51,9 @@ class Attention(nn.Module):
         width: channels C of queries, keys and values.
         heads: number of heads; must divide ``width``.
         dropout: probability of dropping an attention weight in training.
+
+    Attributes:
+        place: of this process among those that train together, see `models.dropout`.
     """
 
     def __init__(self, *, width: int, heads: int, dropout: float = 0.0) -> None:
@@ -57,6 +62,7 @@ class Attention(nn.Module):
             raise ValueError(f"heads: got {heads}, needs a divisor of the width {width}")
         self.heads = heads
         self.dropout = dropout
+        self.place = ALONE
         self.qkv = nn.Linear(width, 3 * width)
         self.out = nn.Linear(width, width)
         nn.init.xavier_uniform_(self.qkv.weight)
@@ -91,39 +97,8 @@ class Attention(nn.Module):
 
     def _attend(self, queries: Tensor, keys: Tensor, values: Tensor, bias: Tensor | None) -> Tensor:
         dropout = self.dropout if self.training else 0.0
-        mask = None if bias is None else bias.to(queries.dtype)
-        attended = functional.scaled_dot_product_attention(queries, keys, values, attn_mask=mask, dropout_p=dropout)
+        attended = attend(queries, keys, values, bias, dropout=dropout, place=self.place)
         return self.out(attended.transpose(1, 2).flatten(2))
-
-
-class WindowDropout(nn.Module):
-    """Dropout of values (B, T, C), or of channels over the whole window, which makes training a third faster on a CPU.
-
-    Args:
-        p: probability of dropping, in training.
-        per_window: one draw per window and channel instead of one per value.
-
-    Attributes:
-        share: number of this process and number of processes that train together; draws per window are those of the
-            windows of all processes.
-    """
-
-    def __init__(self, p: float, *, per_window: bool = False) -> None:
-        super().__init__()
-        self.p = p
-        self.per_window = per_window
-        self.share = (0, 1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """x (B, T, C) to the same shape."""
-        if not self.training or self.p == 0.0:
-            return x
-        if self.per_window:
-            process, processes = self.share
-            rows = x.shape[0]
-            kept = functional.dropout(x.new_ones(rows * processes, 1, x.shape[2]), self.p)
-            return x * kept[process * rows : (process + 1) * rows]
-        return functional.dropout(x, self.p)
 
 
 class EncoderLayer(nn.Module):

@@ -124,8 +124,6 @@ def denoiser_losses(
         index = draw_steps(uniform, schedule, settings.noise_bias)
         noise = share.randn_like(target) if denoiser.training else torch.randn_like(target)
         noisy = schedule.add_noise(target, index, noise)
-        if denoiser.training and not denoiser.config.window_dropout:
-            share.draw_apart()
         with autocast(settings.loop, device):
             predicted = denoiser(noisy, schedule.timestep_map[index], lmk_2d, mask, batch[audio], keep)
             decoded = prior.decode(predicted)

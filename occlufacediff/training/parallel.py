@@ -15,7 +15,7 @@ from torch.distributed.nn.functional import all_reduce
 
 from occlufacediff.config.loop import LoopSettings
 from occlufacediff.errors import AssetError
-from occlufacediff.models.layers import WindowDropout
+from occlufacediff.models.dropout import share_dropout
 from occlufacediff.training.share import Share
 from occlufacediff.training.task import Batch, Losses, Task
 
@@ -119,9 +119,7 @@ class ParallelTask:
         self._local = False
         if share.processes > 1:
             share_batch_statistics(task.model)
-            for module in task.model.modules():
-                if isinstance(module, WindowDropout):
-                    module.share = share
+            share_dropout(task.model, (share.process, share.processes))
 
     def backward(self, batch: Batch, *, accumulate: int, last: bool) -> Losses:
         """Add a micro-batch's part to the gradients; terms are those of this process' rows, detached.

@@ -229,8 +229,6 @@ class PublishedDenoiserTask:
             if sampled:
                 target = target + torch.exp(0.5 * logvar) * draw(target)
         noisy = self.schedule.add_noise(target, index, draw(target))
-        if self.model.training:
-            self.share.draw_apart()
         with autocast(self.settings.loop, self.device):
             predicted = self.model(
                 noisy, self.schedule.timestep_map[index], batch["lmk_2d"], mask, batch[self.audio], keep, masked

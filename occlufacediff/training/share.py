@@ -46,14 +46,6 @@ class Share(NamedTuple):
         whole = (len(values) * self.processes, *values.shape[1:])
         return torch.randn(whole, device=values.device, dtype=values.dtype)[self.rows(whole[0])]
 
-    def draw_apart(self) -> None:
-        """From here to the next seed, draws differ between processes: dropout, which each process draws for its rows.
-
-        Call it after the draws for the whole micro-batch. One process goes on with its generator.
-        """
-        if self.processes > 1:
-            torch.manual_seed((torch.initial_seed() * self.processes + self.process + 1) % 2**63)
-
     def whole(self, values: Tensor) -> Tensor:
         """Rows (B, ...) of all processes, without gradients."""
         if self.processes == 1:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from torch import nn
 
 from occlufacediff.config.published_recipe import Wav2Vec2Settings
 from occlufacediff.datasets.packed import PackedClips
-from occlufacediff.models.audio_encoder import Wav2Vec2Encoder
+from occlufacediff.models.audio_encoder import Wav2Vec2Encoder, Wav2Vec2Sizes
 from occlufacediff.models.checkpoint import load_denoiser
 from occlufacediff.models.denoiser import Denoiser, DenoiserConfig
 from occlufacediff.models.provenance import TrainingOrigin
@@ -44,6 +44,7 @@ SMALL = Wav2Vec2Settings(
     num_conv_pos_embeddings=4,
     num_conv_pos_embedding_groups=2,
 )
+SMALL_SIZES = Wav2Vec2Sizes(**{field.name: getattr(SMALL, field.name) for field in fields(Wav2Vec2Sizes)})
 
 
 def store_of(files: Files, split: str = "train") -> PackedClips:
