@@ -63,8 +63,7 @@ class LoopSettings(Section):
     #: Steps whose loss or gradient is not finite are skipped and counted in history.csv; more of them end the training.
     skip_limit: CountOrZero = 10
     #: Processes per node, each with its own GPU (with ``device: cpu``: processes on the CPU). They share each
-    #: micro-batch, so ``batch_size`` must be a multiple of all processes. Results change by rounding only; with the
-    #: presets ``open`` and ``published`` also because each process draws the dropout inside the network for its rows.
+    #: micro-batch, so ``batch_size`` must be a multiple of all processes. Results change by rounding only.
     devices: Count = 1
     #: Nodes of a SLURM job; more than one needs profiles/slurm.
     nodes: Count = 1
