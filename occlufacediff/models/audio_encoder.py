@@ -52,6 +52,7 @@ class Wav2Vec2Encoder(nn.Module):
         super().__init__()
         # transformers takes seconds to import, and only this encoder needs it.
         from transformers import AttentionInterface, Wav2Vec2Config, Wav2Vec2Model
+        from transformers.models.wav2vec2.modeling_wav2vec2 import Wav2Vec2Attention
 
         AttentionInterface.register(_ATTENTION, _wav2vec2_attention)
         self.width = sizes.hidden_size
@@ -64,11 +65,12 @@ class Wav2Vec2Encoder(nn.Module):
             num_conv_pos_embeddings=sizes.num_conv_pos_embeddings,
             num_conv_pos_embedding_groups=sizes.num_conv_pos_embedding_groups,
             feat_proj_dropout=0.1,
-            attn_implementation=_ATTENTION,
         )
         self.model = Wav2Vec2Model(config)
-        for layer in self.model.encoder.layers:
-            layer.attention.place = ALONE
+        self.model.set_attn_implementation(_ATTENTION)
+        for module in self.model.modules():
+            if isinstance(module, Wav2Vec2Attention):
+                setattr(module, "place", ALONE)  # noqa: B010  (a class of transformers)
         self.model.freeze_feature_encoder()
 
     @torch.no_grad()

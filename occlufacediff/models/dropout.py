@@ -102,4 +102,4 @@ def share_dropout(model: nn.Module, place: Place) -> None:
         if type(module) is nn.Dropout:
             module.__class__ = SharedDropout
         if hasattr(module, "place"):
-            module.place = place
+            setattr(module, "place", place)  # noqa: B010  (modules of several classes)

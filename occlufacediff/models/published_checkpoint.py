@@ -24,7 +24,8 @@ from occlufacediff.models.published_names import (
     published_denoiser_name,
     published_prior_name,
 )
-from occlufacediff.models.torch_archive import Entry, read_checkpoint, read_tensors
+from occlufacediff.models.torch_archive import read_tensors
+from occlufacediff.models.torch_entries import Entry, read_checkpoint
 
 Kind = Literal["denoiser", "motion_prior"]
 #: Keys under which training programs store the state of a network.

@@ -17,7 +17,8 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from occlufacediff.errors import AssetError
-from occlufacediff.models.torch_archive import Entry, read_checkpoint, read_tensors
+from occlufacediff.models.torch_archive import read_tensors
+from occlufacediff.models.torch_entries import Entry, read_checkpoint
 
 #: Emotions in the order of the outputs (AffectNet's), by their names in this package.
 EMOTIONS = ("neutral", "happy", "sad", "surprised", "fear", "disgusted", "angry", "contempt")

@@ -22,8 +22,8 @@ from occlufacediff.training.meter import Row
 RESUME = "resume"
 #: Subfolder for files of another training.
 REPLACED = "replaced"
-#: Settings of the loop that leave the course of the weights unchanged, or change it only by rounding and by the dropout
-#: that each process draws for itself. ``max_steps`` is compared separately.
+#: Settings of the loop that leave the course of the weights unchanged, or change it by rounding, or, ``compile``, by
+#: other draws of dropout. ``max_steps`` is compared separately.
 FREE_SETTINGS = (
     "max_steps",
     "epochs",

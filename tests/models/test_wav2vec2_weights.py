@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import re
 from collections.abc import Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
@@ -13,10 +14,12 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from occlufacediff.config.published_recipe import Wav2Vec2Settings
 from occlufacediff.errors import AssetError
 from occlufacediff.models.audio_encoder import Wav2Vec2Encoder, Wav2Vec2Sizes
 from occlufacediff.models.published_names import old_weight_norm_name
 from occlufacediff.models.spec_augment import spec_augment_mask, thinned
+from occlufacediff.models.wav2vec2_entries import expected_shapes
 from occlufacediff.models.wav2vec2_weights import load_wav2vec2
 
 SIZES = Wav2Vec2Sizes(
@@ -109,6 +112,13 @@ def test_another_size_or_a_missing_entry_is_one_message(tmp_path: Path) -> None:
     save_file(more, tmp_path / "model.safetensors")
     with pytest.raises(AssetError, match=re.escape("layers.2.layer_norm.weight' is not part of this wav2vec2")):
         load_wav2vec2(encoder(0).model, tmp_path)
+
+
+def test_the_expected_entries_are_those_of_transformers() -> None:
+    sizes = replace(SIZES, conv_dim=(8, 9, 10, 11, 12, 13, 14), num_conv_pos_embeddings=6, hidden_size=24)
+    model = Wav2Vec2Encoder(sizes).model
+    settings = Wav2Vec2Settings(**asdict(sizes))
+    assert expected_shapes(settings) == {name: tuple(value.shape) for name, value in model.state_dict().items()}
 
 
 class Harm:

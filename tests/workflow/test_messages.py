@@ -8,6 +8,8 @@ from importlib.util import find_spec
 
 import numpy as np
 import pytest
+import torch
+from transformers import Wav2Vec2Config, Wav2Vec2ForCTC
 
 from occlufacediff.prediction.source import SOURCE_DIGEST, SOURCE_NAME, Source
 
@@ -61,6 +63,24 @@ def test_message_names_key_value_and_remedy(bare, arguments, words):
     # The message stands alone: without the place in the workflow's files, the rule and its wildcards.
     assert message.count("\n") == 1
     assert "common.smk" not in result.stdout and "Exception" not in result.stdout
+
+
+def test_weights_of_wav2vec2_of_another_size_are_refused_when_the_run_starts(bare, tmp_path):
+    file = tmp_path / "pytorch_model.bin"
+    sizes = Wav2Vec2Config(hidden_size=32, num_hidden_layers=1, num_attention_heads=2, intermediate_size=8)
+    torch.save(Wav2Vec2ForCTC(sizes).state_dict(), file)
+    networks = f"""
+    motion_prior: {{preset: published, fit_to_head: true}}
+    denoiser: {{preset: published, wav2vec2: {{weights: {file}}}}}
+    """
+    result = bare.run("--dry-run", config=bare.override(networks))
+    assert result.returncode != 0
+    (message,) = result.stdout.split("Configuration, ")[1:]
+    assert message.strip() == (
+        f"denoiser.wav2vec2.weights: {file}: entry 'wav2vec2.feature_projection.projection.weight' has shape "
+        "(32, 512), needs (768, 512); give another file as denoiser.wav2vec2.weights, or set the sizes of this one in "
+        "denoiser.wav2vec2."
+    )
 
 
 def test_a_tracker_that_is_not_installed_is_refused_when_the_run_starts(bare):
