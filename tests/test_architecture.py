@@ -15,7 +15,7 @@ PACKAGE = ROOT / "occlufacediff"
 
 #: Packages and modules by layer, lowest first (docs/architecture.md). A package imports itself and lower layers only.
 LAYERS = (
-    ("errors", "threads", "face_mesh"),
+    ("errors", "threads", "face_mesh", "frame_blocks"),
     ("device", "worker_processes"),
     ("storage",),
     ("files", "pickles"),

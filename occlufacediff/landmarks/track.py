@@ -63,12 +63,16 @@ def track_face(frames: Iterable[NDArray[np.uint8]], detector: Detector) -> Track
             seen = ((number, Looks.of(frame, face)) for number, face in enumerate(found))
             looks |= {(time, number): one for number, one in seen if one is not None}
         faces.append(found)
-    landmarks = np.full((len(faces), ALL_POINTS, 2), np.nan, np.float32)
+    n_faces = np.array([len(found) for found in faces], np.int32)
     face_index = np.full(len(faces), -1, np.int32)
     for time, number in _select_largest(_link_faces(faces, looks)):
-        landmarks[time] = faces[time][number]
         face_index[time] = number
-    return Track(landmarks, np.array([len(found) for found in faces], np.int32), face_index, width, height)
+    landmarks = np.full((len(faces), ALL_POINTS, 2), np.nan, np.float32)
+    for time in reversed(range(len(faces))):
+        found = faces.pop()  # frees it: of a long clip, faces and landmarks would fill the memory twice
+        if face_index[time] >= 0:
+            landmarks[time] = found[face_index[time]]
+    return Track(landmarks, n_faces, face_index, width, height)
 
 
 class _FaceTrack:

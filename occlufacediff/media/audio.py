@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import ffmpeg
 import numpy as np
 from numpy.typing import NDArray
+from soxr import ResampleStream
 
 from occlufacediff.errors import ClipError
-from occlufacediff.media.ffmpeg import run_ffmpeg
+from occlufacediff.frame_blocks import blocks_of
+from occlufacediff.media.ffmpeg import ffmpeg_blocks
 from occlufacediff.media.probe import MediaInfo, probe
 from occlufacediff.media.rates import MEL_BANDS, MEL_RATE, SAMPLE_RATE, SAMPLES_PER_FRAME
 
@@ -17,6 +21,8 @@ _HOP = SAMPLE_RATE // MEL_RATE
 _WINDOW = 400
 _FFT = 512
 _MEL_FLOOR = 1e-8
+#: Samples that are decoded, rows of the log-mel and pieces of 20 ms that are computed at once: bounds the memory.
+_BLOCK, _MEL_ROWS, _LEVELS = 1 << 18, 4096, 4096
 #: Mean and standard deviation of ln(mel power + floor) over recorded speech; they normalise the features.
 _MEL_MEAN = -9.0
 _MEL_STD = 4.25
@@ -60,27 +66,47 @@ def read_waveform(
         )
     limit = {} if max_seconds is None else {"t": max_seconds + max(0.0, -late)}
     stream = ffmpeg.input(str(path.absolute()))["a:0"].filter("aresample", **{"async": 1})
-    raw = run_ffmpeg(
+    raw = ffmpeg_blocks(
         stream.output("pipe:", f="f32le", acodec="pcm_f32le", ac=track.channels, ar=track.sample_rate, **limit),
+        _BLOCK * track.channels * 4,
         reason="broken_audio",
         doing=f"decoding the audio of {path}",
     )
     # ffmpeg's downmix adds the channels, which makes stereo louder than mono.
-    native = np.frombuffer(raw, dtype="<f4").reshape(-1, track.channels).mean(axis=1)
-    if native.size == 0:
+    blocks = (np.frombuffer(block, dtype="<f4").reshape(-1, track.channels).mean(axis=1) for block in raw)
+    first = next(blocks, None)
+    if first is None:
         raise ClipError("broken_audio", f"{path}: no sample of its audio track can be decoded")
-    native = np.nan_to_num(_from_first_frame(native, round(late * track.sample_rate)), posinf=0.0, neginf=0.0)
-    if track.sample_rate == SAMPLE_RATE:
-        return native.astype(np.float32)
-    from librosa.core import resample  # takes 4 s to import; rejected videos do not need it
-
-    resampled = resample(native, orig_sr=track.sample_rate, target_sr=SAMPLE_RATE, res_type="soxr_hq")
-    return np.ascontiguousarray(resampled, dtype=np.float32)
+    native = _from_first_frame(chain([first], blocks), round(late * track.sample_rate))
+    finite = (np.nan_to_num(block, posinf=0.0, neginf=0.0) for block in native)
+    return np.concatenate(list(_resampled(finite, track.sample_rate)))
 
 
-def _from_first_frame(native: NDArray[np.float32], late: int) -> NDArray[np.float32]:
+def _from_first_frame(blocks: Iterable[NDArray[np.float32]], late: int) -> Iterator[NDArray[np.float32]]:
     """Align audio that starts ``late`` samples after the first video frame with that frame."""
-    return np.concatenate([np.zeros(late, np.float32), native]) if late > 0 else native[-late:]
+    if late > 0:
+        yield np.zeros(late, np.float32)
+    early = max(-late, 0)
+    for block in blocks:
+        yield block[early:]
+        early = max(early - len(block), 0)
+
+
+def _resampled(blocks: Iterable[NDArray[np.float32]], rate: int) -> Iterator[NDArray[np.float32]]:
+    """Resample blocks of samples at ``rate`` to 16 kHz; the whole has the duration of the input, rounded up."""
+    if rate == SAMPLE_RATE:
+        yield from blocks
+        return
+    stream = ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32", quality="HQ")
+    read = written = 0
+    for block in blocks:
+        read += len(block)
+        resampled = stream.resample_chunk(block)
+        written += len(resampled)
+        yield resampled
+    wanted = -(-read * SAMPLE_RATE // rate)
+    rest = stream.resample_chunk(np.zeros(0, np.float32), last=True)[: wanted - written]
+    yield np.pad(rest, (0, wanted - written - len(rest)))
 
 
 def fit_to_frames(waveform: NDArray[np.float32], frames: int) -> tuple[NDArray[np.float32], int]:
@@ -109,24 +135,34 @@ def log_mel(waveform: NDArray[np.float32]) -> NDArray[np.float32]:
     rows = len(waveform) // _HOP
     if rows == 0:
         return np.zeros((0, MEL_BANDS), np.float32)
-    from librosa.feature import melspectrogram
+    out = np.empty((rows, MEL_BANDS), np.float32)
+    for block in blocks_of(rows, _MEL_ROWS):
+        first, last = block.start * _HOP - _FFT // 2, (block.stop - 1) * _HOP + _FFT // 2
+        samples = waveform[max(first, 0) : last]
+        padded = np.pad(samples, (max(-first, 0), last - max(first, 0) - len(samples)))
+        out[block] = _log_mel_of(padded)
+    return out
+
+
+def _log_mel_of(samples: NDArray[np.float32]) -> NDArray[np.float64]:
+    """`log_mel` (R, 80) of samples from half an FFT before the first row to half an FFT after the last."""
+    from librosa.feature import melspectrogram  # takes seconds to import; rejected videos do not need it
 
     # float64, because float32 products differ in the last digit between processes, which would change the file.
     power = melspectrogram(
-        y=np.asarray(waveform, dtype=np.float64),
+        y=np.asarray(samples, dtype=np.float64),
         sr=SAMPLE_RATE,
         n_fft=_FFT,
         win_length=_WINDOW,
         hop_length=_HOP,
-        center=True,
-        pad_mode="constant",
+        center=False,
         power=2.0,
         n_mels=MEL_BANDS,
         fmin=50.0,
         fmax=7600.0,
     )
-    scaled = (np.log(power.T[:rows] + _MEL_FLOOR) - _MEL_MEAN) / _MEL_STD
-    return np.ascontiguousarray(scaled, dtype=np.float32)
+    scaled: NDArray[np.float64] = (np.log(power.T + _MEL_FLOOR) - _MEL_MEAN) / _MEL_STD
+    return scaled
 
 
 def level_db(waveform: NDArray[np.float32]) -> float:
@@ -139,6 +175,10 @@ def level_db(waveform: NDArray[np.float32]) -> float:
     least, longer = divmod(len(waveform), count)
     sizes = np.full(count, least)
     sizes[:longer] += 1
-    power = np.add.reduceat(np.asarray(waveform, dtype=np.float64) ** 2, np.cumsum(sizes) - sizes)
-    loudest = float((power / sizes).max())
+    starts, loudest = np.cumsum(sizes) - sizes, 0.0
+    for block in blocks_of(count, _LEVELS):
+        begin, end = starts[block.start], starts[block.stop - 1] + sizes[block.stop - 1]
+        squares = np.asarray(waveform[begin:end], dtype=np.float64) ** 2
+        power = np.add.reduceat(squares, starts[block] - begin)
+        loudest = max(loudest, float((power / sizes[block]).max()))
     return max(-200.0, 10 * float(np.log10(loudest + 1e-30)))

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import shutil
+import subprocess
+from collections.abc import Iterator
 from functools import cache
+from tempfile import TemporaryFile
 from typing import Any
 
 import ffmpeg
@@ -42,6 +45,33 @@ def run_ffmpeg(stream: Any, *, reason: str, doing: str) -> bytes:
     except ffmpeg.Error as error:
         raise ClipError(reason, f"{doing} failed: {last_words(error.stderr)}") from error
     return bytes(out)
+
+
+def ffmpeg_blocks(stream: Any, size: int, *, reason: str, doing: str) -> Iterator[bytes]:
+    """Run a stream of ffmpeg-python and yield its standard output in blocks, while it runs.
+
+    Args:
+        stream: output node of ffmpeg-python.
+        size: bytes of each block; the last one can be shorter.
+        reason, doing: as in `run_ffmpeg`.
+
+    Raises:
+        ClipError: ffmpeg failed; the message has its last output.
+    """
+    command = stream.global_args(*QUIET).compile(cmd=ffmpeg_binary())
+    # A file, not a pipe: nobody reads error output while ffmpeg runs.
+    with TemporaryFile() as errors:
+        with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors) as process:
+            assert process.stdout is not None
+            try:
+                while block := process.stdout.read(size):
+                    yield block
+            finally:
+                if process.poll() is None:
+                    process.stdout.close()
+        if process.returncode:
+            errors.seek(0)
+            raise ClipError(reason, f"{doing} failed: {last_words(errors.read())}")
 
 
 def last_words(stderr: bytes | None) -> str:

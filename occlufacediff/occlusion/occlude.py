@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from occlufacediff.config.occlusion import OCCLUSION_KINDS, OcclusionSettings
 from occlufacediff.face_mesh import MESH_POINTS
+from occlufacediff.frame_blocks import blocks_of
 from occlufacediff.landmarks.normalise import CROP_PX
 from occlufacediff.landmarks.visibility import to_pixels
 from occlufacediff.occlusion.kinds import KINDS, Region
@@ -71,6 +72,13 @@ class Occlusion:
         Args:
             lmk_2d: (T, N, 2) landmarks in crop coordinates.
         """
+        out = np.empty(lmk_2d.shape[:2], np.float32)
+        for frames in blocks_of(len(lmk_2d)):
+            out[frames] = self._visible(frames, lmk_2d[frames])
+        return out
+
+    def _visible(self, frames: slice, lmk_2d: Float) -> Bool:
+        """`lmk_mask` of the selected frames, with their landmarks."""
         finite = np.isfinite(lmk_2d).all(axis=-1)
         pixel = to_pixels(np.where(finite[..., None], lmk_2d, 0.0))
         in_crop = ((pixel >= 0) & (pixel < CROP_PX)).all(axis=-1)
@@ -78,12 +86,12 @@ class Occlusion:
             x, y = np.moveaxis(np.clip(pixel, 0, CROP_PX - 1), -1, 0)
             inside = self.picture[y, x, 3] >= self.opaque
         elif self.moving is not None:
-            inside = self.moving.alpha(slice(None), pixel) >= self.opaque
+            inside = self.moving.alpha(frames, pixel) >= self.opaque
         else:
-            low, high = self.boxes[:, None, :2], self.boxes[:, None, 2:]
+            low, high = self.boxes[frames, None, :2], self.boxes[frames, None, 2:]
             inside = ((pixel >= low) & (pixel <= high)).all(axis=-1)
-        occluded = (inside ^ self.inverted) & self.frames[:, None]
-        return (finite & in_crop & ~occluded).astype(np.float32)
+        occluded = (inside ^ self.inverted) & self.frames[frames, None]
+        return np.asarray(finite & in_crop & ~occluded)
 
 
 def draw_span(frames: int, rng: np.random.Generator, settings: OcclusionSettings) -> tuple[int, int]:

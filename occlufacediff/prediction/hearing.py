@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from occlufacediff.errors import ClipError
+from occlufacediff.media.audio import log_mel
 from occlufacediff.media.frames import count_at_25_fps
 from occlufacediff.media.probe import MediaInfo
+from occlufacediff.media.rates import SAMPLE_RATE
 from occlufacediff.prediction.audio import Audio, is_speech, read_audio
 from occlufacediff.speech.features import speech_features
 from occlufacediff.speech.phones import Phones
@@ -61,13 +63,13 @@ class Heard:
 
 
 def transcribe(
-    waveform: Float, log_mel: Float, *, words: bool, phones: Phones | None = None
+    waveform: Float, mel: Float, *, words: bool, phones: Phones | None = None
 ) -> tuple[tuple[Phones, ...], Float]:
     """Transcripts and features of audio.
 
     Args:
         waveform: (640 T,) at 16 kHz.
-        log_mel: (4 T, 80).
+        mel: (4 T, 80) log-mel.
         words: recognise words too.
         phones: phones that were recognised before; None recognises them.
 
@@ -76,7 +78,7 @@ def transcribe(
     """
     phones = recognise_phones(waveform) if phones is None else phones
     transcripts = (phones, recognise_words(waveform)) if words else (phones,)
-    return transcripts, speech_features(waveform, log_mel, phones)
+    return transcripts, speech_features(waveform, mel, phones)
 
 
 def hear(info: MediaInfo, frames: int, listening: Listening) -> Heard:
@@ -176,9 +178,5 @@ class HearingAhead:
 
 def load_libraries() -> None:
     """Load what `hear` uses, which takes seconds in a new process."""
-    from librosa.core import resample
-    from librosa.feature import melspectrogram
-
-    melspectrogram(y=np.zeros(16000), sr=16000)
-    resample(np.zeros(1600), orig_sr=48000, target_sr=16000, res_type="soxr_hq")
+    log_mel(np.zeros(SAMPLE_RATE, np.float32))
     word_decoder()

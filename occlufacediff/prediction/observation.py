@@ -21,6 +21,7 @@ from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
 from occlufacediff.errors import ClipError
 from occlufacediff.face_mesh import LEFT_IRIS, LIPS, RIGHT_IRIS
+from occlufacediff.frame_blocks import by_blocks
 from occlufacediff.landmarks.crop import crop_image
 from occlufacediff.landmarks.detect import Detector, make_detector
 from occlufacediff.landmarks.interpolate import fill_missing
@@ -275,10 +276,9 @@ def observe(
     if not face.found.any():
         raise ClipError("no_face", f"{video}: no face was found in its {count} frames; give a video that shows one")
     filled, _ = fill_missing(face.landmarks)
-    boxes = crop_boxes(filled, crop.scale)
-    lmk_2d = to_crop(filled[:, :MESH_POINTS], boxes)
+    boxes = by_blocks(partial(crop_boxes, scale=crop.scale), filled, dtype=np.float64)
     return Observation(
-        lmk_2d=np.nan_to_num(lmk_2d).astype(np.float32),
+        lmk_2d=by_blocks(_in_crop, filled, boxes, dtype=np.float32),
         boxes=boxes.astype(np.float32),
         known=np.isfinite(face.landmarks[:, :MESH_POINTS]).all(axis=2),
         n_faces=face.n_faces,
@@ -287,6 +287,11 @@ def observe(
         segmented=None if segmenting is None else segmenting.of_faces(face.face_index),
         seen=None if watching is None else watching.of_faces(face.face_index),
     )
+
+
+def _in_crop(landmarks: NDArray[np.float32], boxes: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Crop coordinates (T, 468, 2) of landmarks (T, 478, 2), pixels; 0 for points that are not finite."""
+    return np.nan_to_num(to_crop(landmarks[:, :MESH_POINTS], boxes))
 
 
 def _irises(landmarks: NDArray[np.float32]) -> NDArray[np.float32]:

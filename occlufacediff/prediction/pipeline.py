@@ -30,6 +30,7 @@ from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.device import pick_device
+from occlufacediff.frame_blocks import free_unused
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.head.landmark_basis import LandmarkBasis
 from occlufacediff.media.probe import MediaInfo, probe
@@ -267,6 +268,7 @@ class Predictor:
                 finder=OcclusionFinder() if self.visibility.source == "auto" else None,
                 on_hidden=hearing.start_words,
             )
+            free_unused()
         with timer.step("visibility"):
             masks: list[MaskSource] = []
             if given_masks is not None:
@@ -279,6 +281,7 @@ class Predictor:
             visibility = find_visibility(
                 video, observation, masks, kind=settings.occlusion, settings=settings.region, seed=seed
             )
+            free_unused()
         with timer.step("fit"):
             progress("fit", 0, 1)
             fit = fit_head(self.basis, observation, visibility, settings=self.reconstruction, threads=self._threads)

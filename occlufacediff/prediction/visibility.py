@@ -86,24 +86,25 @@ def find_visibility(
     """
     given = _crop_masks(observation, masks)
     rng = np.random.default_rng([seed, *video.stem.encode()])
+    detected = missing_to_nan(observation.lmk_2d, observation.known)
     try:
-        occlusion = occlude(kind, missing_to_nan(observation.lmk_2d, observation.known), rng, settings)
+        occlusion = occlude(kind, detected, rng, settings)
     except ClipError as error:
         raise ClipError(error.reason, f"{video}: {error}") from error
-    lmk_mask_video = _visible_landmarks(observation, given)
-    probability = used = lmk_mask_video
+    lmk_mask_video = probability = _visible_landmarks(observation, given)
+    lmk_mask = occlusion.lmk_mask(observation.lmk_2d)
+    lmk_mask *= lmk_mask_video
     if observation.seen is not None:
+        lmk_mask *= ~within_margin(observation.seen.uncertain, detected)
         probability = lmk_mask_video * observation.seen.probability
-        detected = missing_to_nan(observation.lmk_2d, observation.known)
-        used = lmk_mask_video * ~within_margin(observation.seen.uncertain, detected)
-        lmk_mask_video = lmk_mask_video * ~observation.seen.hidden
+        lmk_mask_video *= ~observation.seen.hidden
     return Visibility(
-        lmk_mask=occlusion.lmk_mask(observation.lmk_2d) * used,
+        lmk_mask=lmk_mask,
         lmk_mask_video=lmk_mask_video,
         occlusion=occlusion,
         masks=_with_found(observation, given),
         found=observation.found,
-        probability=probability.astype(np.float32),
+        probability=probability,
     )
 
 
@@ -137,7 +138,7 @@ def _visible_landmarks(observation: Observation, masks: CropMasks | None) -> Flo
     """(T, 468) 1 where the landmark was found and its pixel is not occluded in the video itself."""
     visible = observation.known.astype(np.float32)
     if masks is not None:
-        pixels = np.clip(to_pixels(observation.lmk_2d), 0, CROP_PX - 1)
-        for frame, (x, y) in enumerate(pixels.transpose(0, 2, 1)):
+        for frame, landmarks in enumerate(observation.lmk_2d):
+            x, y = np.clip(to_pixels(landmarks), 0, CROP_PX - 1).T
             visible[frame] *= ~masks[frame][y, x]
     return visible

@@ -17,6 +17,7 @@ from scipy.sparse.csgraph import connected_components
 from scipy.special import expit, logit
 
 from occlufacediff.face_mesh import LEFT_EYE, LIPS, LIPS_INNER, MESH_POINTS, RIGHT_EYE
+from occlufacediff.frame_blocks import blocks_of, by_blocks
 from occlufacediff.landmarks.normalise import CROP_PX
 from occlufacediff.landmarks.topology import mesh_edges
 from occlufacediff.media.rates import FPS
@@ -38,6 +39,8 @@ WORN_MOUTH, WORN_FRAMES, WORN_SHARE = 0.9, FPS, 0.67
 MIN_POINTS = 16
 #: Landmarks are looked up closer to the middle of the face, because those at its edge lie on the background.
 SHRINK = 0.94
+#: Landmarks that are computed at once where all frames are needed: bounds the memory for long clips.
+_LANDMARKS = 64
 #: Logit of a landmark that is clearly visible, and percentile over the frames of a clip that counts as usual.
 USUAL_LOGIT, USUAL_PERCENTILE = 3.0, 75
 
@@ -64,7 +67,13 @@ def between(values: Float, at: NDArray[np.integer], frames: int) -> Float:
     before = np.maximum(after - (at[after] > times), 0)
     gap = np.maximum(at[after] - at[before], 1)
     share = np.clip((times - at[before]) / gap, 0, 1)[:, None]
-    return np.asarray((1 - share) * values[before] + share * values[after], np.float32)
+    return by_blocks(
+        lambda share, before, after: (1 - share) * values[before] + share * values[after],
+        share,
+        before,
+        after,
+        dtype=np.float32,
+    )
 
 
 def calibrated(probability: Float) -> Float:
@@ -76,18 +85,20 @@ def calibrated(probability: Float) -> Float:
     """
     if not len(probability):
         return probability
-    logits = logit(np.clip(probability, 0.01, 0.99))
-    usual = np.percentile(logits, USUAL_PERCENTILE, axis=0)
+    parts = list(blocks_of(probability.shape[1], _LANDMARKS))
+    usual = np.concatenate([np.percentile(_logits(probability[:, part]), USUAL_PERCENTILE, axis=0) for part in parts])
     shift = np.where(usual > 0, np.maximum(USUAL_LOGIT - usual, 0) / 2, 0)
-    return np.asarray(expit(logits + shift), np.float32)
+    return by_blocks(lambda values: expit(_logits(values) + shift), probability, dtype=np.float32)
+
+
+def _logits(probability: Float) -> Float:
+    return np.asarray(logit(np.clip(probability, 0.01, 0.99)), np.float32)
 
 
 def smoothed(probability: Float) -> Float:
     """Probabilities (K, 468) of K looks, smoothed over the mesh and by a median over time."""
-    spread = probability @ _neighbours().T
-    if not len(spread):
-        return np.asarray(spread, np.float32)
-    return np.asarray(median_filter(spread, size=(MEDIAN_LOOKS, 1), mode="nearest"), np.float32)
+    spread = by_blocks(lambda values: values @ _neighbours().T, probability, dtype=np.float32)
+    return np.asarray(median_filter(spread, size=(MEDIAN_LOOKS, 1), mode="nearest")) if len(spread) else spread
 
 
 def hidden_landmarks(probability: Float, leave: float = LEAVE) -> Mask:
@@ -97,7 +108,9 @@ def hidden_landmarks(probability: Float, leave: float = LEAVE) -> Mask:
         probability: (T, 468) smoothed probabilities that landmarks are visible.
         leave: a landmark is hidden as long as its probability is below this, if it falls below `ENTER` meanwhile.
     """
-    hidden = _hysteresis(probability < ENTER, probability < leave)
+    hidden = np.empty(probability.shape, bool)
+    for part in blocks_of(hidden.shape[1], _LANDMARKS):
+        hidden[:, part] = _hysteresis(probability[:, part] < ENTER, probability[:, part] < leave)
     for row in hidden:
         if row.any():
             row &= large_groups(row)

@@ -30,10 +30,11 @@ def within_margin(hidden: NDArray[np.bool_], lmk_2d: NDArray[np.floating]) -> ND
     width = np.full(hidden.shape[1], MARGIN)
     width[_EYES] = EYE_MARGIN
     out = hidden.copy()
-    points = np.asarray(lmk_2d, np.float64)[:, : hidden.shape[1]]
+    points = lmk_2d[:, : hidden.shape[1]]
     finite = np.isfinite(points).all(axis=-1)
     for frame in np.flatnonzero((hidden & finite).any(axis=1) & ~hidden.all(axis=1)):
         shown = np.flatnonzero(~hidden[frame] & finite[frame])
-        distance, _ = cKDTree(points[frame, hidden[frame] & finite[frame]]).query(points[frame, shown])
+        places = np.asarray(points[frame], np.float64)
+        distance, _ = cKDTree(places[hidden[frame] & finite[frame]]).query(places[shown])
         out[frame, shown[distance < width[shown]]] = True
     return out
