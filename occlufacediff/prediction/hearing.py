@@ -8,7 +8,6 @@ from __future__ import annotations
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from threading import Event
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,11 +104,17 @@ def _read(info: MediaInfo, frames: int, listening: Listening) -> tuple[Audio, bo
     return audio, used, audio.waveform if used else np.zeros_like(audio.waveform)
 
 
+def hear_words(info: MediaInfo, frames: int, listening: Listening) -> Phones:
+    """Phones of the words in the audio of a probed video; see `hear`."""
+    _, _, waveform = _read(info, frames, listening)
+    return recognise_words(waveform)
+
+
 class HearingAhead:
     """`hear` in other processes, begun before the number of frames is known from the frames themselves.
 
     The packets' time stamps nearly always give the number of frames. If they do not, `hear` is repeated. Words are
-    recognised beside the other steps, from the audio that was read for the phones.
+    recognised in a process of their own, which reads the audio again: this takes less time than to wait for it.
 
     Args:
         pool: the processes; None: nothing is done ahead.
@@ -122,7 +127,6 @@ class HearingAhead:
         self._pool = pool
         self._heard: Future[Heard] | None = None
         self._words: Future[Phones] | None = None
-        self._words_wanted, self._words_submitted = False, Event()
         if pool is not None:
             # If the packets give no number, decoding the video reports what is wrong with it.
             with suppress(ClipError):
@@ -130,10 +134,9 @@ class HearingAhead:
                 self._heard = pool.submit(hear, info, self._expected, replace(listening, words=False))
 
     def start_words(self) -> None:
-        """Recognise words as soon as the audio is read, because they will probably be wanted."""
-        if self._heard is not None and self._uses_words and not self._words_wanted:
-            self._words_wanted = True
-            self._heard.add_done_callback(self._submit_words)
+        """Begin to recognise words, because they will probably be wanted."""
+        if self._pool is not None and self._heard is not None and self._uses_words and self._words is None:
+            self._words = self._pool.submit(hear_words, self._info, self._expected, self._listening)
 
     def result(self, frames: int, *, words: bool) -> Heard:
         """Wait for what `hear` gives for this number of frames.
@@ -151,29 +154,13 @@ class HearingAhead:
         if words:
             self.start_words()
         heard = self._heard.result()
-        if not words:
+        if not words or self._words is None:
             return heard
-        self._words_submitted.wait()
-        if self._words is None:
-            self._words = self._submitted_words(heard)
         return replace(heard, transcripts=(*heard.transcripts, self._words.result()))
 
     @property
     def _uses_words(self) -> bool:
         return self._listening.phones and self._listening.words
-
-    def _submit_words(self, heard: Future[Heard]) -> None:
-        try:
-            # After an error there is nothing to recognise, and a pool that has ended takes no more work.
-            with suppress(RuntimeError):
-                if not heard.cancelled() and heard.exception() is None:
-                    self._words = self._submitted_words(heard.result())
-        finally:
-            self._words_submitted.set()
-
-    def _submitted_words(self, heard: Heard) -> Future[Phones]:
-        assert self._pool is not None
-        return self._pool.submit(recognise_words, heard.waveform)
 
 
 def load_libraries() -> None:

@@ -243,7 +243,7 @@ class Predictor:
         timer, settings = timer or StepTimer(), self.settings
         if settings.occlusion == "picture" and settings.region.pictures is not None:
             occluder_files(Path(settings.region.pictures))  # reports a wrong path before minutes of work
-        with timer.step("observation"):
+        with timer.step("observation"), worker_faults("--workers"):
             info = probe(video)
             track = info.require_video()
             size = track.width, track.height

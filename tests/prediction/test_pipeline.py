@@ -19,7 +19,7 @@ from small_head import small_head
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.config.crop import CropSettings
 from occlufacediff.config.landmarks import LandmarkSettings
-from occlufacediff.config.occlusion import OcclusionSettings
+from occlufacediff.config.occlusion import OcclusionKind, OcclusionSettings
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.visibility import VisibilitySettings
@@ -196,9 +196,11 @@ def test_words_are_recognised_beside_the_phones(folder: Path) -> None:
     np.testing.assert_array_equal(heard.features, alone.features)
 
 
-def test_a_killed_worker_is_named(folder: Path) -> None:
+@pytest.mark.parametrize("occlusion", ["none", "mouth"])
+def test_a_killed_worker_is_named(folder: Path, occlusion: OcclusionKind) -> None:
     models, head = folder / "models", folder / "head.npz"
-    with Predictor(models, head, settings=PredictionSettings(), device="cpu", workers=2) as predictor:
+    settings = PredictionSettings(occlusion=occlusion)
+    with Predictor(models, head, settings=settings, device="cpu", workers=2) as predictor:
         assert predictor.workers is not None
 
         def hear_ahead_and_kill(pool: ProcessPoolExecutor, *arguments: Any) -> Any:
