@@ -177,6 +177,11 @@ class SharedBatchNorm1d(nn.BatchNorm1d):
         """Normalise (B, C, T) or (B, C)."""
         if not self.training or Share.current().processes == 1:
             return super().forward(x)
+        return self._with_all_rows(x)
+
+    @torch.compiler.disable
+    def _with_all_rows(self, x: Tensor) -> Tensor:
+        """Normalise by the rows of all processes; torch.compile would lose the gradients of the others' sums."""
         axes = [0] if x.ndim == 2 else [0, 2]
         shape = [1, -1] if x.ndim == 2 else [1, -1, 1]
         processes = Share.current().processes
