@@ -28,6 +28,10 @@ class HeadFit:
     result: FitResult
     landmarks: Literal["visible", "video", "detected"]
 
+    def without_landmarks(self) -> HeadFit:
+        """The same without the head's landmarks in each frame, the largest part of the fit's memory."""
+        return replace(self, result=replace(self.result, landmarks=self.result.landmarks[:0].copy()))
+
 
 def fit_head(
     basis: LandmarkBasis,

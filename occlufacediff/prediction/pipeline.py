@@ -15,7 +15,7 @@ The video is probed once and decoded twice: in steps 1 and 6. With worker proces
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -281,10 +281,19 @@ class Predictor:
             visibility = find_visibility(
                 video, observation, masks, kind=settings.occlusion, settings=settings.region, seed=seed
             )
+            if observation.seen is not None:
+                # One array less: from here on, only the joined probability is used.
+                seen = replace(observation.seen, probability=visibility.probability)
+                observation = replace(observation, seen=seen)
             free_unused()
         with timer.step("fit"):
             progress("fit", 0, 1)
             fit = fit_head(self.basis, observation, visibility, settings=self.reconstruction, threads=self._threads)
+            gaze = find_gaze(
+                self.head, self.basis, fit.result, observation.irises, observation.lmk_2d, visibility.lmk_mask
+            )
+            fit = fit.without_landmarks()
+            free_unused()
             progress("fit", 1, 1)
         with timer.step("speech"):
             progress("speech", 0, 1)
@@ -325,9 +334,7 @@ class Predictor:
             fit=fit,
             audio=audio,
             motion=motion,
-            gaze=find_gaze(
-                self.head, self.basis, fit.result, observation.irises, observation.lmk_2d, visibility.lmk_mask
-            ),
+            gaze=gaze,
             expression_names=self.head.expression_names,
             head_name=self.head.name,
             head_digest=self.head.digest,
