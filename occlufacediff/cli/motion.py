@@ -14,6 +14,7 @@ from occlufacediff.cli.options import (
     EXPORTS,
     RateOption,
     blender_option,
+    blinks_option,
     mapping_option,
     model_options,
     smoothing_option,
@@ -85,6 +86,7 @@ from occlufacediff.config.occlusion import KINDS_WITH_IMAGES, OCCLUSION_KINDS
     help="Frames a second of exported files; video: those of the video; default: 60 for livelink, else 25.",
 )
 @smoothing_option
+@blinks_option
 @click.option("--no-viewer", is_flag=True, help="Do not write viewer.html.")
 @click.option("--overwrite", is_flag=True, help="Replace results of another video with the same file name.")
 @click.option(
@@ -117,6 +119,7 @@ def predict(
     blender: Path | None,
     fps: Any,
     smoothing: Any,
+    blinks: Any,
     no_viewer: bool,
     overwrite: bool,
     workers: int,
@@ -151,6 +154,7 @@ def predict(
         blender=blender,
         fps=fps,
         smoothing=smoothing,
+        blinks=blinks,
         overwrite=overwrite,
         workers=workers,
         profile=profile,
@@ -189,6 +193,7 @@ def predict(
     help="Frames a second of the files; video: those of the video; default: 60 for livelink, else 25.",
 )
 @smoothing_option
+@blinks_option
 @blender_option
 @mapping_option
 def export(
@@ -199,6 +204,7 @@ def export(
     unbounded: bool,
     fps: Any,
     smoothing: Any,
+    blinks: Any,
     blender: Path | None,
     arkit_mapping: Path | None,
 ) -> None:
@@ -213,6 +219,7 @@ def export(
         unbounded=unbounded,
         fps=fps,
         smoothing=smoothing,
+        blinks=blinks,
         blender=blender,
         arkit_mapping=arkit_mapping,
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import click
 
-from occlufacediff.config.names import BLENDER_FORMATS, EXPORT_FORMATS, SMOOTHING
+from occlufacediff.config.names import BLENDER_FORMATS, BLINKS, EXPORT_FORMATS, SMOOTHING
 
 Command = Callable[..., None]
 EXPORTS = f"{', '.join(EXPORT_FORMATS)}; with --blender also {', '.join(BLENDER_FORMATS)}"
@@ -69,6 +69,14 @@ def smoothing_option(command: Command) -> Command:
         help="Smoothing of exported motion, without lag; blinks and lip closures are kept.",
     )(command)
 
+
+blinks_option = click.option(
+    "--blinks",
+    type=click.Choice(BLINKS),
+    default="full",
+    show_default=True,
+    help="Blinks of exported motion: full: they close the eyes; measured: as far as the detector saw them close.",
+)
 
 mapping_option = click.option(
     "--arkit-mapping",

@@ -8,9 +8,10 @@ from typing import Literal
 from rich.console import Console
 from rich.markup import escape
 
-from occlufacediff.config.prediction import Smoothing
+from occlufacediff.config.prediction import Blinks, Smoothing
 from occlufacediff.export.arkit_mapping import mapped, read_mapping
 from occlufacediff.export.audio import AUDIO_SUFFIX, write_wav
+from occlufacediff.export.blinks import blinks_note, full_blinks
 from occlufacediff.export.formats import check_exports, export_formats, export_rate, in_range, write_export
 from occlufacediff.export.motion import head_digest_of, posed_motion, read_motion, video_rate_of
 from occlufacediff.export.smoothing import smoothed
@@ -31,6 +32,7 @@ def run(
     unbounded: bool,
     fps: float | Literal["video"] | None = None,
     smoothing: Smoothing = "off",
+    blinks: Blinks = "measured",
     blender: Path | None = None,
     arkit_mapping: Path | None = None,
 ) -> None:
@@ -45,6 +47,7 @@ def run(
         fps: frames a second of the files; ``video``: those of the video; None: each format's own rate, else that of
             the motion.
         smoothing: strength of smoothing.
+        blinks: ``full``: blinks close the eyes; ``measured``: as in the motion.
         blender: Blender's program, for FBX and Alembic.
         arkit_mapping: file that maps coefficients of other head models to ARKit weights.
 
@@ -66,6 +69,10 @@ def run(
     mapping = None if arkit_mapping is None else read_mapping(arkit_mapping, asset)
     check_exports(wanted, rate, posed.fps, None if mapping else asset)
     posed = smoothed(posed, asset, smoothing)
+    if blinks == "full":
+        posed, count = full_blinks(posed, asset)
+        if count:
+            errors.print(f"[yellow]note:[/] {blinks_note(count)}", soft_wrap=True)
     if not unbounded:
         posed, note = in_range(posed, asset)
         errors.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)

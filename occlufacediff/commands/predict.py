@@ -17,7 +17,7 @@ from occlufacediff.commands.model import find_model
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.config.load import check_settings
 from occlufacediff.config.occlusion import OcclusionSettings
-from occlufacediff.config.prediction import PredictionSettings, Smoothing
+from occlufacediff.config.prediction import Blinks, PredictionSettings, Smoothing
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.device import pick_device
 from occlufacediff.errors import ConfigError
@@ -129,6 +129,7 @@ def run(
     blender: Path | None,
     fps: float | Literal["video"] | None,
     smoothing: Smoothing,
+    blinks: Blinks,
     overwrite: bool,
     workers: int,
     profile: bool,
@@ -149,6 +150,7 @@ def run(
     if steps is not None:
         sampling["steps"] = steps
     sampling |= {"export": tuple(one.name for one in exports), "export_fps": fps, "export_smoothing": smoothing}
+    sampling["export_blinks"] = blinks
     sampling["blender"] = None if blender is None else str(blender)
     sampling["arkit_mapping"] = None if arkit_mapping is None else str(arkit_mapping)
     settings = check_settings(PredictionSettings(occlusion=occlusion, **sampling), options=True)

@@ -24,5 +24,7 @@ BLENDER_FORMATS = ("fbx", "alembic")
 EXPORT_FORMATS = tuple(name for name in EXPORT_SUFFIXES if name not in BLENDER_FORMATS)
 #: Strengths of the smoothing of exports.
 SMOOTHING = ("off", "light", "medium", "strong")
+#: Blinks of exports.
+BLINKS = ("full", "measured")
 #: How to install a tracker of `config.loop.LoopSettings.trackers`.
 TRACKER_INSTALLS = {"tensorboard": "pip install tensorboard", "wandb": "pip install wandb 'protobuf<5'"}

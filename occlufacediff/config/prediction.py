@@ -11,6 +11,8 @@ from occlufacediff.config.occlusion import OcclusionKind, OcclusionSettings, dem
 
 #: As `config.names.SMOOTHING`.
 Smoothing = Literal["off", "light", "medium", "strong"]
+#: As `config.names.BLINKS`.
+Blinks = Literal["full", "measured"]
 #: As `config.names.EXPORT_SUFFIXES`.
 ExportName = Literal["glb", "usd", "livelink", "audio2face", "vrma", "obj", "fbx", "alembic"]
 
@@ -69,6 +71,8 @@ class PredictionSettings(Section):
     #: Smoothing of the motion in these files; blinks and lip closures are kept. ``motion.npz`` and the animation are
     #: never smoothed.
     export_smoothing: Smoothing = "light"
+    #: Blinks in these files: ``full``: they close the eyes; ``measured``: as far as the detector saw them close.
+    export_blinks: Blinks = "full"
 
     def __post_init__(self) -> None:
         demand_images("occlusion", [self.occlusion], self.region, "region")

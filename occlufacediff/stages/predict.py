@@ -19,6 +19,7 @@ from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import AssetError, ConfigError
 from occlufacediff.export.arkit_mapping import mapped, read_mapping
 from occlufacediff.export.audio import AUDIO_SUFFIX, write_wav
+from occlufacediff.export.blinks import blinks_note, full_blinks
 from occlufacediff.export.formats import check_exports, export_formats, export_rate, in_range, write_export
 from occlufacediff.export.smoothing import smoothed
 from occlufacediff.files import written_aside
@@ -177,8 +178,12 @@ def predict_video(
             if exported:
                 with timer.step("export"):
                     given = posed_motion_of(prediction, video.stem)
-                    motion, note = in_range(smoothed(given, predictor.head, settings.export_smoothing), predictor.head)
-                    notes = (*prediction.notes, f"export: {note}")
+                    motion, notes = smoothed(given, predictor.head, settings.export_smoothing), prediction.notes
+                    if settings.export_blinks == "full":
+                        motion, count = full_blinks(motion, predictor.head)
+                        notes = (*notes, *([f"export: {blinks_note(count)}"] if count else []))
+                    motion, note = in_range(motion, predictor.head)
+                    notes = (*notes, f"export: {note}")
                     if mapping is not None:
                         motion, note = mapped(motion, predictor.head, mapping)
                         notes = (*notes, f"export: {note}")
