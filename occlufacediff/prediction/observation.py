@@ -275,17 +275,22 @@ def observe(
         )
     if not face.found.any():
         raise ClipError("no_face", f"{video}: no face was found in its {count} frames; give a video that shows one")
+    n_faces, face_index = face.n_faces, face.face_index
+    known, irises = np.isfinite(face.landmarks[:, :MESH_POINTS]).all(axis=2), _irises(face.landmarks)
     filled, _ = fill_missing(face.landmarks)
+    del face  # of a long video, each of these arrays is large
     boxes = by_blocks(partial(crop_boxes, scale=crop.scale), filled, dtype=np.float64)
+    lmk_2d = by_blocks(_in_crop, filled, boxes, dtype=np.float32)
+    del filled
     return Observation(
-        lmk_2d=by_blocks(_in_crop, filled, boxes, dtype=np.float32),
+        lmk_2d=lmk_2d,
         boxes=boxes.astype(np.float32),
-        known=np.isfinite(face.landmarks[:, :MESH_POINTS]).all(axis=2),
-        n_faces=face.n_faces,
-        irises=to_crop(_irises(face.landmarks), boxes).astype(np.float32),
+        known=known,
+        n_faces=n_faces,
+        irises=to_crop(irises, boxes).astype(np.float32),
         damaged=len(damaged),
-        segmented=None if segmenting is None else segmenting.of_faces(face.face_index),
-        seen=None if watching is None else watching.of_faces(face.face_index),
+        segmented=None if segmenting is None else segmenting.of_faces(face_index),
+        seen=None if watching is None else watching.of_faces(face_index),
     )
 
 
