@@ -22,7 +22,7 @@ os.environ.update(PYTHONPATH=os.pathsep.join(dict.fromkeys(package_paths)))
 from occlufacediff.acquire.sources import archives, asset
 from occlufacediff.acquire.terms import notice
 from occlufacediff.benchmark.videos import find_videos
-from occlufacediff.config.load import load_config
+from occlufacediff.config.load import load_config, with_numbers
 from occlufacediff.config.names import EXPORT_SUFFIXES, NAME
 from occlufacediff.config.section import as_params
 from occlufacediff.errors import ConfigError, OccluFaceError
@@ -99,6 +99,8 @@ update_config(defaults, config)
 config.update(defaults)
 
 try:
+    # Scripts read `config` too.
+    config.update(with_numbers(config, workflow.config_settings.config))
     cfg = load_config(config)
     SUBJECTS = subjects(cfg)
     check_inputs(cfg)
@@ -146,7 +148,7 @@ NETWORK = ["model.safetensors", "config.yaml"]
 
 # Private interfaces of Snakemake (requirements allow the versions that were tested):
 # workflow.remote_exec, workflow.resource_settings, workflow.deployment_settings and workflow.dag are used in cores,
-# require_writable and training.
+# require_writable and training; workflow.config_settings, the values of --config, above.
 def cores(of_a_node):
     """Cores for one job: those of this run; on a cluster, where a run has no number of cores, ``of_a_node``."""
     return of_a_node if workflow.remote_exec or workflow.resource_settings.cores is None else workflow.cores

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import difflib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -68,6 +69,55 @@ def load_config(raw: Mapping[str, Any]) -> Config:
         name, problem = _explained(Config, error.errors()[0], raw)
         raise ConfigError(f"Configuration, {name}: {problem}. {WHERE}.") from None
     return config
+
+
+def with_numbers(raw: Mapping[str, Any], texts: Mapping[str, Any]) -> dict[str, Any]:
+    """The configuration with numbers where a key takes no text, for values of Snakemake's ``--config``.
+
+    Snakemake reads nested values as text: ``denoiser={loop: {devices: 2}}`` gives ``'2'``. Texts of files stay, and are
+    refused by `load_config`.
+
+    Args:
+        raw: all sections.
+        texts: the values of ``--config``.
+    """
+    numbered: dict[str, Any] = copy.deepcopy(dict(raw))
+    while True:
+        try:
+            _adapter(Config).validate_json(json.dumps(numbered), strict=True)
+            return numbered
+        except TypeError:
+            # A value that is no JSON, which `load_config` reports.
+            return numbered
+        except ValidationError as error:
+            if not any(_read_as_number(numbered, texts, problem["loc"]) for problem in error.errors()):
+                return numbered
+
+
+def _read_as_number(raw: Any, texts: Any, place: Sequence[str | int]) -> bool:
+    """Replace a refused text of ``texts`` in ``raw`` by the number, truth value or null it writes; whether it did."""
+    holder: Any = None
+    last: str | int = ""
+    value, text = raw, texts
+    for part in place:
+        # Other parts of the location name the branch of a union.
+        inside = isinstance(value, dict) and part in value
+        if inside or (isinstance(value, list) and isinstance(part, int) and part < len(value)):
+            holder, last, value = value, part, value[part]
+            try:
+                text = text[part]
+            except (KeyError, IndexError, TypeError):
+                return False
+    if holder is None or not isinstance(value, str) or value != text:
+        return False
+    try:
+        number = json.loads(value.lower() if value in ("True", "False") else value)
+    except ValueError:
+        return False
+    if isinstance(number, str | list | dict):
+        return False
+    holder[last] = number
+    return True
 
 
 def check_settings(settings: T, *, options: bool = False) -> T:

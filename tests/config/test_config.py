@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from occlufacediff.config.adaptation import AdaptationSettings
 from occlufacediff.config.document import documents, keys
-from occlufacediff.config.load import RENAMED, check_settings, load_config
+from occlufacediff.config.load import RENAMED, check_settings, load_config, with_numbers
 from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.schema import Config
 from occlufacediff.config.section import as_params, from_params
@@ -248,3 +248,38 @@ def test_a_seed_fits_into_64_bits() -> None:
     assert load_config(_with("seed", 2**63 - 1)).seed == 2**63 - 1
     with pytest.raises(ConfigError, match=r"seed: got .*, needs at most"):
         load_config(_with("seed", 2**63))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "value"),
+    [
+        ("denoiser.loop.devices", "2", 2),
+        ("prediction.export_fps", "29.97", 29.97),
+        ("prediction.refine", "false", False),
+        ("prediction.adaptation.offset", "-3", -3),
+        ("denoiser.loop.learning_rate", "1e-4", 1e-4),
+        # Keys that take text keep it.
+        ("run.name", "2", "2"),
+    ],
+)
+def test_numbers_of_the_command_line_are_read_where_no_text_fits(name, text, value):
+    """Snakemake reads nested values of --config as text; a file with quotes stays refused."""
+    given = text
+    for part in reversed(name.split(".")):
+        given = {part: given}
+    loaded = load_config(with_numbers(_with(name, text), given))
+    for part in name.split("."):
+        loaded = getattr(loaded, part)
+    assert loaded == value
+    if value != text:
+        with pytest.raises(ConfigError, match=re.escape(name)):
+            load_config(with_numbers(_with(name, text), {}))
+
+
+def test_other_texts_of_the_command_line_are_refused():
+    date = _with("dataset", yaml.safe_load("2026-01-01"))
+    assert with_numbers(date, {}) == date
+    for text in ("two", "[2]", "'2'", ""):
+        with pytest.raises(ConfigError, match=re.escape("denoiser.loop.devices: got")):
+            given = {"denoiser": {"loop": {"devices": text}}}
+            load_config(with_numbers(_with("denoiser.loop.devices", text), given))
