@@ -9,12 +9,11 @@ from rich.console import Console
 from rich.markup import escape
 
 from occlufacediff.config.prediction import Blinks, Smoothing
-from occlufacediff.export.arkit_mapping import mapped, read_mapping
+from occlufacediff.export.arkit_mapping import read_mapping
 from occlufacediff.export.audio import AUDIO_SUFFIX, write_wav
-from occlufacediff.export.blinks import blinks_note, full_blinks
-from occlufacediff.export.formats import check_exports, export_formats, export_rate, in_range, write_export
+from occlufacediff.export.formats import check_exports, export_formats, export_rate, write_export
 from occlufacediff.export.motion import head_digest_of, posed_motion, read_motion, video_rate_of
-from occlufacediff.export.smoothing import smoothed
+from occlufacediff.export.preparation import prepared
 from occlufacediff.head.asset import HeadAsset
 from occlufacediff.media.audio import fit_to_frames, read_waveform
 from occlufacediff.media.probe import probe
@@ -68,16 +67,8 @@ def run(
     rate = export_rate(fps, video_rate_of(entries), motion)
     mapping = None if arkit_mapping is None else read_mapping(arkit_mapping, asset)
     check_exports(wanted, rate, posed.fps, None if mapping else asset)
-    posed = smoothed(posed, asset, smoothing)
-    if blinks == "full":
-        posed, count = full_blinks(posed, asset)
-        if count:
-            errors.print(f"[yellow]note:[/] {blinks_note(count)}", soft_wrap=True)
-    if not unbounded:
-        posed, note = in_range(posed, asset)
-        errors.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
-    if mapping is not None:
-        posed, note = mapped(posed, asset, mapping)
+    posed, notes = prepared(posed, asset, blinks=blinks, smoothing=smoothing, bounded=not unbounded, mapping=mapping)
+    for note in notes:
         errors.print(f"[yellow]note:[/] {escape(note)}", soft_wrap=True)
     folder = motion.parent if out is None else out
     paths = []

@@ -17,11 +17,10 @@ from occlufacediff.config.prediction import PredictionSettings
 from occlufacediff.config.reconstruction import ReconstructionSettings
 from occlufacediff.config.visibility import VisibilitySettings
 from occlufacediff.errors import AssetError, ConfigError
-from occlufacediff.export.arkit_mapping import mapped, read_mapping
+from occlufacediff.export.arkit_mapping import read_mapping
 from occlufacediff.export.audio import AUDIO_SUFFIX, write_wav
-from occlufacediff.export.blinks import blinks_note, full_blinks
-from occlufacediff.export.formats import check_exports, export_formats, export_rate, in_range, write_export
-from occlufacediff.export.smoothing import smoothed
+from occlufacediff.export.formats import check_exports, export_formats, export_rate, write_export
+from occlufacediff.export.preparation import prepared
 from occlufacediff.files import written_aside
 from occlufacediff.media.probe import probe
 from occlufacediff.media.rates import FPS
@@ -177,20 +176,18 @@ def predict_video(
             predictor.animate(prediction, paths[ANIMATION], progress=progress, timer=timer)
             if exported:
                 with timer.step("export"):
-                    given = posed_motion_of(prediction, video.stem)
-                    motion, notes = smoothed(given, predictor.head, settings.export_smoothing), prediction.notes
-                    if settings.export_blinks == "full":
-                        motion, count = full_blinks(motion, predictor.head)
-                        notes = (*notes, *([f"export: {blinks_note(count)}"] if count else []))
-                    motion, note = in_range(motion, predictor.head)
-                    notes = (*notes, f"export: {note}")
-                    if mapping is not None:
-                        motion, note = mapped(motion, predictor.head, mapping)
-                        notes = (*notes, f"export: {note}")
+                    motion, remarks = prepared(
+                        posed_motion_of(prediction, video.stem),
+                        predictor.head,
+                        blinks=settings.export_blinks,
+                        smoothing=settings.export_smoothing,
+                        mapping=mapping,
+                    )
                     for name, one in exported.items():
                         write_export(one, paths[name], motion, predictor.head, fps=fps)
                     if prediction.audio.has_track:
                         write_wav(paths[f"motion{AUDIO_SUFFIX}"], prediction.audio.waveform)
+                    notes = (*prediction.notes, *(f"export: {remark}" for remark in remarks))
                     prediction = replace(prediction, notes=notes, exports=settings.export)
             if viewer:
                 with timer.step("viewer"):

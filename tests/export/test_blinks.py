@@ -11,7 +11,11 @@ import pytest
 from small_head import N_EXP, small_head
 from test_export import run, write_motion
 
+from occlufacediff.config.prediction import Smoothing
 from occlufacediff.export.blinks import CLOSED, LIDS, closed_in_blinks
+from occlufacediff.export.motion import PosedMotion
+from occlufacediff.export.preparation import prepared
+from occlufacediff.head.asset import HeadAsset
 
 FPS, FRAMES = 25, 150
 
@@ -63,14 +67,17 @@ def test_noise_is_no_blink() -> None:
     assert closed_in_blinks(lids, FPS)[1] == 0
 
 
-def test_exports_have_full_blinks_unless_they_are_measured(tmp_path: Path) -> None:
+def head_with_lids() -> HeadAsset:
+    """A small head whose first two coefficients are the lids' actions."""
     names = (*LIDS, *(f"mouth{name}" for name in ("Funnel", "Pucker", "Left", "Right")))[:N_EXP]
+    return replace(small_head(), expression_names=names)
+
+
+def test_exports_have_full_blinks_unless_they_are_measured(tmp_path: Path) -> None:
     exp = np.zeros((FRAMES, N_EXP), np.float32)
     exp[:, :2] = bump(60, 0.4, 0.15)[:, None]
     still = np.zeros((FRAMES, 3), np.float32)
-    motion = write_motion(
-        tmp_path, replace(small_head(), expression_names=names), exp=exp, jaw=still, global_pose=still
-    )
+    motion = write_motion(tmp_path, head_with_lids(), exp=exp, jaw=still, global_pose=still)
     highest = {}
     for blinks in ("full", "measured"):
         status, output = run(motion, "--to", "livelink", "--blinks", blinks)
@@ -79,3 +86,16 @@ def test_exports_have_full_blinks_unless_they_are_measured(tmp_path: Path) -> No
         with motion.with_name("motion.livelink.csv").open(newline="") as file:
             highest[blinks] = max(float(row["EyeBlinkLeft"]) for row in csv.DictReader(file))
     assert highest == pytest.approx({"full": CLOSED, "measured": 0.4}, abs=0.01)
+
+
+@pytest.mark.parametrize("smoothing", ["off", "light", "strong"])
+def test_weak_blinks_are_closed_before_they_are_smoothed(smoothing: Smoothing) -> None:
+    """Behind glasses a blink is a short weak bump, which smoothing alone takes for jitter."""
+    head = head_with_lids()
+    exp = np.zeros((FRAMES, head.n_exp), np.float32)
+    exp[:, [head.expression_names.index(name) for name in LIDS]] = bump(60, 0.25, 0.1)[:, None]
+    still = np.zeros((FRAMES, 3), np.float32)
+    motion = PosedMotion("talk", exp, still, still, np.zeros(head.n_shape, np.float32), FPS)
+    out, notes = prepared(motion, head, blinks="full", smoothing=smoothing)
+    assert "1 blink stretched to closed eyes" in notes
+    assert out.exp[:, head.expression_names.index(LIDS[0])].max() > 0.85
