@@ -29,6 +29,9 @@ COLOURS = {
 }
 #: Colours of methods without a fixed colour.
 SPARE_COLOURS = ("#5b6ee1", "#c2557a", "#7a5ba8", "#4d9de0")
+#: Columns of history.csv: share of steps that trained the audio encoder; error of sampled lips, in millimetres.
+AUDIO_PHASE, SAMPLED_LIPS = "audio_phase", "validation_sampled_lips"
+_VALIDATION = "#e2a33d"
 #: Width of the labels below bars, in characters.
 LABEL_LETTERS = 13
 STYLE: Any = {
@@ -193,25 +196,33 @@ def _finish_bars(axes: Axes, unit: str) -> None:
 def loss_curves(history: pd.DataFrame) -> str | None:
     """Training and validation loss over steps on a logarithmic axis; None if there is nothing to draw.
 
+    Phases that train the audio encoder are shaded. The error of sampled lips has an axis of its own below.
+
     Args:
         history: a column ``step`` (or ``epoch``) and numeric columns. Columns with ``loss`` in their name are drawn,
-            validation losses dashed with markers.
+            validation losses dashed with markers. ``audio_phase``, if there is one, is the share of such a phase
+            since the row before; ``validation_sampled_lips`` are millimetres.
     """
     numeric = history.select_dtypes("number")
     steps = next((name for name in ("step", "epoch") if name in numeric.columns), None)
     names = [name for name in numeric.columns if "loss" in str(name).lower()]
     if steps is None or not names or history.empty:
         return None
+    lips = numeric[[steps, SAMPLED_LIPS]].dropna() if SAMPLED_LIPS in numeric.columns else numeric.iloc[:0]
     with plt.rc_context(STYLE):
-        figure, axes = plt.subplots(figsize=(4.7, 2.9))
+        rows = 1 if lips.empty else 2
+        figure, panels = plt.subplots(
+            rows, squeeze=False, sharex=True, figsize=(4.7, 1.5 + 1.4 * rows), height_ratios=(1.7, 1)[:rows]
+        )
+        axes = panels[0, 0]
         for number, name in enumerate(names):
             validation = "val" in str(name).lower()
-            rows = numeric[[steps, name]].dropna()
+            values = numeric[[steps, name]].dropna()
             axes.plot(
-                rows[steps],
-                rows[name],
+                values[steps],
+                values[name],
                 "--o" if validation else "-",
-                color="#e2a33d" if validation else ("#0b7a75", *SPARE_COLOURS)[number % 5],
+                color=_VALIDATION if validation else ("#0b7a75", *SPARE_COLOURS)[number % 5],
                 markersize=3,
                 linewidth=1.5,
                 label=str(name).replace("_", " "),
@@ -220,9 +231,26 @@ def loss_curves(history: pd.DataFrame) -> str | None:
             axes.set_yscale("log")
             for axis in (axes.yaxis.set_major_formatter, axes.yaxis.set_minor_formatter):
                 axis(FuncFormatter(lambda value, _: f"{value:.3g}"))
-        axes.set_xlabel(steps)
+        if not lips.empty:
+            panels[1, 0].plot(lips[steps], lips[SAMPLED_LIPS], "--o", color=_VALIDATION, markersize=3, linewidth=1.5)
+            panels[1, 0].set_ylabel("sampled lips, mm")
+        for panel in panels[:, 0]:
+            _shade_audio_phases(panel, numeric, steps)
+        panels[-1, 0].set_xlabel(steps)
         axes.legend(frameon=False)
         return svg(figure)
+
+
+def _shade_audio_phases(axes: Axes, history: pd.DataFrame, steps: str) -> None:
+    """Shade the steps of phases that train the audio encoder; a row that has only a part of one is paler."""
+    if AUDIO_PHASE not in history.columns:
+        return
+    begin, label = 0.0, "audio encoder trained"
+    for end, share in zip(history[steps], history[AUDIO_PHASE], strict=True):
+        if share > 0:
+            axes.axvspan(begin, end, color="#5b6ee1", alpha=0.16 * share, linewidth=0, label=label)
+            label = ""
+        begin = end
 
 
 def clips_by_emotion(manifest: pd.DataFrame) -> str:

@@ -161,7 +161,10 @@ class PublishedDenoiserTask:
         enter_phase(self.denoiser, self.phases.of_epoch(epoch), drift=drift)
 
     def losses(self, batch: Batch) -> Losses:
-        """Terms of a batch; diffusion steps, noise and audio dropout are drawn from torch's generator."""
+        """Terms of a batch; diffusion steps, noise and audio dropout are drawn from torch's generator.
+
+        ``audio_phase`` is 1 in a phase that trains the audio encoder, else 0.
+        """
         size = len(batch["exp"])
         index = (self.share.rand(size, device=self.device) * self.schedule.steps).long()
         keep = self.share.rand(size, device=self.device) >= self.settings.audio_dropout
@@ -176,7 +179,10 @@ class PublishedDenoiserTask:
             if self.published.spec_augment_thinned:
                 rows = self.share.rows(size * self.share.processes)
                 masked = thinned(self.share.whole(masked.float()) > 0)[rows]
-        return self._terms(batch, index, mask, keep, masked, sampled=self.published.sampled_targets)
+        terms = self._terms(batch, index, mask, keep, masked, sampled=self.published.sampled_targets)
+        # Its mean in history.csv is the share of micro-batches that trained the audio encoder.
+        audio = self.phases.of_epoch(self.epoch_of(self._last)) == "audio"
+        return terms | {"audio_phase": torch.tensor(float(audio), device=self.device)}
 
     def validate(self) -> Losses:
         """Terms of the validation windows.

@@ -187,6 +187,22 @@ def write_coefficients(folder: Path, arrays: Mapping[str, np.ndarray | None]) ->
     return path
 
 
+def write_emote_clip(
+    folder: Path, clip: str, landmarks_px: np.ndarray, arrays: Mapping[str, np.ndarray | None]
+) -> None:
+    """Write a clip of EMOTE's folder ``processed``.
+
+    Args:
+        clip: ``<subject>/<view>/<emotion>/<level>/<number>``.
+        landmarks_px: (frames, 478, 2), video px; frames with a value that is not finite have no face.
+        arrays: the entries of `write_coefficients`.
+    """
+    deep = np.concatenate([landmarks_px, np.zeros_like(landmarks_px[..., :1])], axis=-1)
+    frames = [[face] if np.isfinite(face).all() else [] for face in deep]
+    write_landmarks(folder / "landmarks_original/mediapipe" / clip, frames)
+    write_coefficients(folder / "reconstructions/EMICA-MEAD_flame2020" / clip, arrays)
+
+
 def write_tree(folder: Path, results: Path, view: str = "front") -> Path:
     """Write EMOTE's folder ``processed`` from the landmarks and videos of a run of the workflow in RESULTS."""
     for store in sorted(results.glob("landmarks/*.h5")):
@@ -196,11 +212,7 @@ def write_tree(folder: Path, results: Path, view: str = "front") -> Path:
             file.visititems(lambda name, thing, to=clips: to.append(name) if "landmarks_px" in _below(thing) else None)
             for number, clip in enumerate(clips):
                 flat = np.asarray(file[clip]["landmarks_px"])
-                deep = np.concatenate([flat, np.zeros_like(flat[..., :1])], axis=-1)
-                frames = [[face] if np.isfinite(face).all() else [] for face in deep]
-                write_landmarks(folder / "landmarks_original/mediapipe" / subject / view / clip, frames)
-                place = folder / "reconstructions/EMICA-MEAD_flame2020" / subject / view / clip
-                write_coefficients(place, coefficient_arrays(len(flat), number))
+                write_emote_clip(folder, f"{subject}/{view}/{clip}", flat, coefficient_arrays(len(flat), number))
     return folder
 
 

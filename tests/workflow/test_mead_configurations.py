@@ -2,24 +2,35 @@
 
 from __future__ import annotations
 
+from itertools import cycle
 from pathlib import Path
 
+import h5py
 import mead_stand_ins as mead
+import numpy as np
 import pandas as pd
 import pytest
 import torch
 import yaml
 from click.testing import CliRunner
-from mead_stand_ins import write_archives, write_emote, write_flame, write_table
-from safetensors.torch import load_file, save_file
-from snakemake.utils import update_config
+from safetensors.torch import load_file
 from tiny_tree import Tree, copy_workflow
 
 from occlufacediff.cli import main
-from occlufacediff.models.audio_encoder import Wav2Vec2Encoder, Wav2Vec2Sizes
 
 pytestmark = [pytest.mark.long, pytest.mark.xdist_group("workflow")]
 
+#: Subject -> clips and their sentences. The numbers of the clips are not those of the sentences.
+CLIPS = {
+    "M003": {"happy/level_1/021": 4, "sad/level_2/003": 15},
+    "M011": {"happy/level_1/005": 11, "neutral/level_1/007": 12, "sad/level_3/030": 4},
+    "M040": {"angry/level_2/001": 20, "angry/level_2/002": 21},
+}
+SPLITS = {
+    "M003": ["test", "unused"],
+    "M011": ["train", "train", "unused"],
+    "M040": ["validation", "unused"],
+}
 #: Sizes of wav2vec2 for tests.
 SMALL = {
     "hidden_size": 16,
@@ -43,8 +54,14 @@ def own(finished: Tree, tmp_path_factory: pytest.TempPathFactory) -> Tree:
     folder = tmp_path_factory.mktemp("mead") / "tree"
     folder.mkdir()
     tree = copy_workflow(folder)
-    write_archives(folder / "archives", finished)
-    write_table(folder / "transcripts.txt")
+    videos = cycle(mead.unpack_recordings(finished.results / "archives", folder / "recordings").values())
+    recordings = [
+        mead.Recording(subject, clip, sentence, next(videos))
+        for subject, clips in CLIPS.items()
+        for clip, sentence in clips.items()
+    ]
+    mead.write_archives(folder / "archives", recordings)
+    mead.write_table(folder / "transcripts.txt", recordings)
     changes = {
         "archives": "archives",
         "head": str(open_head(finished)),
@@ -64,10 +81,8 @@ def open_head(finished: Tree) -> Path:
 
 def configuration(tree: Tree, name: str, changes: dict[str, object], file: str = "tiny") -> str:
     """Write a configuration of the repository with changes and `TINY`; gives the name of the new file."""
-    config = yaml.safe_load((tree.folder / "config" / f"{name}.yaml").read_text())
-    for part in (TINY, changes):
-        update_config(config, part)
-    (tree.folder / f"{name}_{file}.yaml").write_text(yaml.safe_dump(config))
+    source = tree.folder / "config" / f"{name}.yaml"
+    mead.write_configuration(source, tree.folder / f"{name}_{file}.yaml", TINY, changes)
     return f"{name}_{file}.yaml"
 
 
@@ -75,10 +90,10 @@ def check_results(results: Path) -> None:
     """Splits by the transcripts, a training on M011 alone, scores of M003, a report."""
     manifest = pd.read_csv(results / "manifest.csv", dtype=str, keep_default_na=False)
     assert (manifest["status"] == "ok").all(), manifest[["subject", "clip", "reason", "message"]].to_string()
-    for subject, clips in mead.CLIPS.items():
+    for subject, clips in CLIPS.items():
         theirs = manifest[manifest["subject"] == subject].set_index("clip").loc[list(clips)]
         assert theirs["sentence_id"].tolist() == [str(sentence) for sentence in clips.values()]
-        assert theirs["split"].tolist() == mead.SPLITS[subject]
+        assert theirs["split"].tolist() == SPLITS[subject]
     run = results / "runs" / "main"
     for network in ("motion_prior", "denoiser"):
         about = yaml.safe_load((run / network / "config.yaml").read_text())["provenance"]
@@ -115,14 +130,22 @@ def published_changes(tree: Tree, wav2vec2: Path) -> dict[str, object]:
     }
 
 
+def write_emote(folder: Path, preprocessed: Path) -> None:
+    """Write EMOTE's folder ``processed`` of `CLIPS`, with the landmarks that were detected in them."""
+    for subject, clips in CLIPS.items():
+        with h5py.File(preprocessed / "landmarks" / f"{subject}.h5") as file:
+            for number, clip in enumerate(clips):
+                found = np.asarray(file[clip]["landmarks_px"])
+                arrays = mead.coefficient_arrays(len(found), number)
+                mead.write_emote_clip(folder, f"{subject}/front/{clip}", found, arrays)
+
+
 def test_the_published_recipe_from_archives_to_the_report(own: Tree, finished: Tree):
     folder = own.folder
     write_emote(folder / "processed", folder / "results" / "mead")
-    flame = write_flame(folder / "FLAME2020", open_head(finished))
+    flame = mead.write_flame(folder / "FLAME2020", open_head(finished))
     converted = CliRunner().invoke(main, ["convert", str(flame), "--to", str(folder / "models" / "flame2020.npz")])
     assert converted.exit_code == 0, converted.output
-    torch.manual_seed(5)
-    initial = Wav2Vec2Encoder(Wav2Vec2Sizes(**SMALL | {"conv_dim": tuple(SMALL["conv_dim"])})).model.state_dict()
     weights = folder / "models" / "wav2vec2" / "model.safetensors"
     weights.parent.mkdir(parents=True)
     # Missing weights are named when the run starts.
@@ -130,7 +153,7 @@ def test_the_published_recipe_from_archives_to_the_report(own: Tree, finished: T
     refused = own.run("--dry-run", config=config)
     assert refused.returncode == 1
     assert "denoiser.wav2vec2.weights: there are no weights at" in refused.stdout
-    save_file({name: value.contiguous().clone() for name, value in initial.items()}, weights)
+    initial = mead.write_small_wav2vec2(weights, SMALL)
     result = own.run("--", "report", config=config)
     assert result.returncode == 0, result.stdout[-6000:]
     results = folder / "results" / "mead_published"
