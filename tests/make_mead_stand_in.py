@@ -62,13 +62,13 @@ OWN = {
 PUBLISHED = {
     "dataset": "mead_published_try",
     "motion_prior": {
-        "loop": LOOP | {"epochs": 100, "batch_size": 8, "validate_every": 25},
+        "loop": LOOP | {"epochs": 75, "batch_size": 8, "validate_every": 25},
         "published": {"vertices": "landmarks"},
     },
     "denoiser": {
         "wav2vec2": WAV2VEC2,
-        # Two cycles of phases: epochs 1-2, 6-8 and 12 are visual.
-        "loop": LOOP | {"epochs": 12, "batch_size": 4, "accumulate": 2, "validate_every": 15},
+        # Epochs 1, 2 and 6 are visual, 3 to 5 train the audio encoder.
+        "loop": LOOP | {"epochs": 6, "batch_size": 4, "accumulate": 2, "validate_every": 15},
         "sampled": {"windows": 8, "steps": 5},
         "published": {"vertices": "landmarks"},
     },
@@ -183,7 +183,7 @@ def _in_flame(values: np.ndarray, frames: int, width: int) -> np.ndarray:
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.argument("results", type=click.Path(path_type=Path, exists=True, file_okay=False))
 @click.argument("out", type=click.Path(path_type=Path, file_okay=False))
-@click.option("--subjects", type=click.IntRange(1, 5), default=3, show_default=True, help="Most training subjects.")
+@click.option("--subjects", type=click.IntRange(1, 5), default=4, show_default=True, help="Most training subjects.")
 @click.option("--clips", type=click.IntRange(1, 10), default=8, show_default=True, help="Most clips of a subject.")
 def main(results: Path, out: Path, subjects: int, clips: int) -> None:
     """Fill the new folder OUT with stand-ins for MEAD, from RESULTS such as results/synthetic."""

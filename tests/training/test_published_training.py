@@ -237,6 +237,18 @@ def test_steps_are_uniform_and_audio_is_dropped_by_its_odds(files: Files, prior:
     assert float(kept) == pytest.approx(0.75, abs=4 * np.sqrt(0.1875 / 2000))
 
 
+def test_terms_tell_the_phase(files: Files, prior: MotionPrior) -> None:
+    task = task_of(files, prior)
+    batch = next(iter(task.batches(0, 1)))
+    Recorded(task)
+    task.terms = lambda *_: {"loss": torch.zeros(())}  # type: ignore[assignment]
+    found = []
+    for epoch in range(1, 7):
+        task.prepare((epoch - 1) * task.epoch_size)
+        found.append(float(task.losses(batch)["audio_phase"]))
+    assert found == [0, 0, 1, 1, 1, 0]
+
+
 @pytest.mark.parametrize("option", [None, "sampled_targets", "mask_per_batch", "spec_augment_thinned"])
 def test_what_the_published_loop_did_is_an_option(files: Files, prior: MotionPrior, option: str | None) -> None:
     settings = with_published(vertices="landmarks", **({option: True} if option else {}))

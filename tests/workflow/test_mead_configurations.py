@@ -174,6 +174,8 @@ def test_the_published_recipe_from_archives_to_the_report(own: Tree, finished: T
     # Two training clips give 5 micro-batches of 2 windows per epoch: 15 in all, 7 steps of 2.
     history = pd.read_csv(run / "denoiser" / "history.csv")
     assert history["step"].iloc[-1] == 7
+    # Epoch 3 is an audio phase: steps 6 and 7.
+    assert history["audio_phase"].tolist() == [0, 0, 0.5, 1]
     assert history["validation_sampled_lips"].notna().all()
     trained = load_file(run / "denoiser" / "model.safetensors")
     prefix = next(name for name in trained if name.endswith("feature_projection.projection.weight"))
