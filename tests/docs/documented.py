@@ -112,6 +112,11 @@ def prepare(folder: Path) -> None:
         for network in ("motion_prior", "denoiser")
         for name in ("model.safetensors", "config.yaml")
     ]
+    # What tests/make_mead_stand_in.py writes.
+    (folder / "mead_try").mkdir()
+    for name in ("mead.yaml", "mead_published.yaml"):
+        text = (ROOT / "config" / name).read_text(encoding="utf-8")
+        (folder / "mead_try" / name).write_text(f"{text}archives: FOLDER\n", encoding="utf-8")
     files += ["FILE", "VIDEO", "FOLDER/talk.mp4"]
     files += ["results/readers/open-a4c5f09f/model.safetensors"]
     files += [f"VIDEOS/{speaker}/talk.mp4" for speaker in ("anna", "ben", "carl", "dora")]
