@@ -12,7 +12,18 @@ from collections import defaultdict
 from pathlib import Path
 
 #: Drawn as one box.
-GENERAL = {"errors", "threads", "face_mesh", "device", "storage", "files", "pickles", "config", "fingerprint"}
+GENERAL = {
+    "errors",
+    "threads",
+    "face_mesh",
+    "frame_blocks",
+    "device",
+    "storage",
+    "files",
+    "pickles",
+    "config",
+    "fingerprint",
+}
 BASE, TOP = "errors, files, config, ...", "commands, cli"
 
 
