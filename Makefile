@@ -7,6 +7,7 @@ SHELL := /bin/bash
   layers lock unlock clean-results
 
 CORES ?= $(shell nproc)
+TEST_PROCESSES ?= $(shell expr $(CORES) + 1)
 ARGS ?=
 VENV := .venv
 BIN := $(VENV)/bin
@@ -19,7 +20,7 @@ run: $(STAMP)
 	@$(BIN)/snakemake --cores $(CORES) --quiet host reason $(ARGS)
 	@$(BIN)/occlufacediff summary results/synthetic
 
-# One thread per process: pytest starts one process per core.
+# One thread per process. Tests of workflows wait for their jobs, so there is one process more than cores.
 test: export OMP_NUM_THREADS = 1
 test: $(STAMP)
 	$(BIN)/ruff check .
@@ -27,17 +28,17 @@ test: $(STAMP)
 	$(BIN)/snakefmt --check $(RULES)
 	$(BIN)/snakemake --lint
 	$(BIN)/mypy
-	$(BIN)/pytest -m "" -n $(CORES) --dist loadgroup $(ARGS)
+	$(BIN)/pytest -m "" -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
 
 # All tests but those of whole workflows.
 test-quick: export OMP_NUM_THREADS = 1
 test-quick: $(STAMP)
-	$(BIN)/pytest -n $(CORES) --dist loadgroup $(ARGS)
+	$(BIN)/pytest -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
 
 # Tests of whole workflows only: faulty archives and servers, full disks, killed trainings, SLURM where it is installed.
 test-long: export OMP_NUM_THREADS = 1
 test-long: $(STAMP)
-	$(BIN)/pytest -m long -n $(CORES) --dist loadgroup $(ARGS)
+	$(BIN)/pytest -m long -n $(TEST_PROCESSES) --dist loadgroup $(ARGS)
 
 # Train the open weights again from seeds only and copy them into the package.
 weights: $(STAMP)

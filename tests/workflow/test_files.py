@@ -100,6 +100,7 @@ def test_private_interfaces_of_snakemake_are_used_in_one_place():
     used = {name: names - own for name, names in found.items()}
     assert {name: names for name, names in used.items() if names} == {
         "common.smk": {
+            "workflow.config_settings",
             "workflow.dag",
             "workflow.deployment_settings",
             "workflow.remote_exec",
