@@ -60,7 +60,7 @@ def _jobs() -> list[dict[str, str]]:
 
 
 @pytest.mark.long
-@pytest.mark.timeout(1800)
+@pytest.mark.timeout(3000)
 def test_the_whole_chain_runs_as_slurm_jobs(tmp_path: Path) -> None:
     reason = slurm_here.why_not()
     if reason is not None:
@@ -80,7 +80,7 @@ def test_the_whole_chain_runs_as_slurm_jobs(tmp_path: Path) -> None:
             text=True,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            timeout=1700,
+            timeout=2900,
             check=False,
         )
         jobs = _jobs()
