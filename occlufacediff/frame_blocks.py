@@ -19,19 +19,16 @@ def blocks_of(frames: int, length: int = BLOCK) -> Iterator[slice]:
         yield slice(start, min(start + length, frames))
 
 
-def by_blocks(
-    function: Callable[..., NDArray[Any]], *arrays: NDArray[Any], dtype: type[np.generic], length: int = BLOCK
-) -> NDArray[Any]:
+def by_blocks(function: Callable[..., NDArray[Any]], *arrays: NDArray[Any], dtype: type[np.generic]) -> NDArray[Any]:
     """Result (T, ...) of a function that computes each frame from the same frame of ``arrays`` (T, ...).
 
     Args:
         function: of blocks of the arrays; its results become ``dtype``.
         arrays: one or more.
         dtype: type of the result.
-        length: frames of a block.
     """
     out: NDArray[Any] | None = None
-    for block in blocks_of(len(arrays[0]), length):
+    for block in blocks_of(len(arrays[0]), BLOCK):
         part = function(*(array[block] for array in arrays))
         if out is None:
             out = np.empty((len(arrays[0]), *part.shape[1:]), dtype)

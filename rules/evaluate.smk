@@ -106,7 +106,7 @@ rule score_motions:
         f"{LOGS}/score_motions/{cfg.run.name}/{{subject}}.tsv"
     threads: scoring_threads()
     resources:
-        mem_mb=scaled_by_attempt(500, each=500),
+        mem_mb=scaled_by_attempt(1000, each=900),
         runtime=240,
     params:
         packaged=cfg.evaluation.readers == "open",

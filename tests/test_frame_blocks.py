@@ -21,7 +21,9 @@ from occlufacediff.visibility.finder import join
 def test_blocks_cover_all_frames_once(frames: int, length: int) -> None:
     assert [n for block in blocks_of(frames, length) for n in range(frames)[block]] == list(range(frames))
     values, other = np.arange(2.0 * frames).reshape(frames, 2), np.arange(frames)
-    result = by_blocks(lambda a, b: a * b[:, None], values, other, dtype=np.float32, length=length)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(frame_blocks, "BLOCK", length)
+        result = by_blocks(lambda a, b: a * b[:, None], values, other, dtype=np.float32)
     assert result.dtype == np.float32
     np.testing.assert_array_equal(result, (values * other[:, None]).astype(np.float32))
 
@@ -48,7 +50,7 @@ def test_visibility_in_small_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     smooth = np.repeat(rng.random((15, 468)), 4, axis=0).astype(np.float32)
     evidence = {2 * number: row for number, row in enumerate(smooth)}
     whole = join(evidence, 120)
-    monkeypatch.setattr(frame_blocks.by_blocks, "__kwdefaults__", {"length": 7})
+    monkeypatch.setattr(frame_blocks, "BLOCK", 7)
     monkeypatch.setattr(joining, "_LANDMARKS", 50)
     parts = join(evidence, 120)
     np.testing.assert_array_equal(parts.probability, whole.probability)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -9,7 +10,6 @@ from functools import cache
 from tempfile import TemporaryFile
 from typing import Any
 
-import ffmpeg
 import imageio_ffmpeg
 
 from occlufacediff.errors import ClipError
@@ -25,8 +25,8 @@ def ffmpeg_binary() -> str:
     return shutil.which("ffmpeg") or imageio_ffmpeg.get_ffmpeg_exe()
 
 
-def run_ffmpeg(stream: Any, *, reason: str, doing: str) -> bytes:
-    """Run a stream of ffmpeg-python and return its standard output.
+def run_ffmpeg(stream: Any, *, reason: str, doing: str) -> None:
+    """Run a stream of ffmpeg-python that writes files, which may exist.
 
     Args:
         stream: output node of ffmpeg-python.
@@ -36,15 +36,8 @@ def run_ffmpeg(stream: Any, *, reason: str, doing: str) -> bytes:
     Raises:
         ClipError: ffmpeg failed; the message has its last output.
     """
-    try:
-        out, _ = (
-            stream.global_args(*QUIET)
-            .overwrite_output()
-            .run(cmd=ffmpeg_binary(), capture_stdout=True, capture_stderr=True)
-        )
-    except ffmpeg.Error as error:
-        raise ClipError(reason, f"{doing} failed: {last_words(error.stderr)}") from error
-    return bytes(out)
+    for _ in ffmpeg_blocks(stream.overwrite_output(), io.DEFAULT_BUFFER_SIZE, reason=reason, doing=doing):
+        pass  # it prints nothing
 
 
 def ffmpeg_blocks(stream: Any, size: int, *, reason: str, doing: str) -> Iterator[bytes]:
@@ -63,18 +56,14 @@ def ffmpeg_blocks(stream: Any, size: int, *, reason: str, doing: str) -> Iterato
     with TemporaryFile() as errors:
         with subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors) as process:
             assert process.stdout is not None
-            try:
-                while block := process.stdout.read(size):
-                    yield block
-            finally:
-                if process.poll() is None:
-                    process.stdout.close()
+            while block := process.stdout.read(size):
+                yield block
         if process.returncode:
             errors.seek(0)
             raise ClipError(reason, f"{doing} failed: {last_words(errors.read())}")
 
 
-def last_words(stderr: bytes | None) -> str:
+def last_words(stderr: bytes) -> str:
     """The last lines of a program's error output as one line of at most 300 characters."""
-    lines = (stderr or b"").decode("utf-8", "replace").strip().splitlines()
+    lines = stderr.decode("utf-8", "replace").strip().splitlines()
     return "; ".join(line.strip() for line in lines[-3:])[-300:] or "no message"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,17 +27,20 @@ class Audio:
 
     Attributes:
         waveform: (640 T,) float32, 16 kHz mono; zeros without an audio track.
-        log_mel: (4 T, 80) float32.
         has_track: whether the video has an audio track.
         audible: False without an audio track and for silence.
         notes: remarks for the user.
     """
 
     waveform: Float
-    log_mel: Float
     has_track: bool
     audible: bool
     notes: tuple[str, ...]
+
+    @cached_property
+    def log_mel(self) -> Float:
+        """(4 T, 80) float32, computed at first use: words are recognised without it."""
+        return log_mel(self.waveform)
 
 
 def read_audio(info: MediaInfo, frames: int, *, silence_db: float) -> Audio:
@@ -53,7 +57,7 @@ def read_audio(info: MediaInfo, frames: int, *, silence_db: float) -> Audio:
     if info.audio is None:
         zeros = np.zeros(frames * SAMPLES_PER_FRAME, dtype=np.float32)
         note = "the video has no audio track; occluded motion is predicted from the video alone"
-        return Audio(zeros, log_mel(zeros), has_track=False, audible=False, notes=(note,))
+        return Audio(zeros, has_track=False, audible=False, notes=(note,))
     notes = []
     if info.audio.tracks > 1:
         notes.append(f"the file has {info.audio.tracks} audio tracks; the first is used")
@@ -66,7 +70,7 @@ def read_audio(info: MediaInfo, frames: int, *, silence_db: float) -> Audio:
     audible = level_db(waveform) >= silence_db
     if not audible:
         notes.append("the audio is silent; occluded motion is predicted from the video alone")
-    return Audio(waveform, log_mel(waveform), has_track=True, audible=audible, notes=tuple(notes))
+    return Audio(waveform, has_track=True, audible=audible, notes=tuple(notes))
 
 
 def is_speech(audio: Audio, *, silence_db: float) -> bool:

@@ -40,5 +40,6 @@ def in_process(process: int, folder: Path) -> None:
 def test_gradients_are_those_of_one_process(tmp_path: Path) -> None:
     torch.multiprocessing.spawn(in_process, (tmp_path,), nprocs=2)
     want = gradient(nn.BatchNorm1d(CHANNELS), slice(None))
-    for parts in zip(*(torch.load(tmp_path / f"{process}.pt") for process in range(2)), strict=True):
+    saved = [torch.load(tmp_path / f"{process}.pt", weights_only=True) for process in range(2)]
+    for parts in zip(*saved, strict=True):
         torch.testing.assert_close(torch.cat(parts), want, rtol=1e-4, atol=1e-5)
